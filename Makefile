@@ -1,0 +1,40 @@
+# make video PROMPT="…"   sets up, then makes a video of the prompt and says where it is
+# make test, make check   set up, then run the tests; ruff, pyright and the import layers
+PROMPT ?= a red ball bounces past a blue cube on a meadow
+OUT ?= out/video.mp4
+PYTHON ?= python3
+# Linux without an NVIDIA GPU: the address of PyTorch's CPU packages (its "Get started" page names it) spares gigabytes.
+TORCH_INDEX ?=
+
+export PROMPT OUT
+BIN := .venv/bin
+
+.PHONY: setup video test check
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+		"lumora needs Python 3.11 or newer; name one: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	@if [ -n "$(TORCH_INDEX)" ] && [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
+		$(BIN)/pip install --quiet --constraint constraints.txt --index-url "$(TORCH_INDEX)" torch; fi
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+video: .venv/.ready
+	@mkdir -p "$$(dirname "$$OUT")"
+	@$(BIN)/lumora generate "$$PROMPT" --output "$$OUT"
+
+# A thread for each of the two workers: more would only wait for one another.
+test: .venv/.ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+check: .venv/.ready-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/pytest tests/test_layers.py

@@ -1,0 +1,163 @@
+"""How fast the transformer is: against the machine's matrix multiply, and against diffusers' Wan block of equal size.
+
+    python benchmarks/step.py [--threads 2] [--device cuda]
+
+On one thread of a CPU, processor time is measured (so that a busy machine counts for less), else wall-clock time; the
+best of several runs is shown. Everything is in bfloat16; tokens are those of a clip of 80 video tokens and 24 words.
+The comparison needs `pip install lumora[open]` and is left out without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lumora.config import FlowConfig, TransformerConfig
+from lumora.diffusion.condition import begin
+from lumora.diffusion.flow import flow_step
+from lumora.diffusion.guidance import Guidance, denoiser
+from lumora.model.layers import Block, Positions, hidden_width
+from lumora.model.packing import Layout
+from lumora.model.transformer import Transformer, sized
+
+SIZE, WORDS, TOKENS = (5, 8, 8), 24, 104
+TRAINING_BATCH = 64
+
+
+class Clock:
+    """Seconds of the best of several runs."""
+
+    def __init__(self, device: torch.device, threads: int) -> None:
+        self.device = device
+        self.now = time.process_time if device.type == "cpu" and threads == 1 else time.perf_counter
+
+    def __call__(self, work: Callable[[], object], repeats: int = 7) -> float:
+        work()
+        best = float("inf")
+        for _ in range(repeats):
+            self._wait()
+            start = self.now()
+            work()
+            self._wait()
+            best = min(best, self.now() - start)
+        return best
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dials", type=int, nargs="+", default=[6, 10])
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    device = torch.device(options.device)
+    clock = Clock(device, options.threads)
+    for dial in options.dials:
+        config = sized(dial)
+        print(f"width {config.width}, {config.depth} blocks, {options.threads} threads of {device.type}")
+        compare_blocks(config, device, clock)
+        measure_guided_step(config, device, clock)
+        measure_training(config, device, clock)
+
+
+def compare_blocks(config: TransformerConfig, device: torch.device, clock: Clock) -> None:
+    """Forward passes of one block, of the two clips of a guided step and of a training batch."""
+    for clips in (2, TRAINING_BATCH):
+        ours, theirs = clock(our_block(config, clips, device)), None
+        try:
+            theirs = clock(wan_block(config, clips, device))
+        except ImportError as error:
+            print(f"  no comparison with diffusers, because it is not installed completely: {error}")
+        versus = f", Wan's {1e3 * theirs:.2f} ms: {theirs / ours:.2f}× as fast" if theirs else ""
+        print(f"  a block, {clips} clips: {1e3 * ours:.2f} ms{versus}")
+
+
+def our_block(config: TransformerConfig, clips: int, device: torch.device) -> Callable[[], Tensor]:
+    block = Block(config.width, config.head_width, hidden_width(config.width)).to(device, torch.bfloat16)
+    frames = SIZE[0] + 1
+    x = torch.randn(clips * TOKENS, config.width, device=device, dtype=torch.bfloat16)
+    modulation = torch.randn(clips * frames, 6, config.width, device=device, dtype=torch.bfloat16)
+    frame = torch.arange(clips * frames, device=device).repeat_interleave(
+        torch.tensor([16] * SIZE[0] + [WORDS], device=device).repeat(clips)
+    )
+    rotation = Positions(config.head_width)(torch.rand(clips * TOKENS, 3, device=device)).bfloat16()[:, :, None]
+    layout = Layout([TOKENS] * clips)
+    return without_gradient(lambda: block(x, modulation, frame, rotation, layout))
+
+
+def wan_block(config: TransformerConfig, clips: int, device: torch.device) -> Callable[[], Tensor]:
+    """Its video tokens attend to each other, then to the words; its feed-forward layer is as large as ours."""
+    from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+
+    heads = config.width // config.head_width
+    block = WanTransformerBlock(config.width, hidden_width(config.width) * 3 // 2, heads, cross_attn_norm=True)
+    block = block.to(device, torch.bfloat16)
+    video = TOKENS - WORDS
+    x = torch.randn(clips, video, config.width, device=device, dtype=torch.bfloat16)
+    words = torch.randn(clips, WORDS, config.width, device=device, dtype=torch.bfloat16)
+    # A time for each frame is, in Wan 2.2's way, a modulation for each token.
+    modulation = torch.randn(clips, video, 6, config.width, device=device)
+    angles = torch.rand(1, video, 1, config.head_width, device=device)
+    rotation = angles.cos().bfloat16(), angles.sin().bfloat16()
+    return without_gradient(lambda: block(x, words, modulation, rotation))
+
+
+def without_gradient(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    return torch.inference_mode()(work)
+
+
+def measure_guided_step(config: TransformerConfig, device: torch.device, clock: Clock) -> None:
+    transformer = Transformer(config).to(device, torch.bfloat16)
+    clean = torch.zeros(1, config.latent_channels, *SIZE, device=device)
+    mask, seconds = torch.ones(1, SIZE[0], device=device), torch.arange(SIZE[0], device=device)[None] * 0.5
+    state = begin(clean, mask, seconds, torch.Generator().manual_seed(0))
+    text = [torch.randn(WORDS, config.text_width, device=device, dtype=torch.bfloat16)]
+    denoise = denoiser(transformer, state, text, Guidance(4.0))
+    print(f"  a guided step of one clip: {1e3 * clock(lambda: denoise(state.latent, 0.5), 20):.1f} ms")
+
+
+def measure_training(config: TransformerConfig, device: torch.device, clock: Clock) -> None:
+    """Forward and backward under autocast, captions of 14 to 34 tokens; the optimizer is not part of it."""
+    transformer = Transformer(config).to(device)
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.randint(14, 35, (TRAINING_BATCH,), generator=generator).tolist()
+    text = [torch.randn(count, config.text_width, device=device) for count in counts]
+    latents = [torch.randn(config.latent_channels, *SIZE, device=device) for _ in counts]
+    seconds = [torch.arange(SIZE[0], device=device) * 0.5 for _ in counts]
+    operations = 0.0
+
+    def step() -> None:
+        nonlocal operations
+        with torch.autocast(device.type, torch.bfloat16):
+            loss, metrics = flow_step(transformer, latents, text, seconds, FlowConfig(text_dropout=0.0), generator)
+        operations = 3 * metrics["flops"]
+        transformer.zero_grad()
+        loss.backward()
+
+    before = peak(device, clock)
+    duration = clock(step)
+    best = max(before, peak(device, clock))
+    print(
+        f"  training, batch {TRAINING_BATCH}: {TRAINING_BATCH / duration:.1f} clips/s, "
+        f"{operations / duration / 1e9:.0f} GFLOP/s, {operations / duration / best:.0%} of the measured "
+        f"{best / 1e9:.0f} (bf16, 2048³)"
+    )
+
+
+def peak(device: torch.device, clock: Clock) -> float:
+    """FLOP/s of a product of two square matrices."""
+    a, b = torch.randn(2, 2048, 2048, device=device, dtype=torch.bfloat16)
+    return 2 * 2048**3 / clock(lambda: a @ b, 10)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The one script that makes the default weights from nothing; started again, it goes on where it was stopped.
+
+    python runs/default.py                     # data/cpu, two processes
+    python runs/default.py --preset tiny --folder /tmp/tiny --workers 0      # the same road in seconds
+    python runs/default.py --install           # also copies the result to src/lumora/weights
+
+Stages: clips of the world, the codec, their latents and encoded captions, the transformer, weights. With `--until` it
+stops after one of them; with `--minutes` it ends orderly after that time, in whichever training it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lumora.generate.weights import DEFAULT_FOLDER
+from lumora.presets import PRESETS, Preset
+from lumora.train.checkpoint import Progress
+from lumora.train.run import make_clips, make_latents, train_codec, train_transformer
+
+STAGES = ("clips", "codec", "latents", "transformer")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 when all is made, 3 when time ended it before."""
+    options = _options(argv)
+    preset, folder = PRESETS[options.preset](), options.folder or Path("data") / options.preset
+    ends = time.monotonic() + 60 * options.minutes if options.minutes else None
+    for stage in STAGES[: STAGES.index(options.until) + 1]:
+        print(f"{time.strftime('%H:%M:%S')} {stage}", file=sys.stderr, flush=True)
+        progress = _stages(preset, folder, options.workers)[stage](_left(ends))
+        if progress and progress.step < progress.steps:
+            print(f"Stopped at step {progress.step} of {progress.steps}; run it again to go on.", file=sys.stderr)
+            return 3
+    if options.install:
+        shutil.copytree(folder / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
+    return 0
+
+
+def _stages(preset: Preset, folder: Path, workers: int) -> dict[str, Callable[[float | None], Progress | None]]:
+    return {
+        "clips": lambda minutes: make_clips(preset, folder, workers),
+        "codec": lambda minutes: train_codec(preset, folder, minutes),
+        "latents": lambda minutes: make_latents(preset, folder),
+        "transformer": lambda minutes: train_transformer(preset, folder, minutes),
+    }
+
+
+def _left(ends: float | None) -> float | None:
+    return None if ends is None else max(0.0, ends - time.monotonic()) / 60
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    parser.add_argument("--folder", type=Path, help="where all is kept (default: data/PRESET)")
+    parser.add_argument("--workers", type=int, default=2, help="processes that render; 0: none but this one")
+    parser.add_argument("--minutes", type=float, help="of this sitting's training")
+    parser.add_argument("--until", choices=STAGES, default=STAGES[-1])
+    parser.add_argument("--install", action="store_true", help="make the result the default model")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

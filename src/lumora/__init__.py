@@ -1,0 +1,24 @@
+"""lumora: an open, self-hosted Sora.
+
+from lumora import Pipeline, Request
+Pipeline.load().generate(Request("a red ball bounces on a meadow")).save("ball.mp4")
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lumora.generate.pipeline import Pipeline
+    from lumora.generate.request import Request
+    from lumora.video import Video
+
+__all__ = ["Pipeline", "Request", "Video"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports on first use: torch takes seconds, and most commands and `--help` need none of it."""
+    from importlib import import_module
+
+    homes = {"Pipeline": "generate.pipeline", "Request": "generate.request", "Video": "video"}
+    if name not in homes:
+        raise AttributeError(f"module 'lumora' has no attribute {name!r}")
+    return getattr(import_module(f"lumora.{homes[name]}"), name)

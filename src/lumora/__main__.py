@@ -1,0 +1,5 @@
+import sys
+
+from lumora.cli import main
+
+sys.exit(main())

@@ -1,0 +1,7 @@
+"""The video compression network: pixels to latents and back."""
+
+from lumora.codec.autoencoder import Codec
+from lumora.codec.linear import start_linear
+from lumora.codec.losses import CodecLossConfig, codec_loss, codec_step, random_view
+
+__all__ = ["Codec", "CodecLossConfig", "codec_loss", "codec_step", "random_view", "start_linear"]

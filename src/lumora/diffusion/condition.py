@@ -1,0 +1,120 @@
+"""What is given and what is to be made: one state for every task.
+
+A mask has one number per latent frame: 1 = make it, 0 = keep it. The time of a frame is mask × t, so a kept frame is
+simply a clean one. Text-to-video keeps nothing, image-to-video the first frame, an extension a prefix or a suffix,
+infilling and loops both ends. Training draws its masks from the same functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+NOTHING_KEPT, INDEPENDENT_TIMES = 0.4, 0.2
+"""Shares of training samples; the rest keeps random clean frames."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Clips of equal size on their way from noise to video; leading dimensions are optional and batch."""
+
+    latent: Float[Tensor, "*batch c t h w"]
+    """The current latent; pure noise at the start."""
+    clean: Float[Tensor, "*batch c t h w"]
+    """What is known: it counts only where the mask is 0."""
+    mask: Float[Tensor, "*batch t"]
+    seconds: Float[Tensor, "*batch t"]
+    """When each latent frame is."""
+
+    def keep(self, latent: Float[Tensor, "*batch c t h w"]) -> Float[Tensor, "*batch c t h w"]:
+        """`latent`, with the kept frames put back exactly."""
+        return torch.where(self.mask[..., None, :, None, None] > 0, latent, self.clean)
+
+
+def begin(
+    clean: Float[Tensor, "*batch c t h w"],
+    mask: Float[Tensor, "*batch t"],
+    seconds: Float[Tensor, "*batch t"],
+    generator: torch.Generator,
+) -> State:
+    """A state of noise wherever frames are to be made. `clean` may hold anything there."""
+    noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
+    state = State(noise, clean, mask, seconds)
+    return State(state.keep(noise), clean, mask, seconds)
+
+
+def keep_nothing(frames: int) -> Float[Tensor, " t"]:
+    return torch.ones(frames)
+
+
+def keep_first(frames: int) -> Float[Tensor, " t"]:
+    return keep_prefix(frames, 1)
+
+
+def keep_prefix(frames: int, count: int) -> Float[Tensor, " t"]:
+    return keep_frames(frames, range(count))
+
+
+def keep_suffix(frames: int, count: int) -> Float[Tensor, " t"]:
+    return keep_frames(frames, range(frames - count, frames))
+
+
+def keep_ends(frames: int, first: int = 1, last: int = 1) -> Float[Tensor, " t"]:
+    return keep_frames(frames, [*range(first), *range(frames - last, frames)])
+
+
+def keep_frames(frames: int, kept: range | list[int]) -> Float[Tensor, " t"]:
+    """Keeps the frames of these numbers. Raises ValueError for one that is not in the clip."""
+    for number in kept:
+        if not 0 <= number < frames:
+            raise ValueError(f"Frame {number} can't be kept in a clip of {frames} latent frames.")
+    mask = torch.ones(frames)
+    mask[list(kept)] = 0
+    return mask
+
+
+def frame_times(
+    mask: Float[Tensor, "*batch t"], t: Float[Tensor, "*#batch #t"] | float, kept: Float[Tensor, ""] | float = 0.0
+) -> Float[Tensor, "*batch t"]:
+    """The time of each frame: t where it is made, `kept` (0 = clean) where not."""
+    return mask * t + (1 - mask) * kept
+
+
+def draw_condition(frames: int, generator: torch.Generator) -> tuple[Float[Tensor, " t"], bool]:
+    """A mask for training, and whether all made frames share one time; otherwise each has its own (diffusion forcing,
+    arXiv:2407.01392), so that the network knows clips that are clearer at one end. A picture alone is always made."""
+    kind = torch.rand((), generator=generator, device=generator.device).item()
+    if frames == 1 or kind < NOTHING_KEPT:
+        return keep_nothing(frames), True
+    if kind < NOTHING_KEPT + INDEPENDENT_TIMES:
+        return keep_nothing(frames), False
+    return draw_mask(frames, generator), True
+
+
+def draw_mask(frames: int, generator: torch.Generator) -> Float[Tensor, " t"]:
+    """Keeps at least one frame and makes at least one: the first, a prefix, a suffix, both ends, or scattered ones.
+
+    Raises ValueError for a clip of fewer than two frames.
+    """
+    if frames < 2:
+        raise ValueError(f"A clip of {frames} latent frames has none to keep beside one to make.")
+    kind, count = _integer(5, generator), 1 + _integer(frames - 1, generator)
+    if kind == 0:
+        return keep_first(frames)
+    if kind == 1:
+        return keep_prefix(frames, count)
+    if kind == 2:
+        return keep_suffix(frames, count)
+    if kind == 3 and frames > 2:
+        first = 1 + _integer(frames - 2, generator)
+        return keep_ends(frames, first, 1 + _integer(frames - 1 - first, generator))
+    order = torch.randperm(frames, generator=generator, device=generator.device)
+    return keep_frames(frames, order[:count].tolist())
+
+
+def _integer(count: int, generator: torch.Generator) -> int:
+    """From 0 to count − 1."""
+    return int(torch.randint(count, (), generator=generator, device=generator.device).item())

@@ -1,0 +1,80 @@
+"""From a transformer to a denoiser: the velocity of a state, guided towards its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lumora.diffusion.condition import State, frame_times
+from lumora.diffusion.flow import velocity
+from lumora.model.packing import Batch
+from lumora.model.transformer import Transformer
+
+Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
+"""(latent, time) -> velocity, both latents of one shape; what a sampler integrates."""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Classifier-free guidance (arXiv:2207.12598), of x, and so of the velocity, which is linear in it."""
+
+    scale: float = 1.0
+    """1 follows the text as training saw it, 0 ignores it, more exaggerates it."""
+    interval: tuple[float, float] = (0.0, 1.0)
+    """Times at which it acts: near pure noise it costs variety, near data it brings nothing (arXiv:2404.07724)."""
+    rescale: float = 0.0
+    """Share by which the guided prediction gets the unguided one's contrast back (arXiv:2305.08891, eq. 15-16)."""
+
+    def acts(self, t: float) -> bool:
+        low, high = self.interval
+        return self.scale != 1 and low <= t <= high
+
+
+def denoiser(
+    transformer: Transformer,
+    state: State,
+    text: list[Float[Tensor, "_ text_width"]],
+    guidance: Guidance,
+    floor: float = 1e-3,
+) -> Denoiser:
+    """The velocity of all clips of `state`, which has one leading dimension, by their captions (one for each clip).
+
+    Kept frames do not move. Where guidance acts, clips with and without captions go through the network as one batch.
+    Raises ValueError if captions and clips differ in number.
+    """
+    clips = len(state.latent)
+    if state.latent.dim() != 5 or len(text) != clips:
+        raise ValueError(f"Each clip needs a caption: {len(text)} captions, latents of shape {(*state.latent.shape,)}.")
+    without = [words[:0] for words in text]
+    seconds = [*state.seconds]
+
+    @torch.inference_mode()
+    def predict(latent: Tensor, times: list[Tensor], texts: list[Tensor]) -> Tensor:
+        repeats = len(texts) // clips
+        return torch.stack(transformer(Batch([*latent] * repeats, times * repeats, texts, seconds * repeats)))
+
+    def denoise(latent: Tensor, t: float) -> Tensor:
+        times = [*frame_times(state.mask, t)]
+        if guidance.acts(t):
+            conditional, unconditional = predict(latent, times, [*text, *without]).chunk(2)
+            x = guide(conditional, unconditional, guidance)
+        else:
+            x = predict(latent, times, text)
+        return velocity(latent, x, t, floor) * state.mask[:, None, :, None, None]
+
+    return denoise
+
+
+def guide(
+    conditional: Float[Tensor, "b c t h w"], unconditional: Float[Tensor, "b c t h w"], guidance: Guidance
+) -> Float[Tensor, "b c t h w"]:
+    guided = unconditional + guidance.scale * (conditional - unconditional)
+    if guidance.rescale == 0:
+        return guided
+    contrast = conditional.std(dim=(1, 2, 3, 4), keepdim=True) / guided.std(dim=(1, 2, 3, 4), keepdim=True)
+    return guided * (1 + guidance.rescale * (contrast - 1))

@@ -1,0 +1,199 @@
+"""The probe: reads facts from the pixels of a clip. It measures a model's videos, so it must know the real ones well.
+
+python -m lumora.evaluate.probe train --shards data/simple --out probe.safetensors
+python -m lumora.evaluate.probe check --probe probe.safetensors --preset simple --clips 500
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import BFloat16, Float, UInt8
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lumora.evaluate.questions import CLIP, SCORED, SUBJECT
+from lumora.world.facts import VALUES, Category, Fact, value_of
+from lumora.world.scene import COLORS
+
+SIDE = 128
+"""Pixels to which every frame is resized."""
+FRAMES = 17
+"""Frames to which every clip is resampled: eight overlapping triples."""
+STEPS = (FRAMES - 1) // 2
+GRID = SIDE // 16
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What the probe thinks of B clips, as logits over VALUES."""
+
+    clip: dict[Category, Float[Tensor, "b _"]]
+    present: Float[Tensor, "b colors"]
+    subject: dict[Category, Float[Tensor, "b colors _"]]
+    where: Float[Tensor, "b steps places colors"] | None = None
+    """Whether something of a colour is at a place of the grid, in each triple of frames."""
+
+
+class Probe(nn.Module):
+    """A small convolutional network over triples of frames, and for each colour a look-out that finds it in space.
+
+    Every triple gives a grid of tokens that carry their position. For each colour the network says of every token if
+    something of that colour is there (taught where that is known, for this is how finding is learnt), and looks there:
+    its eight readings tell where the thing was and what it looked like, and a small network over these answers. What
+    concerns the whole clip is read from the grids as a whole.
+    """
+
+    def __init__(self, width: int = 128):
+        super().__init__()
+        self.trunk = nn.Sequential(
+            *_convolution(36, width // 4, stride=2),
+            *_convolution(width // 4, width // 4),
+            *_convolution(width // 4, width // 2, stride=2),
+            *_convolution(width // 2, width // 2),
+            *_convolution(width // 2, width, stride=2),
+            *_convolution(width, width),
+            *_convolution(width, width),
+        )
+        self.place = nn.Parameter(torch.randn(GRID * GRID, width) * 0.1)
+        self.value, self.where = nn.Linear(width, width), nn.Linear(width, len(COLORS))
+        self.shrink = nn.Linear(width, width // 8)
+        self.whole = _perceptron(STEPS * (width // 8) * GRID * GRID // 4 + width, 2 * width, width)
+        self.each = _perceptron(STEPS * (width + 3), 2 * width, width)
+        self.present = nn.Linear(width, 1)
+        self.clip = nn.ModuleDict({c: nn.Linear(width, len(VALUES[c])) for c in CLIP})
+        self.subject = nn.ModuleDict({c: nn.Linear(width, len(VALUES[c])) for c in SUBJECT})
+
+    def forward(self, frames: Float[Tensor, "b t h w c"]) -> Logits:
+        """Frames in [−1, 1], FRAMES of them, SIDE × SIDE. Computes in bfloat16, which is what a CPU does fastest."""
+        before, middle, after = frames[:, :-2:2], frames[:, 1:-1:2], frames[:, 2::2]
+        triples = torch.cat([middle, 2 * (middle - before), 2 * (after - middle)], dim=-1)
+        # The order of the axes is channels last already: folding pixels by 2 × 2 is the only copy.
+        images = rearrange(triples, "b s (h p) (w q) c -> (b s) h w (c p q)", p=2, q=2).movedim(-1, 1)
+        with torch.autocast(frames.device.type, torch.bfloat16):
+            grid = rearrange(self.trunk(images), "(b s) d h w -> b s (h w) d", s=STEPS) + self.place
+            return self._answer(grid)
+
+    def _answer(self, grid: Float[Tensor, "b s n d"]) -> Logits:
+        small = rearrange(self.shrink(grid), "b s (h w) d -> (b s) d h w", h=GRID)
+        layout = rearrange(F.avg_pool2d(small, 2), "(b s) d h w -> b (s d h w)", s=STEPS)
+        whole = self.whole(torch.cat([layout, grid.mean((1, 2))], dim=1))
+        where = self.where(grid)
+        looks = where.float().softmax(dim=2)  # of all places, mostly at that of the colour
+        seen = torch.einsum("bsnc,bsnd->bcsd", looks, self.value(grid).float())
+        spots = torch.einsum("bsnc,nx->bcsx", looks, _places(grid.device))
+        sure = rearrange(where.float().amax(dim=2), "b s c -> b c s 1")
+        each = self.each(rearrange(torch.cat([seen, spots, sure / 4], dim=-1), "b c s d -> b c (s d)"))
+        return Logits(
+            clip={c: head(whole).float() for c, head in zip(CLIP, self.clip.values(), strict=True)},
+            present=self.present(each)[..., 0].float(),
+            subject={c: head(each).float() for c, head in zip(SUBJECT, self.subject.values(), strict=True)},
+            where=where.float(),
+        )
+
+    @torch.inference_mode()
+    def read(self, frames: BFloat16[Tensor, "b t h w c"]) -> list[Reading]:
+        """What each clip of a prepared batch shows."""
+        self.eval()
+        logits = self(frames)
+        return [Reading.of(logits, i) for i in range(len(frames))]
+
+    def read_all(self, videos: Sequence[UInt8[Tensor, "t h w c"]], batch: int = 16) -> list[Reading]:
+        """What each of the clips shows; they may differ in size."""
+        groups = [videos[first : first + batch] for first in range(0, len(videos), batch)]
+        return [reading for group in groups for reading in self.read(prepare_all(group))]
+
+    def save(self, path: Path) -> None:
+        save_file({n: t.to(torch.bfloat16) if t.is_floating_point() else t for n, t in self.state_dict().items()}, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Probe:
+        """Raises ValueError where there is no probe at `path`."""
+        if not path.exists():
+            raise ValueError(f"There is no probe at {path}; train one with `python -m lumora.evaluate.probe train`.")
+        weights = load_file(path)
+        probe = cls(width=weights["place"].shape[1])
+        probe.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in weights.items()})
+        return probe.eval()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a probe has read from one clip."""
+
+    clip: dict[Category, str]
+    present: frozenset[str]
+    """Colours of which something is there."""
+    subject: dict[str, dict[Category, str]]
+    """For every colour what the thing of that colour would be; it counts where the colour is present."""
+
+    @classmethod
+    def of(cls, logits: Logits, index: int) -> Reading:
+        def best(category: Category, row: Tensor) -> str:
+            return VALUES[category][int(row.argmax())]
+
+        return cls(
+            clip={c: best(c, rows[index]) for c, rows in logits.clip.items()},
+            present=frozenset(np.array(COLORS)[(logits.present[index] > 0).cpu().numpy()].tolist()),
+            subject={
+                color: {c: best(c, rows[index, k]) for c, rows in logits.subject.items()}
+                for k, color in enumerate(COLORS)
+            },
+        )
+
+    def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
+        """Whether the clip shows `fact`, one of those `stated` together; None where a probe can't tell.
+
+        What is said of a red thing has to be true of the red thing, if there is one. Where no colour is stated,
+        any subject will do.
+        """
+        if fact.category not in SCORED:
+            return None
+        if fact.category in CLIP:
+            return self.clip[fact.category] == fact.value
+        if fact.category == "color":
+            return fact.value in self.present
+        color = value_of(stated, "color", fact.subject)
+        candidates = self.present if color is None else self.present & {color}
+        return any(self.subject[c][fact.category] == fact.value for c in candidates)
+
+
+def prepare_all(clips: Sequence[UInt8[Tensor, "t h w c"]]) -> BFloat16[Tensor, "b T H W c"]:
+    return torch.stack([prepare(clip) for clip in clips])
+
+
+def prepare(clip: UInt8[Tensor, "t h w c"]) -> BFloat16[Tensor, "T H W c"]:
+    """A clip as the probe takes it: FRAMES frames at even times, SIDE × SIDE, in [−1, 1]."""
+    times = torch.linspace(0, clip.shape[0] - 1, FRAMES).round().long()
+    frames = clip[times.to(clip.device)]
+    if frames.shape[1:3] != (SIDE, SIDE):
+        flat = rearrange(frames, "t h w c -> t c h w").float()
+        flat = F.interpolate(flat, size=(SIDE, SIDE), mode="bilinear", antialias=True)
+        frames = rearrange(flat, "t c h w -> t h w c")
+    return (frames.to(torch.bfloat16) / 127.5).sub_(1)
+
+
+def _places(device: torch.device) -> Float[Tensor, "places 2"]:
+    """Row and column of each place of the grid, from −1 to 1."""
+    along = torch.linspace(-1, 1, GRID, device=device)
+    return torch.cartesian_prod(along, along)
+
+
+def _convolution(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+
+
+def _perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(0.1), nn.Linear(hidden, outputs), nn.ReLU())
+
+
+if __name__ == "__main__":
+    from lumora.evaluate.probe_training import main
+
+    main()

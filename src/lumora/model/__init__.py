@@ -1,0 +1,1 @@
+"""The spacetime diffusion transformer: latents, words and times in, clean latents out."""

@@ -1,0 +1,100 @@
+"""Whole configurations as functions: what a model is, what it is trained on, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from lumora.config import CodecConfig, ModelConfig, OptimizerConfig, TrainConfig, TransformerConfig, VideoShape
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All that decides a model's making."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    world: str = "simple"
+    """Preset of the world."""
+    seed: int = 0
+    """Of the clips. Small ones are trained on, those from 1,000 on are for evaluation alone."""
+    clips: int = 30_000
+    shapes: tuple[VideoShape, ...] = (VideoShape(),)
+    """The shards of clips take turns at these."""
+    shard: int = 250
+    """Clips in a file."""
+    codec: TrainConfig = field(default_factory=TrainConfig)
+    transformer: TrainConfig = field(default_factory=TrainConfig)
+
+
+def tiny() -> Preset:
+    """The whole making in seconds, of a model that can do nothing: for tests and dry runs.
+
+    `lumora train all --preset tiny`, 20 s on one core.
+    """
+    shape = VideoShape(frames=9, height=32, width=32)
+    optimizer = OptimizerConfig(ema=(0.9,))
+    model = ModelConfig(
+        codec=CodecConfig(space=8, channels=4, encoder_widths=(16, 16), decoder_widths=(16, 16), blocks=1),
+        transformer=TransformerConfig(latent_channels=4, width=64, depth=2, head_width=32),
+        shape=shape,
+    )
+    run = TrainConfig(batch=4, steps=12, log_every=4, optimizer=optimizer)
+    return Preset(model, clips=12, shapes=(shape,), shard=6, codec=run, transformer=run)
+
+
+def cpu() -> Preset:
+    """The default weights as two cores can make them: 64×64 pixels, 17 frames at 8 fps, of the `simple` world.
+
+    `python runs/default.py --preset cpu`. Clips 2.5 min, codec 9.4 min (30.2 dB), latents 4.5 min on two shared cores;
+    transformer 44 min on one, for 1,900 of these steps: 52 % of stated facts found (LOG.md, 2026-11-22).
+    """
+    square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
+    model = ModelConfig(
+        codec=CodecConfig(space=8, channels=16, encoder_widths=(64, 128), decoder_widths=(192, 96)),
+        transformer=TransformerConfig(latent_channels=16, width=256, depth=6),
+        shape=square,
+    )
+    codec = TrainConfig(batch=6, steps=2_700, optimizer=OptimizerConfig(muon_lr=0.03, ema=(0.99, 0.995)))
+    return Preset(
+        model,
+        clips=16_000,
+        shapes=(square, square, square, wide, square, square, square, tall),
+        codec=codec,
+        transformer=TrainConfig(batch=64, steps=3_000),
+    )
+
+
+def gpu() -> Preset:
+    """A larger model at 128×128, of the `full` world, for one GPU; the codec is made like the default one.
+
+    `lumora train all --preset gpu`; on the default codec `python runs/continue_gpu.py --from-scratch` (that codec has
+    seen 64×64 alone and gives back held-out clips of 128×128 with 31 dB).
+    """
+    shape, codec = VideoShape(17, 128, 128), cpu().model.codec
+    transformer = TransformerConfig(latent_channels=codec.channels, width=320, depth=10)
+    return Preset(
+        ModelConfig(codec=codec, transformer=transformer, shape=shape),
+        "full",
+        clips=100_000,
+        shapes=variations(shape),
+        shard=500,
+        codec=TrainConfig(batch=64, steps=10_000, optimizer=OptimizerConfig(muon_lr=0.01, adam_lr=5e-4)),
+        transformer=TrainConfig(batch=256, steps=11_000),
+    )
+
+
+def variations(shape: VideoShape) -> tuple[VideoShape, ...]:
+    """Half of them `shape`; the others about as many pixels wide and tall, twice as long, and at half the rate.
+
+    Sides become multiples of 16.
+    """
+
+    def sized(height: float, width: float) -> VideoShape:
+        return replace(shape, height=16 * round(height / 16), width=16 * round(width / 16))
+
+    wide = sized(0.75 * shape.height, 1.25 * shape.width)
+    tall = sized(1.25 * shape.height, 0.75 * shape.width)
+    longer = replace(shape, frames=2 * shape.frames - 1)
+    return (shape, wide, shape, tall, shape, longer, shape, replace(shape, fps=shape.fps / 2))
+
+
+PRESETS = {"tiny": tiny, "cpu": cpu, "gpu": gpu}

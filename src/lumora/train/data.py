@@ -1,0 +1,81 @@
+"""What a step is trained on: a function of (seed, step, rank), so that a resumed run sees exactly the same."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from lumora.train.latents import Example, LatentShard, latent_path
+from lumora.train.shards import open_frames, open_subjects, shard_numbers
+
+
+class Order:
+    """Which clips a step sees: every clip once in each pass over `count`, in an order of the pass's own."""
+
+    def __init__(self, count: int, batch: int, seed: int, rank: int = 0, size: int = 1) -> None:
+        """`batch` clips a step for each of `size` processes, of which this is number `rank`."""
+        self.count, self.batch, self.seed, self.rank, self.size = count, batch, seed, rank, size
+        self._pass = lru_cache(2)(self._shuffled)
+
+    def clips(self, step: int) -> list[int]:
+        first = (step * self.size + self.rank) * self.batch
+        places = (divmod(place, self.count) for place in range(first, first + self.batch))
+        return [int(self._pass(number)[place]) for number, place in places]
+
+    def _shuffled(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, number, 2]).permutation(self.count)
+
+
+class Latents:
+    """All shards of latents in a folder as one sequence of clips."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shards = [LatentShard(latent_path(folder, number)) for number in shard_numbers(folder, "latents")]
+        self.ends = list(accumulate(shard.count for shard in self.shards))
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def example(self, clip: int, generator: np.random.Generator) -> Example:
+        """The clip or its mirror image, by chance, with one of its captions."""
+        shard = bisect_right(self.ends, clip)
+        within = clip - (self.ends[shard] - self.shards[shard].count)
+        return self.shards[shard].example(within, bool(generator.random() < 0.5), float(generator.random()))
+
+
+class Frames:
+    """All shards of pixels in a folder, of which a step sees clips of one shard, because those have one size."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.numbers = folder, shard_numbers(folder, "frames")
+        self.counts = [len(open_frames(folder, number)) for number in self.numbers]
+
+    def sample(self, count: int) -> Float[Tensor, "b 3 t h w"]:
+        """Up to `count` clips of the first shard's size, spread evenly over the shards, in [−1, 1]."""
+        shards = [open_frames(self.folder, number) for number in self.numbers]
+        alike = [shard for shard in shards if shard.shape[1:] == shards[0].shape[1:]]
+        each = -(-count // len(alike))
+        chosen = [shard[:: max(1, len(shard) // each)][:each] for shard in alike]
+        pixels = torch.from_numpy(np.concatenate(chosen)[:count])
+        return rearrange(pixels, "b t h w c -> b c t h w") / 127.5 - 1
+
+    def batch(
+        self, size: int, generator: np.random.Generator
+    ) -> tuple[UInt8[Tensor, "b t h w 3"], Bool[Tensor, "b t h w"] | None]:
+        """`size` clips, and which pixels show a subject where that is known."""
+        odds = np.array(self.counts) / sum(self.counts)
+        number = self.numbers[generator.choice(len(odds), p=odds)]
+        frames, subjects = open_frames(self.folder, number), open_subjects(self.folder, number)
+        chosen = np.sort(generator.choice(len(frames), min(size, len(frames)), replace=False))
+        if subjects is not None:
+            bits = np.unpackbits(subjects[chosen], axis=-1, count=frames.shape[3])
+            return torch.from_numpy(frames[chosen]), torch.from_numpy(bits.astype(bool))
+        return torch.from_numpy(frames[chosen]), None

@@ -1,0 +1,134 @@
+"""Clips as the transformer wants them: latents of a clip and of its mirror image, and encoded captions, in shards.
+
+`latents-00000.safetensors` holds, for N clips: `latents`, bfloat16 (2, N, C, t, h, w), where 1 is the mirror image;
+`fps` (N,); `text`, bfloat16 (tokens of all captions, 384); `captions`, int64, where in `text` each caption begins, and
+the end; `first`, int64, which caption is the first of each of the 2·N views, and the end, so that a view may have any
+number of them, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lumora.codec import Codec
+from lumora.files import written_whole
+from lumora.language.text_encoder import TextEncoder
+from lumora.train.shards import Record, open_frames, read_lines, shard_numbers
+from lumora.train.wording import Line, Wording
+
+KEPT: dict[str, int] = {"short": 1, "sentence": 2, "paragraph": 1}
+"""Captions of each length that are encoded for each view: with more, text would take far more room than pictures."""
+
+
+class Encoders:
+    """The codec and the text encoder, on one device and in evaluation mode."""
+
+    def __init__(self, codec: Codec, text: TextEncoder) -> None:
+        self.codec, self.text = codec.eval(), text
+
+    @torch.no_grad()
+    def latents(
+        self, frames: UInt8[np.ndarray, "n t h w 3"], batch: int = 16
+    ) -> Float[Tensor, "2 n channels steps rows columns"]:
+        """Of the clips and of their mirror images, bfloat16 on the CPU."""
+        parts = []
+        for first in range(0, len(frames), batch):
+            pixels = torch.from_numpy(np.array(frames[first : first + batch])).to(self.text.device)
+            pixels = rearrange(pixels, "n t h w c -> n c t h w") / 127.5 - 1
+            with torch.autocast(self.text.device.type, torch.bfloat16):
+                views = [self.codec.encode(view) for view in (pixels, pixels.flip(-1))]
+            parts.append(torch.stack(views).bfloat16().cpu())
+        return torch.cat(parts, dim=1)
+
+    def texts(self, texts: Sequence[str]) -> list[Float[Tensor, "_ width"]]:
+        """Token embeddings in bfloat16 on the CPU; a text that comes twice is read once."""
+        unique = sorted(set(texts))
+        with torch.autocast(self.text.device.type, torch.bfloat16):  # as precise as what is kept, and twice as fast
+            encoded = dict(zip(unique, self.text.encode(unique), strict=True))
+        brief = {text: tokens.bfloat16().cpu() for text, tokens in encoded.items()}
+        return [brief[text] for text in texts]
+
+
+def encode_shards(folder: Path, out: Path, encoders: Encoders) -> None:
+    """Encodes every shard of clips with captions in `folder` that `out` doesn't hold yet."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number in shard_numbers(folder, "captions"):
+        records = read_lines(Record, folder, "clips", number)
+        path = latent_path(out, number)
+        if path.exists() and LatentShard(path).count == len(records):
+            continue
+        wordings = read_lines(Wording, folder, "captions", number)
+        write_latents(path, open_frames(folder, number), records, wordings, encoders)
+
+
+def write_latents(
+    path: Path, frames: np.ndarray, records: Sequence[Record], wordings: Sequence[Wording], encoders: Encoders
+) -> None:
+    views = [w.captions for w in wordings] + [w.mirrored for w in wordings]
+    chosen = [_kept(view) for view in views]
+    texts = encoders.texts([line.text for view in chosen for line in view])
+    content = {
+        "latents": encoders.latents(frames),
+        "fps": torch.tensor([record.fps for record in records]),
+        "text": torch.cat(texts),
+        "captions": _starts([len(text) for text in texts]),
+        "first": _starts([len(view) for view in chosen]),
+    }
+    with written_whole(path) as part:
+        save_file(content, part)
+
+
+class LatentShard:
+    """One shard, mapped into memory: what is read of it comes from the disk when it is looked at."""
+
+    def __init__(self, path: Path) -> None:
+        content = load_file(path)
+        self.latents, self.text, self.fps = content["latents"], content["text"], content["fps"].tolist()
+        self.captions, self.first = content["captions"].tolist(), content["first"].tolist()
+        self.count = len(self.fps)
+
+    def example(self, clip: int, mirrored: bool, choice: float) -> Example:
+        """A view of a clip and a caption of it, by `choice` in [0, 1); the clip itself where its mirror has none."""
+        view = clip + self.count * mirrored
+        if self.first[view] == self.first[view + 1]:
+            view, mirrored = clip, False
+        first, end = self.first[view], self.first[view + 1]
+        caption = first + int(choice * (end - first))
+        text = self.text[self.captions[caption] : self.captions[caption + 1]]
+        return Example(self.latents[int(mirrored), clip], text, self.fps[clip])
+
+
+@dataclass(frozen=True)
+class Example:
+    latent: Float[Tensor, "c t h w"]
+    text: Float[Tensor, "l width"]
+    fps: float
+    """Frames a second of the clip, not of its latent."""
+
+
+def latent_path(folder: Path, number: int) -> Path:
+    return folder / f"latents-{number:05}.safetensors"
+
+
+def _kept(lines: Sequence[Line]) -> list[Line]:
+    """The first few captions of each length; all where there are no more lengths than one."""
+    left = dict(KEPT)
+    kept = []
+    for line in lines:
+        if left.get(line.length, 0):
+            left[line.length] -= 1
+            kept.append(line)
+    return kept
+
+
+def _starts(lengths: Sequence[int]) -> Tensor:
+    return torch.tensor([0, *lengths]).cumsum(0)

@@ -1,0 +1,110 @@
+"""The stages of making a model, each of which goes on where it was left: clips, codec, latents, transformer, weights.
+
+All share one folder: `frames` and `latents` hold shards, `codec` and `transformer` runs, `weights` what they gave.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+
+from lumora.codec import Codec, start_linear
+from lumora.config import ModelConfig, from_json, to_json
+from lumora.files import written_whole
+from lumora.language.text_encoder import TextEncoder
+from lumora.model.transformer import Transformer
+from lumora.presets import Preset
+from lumora.train.checkpoint import Progress
+from lumora.train.data import Frames, Latents
+from lumora.train.distributed import world
+from lumora.train.latents import Encoders, encode_shards
+from lumora.train.loop import CHECKPOINT, train
+from lumora.train.shards import cache_clips
+from lumora.train.tasks import CodecTask, TransformerTask
+from lumora.train.wording import write_captions
+
+LINEAR_SAMPLE = 120
+"""Clips of which the codec's linear start is the optimum."""
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def make_clips(preset: Preset, folder: Path, workers: int = 2, device: str = "cpu") -> None:
+    """Renders and words the clips of the world that the preset asks for."""
+    cache_clips(
+        preset.world, preset.seed, preset.clips, preset.shapes, folder / "frames", workers, preset.shard, device
+    )
+    write_captions(folder / "frames")
+
+
+def train_codec(preset: Preset, folder: Path, minutes: float | None = None, device: str | None = None) -> Progress:
+    """Trains the codec on the clips in `folder`, or goes on; exports it where its schedule has come to its end."""
+    with world(device) as here:
+        torch.manual_seed(preset.codec.seed)
+        codec, frames = Codec(preset.model.codec), Frames(folder / "frames")
+        if here.main and not (folder / "codec" / CHECKPOINT).exists():
+            start_linear(codec, frames.sample(LINEAR_SAMPLE), torch.Generator().manual_seed(preset.codec.seed))
+        task = CodecTask(codec, frames, preset.codec, here)
+        progress = train(task, preset.codec, folder / "codec", here, to_json(preset.model.codec), minutes)
+        if here.main:
+            export(Codec(preset.model.codec), folder / "codec", folder / "weights" / "codec.safetensors")
+    return progress
+
+
+def make_latents(preset: Preset, folder: Path, device: str | None = None) -> None:
+    """Encodes the clips in `folder` and their captions by the exported codec and the text encoder."""
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    codec = read_weights(Codec(preset.model.codec), folder / "weights" / "codec.safetensors").to(place)
+    encode_shards(folder / "frames", folder / "latents", Encoders(codec, TextEncoder.load(device=place)))
+
+
+def train_transformer(
+    preset: Preset, folder: Path, minutes: float | None = None, device: str | None = None, start: Path | None = None
+) -> Progress:
+    """Trains the transformer on the latents in `folder`, or goes on; `start` is a file of weights to begin with."""
+    model = preset.model
+    with world(device) as here:
+        torch.manual_seed(preset.transformer.seed)
+        transformer = Transformer(model.transformer)
+        if start is not None:
+            read_weights(transformer, start)
+        task = TransformerTask(transformer, Latents(folder / "latents"), model, preset.transformer, here)
+        progress = train(task, preset.transformer, folder / "transformer", here, to_json(model), minutes)
+        if here.main:
+            export_model(preset, folder)
+    return progress
+
+
+def export_model(preset: Preset, folder: Path, decay: float | None = None) -> None:
+    """Writes what `lumora generate --weights` reads: the averages with a decay, by default the longest, of the run."""
+    weights = folder / "weights"
+    export(Transformer(preset.model.transformer), folder / "transformer", weights / "transformer.safetensors", decay)
+    with written_whole(weights / "model.json") as part:
+        part.write_text(to_json(preset.model))
+
+
+def export(module: nn.Module, run: Path, file: Path, decay: float | None = None) -> None:
+    """The average of a run's weights over its past with this decay, in bfloat16. Raises ValueError for one it lacks."""
+    averages = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["averages"]
+    name = str(decay) if decay is not None else max(averages, key=float)
+    if name not in averages:
+        raise ValueError(f"The run in {run} keeps averages of decay {', '.join(averages)}, not {name}.")
+    module.load_state_dict(averages[name], strict=False)  # integers, if any, are no averages
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(file) as part:
+        part.write_bytes(save({name: t.to(torch.bfloat16).contiguous() for name, t in module.state_dict().items()}))
+
+
+def read_weights(module: Network, file: Path) -> Network:
+    """`module` with the weights of `file`, in the module's own precision. Raises ValueError without the file."""
+    if not file.is_file():
+        raise ValueError(f"The weights {file} are missing; train them first.")
+    module.load_state_dict(load_file(file))
+    return module
+
+
+def read_model(folder: Path) -> ModelConfig:
+    return from_json(ModelConfig, (folder / "model.json").read_text())

@@ -1,0 +1,205 @@
+"""Clips on the disk, in shards written whole or not at all; several processes make them, and a new start goes on.
+
+A folder of shards holds, for shard 00000: `frames-00000.npy`, uint8 (N, T, H, W, 3); for clips of the world also
+`subjects-00000.npy`, a bit for each pixel that shows a subject; `clips-00000.jsonl`, a `Record` a line; and
+`captions-00000.jsonl`, a `Wording` (see wording.py) a line. Captions are apart because they cost nothing next to
+pictures and are rewritten when the captioner learns new words. `about.json` says what the folder is, so that nothing
+else gets into it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+
+from lumora.config import VideoShape, from_json, to_json
+from lumora.files import written_whole
+from lumora.world.clip import make_scene
+from lumora.world.facts import facts_of, facts_to_dicts
+from lumora.world.render import render
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a folder of shards holds."""
+
+    world: str
+    """Preset of the world, or the name of a folder of videos."""
+    seed: int
+    shapes: tuple[VideoShape, ...]
+    """Shard n has shape n, modulo their number."""
+    shard: int
+    """Clips in a full shard."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One clip beside its pixels."""
+
+    index: int
+    """Its number in the seed, or in the folder."""
+    fps: float
+    facts: tuple[dict, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: Source
+    number: int
+    clips: range
+    out: Path
+    device: str
+    batch: int
+
+
+def cache_clips(
+    world: str,
+    seed: int,
+    count: int,
+    shapes: tuple[VideoShape, ...],
+    out: Path,
+    workers: int = 2,
+    shard: int = 250,
+    device: str = "cpu",
+    batch: int = 8,
+) -> None:
+    """Renders clips 0 … count − 1 of a seed to `out`; `batch` clips are drawn at a time in each of the processes.
+
+    Clip n of a seed is the same whatever the number of processes. Raises ValueError where `out` holds something else.
+    """
+    source = Source(world, seed, shapes, shard)
+    claim(out, source)
+    ranges = [range(first, min(first + shard, count)) for first in range(0, count, shard)]
+    jobs = [_Job(source, number, clips, out, device, batch) for number, clips in enumerate(ranges)]
+    missing = [job for job in jobs if not is_whole(out, "clips", job.number, len(job.clips))]
+    run_jobs(_render_shard, missing, workers, lambda job: len(job.clips))
+
+
+def claim(out: Path, about: Any) -> None:
+    """Makes `out` the folder of what `about` says; raises ValueError where it is another's already."""
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "about.json"
+    if not file.exists():
+        with written_whole(file) as part:
+            part.write_text(to_json(about))
+    if from_json(type(about), file.read_text()) != about:
+        raise ValueError(f"{out} holds other clips (see its about.json); choose another folder or remove it.")
+
+
+def shard_numbers(folder: Path, kind: str) -> list[int]:
+    """The shards of `folder` that have a file of this kind. Raises ValueError where there is none."""
+    numbers = sorted(int(path.stem.rsplit("-", 1)[1]) for path in folder.glob(f"{kind}-*.*"))
+    if not numbers:
+        raise ValueError(f"There are no clips in {folder}; make some first.")
+    return numbers
+
+
+def open_frames(folder: Path, number: int) -> UInt8[np.ndarray, "n t h w 3"]:
+    """A shard's pixels, read from the disk only where they are looked at."""
+    return np.load(folder / f"frames-{number:05}.npy", mmap_mode="r")
+
+
+def open_subjects(folder: Path, number: int) -> UInt8[np.ndarray, "n t h bytes"] | None:
+    """Which pixels show a subject, eight to a byte along the width; None where nobody knows."""
+    path = folder / f"subjects-{number:05}.npy"
+    return np.load(path, mmap_mode="r") if path.exists() else None
+
+
+def read_lines(kind: type, folder: Path, name: str, number: int) -> list[Any]:
+    return [from_json(kind, line) for line in (folder / f"{name}-{number:05}.jsonl").read_text().splitlines()]
+
+
+def write_lines(path: Path, items: Iterable[Any]) -> None:
+    with written_whole(path) as part:
+        part.write_text("".join(json.dumps(asdict(item)) + "\n" for item in items))
+
+
+def is_whole(folder: Path, name: str, number: int, count: int) -> bool:
+    """Whether the shard has all of its clips; the last one of a folder grows when more clips are asked for."""
+    path = folder / f"{name}-{number:05}.jsonl"
+    return path.exists() and path.read_text().count("\n") == count
+
+
+def run_jobs(
+    work: Callable[[Any], None], jobs: list[Any], workers: int, size: Callable[[Any], int], ends: float = math.inf
+) -> None:
+    """Does the jobs in so many processes of one thread each (0: in this one), and says how fast on stderr.
+
+    From `ends` on, of time.monotonic(), no more are begun.
+    """
+    total, done, began = sum(map(size, jobs)), 0, time.monotonic()
+
+    def tell(job: Any) -> None:
+        nonlocal done
+        done += size(job)
+        speed = done / (time.monotonic() - began)
+        print(f"{done}/{total} clips, {speed:.1f} clips/s", file=sys.stderr, flush=True)
+
+    waiting = iter(jobs)
+    if workers == 0:
+        while time.monotonic() < ends and (job := next(waiting, None)) is not None:
+            work(job)
+            tell(job)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+        running = {pool.submit(work, job): job for job in islice(waiting, workers)}
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                future.result()
+                tell(running.pop(future))
+                if time.monotonic() < ends and (job := next(waiting, None)) is not None:
+                    running[pool.submit(work, job)] = job
+
+
+def render_clips(
+    source: Source, clips: range, shape: VideoShape, device: str, batch: int
+) -> tuple[UInt8[np.ndarray, "n t h w 3"], Bool[np.ndarray, "n t h w"], list[Record]]:
+    """Pixels of these clips of the world, which of them show a subject, and records."""
+    frames = np.empty((len(clips), shape.frames, shape.height, shape.width, 3), np.uint8)
+    subjects = np.empty(frames.shape[:-1], bool)
+    records = []
+    for first in range(0, len(clips), batch):
+        part = clips[first : first + batch]
+        scenes, trajectories = zip(*(make_scene(source.world, source.seed, n, shape) for n in part), strict=True)
+        drawn = render(scenes, trajectories, shape.height, shape.width, device)
+        frames[first : first + len(part)] = drawn.frames.cpu().numpy()
+        subjects[first : first + len(part)] = (drawn.subject >= 0).cpu().numpy()
+        for n, scene, trajectory in zip(part, scenes, trajectories, strict=True):
+            records.append(Record(n, shape.fps, tuple(facts_to_dicts(facts_of(scene, trajectory)))))
+    return frames, subjects, records
+
+
+def _render_shard(job: _Job) -> None:
+    shape = job.source.shapes[job.number % len(job.source.shapes)]
+    frames, subjects, records = render_clips(job.source, job.clips, shape, job.device, job.batch)
+    _write_array(job.out / f"subjects-{job.number:05}.npy", np.packbits(subjects, axis=-1))
+    write_clips(job.out, job.number, frames, records)
+
+
+def write_clips(out: Path, number: int, frames: np.ndarray, records: list[Record]) -> None:
+    _write_array(out / f"frames-{number:05}.npy", frames)
+    write_lines(out / f"clips-{number:05}.jsonl", records)  # last: it says that the shard is there
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    with written_whole(path) as part, part.open("wb") as file:
+        np.save(file, array)
+
+
+def _one_thread() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)

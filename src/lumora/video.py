@@ -1,0 +1,288 @@
+"""A video: 8-bit RGB pictures and a rate; files in and out, and many videos on one sheet. No torch in here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from lumora.files import part_file, reason, written_whole
+
+SUFFIXES = (".mp4", ".gif", ".webp", ".png")
+"""What `Video.save` writes; `.png` is a still, the first frame."""
+
+PICTURE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
+PICTURE_RATE = 1.0
+"""Frames a second of a file that is a single picture and so has no rate."""
+
+_EXACTLY = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.FULL_CHR_H_INT
+)
+"""Between RGB and YUV: FFmpeg's quick ways, its default, darken every pixel by one and blur colours."""
+
+MAX_PIXELS = 64_000_000
+"""Largest picture that is decoded, against files that unpack to more than the memory holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Frames of one clip and how many of them are shown a second; a picture is a video of one frame."""
+
+    frames: UInt8[np.ndarray, "t h w 3"]
+    fps: float
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
+            raise ValueError(
+                f"A video's frames must be uint8 (T, H, W, 3), not {self.frames.dtype} {self.frames.shape}."
+            )
+        if 0 in self.frames.shape:
+            raise ValueError("A video must have at least one frame of at least one pixel.")
+        if not 0 < self.fps < 1000:
+            raise ValueError(f"A video's rate must lie between 0 and 1,000 frames a second, not {self.fps:g}.")
+
+    @property
+    def seconds(self) -> float:
+        return len(self.frames) / self.fps
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes .mp4 (H.264), .gif, .webp or .png (the first frame): the whole file or none, always the same bytes.
+
+        An .mp4 has even sides, so the last row or column of an odd size is written twice. Raises ValueError for another
+        suffix and OSError, in a sentence, where the file can't be written.
+        """
+        path = Path(path)
+        write = _WRITERS[checked_suffix(path)]
+        with written_whole(path) as part:
+            write(self, part)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], max_frames: int | None = None) -> Video:
+        """Reads .mp4, .mov, .mkv, .webm, .avi and pictures, moving or not; the content decides, not the name.
+
+        Only local files are opened, whatever the path looks like, and only by the reader of their own format. Raises
+        ValueError, in a sentence, for a file that is missing, broken or of another kind.
+        """
+        if max_frames is not None and max_frames < 1:
+            raise ValueError(f"At least one frame must be read, not {max_frames}.")
+        path = Path(path)
+        try:
+            with path.open("rb") as file:
+                demuxer = _demuxer_of(file.read(16))
+                file.seek(0)
+                frames, fps = _read_film(file, demuxer, max_frames) if demuxer else _read_picture(file, max_frames)
+        except FileNotFoundError:
+            raise ValueError(f"There is no file {path}.") from None
+        except (
+            Exception
+        ) as error:  # fed with broken bytes, Pillow's readers raise anything, IndexError and SyntaxError too
+            raise ValueError(f"{path} can't be read as a video or picture: {_reason(error)}.") from error
+        return cls(frames, fps)
+
+    def fitted(self, height: int, width: int) -> Video:
+        """Scaled to cover height × width pixels and cropped around its centre to just that."""
+        if self.frames.shape[1:3] == (height, width):
+            return self
+        fit = [ImageOps.fit(Image.fromarray(f), (width, height), Image.Resampling.LANCZOS) for f in self.frames]
+        return Video(np.stack([np.asarray(f) for f in fit]), self.fps)
+
+
+def checked_suffix(path: Path) -> str:
+    """The lower-case suffix of a file that `Video.save` can write; raises ValueError for any other."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"A video is written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, not as {path.name!r}.")
+    return suffix
+
+
+def check_destination(path: Path, room: int = 1 << 18) -> None:
+    """Finds out before long work whether `path` could be saved, by writing `room` bytes next to it and removing them.
+
+    Raises ValueError for a suffix that can't be written and OSError, in a sentence, for a place that can't.
+    """
+    checked_suffix(path)
+    with part_file(path) as part:
+        part.write_bytes(bytes(room))
+
+
+def contact_sheet(
+    videos: Sequence[Video], columns: int, pictures: int = 4, labels: Sequence[str] | None = None, height: int = 128
+) -> UInt8[np.ndarray, "h w 3"]:
+    """One picture of many videos: a grid of strips, each of `pictures` frames from the first to the last of a video.
+
+    Strips are `height` pixels high; a label stands under each, in as many lines as it needs.
+    """
+    if not videos:
+        raise ValueError("A contact sheet needs at least one video.")
+    if labels is not None and len(labels) != len(videos):
+        raise ValueError(f"{len(videos)} videos need as many labels, not {len(labels)}.")
+    strips = [_strip(video, pictures, height) for video in videos]
+    cell = max(strip.width for strip in strips)
+    font, gap, line = ImageFont.load_default(size=11), 4, 14
+    texts = [_wrapped(label, font, cell) for label in labels or []]
+    below = max((len(text) for text in texts), default=0) * line
+    rows = -(-len(videos) // columns)
+    sheet = Image.new("RGB", (columns * (cell + gap) + gap, rows * (height + below + gap) + gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, strip in enumerate(strips):
+        x, y = gap + index % columns * (cell + gap), gap + index // columns * (height + below + gap)
+        sheet.paste(strip, (x, y))
+        for number, words in enumerate(texts[index] if texts else []):
+            draw.text((x, y + height + number * line), words, "black", font)
+    return np.asarray(sheet)
+
+
+def _strip(video: Video, pictures: int, height: int) -> Image.Image:
+    chosen = video.frames[np.linspace(0, len(video.frames) - 1, pictures).round().astype(int)]
+    width = max(1, round(height * chosen.shape[2] / chosen.shape[1]))
+    strip = Image.new("RGB", (width * pictures, height))
+    for column, frame in enumerate(chosen):
+        strip.paste(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS), (column * width, 0))
+    return strip
+
+
+def _wrapped(text: str, font: Any, width: int) -> list[str]:
+    """`text` in lines of at most `width` pixels, unless a word is longer."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if not lines[-1] or font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _write_mp4(video: Video, part: Path) -> None:
+    frames = _even(video.frames)
+    movie = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with av.open(f"file:{part.absolute()}", "w", format="mp4", options=movie) as container:
+        # For the same bytes every time: x264's result depends on its number of threads (4 keep large pictures quick),
+        # and its macroblock tree gives now this, now that with AVX-512.
+        x264 = {"crf": "16", "preset": "medium", "threads": "4", "x264-params": "mbtree=0", "flags": "+bitexact"}
+        stream = container.add_stream("libx264", rate=Fraction(video.fps).limit_denominator(10_000), options=x264)
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+        context = stream.codec_context
+        # Written down, or players guess the matrix from the size of the picture. 1 is BT.709, and limited range.
+        context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            container.mux(stream.encode(_exactly(picture, "yuv420p")))
+        container.mux(stream.encode(None))
+
+
+def _write_gif(video: Video, part: Path) -> None:
+    # One palette for the whole clip, of a sample of its frames: a palette a frame would flicker.
+    sample = video.frames[np.linspace(0, len(video.frames) - 1, 16).round().astype(int)]
+    palette = Image.fromarray(np.concatenate(list(sample))).quantize(256, Image.Quantize.MEDIANCUT)
+    first, *rest = [Image.fromarray(f).quantize(palette=palette) for f in video.frames]
+    durations = [10 * d for d in _durations(video, per_second=100)]
+    first.save(part, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, disposal=1)
+
+
+def _write_webp(video: Video, part: Path) -> None:
+    first, *rest = [Image.fromarray(f) for f in video.frames]
+    durations = _durations(video, per_second=1000)
+    first.save(part, format="WEBP", save_all=True, append_images=rest, duration=durations, loop=0, quality=90, method=4)
+
+
+def _write_png(video: Video, part: Path) -> None:
+    Image.fromarray(video.frames[0]).save(part, format="PNG")
+
+
+_WRITERS: dict[str, Callable[[Video, Path], None]] = dict(
+    zip(SUFFIXES, (_write_mp4, _write_gif, _write_webp, _write_png), strict=True)
+)
+
+
+def _exactly(frame: av.VideoFrame, pixels: str) -> av.VideoFrame:
+    colors = "ITU709" if pixels != "rgb24" else None
+    return frame.reformat(format=pixels, dst_colorspace=colors, interpolation=_EXACTLY, threads=1)
+
+
+def _even(frames: np.ndarray) -> np.ndarray:
+    """Chroma of yuv420p is a value for 2×2 pixels, so both sides must be even."""
+    return np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
+
+
+def _durations(video: Video, per_second: int) -> list[int]:
+    """How long each frame is shown in whole units of 1 / per_second, rounded so that errors don't add up."""
+    ends = np.round(np.arange(len(video.frames) + 1) * per_second / video.fps).astype(int)
+    return [max(1, int(d)) for d in np.diff(ends)]
+
+
+def _demuxer_of(head: bytes) -> str | None:
+    """FFmpeg's name of the container that a file begins as; None for anything else, which may be a picture.
+
+    Never left to FFmpeg to guess: playlists and image sequences are formats too, and they open other files and URLs.
+    """
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return "mp4"
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return "matroska"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "avi"
+    return None
+
+
+def _read_film(file: BinaryIO, demuxer: str, max_frames: int | None) -> tuple[np.ndarray, float]:
+    with av.open(file, "r", format=demuxer, options={"protocol_whitelist": "none"}) as container:
+        if not container.streams.video:
+            raise ValueError("it has no pictures")
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise ValueError("its pictures are of an unknown kind")
+        _check_size(stream.codec_context.width, stream.codec_context.height)
+        frames = []
+        for frame in container.decode(stream):
+            if frames and frame.width * frame.height != frames[0].shape[0] * frames[0].shape[1]:
+                raise ValueError("its pictures change size")
+            # A phone writes its pictures as the sensor lies and says how to turn them.
+            frames.append(np.rot90(_exactly(frame, "rgb24").to_ndarray(), round(frame.rotation / 90)))
+            if len(frames) == max_frames:
+                break
+        if not frames:
+            raise ValueError("it has no pictures")
+        return np.stack(frames), float(stream.average_rate or stream.guessed_rate or PICTURE_RATE)
+
+
+def _read_picture(file: BinaryIO, max_frames: int | None) -> tuple[np.ndarray, float]:
+    with Image.open(file, formats=PICTURE_FORMATS) as image:
+        _check_size(*image.size)
+        frames, milliseconds = [], 0.0
+        for index in range(min(getattr(image, "n_frames", 1), max_frames or np.iinfo(int).max)):
+            image.seek(index)
+            frames.append(_on_white(ImageOps.exif_transpose(image)))
+            milliseconds += image.info.get("duration", 0)
+        fps = 1000 * len(frames) / milliseconds if milliseconds and len(frames) > 1 else PICTURE_RATE
+        return np.stack(frames), fps
+
+
+def _on_white(image: Image.Image) -> np.ndarray:
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("RGB"))
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width}×{height} is more than {MAX_PIXELS / 1e6:.0f} megapixels")
+
+
+def _reason(error: BaseException) -> str:
+    return "its content is neither" if isinstance(error, Image.UnidentifiedImageError) else reason(error)

@@ -1,0 +1,1 @@
+"""A physical world, procedurally made, rendered and captioned, with exact ground truth."""

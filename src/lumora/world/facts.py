@@ -1,0 +1,137 @@
+"""Facts: the ground truth of a clip, in a form that captions state, a probe reads from pixels and a file keeps.
+
+A fact is a category and a value, about one subject, two, or the whole clip:
+
+    Fact("place", "meadow")   Fact("color", "red", subject=0)   Fact("relation", "left of", subject=0, other=1)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
+
+from lumora.config import from_dict
+from lumora.world.observe import TRAVELLING, direction_of, events_of, relation_of, speed_of, verb_of
+from lumora.world.scene import (
+    CAMERA_MOVES,
+    COLORS,
+    DIRECTIONS,
+    EMOTIONS,
+    EVENTS,
+    KINDS,
+    LIGHTS,
+    MATERIALS,
+    PLACES,
+    SIZES,
+    VERBS,
+    Scene,
+)
+from lumora.world.trajectory import Trajectory
+
+Category: TypeAlias = Literal[
+    "count", "kind", "color", "material", "size", "emotion", "place", "light", "motion", "direction", "speed",
+    "relation", "camera", "event",
+]  # fmt: skip
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+RELATIONS: tuple[str, ...] = ("left of", "right of", "in front of", "behind", "on top of")
+COUNTS: tuple[str, ...] = ("1", "2", "3")
+SPEEDS: tuple[str, ...] = ("slow", "fast")
+
+VALUES: dict[Category, tuple[str, ...]] = {
+    "count": COUNTS, "kind": KINDS, "color": COLORS, "material": MATERIALS, "size": SIZES, "emotion": EMOTIONS,
+    "place": PLACES, "light": LIGHTS, "motion": VERBS, "direction": DIRECTIONS, "speed": SPEEDS,
+    "relation": RELATIONS, "camera": CAMERA_MOVES, "event": EVENTS,
+}  # fmt: skip
+"""All values that a fact of a category can have."""
+
+_MIRRORED = {
+    "left": "right", "right": "left", "left of": "right of", "right of": "left of",
+    "pan left": "pan right", "pan right": "pan left",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fact:
+    category: Category
+    value: str
+    subject: int | None = None
+    """Index of the subject it is about; None for the whole clip."""
+    other: int | None = None
+    """Index of the second subject of a relation, an event, an orbit, or None."""
+
+
+def facts_of(scene: Scene, trajectory: Trajectory) -> tuple[Fact, ...]:
+    """All that is true of the clip and visible in it; where the evidence is not clear-cut there is no fact.
+
+    A picture (a trajectory of one frame) has no facts of motion, events or camera.
+    """
+    moving = len(trajectory.times) > 1
+    facts = [Fact("count", str(len(scene.subjects)))]
+    for index in range(len(scene.subjects)):
+        facts += _looks(scene, index) + (_motion(scene, trajectory, index) if moving else [])
+    for a, b in itertools.combinations(range(len(scene.subjects)), 2):
+        relation = relation_of(scene, trajectory, a, b)
+        if relation is not None:
+            facts.append(Fact("relation", *relation))
+    facts += [Fact("place", scene.place), Fact("light", scene.light)]
+    if moving:
+        facts += [Fact("event", kind, subject, other) for kind, subject, other in events_of(scene, trajectory)]
+        facts.append(Fact("camera", scene.camera.move, scene.camera.follows))
+    return tuple(facts)
+
+
+def mirror_fact(fact: Fact) -> Fact:
+    """The same fact of the clip mirrored left to right."""
+    return replace(fact, value=_MIRRORED.get(fact.value, fact.value))
+
+
+def facts_to_dicts(facts: Iterable[Fact]) -> list[dict[str, Any]]:
+    """Plain dicts for JSON, without the fields that are None."""
+    return [{name: value for name, value in asdict(fact).items() if value is not None} for fact in facts]
+
+
+def facts_from_dicts(rows: Iterable[dict[str, Any]]) -> tuple[Fact, ...]:
+    """The inverse of `facts_to_dicts`. Raises ValueError for what is no fact."""
+    facts = tuple(from_dict(Fact, row) for row in rows)
+    for fact in facts:
+        if fact.value not in VALUES[fact.category]:
+            raise ValueError(f"A fact of category {fact.category} cannot be {fact.value!r}.")
+    return facts
+
+
+def value_of(facts: Sequence[Fact], category: Category, subject: int | None = None) -> str | None:
+    """The value of the first fact of that category and subject, or None."""
+    return next((f.value for f in facts if f.category == category and f.subject == subject), None)
+
+
+def subjects_of(facts: Iterable[Fact]) -> list[int]:
+    """Indices of the subjects that the facts speak of."""
+    return sorted({f.subject for f in facts if f.subject is not None})
+
+
+def _looks(scene: Scene, index: int) -> list[Fact]:
+    subject = scene.subjects[index]
+    looks = [
+        Fact("kind", subject.kind, index),
+        Fact("color", subject.color, index),
+        Fact("material", subject.material, index),
+        Fact("size", subject.size, index),
+    ]
+    return looks + ([Fact("emotion", subject.emotion, index)] if subject.emotion else [])
+
+
+def _motion(scene: Scene, trajectory: Trajectory, index: int) -> list[Fact]:
+    verb = verb_of(scene, trajectory, index)
+    if verb is None:
+        return []
+    motion = [Fact("motion", verb, index, scene.subjects[index].motion.around if verb == "orbit" else None)]
+    if verb in TRAVELLING:
+        direction = direction_of(trajectory, index)
+        motion += [Fact("direction", direction, index)] if direction else []
+    if verb in ("roll", "slide", "walk"):
+        speed = speed_of(trajectory, index)
+        motion += [Fact("speed", speed, index)] if speed else []
+    return motion

@@ -1,0 +1,9 @@
+"""Physics: a scene moved by MuJoCo.
+
+`bodies` says what things are made of, `motion` what they set out to do, `camera` where we look from.
+"""
+
+from lumora.world.physics.camera import camera_path
+from lumora.world.physics.simulate import simulate
+
+__all__ = ["camera_path", "simulate"]

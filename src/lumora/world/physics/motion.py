@@ -1,0 +1,165 @@
+"""What subjects set out to do, as changes to the state of a MuJoCo simulation at its every step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lumora.world.physics.bodies import rest_height
+from lumora.world.scene import Direction, Kind, Subject
+
+WAYS: dict[Direction, tuple[float, float]] = {
+    "right": (1.0, 0.0),
+    "left": (-1.0, 0.0),
+    "toward": (0.0, -1.0),
+    "away": (0.0, 1.0),
+}
+"""Unit vectors on the ground."""
+
+JUMP_HEIGHT = 0.65
+"""Metres a jump rises."""
+GRAVITY = 9.81
+REST = 0.12
+"""Seconds on the ground between two jumps."""
+
+Quaternion = tuple[float, float, float, float]
+
+
+def velocity_of(subject: Subject) -> tuple[float, float]:
+    """Metres a second along x and y that a subject sets out with."""
+    way = subject.motion.direction
+    if way is None:
+        return 0.0, 0.0
+    return WAYS[way][0] * subject.motion.speed, WAYS[way][1] * subject.motion.speed
+
+
+def initial_rotation(subject: Subject) -> Quaternion:
+    """(w, x, y, z): turned by its heading, or for kinds that lie down to roll, with z across the way."""
+    verb, way = subject.motion.verb, subject.motion.direction
+    if verb == "roll" and way is not None and _lies_down(subject.kind):
+        x, y = WAYS[way]
+        # A quarter turn about the way itself takes z to the horizontal across it.
+        return math.sqrt(0.5), x * math.sqrt(0.5), y * math.sqrt(0.5), 0.0
+    return math.cos(subject.heading / 2), 0.0, 0.0, math.sin(subject.heading / 2)
+
+
+def _lies_down(kind: Kind) -> bool:
+    return rest_height(kind, "roll", 1.0) < 1.0
+
+
+@dataclass
+class Body:
+    """A subject in the simulation: its first coordinates (`q` of positions, `v` of velocities), and what moves it."""
+
+    subject: Subject
+    upright: bool
+    q: int
+    v: int
+    centre: tuple[float, float] = (0.0, 0.0)
+    """Of its orbit."""
+    _grounded_since: float | None = field(default=None, repr=False)
+    _launched: bool = field(default=False, repr=False)
+
+    @property
+    def restless(self) -> bool:
+        """Whether something other than contacts and gravity acts on it after the first moment."""
+        motion = self.subject.motion
+        return motion.verb in ("jump", "spin", "walk", "orbit") or (motion.verb != "still" and motion.start > 0)
+
+    def place(self, data: Any) -> None:
+        """Puts the body where the scene says."""
+        subject = self.subject
+        x, y, z = subject.position
+        if subject.motion.verb == "roll":
+            z += rest_height(subject.kind, "roll", subject.half_extent) - subject.half_extent
+        data.qpos[self.q : self.q + 3] = x, y, z
+        if self.upright:
+            data.qpos[self.q + 3] = subject.heading
+        else:
+            data.qpos[self.q + 3 : self.q + 7] = initial_rotation(subject)
+
+    def drive(self, data: Any) -> None:
+        """Acts for one step; called before every step, or only before the first if not `restless`."""
+        motion = self.subject.motion
+        if data.time < motion.start - 1e-9:
+            self._hold(data)
+            return
+        match motion.verb:
+            case "roll" | "slide" | "bounce" | "fall":
+                self._launch(data)
+            case "jump":
+                self._jump(data)
+            case "walk":
+                data.qvel[self.v : self.v + 2] = velocity_of(self.subject)
+                data.qvel[self.v + 3] = 0.0
+            case "spin":
+                self._spin(data)
+            case "orbit":
+                self._orbit(data)
+
+    def _hold(self, data: Any) -> None:
+        """Something that falls or bounces hangs in the air until its time has come."""
+        if self.subject.motion.verb in ("fall", "bounce"):
+            data.qpos[self.q : self.q + 3] = self.subject.position
+            data.qvel[self.v : self.v + 3] = 0.0
+
+    def _launch(self, data: Any) -> None:
+        if self._launched:
+            return
+        self._launched = True
+        subject = self.subject
+        x, y = velocity_of(subject)
+        data.qvel[self.v : self.v + 2] = x, y
+        if subject.motion.verb == "roll":
+            self._set_rolling(data, x, y)
+
+    def _jump(self, data: Any) -> None:
+        on_ground = data.qpos[self.q + 2] < self.subject.half_extent + 0.004 and data.qvel[self.v + 2] < 0.3
+        if not on_ground:
+            self._grounded_since = None
+            return
+        if self._grounded_since is None:
+            first = not self._launched
+            self._launched = True
+            self._grounded_since = float(data.time) - (REST if first else 0.0)
+            data.qvel[self.v : self.v + 2] = 0.0
+        if data.time >= self._grounded_since + REST:
+            data.qvel[self.v : self.v + 2] = velocity_of(self.subject)
+            data.qvel[self.v + 2] = math.sqrt(2 * GRAVITY * JUMP_HEIGHT)
+
+    def _spin(self, data: Any) -> None:
+        speed = self.subject.motion.speed
+        if self.upright:
+            data.qvel[self.v + 3] = speed
+        else:
+            data.qvel[self.v + 3 : self.v + 6] = 0.0, 0.0, speed
+
+    def _orbit(self, data: Any) -> None:
+        motion = self.subject.motion
+        x, y = self.subject.position[0] - self.centre[0], self.subject.position[1] - self.centre[1]
+        angle = motion.speed * (data.time - motion.start)
+        cos, sin = math.cos(angle), math.sin(angle)
+        x, y = cos * x - sin * y, sin * x + cos * y
+        data.qpos[self.q : self.q + 2] = self.centre[0] + x, self.centre[1] + y
+        data.qvel[self.v : self.v + 2] = -motion.speed * y, motion.speed * x
+        if self.upright:
+            data.qpos[self.q + 3] = self.subject.heading + angle
+            data.qvel[self.v + 3] = motion.speed
+        else:
+            self._set_rolling(data, -motion.speed * y, motion.speed * x)
+
+    def _set_rolling(self, data: Any, x: float, y: float) -> None:
+        """ω = z × velocity / radius, which MuJoCo takes along the axes of the body."""
+        radius = rest_height(self.subject.kind, "roll", self.subject.half_extent)
+        turn = np.array([-y, x, 0.0]) / radius
+        data.qvel[self.v + 3 : self.v + 6] = rotate_back(data.qpos[self.q + 3 : self.q + 7], turn)
+
+
+def rotate_back(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """A world vector along the axes of a body with this rotation (w, x, y, z)."""
+    w, axis = quaternion[0], -quaternion[1:]
+    cross = 2 * np.cross(axis, vector)
+    return vector + w * cross + np.cross(axis, cross)

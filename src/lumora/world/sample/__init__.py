@@ -1,0 +1,77 @@
+"""Scenes by chance: scene n of a seed is always the same, and can be made alone.
+
+`cast` chooses who and what, `situations` how they meet, `staging` where and how fast, `lens` the camera; `framing` says
+whether it can all be seen.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+
+from lumora.world.sample.cast import PRESETS, choice
+from lumora.world.sample.framing import apart, in_view
+from lumora.world.sample.lens import draw_camera
+from lumora.world.sample.situations import SITUATIONS, Hall, Play
+from lumora.world.scene import LIGHTS, PLACES, Camera, CameraMove, Scene
+
+__all__ = ["PRESETS", "sample_scene"]
+
+TRIES = 40
+"""Stagings tried before a scene is cast anew; the camera steps back a little with each."""
+CASTS = 50
+"""Casts tried before the camera stands still instead, and then as many before everybody goes their own way."""
+
+
+def sample_scene(preset: str, seed: int, index: int, seconds: float = 2.0, aspect: float = 1.0) -> Scene:
+    """Scene `index` of a seed, for a picture of width / height = `aspect`.
+
+    Raises ValueError for an unknown preset, a negative seed or index, or an impossible length or shape.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
+    if seed < 0 or index < 0:
+        raise ValueError(f"Seed and index count from 0 up; they are {seed} and {index}.")
+    if not (0 <= seconds <= 600 and 0.2 <= aspect <= 5):
+        raise ValueError(f"A scene lasts 0 to 600 seconds at an aspect of 0.2 to 5, not {seconds} and {aspect}.")
+    rng = np.random.default_rng([seed, index, list(PRESETS).index(preset)])
+    chosen = PRESETS[preset]
+    # What is settled here stays through all tries, so that what is hard to frame is not rarer.
+    place, light, texture = choice(rng, PLACES), choice(rng, LIGHTS), int(rng.integers(2**31))
+    situation = SITUATIONS[choice(rng, tuple(chosen.situations), tuple(chosen.situations.values()))]
+    move: CameraMove = "static" if rng.random() < 0.5 else choice(rng, chosen.moves)
+    if move == "follow":
+        situation = SITUATIONS["at large"]
+    hall = Hall(seconds, min(max(aspect, 1.0), 1.8))
+    for cast in itertools.count():
+        if cast == CASTS:
+            move = "static"
+        if cast == 2 * CASTS:
+            situation = SITUATIONS["at large"]
+        stage = situation(rng, chosen, move == "follow")
+        for attempt in range(TRIES):
+            play = stage(rng, hall)
+            camera = _camera(rng, play, move, seconds, attempt / TRIES)
+            scene = Scene(play.subjects, place, light, camera, seconds, play.event, texture)
+            if in_view(scene, aspect, play.overlap) and (play.touching or apart(scene)):
+                return scene
+    raise AssertionError("The count of casts has no end.")
+
+
+def _camera(rng: np.random.Generator, play: Play, move: CameraMove, seconds: float, back: float) -> Camera:
+    """A camera near enough for the smallest subjects to be well seen; `back` from 0 to 1 is how far it steps back."""
+    airborne = any(subject.motion.verb in ("fall", "bounce") for subject in play.subjects)
+    largest = max(subject.half_extent for subject in play.subjects)
+    distance = rng.uniform(4.0, 4.6) * play.width * (1.0 if largest > 0.4 else 0.88) * (1 + 0.35 * back)
+    camera = draw_camera(rng, move, seconds, 1.1 if airborne else 0.65, distance)
+    if move != "follow":
+        return camera
+    x, y, _ = play.subjects[0].position
+    return replace(
+        camera,
+        position=(camera.position[0] + x, camera.position[1] + y, camera.position[2]),
+        target=(camera.target[0] + x, camera.target[1] + y, camera.target[2]),
+        follows=0,
+    )

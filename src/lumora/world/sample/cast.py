@@ -1,0 +1,163 @@
+"""Who is in a scene and what each sets out to do; where they stand is decided by `staging`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from lumora.world.scene import (
+    CAMERA_MOVES,
+    CHARACTERS,
+    COLORS,
+    EMOTIONS,
+    KINDS,
+    SIZES,
+    CameraMove,
+    Color,
+    Direction,
+    Kind,
+    Material,
+    Motion,
+    Size,
+    Subject,
+    Verb,
+)
+
+T = TypeVar("T")
+
+SOLIDS: tuple[Kind, ...] = ("ball", "cube", "cylinder", "cone", "capsule", "ring")
+
+KINDS_FOR: dict[Verb, tuple[Kind, ...]] = {
+    "still": (*SOLIDS, "cookie", "crate", *CHARACTERS),
+    "roll": ("ball", "cylinder", "capsule", "ring"),
+    "slide": ("cube", "cylinder", "cone", "capsule", "crate"),
+    "bounce": SOLIDS,
+    "fall": (*SOLIDS, "cookie", "crate"),
+    "jump": (*SOLIDS, *CHARACTERS),
+    # Only what does not look the same from all sides.
+    "spin": ("cube", "ring", "cookie", "crate", *CHARACTERS),
+    "walk": CHARACTERS,
+    "orbit": ("ball", "cube", *CHARACTERS),
+}
+"""Whose motion can be told apart in a picture: a ball that slid would look like one that rolls."""
+
+WAYS_FOR: dict[Verb, tuple[tuple[Direction | None, ...], tuple[float, ...]]] = {
+    "roll": (("right", "left", "toward", "away"), (0.33, 0.33, 0.17, 0.17)),
+    "slide": (("right", "left", "toward", "away"), (0.33, 0.33, 0.17, 0.17)),
+    "walk": (("right", "left", "toward", "away"), (0.33, 0.33, 0.17, 0.17)),
+    "bounce": ((None, "right", "left"), (0.4, 0.3, 0.3)),
+    "jump": ((None, "right", "left", "toward", "away"), (0.4, 0.22, 0.22, 0.08, 0.08)),
+}
+
+HEADINGS: dict[Direction, float] = {"right": math.pi / 2, "left": -math.pi / 2, "toward": 0.0, "away": math.pi}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One step of the curriculum: what may appear, and how often."""
+
+    counts: tuple[float, ...]
+    """Shares of scenes with one, two … subjects."""
+    kinds: tuple[Kind, ...]
+    verbs: tuple[Verb, ...]
+    materials: dict[Material, float]
+    moves: tuple[CameraMove, ...]
+    situations: dict[str, float]
+    """Shares of the ways to arrange a scene, by their names in `situations`."""
+
+
+PRESETS: dict[str, Preset] = {
+    "simple": Preset(
+        counts=(0.55, 0.45),
+        kinds=SOLIDS,
+        verbs=("roll", "slide", "bounce", "fall", "jump", "spin"),
+        materials={"matte": 0.7, "shiny": 0.3},
+        moves=("pan left", "pan right", "tilt up", "tilt down", "move in", "move out", "orbit"),
+        situations={"at large": 1.0},
+    ),
+    "medium": Preset(
+        counts=(0.45, 0.55),
+        kinds=KINDS,
+        verbs=("roll", "slide", "bounce", "fall", "jump", "spin", "walk", "walk"),
+        materials={"matte": 0.5, "shiny": 0.3, "metal": 0.2},
+        moves=CAMERA_MOVES[1:],
+        situations={"at large": 0.74, "in front": 0.09, "on top": 0.07, "orbit": 0.1},
+    ),
+    "full": Preset(
+        counts=(0.3, 0.4, 0.3),
+        kinds=KINDS,
+        verbs=("roll", "slide", "bounce", "fall", "jump", "spin", "walk", "walk"),
+        materials={"matte": 0.5, "shiny": 0.3, "metal": 0.2},
+        moves=CAMERA_MOVES[1:],
+        situations={
+            "at large": 0.44,
+            "in front": 0.06,
+            "on top": 0.05,
+            "orbit": 0.07,
+            "hit": 0.08,
+            "push": 0.07,
+            "topple": 0.07,
+            "bite": 0.08,
+            "hide": 0.08,
+        },
+    ),
+}
+
+
+def choice(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
+    """One of the options, which may be anything (numpy's own would turn them into an array)."""
+    if weights is None:
+        return options[int(rng.integers(len(options)))]
+    share = np.cumsum(weights) / np.sum(weights)
+    return options[int(np.searchsorted(share, rng.random(), side="right"))]
+
+
+def draw_verb(rng: np.random.Generator, preset: Preset, stillness: float) -> Verb:
+    return "still" if rng.random() < stillness else choice(rng, preset.verbs)
+
+
+def draw_subject(
+    rng: np.random.Generator,
+    preset: Preset,
+    verb: Verb,
+    color: Color,
+    kinds: tuple[Kind, ...] = KINDS,
+    size: Size | None = None,
+    ways: tuple[Direction, ...] | None = None,
+) -> Subject:
+    """A subject at the origin, with its verb, direction and heading but no speed yet; one of `kinds` that suits."""
+    allowed: list[Kind] = [kind for kind in kinds if kind in preset.kinds and kind in KINDS_FOR[verb]]
+    kind = choice(rng, allowed)
+    way = choice(rng, ways) if ways else draw_way(rng, verb)
+    return _dressed(rng, preset, kind, color, size or choice(rng, SIZES), Motion(verb, way))
+
+
+def _dressed(rng: np.random.Generator, preset: Preset, kind: Kind, color: Color, size: Size, motion: Motion) -> Subject:
+    """A subject of this kind with a material and, if it has a face, an emotion; turned the way that it goes."""
+    material = choice(rng, tuple(preset.materials), tuple(preset.materials.values()))
+    emotion = choice(rng, EMOTIONS) if kind in CHARACTERS else None
+    heading = _draw_heading(rng, kind, motion)
+    return Subject(kind, color, material, size, (0.0, 0.0, 0.0), heading, motion, emotion)
+
+
+def draw_way(rng: np.random.Generator, verb: Verb) -> Direction | None:
+    return choice(rng, *WAYS_FOR[verb]) if verb in WAYS_FOR else None
+
+
+def _draw_heading(rng: np.random.Generator, kind: Kind, motion: Motion) -> float:
+    """Walkers look where they go, wheels stand along their way, the rest turns a little from the camera."""
+    verb, way = motion.verb, motion.direction
+    if way is not None and (verb == "walk" or (verb == "jump" and kind in CHARACTERS)):
+        return HEADINGS[way]
+    if way is not None and verb == "roll":
+        return 0.0 if way in ("right", "left") else math.pi / 2
+    return rng.uniform(-0.5, 0.5)
+
+
+def draw_colors(rng: np.random.Generator, count: int) -> list[Color]:
+    """All different."""
+    return [COLORS[i] for i in rng.permutation(len(COLORS))[:count]]

@@ -1,0 +1,34 @@
+"""Shapes written on signatures are enforced while testing, and nothing computes on more threads than a test needs."""
+
+from jaxtyping import install_import_hook
+
+install_import_hook("lumora", "beartype.beartype")
+
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny model that has learnt nothing, in the files of a real one; all its numbers are random."""
+    from safetensors.torch import save_file
+
+    from lumora import config
+    from lumora.codec import Codec
+    from lumora.model.transformer import Transformer
+
+    codec = config.CodecConfig(channels=4, encoder_widths=(16, 16, 32), decoder_widths=(32, 16, 16), blocks=1)
+    transformer = config.TransformerConfig(latent_channels=4, width=64, depth=1)
+    model = config.ModelConfig(codec, transformer, shape=config.VideoShape(5, 32, 48, 8.0))
+    folder = tmp_path_factory.mktemp("weights")
+    (folder / "model.json").write_text(config.to_json(model))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for name, network in {"codec": Codec(codec), "transformer": Transformer(transformer)}.items():
+            numbers = {key: w + 0.05 * torch.randn_like(w) for key, w in network.state_dict().items()}
+            save_file({key: w.bfloat16().contiguous() for key, w in numbers.items()}, folder / f"{name}.safetensors")
+    return folder

@@ -1,0 +1,168 @@
+"""From the shell: quick to start, one sentence and exit code 2 for a mistake, and never half a file."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TypeAlias, get_args
+
+import numpy as np
+import pytest
+
+from lumora.cli import VERBS, TrainPreset, main
+from lumora.video import Video
+
+Capture: TypeAlias = pytest.CaptureFixture[str]
+LUMORA = [sys.executable, "-m", "lumora"]
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = "import sys; from lumora.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert not loaded & {"torch", "numpy", "av", "mujoco", "PIL", "tokenizers"}
+    assert all(verb in run.stdout for verb in VERBS)
+    # The time of this process and no other: a busy machine must not fail the test.
+    before = os.times()
+    subprocess.run([*LUMORA, "--help"], capture_output=True, check=True)
+    after = os.times()
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_each_of_its_flags(verb: str, capsys: Capture):
+    with pytest.raises(SystemExit) as leaving:
+        main([*verb.split(), "--help"])
+    assert not leaving.value.code
+    assert f"usage: lumora {verb}" in capsys.readouterr().out
+
+
+MISTAKES = {
+    "unknown verb": (["genrate", "a ball"], "genrate"),
+    "unknown flag": (["generate", "a ball", "-o", "out.mp4", "--secs", "3"], "--secs"),
+    "missing output": (["generate", "a ball"], "--output"),
+    "not a number": (["generate", "a ball", "-o", "out.mp4", "--seconds", "two"], "not a number"),
+    "not a size": (["generate", "a ball", "-o", "out.mp4", "--size", "big"], "such as 128x128"),
+    "unknown suffix": (["generate", "a ball", "-o", "out.avi"], ".mp4, .gif, .webp or .png"),
+    "no folder": (["generate", "a ball", "-o", "none/out.mp4"], "no folder"),
+    "empty prompt": (["generate", "  ", "-o", "out.mp4"], "empty"),
+    "long prompt": (["generate", "ball " * 1000, "-o", "out.mp4"], "2,000"),
+    "size between steps": (["generate", "a ball", "-o", "out.mp4", "--size", "100x64"], "96x64"),
+    "size too large": (["generate", "a ball", "-o", "out.mp4", "--size", "4096x64"], "1,024"),
+    "too much": (["generate", "x", "-o", "out.mp4", "--size", "1024x1024", "--seconds", "60", "--fps", "60"], "tokens"),
+    "no image": (["generate", "a ball", "-o", "out.mp4", "--image", "none.png"], "no file none.png"),
+    "broken image": (["generate", "a ball", "-o", "out.mp4", "--image", "broken.png"], "broken.png can't be read"),
+    "image from the net": (["generate", "x", "-o", "out.mp4", "--image", "http://127.0.0.1:9/a.png"], "no file"),
+    "no model": (["generate", "a ball", "-o", "out.mp4", "--weights", "none"], "no model"),
+    "world's size": (["world", "sample", "-o", "out.mp4", "--size", "2x2"], "16"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_sentence_before_any_work(
+    mistake: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lumora.generate.weights.DEFAULT_FOLDER", weights)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    words, expected = MISTAKES[mistake]
+    began = time.process_time()
+    assert main(words) == 2
+    assert time.process_time() - began < 1.0
+    said = capsys.readouterr().err
+    assert expected in said and said.count("\n") == 1 and said.startswith("lumora: ") and said.endswith(".\n")
+    assert os.listdir(tmp_path) == ["broken.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "codec", "--folder", ".", "--preset", "tiny"], "no clips in"),
+        (["train", "transformer", "--folder", ".", "--preset", "tiny"], "missing"),
+        (["train", "all", "--folder", ".", "--videos", "none"], "metadata.jsonl"),
+        (["evaluate", "--probe", "none.safetensors", "--clips", "1", "--weights", "none"], "none.safetensors"),
+    ],
+)
+def test_training_and_measuring_need_what_they_work_on(
+    words: list[str], expected: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lumora.generate.weights.DEFAULT_FOLDER", weights)
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert expected in said and said.startswith("lumora: ") and said.count("\n") == 1
+
+
+def test_the_training_presets_are_those_that_there_are():
+    from lumora.presets import PRESETS
+
+    assert get_args(TrainPreset) == tuple(PRESETS)
+
+
+def test_generate_writes_what_was_asked_for(weights: Path, tmp_path: Path, capsys: Capture):
+    common = ["--weights", str(weights), "--steps", "2", "--seed", "5"]
+    clip, still = tmp_path / "clip.mp4", tmp_path / "still.png"
+    assert (
+        main(["generate", "a ball", "-o", str(clip), "--seconds", "1", "--size", "48x32", "--fps", "9", *common]) == 0
+    )
+    assert str(clip) in capsys.readouterr().out
+    video = Video.load(clip)
+    assert video.frames.shape == (9, 32, 48, 3) and video.fps == pytest.approx(9)
+    assert main(["generate", "a ball", "-o", str(still), "--image", str(clip), *common]) == 0
+    assert Video.load(still).frames.shape[0] == 1
+    assert sorted(os.listdir(tmp_path)) == ["clip.mp4", "still.png"]
+
+
+def test_a_disk_that_fills_up_meanwhile_is_an_error_too(weights: Path, tmp_path: Path):
+    out = tmp_path / "clip.gif"
+    limited = f"ulimit -f 8; exec {' '.join(LUMORA)} generate 'a ball' -o {out} --weights {weights} --steps 1"
+    run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
+    assert run.returncode == 2 and "can't be written" in run.stderr and not os.listdir(tmp_path)
+
+
+def test_progress_is_shown_and_ctrl_c_leaves_quietly(weights: Path, tmp_path: Path):
+    command = [*LUMORA, "generate", "a ball", "-o", str(tmp_path / "clip.mp4"), "--weights", str(weights)]
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [*command, "--steps", "1000", "--seconds", "30"],
+        stderr=theirs,
+        # A test run in the background may ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    os.close(theirs)
+    said, told = "", False
+    with open(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):  # a closed terminal is an OSError
+        while part := terminal.read(4096).decode(errors="replace"):
+            said += part
+            if "/1000" in said and not told:
+                process.send_signal(signal.SIGINT)
+                told = True
+    assert process.wait(timeout=20) == 130
+    assert "Waking the model" in said and "Making the video" in said
+    assert "Traceback" not in said and not os.listdir(tmp_path)
+
+
+def test_a_world_clip_comes_with_what_is_true_of_it(tmp_path: Path):
+    out = tmp_path / "clip.mp4"
+    words = ["world", "sample", "--seed", "3", "--index", "1", "--size", "64x48", "--seconds", "1", "-o", str(out)]
+    assert main(words) == 0
+    assert Video.load(out).frames.shape == (9, 48, 64, 3)
+    about = json.loads(out.with_suffix(".json").read_text())
+    assert set(about["captions"]) == {"short", "sentence", "paragraph"}
+    assert all(caption["text"] and caption["facts"] for caption in about["captions"].values())
+    assert all(fact in about["facts"] for caption in about["captions"].values() for fact in caption["facts"])
+    places = [fact["value"] for fact in about["facts"] if fact["category"] == "place"]
+    assert places == [about["scene"]["place"]]
+    content = out.read_bytes()
+    assert main(words) == 0 and out.read_bytes() == content
+
+
+def test_a_sheet_shows_many_clips(tmp_path: Path):
+    out = tmp_path / "sheet.png"
+    assert main(["world", "sheet", "--preset", "simple", "--count", "3", "--size", "32x32", "-o", str(out)]) == 0
+    picture = Video.load(out).frames[0]
+    assert picture.std(axis=(0, 1)).min() > 10 and np.prod(picture.shape) > 3 * 4 * 32 * 32

@@ -1,0 +1,268 @@
+"""The codec's promises, on small real codecs with random weights and briefly trained ones."""
+
+import dataclasses
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from lumora.codec import Codec, CodecLossConfig, codec_loss, codec_step, random_view, start_linear
+from lumora.codec.losses import emphasis
+from lumora.codec.metrics import psnr, ssim
+from lumora.config import CodecConfig
+
+SMALL = CodecConfig(space=8, time=4, channels=6, encoder_widths=(8, 16), decoder_widths=(16, 8), blocks=1)
+DEEP = CodecConfig(space=16, time=4, channels=8, encoder_widths=(8, 8, 16), decoder_widths=(16, 8, 8), blocks=1)
+
+few = settings(max_examples=12, deadline=None)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def lively(config: CodecConfig, seed: int = 0) -> Codec:
+    """A codec of which no layer is zero, so that every path can be seen to matter."""
+    codec = Codec(config)
+    with torch.no_grad():
+        for parameter in codec.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator(seed)) * 0.1)
+    return codec.eval()
+
+
+def noise(*shape: int, seed: int = 1) -> Tensor:
+    return torch.rand(shape, generator=generator(seed)) * 2 - 1
+
+
+def moving_squares(clips: int, frames: int, size: int, seed: int = 0) -> Tensor:
+    """uint8 (b, T, H, W, 3): a bright square that crosses a smooth background at a constant velocity."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:size, 0:size] / size
+    videos = np.zeros((clips, frames, size, size, 3), dtype=np.float32)
+    for video in videos:
+        sky, ground, color = rng.uniform(0, 0.6, (3, 3))
+        start, velocity = rng.uniform(0.3, 0.7, 2), rng.uniform(-0.03, 0.03, 2)
+        for t, frame in enumerate(video):
+            frame[:] = sky + (ground - sky) * y[..., None]
+            cx, cy = start + velocity * t
+            frame[np.maximum(abs(x - cx), abs(y - cy)) < 0.15] = 0.4 + color
+    return torch.from_numpy((videos * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("config", [SMALL, DEEP])
+@few
+@given(groups=st.integers(0, 2), height=st.integers(16, 50), width=st.integers(16, 50))
+def test_any_size_comes_back_at_its_size(config: CodecConfig, groups: int, height: int, width: int) -> None:
+    codec, space = lively(config), config.space
+    pixels = noise(2, 3, 1 + 4 * groups, height, width)
+    with torch.no_grad():
+        latent = codec.encode(pixels)
+        restored = codec.decode(latent, size=(height, width), clamp=True)
+    assert latent.shape == (2, config.channels, 1 + groups, -(-height // space), -(-width // space))
+    assert restored.shape == pixels.shape
+    assert restored.abs().max() <= 1
+
+
+@pytest.mark.parametrize("frames", [2, 3, 4, 8])
+def test_frame_counts_that_do_not_fit_are_refused(frames: int) -> None:
+    with pytest.raises(ValueError, match=r"1 \+ 4·n frames"):
+        lively(SMALL).encode(noise(1, 3, frames, 16, 16))
+
+
+@pytest.mark.parametrize(
+    "change", [{"space": 16}, {"decoder_widths": (16,)}, {"encoder_widths": (8, 5)}, {"decoder_widths": (13, 8)}]
+)
+def test_impossible_configurations_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="widths"):
+        Codec(dataclasses.replace(SMALL, **cast(dict, change)))
+
+
+@few
+@given(seed=st.integers(0, 999), first=st.integers(1, 2))
+def test_encoding_is_causal_and_each_group_is_its_own(seed: int, first: int) -> None:
+    codec, pixels = lively(DEEP, seed), noise(2, 3, 9, 32, 32, seed=seed)
+    with torch.no_grad():
+        whole = codec.encode(pixels)
+        torch.testing.assert_close(codec.encode(pixels[:, :, :1]), whole[:, :, :1])
+        other = torch.cat([pixels[:, :, : 1 + 4 * (first - 1)], -pixels[:, :, 1 + 4 * (first - 1) : 1 + 4 * first]], 2)
+        mixed = codec.encode(torch.cat([other, pixels[:, :, 1 + 4 * first :]], dim=2))
+    changed = (mixed - whole).abs().amax(dim=(0, 1, 3, 4)) > 1e-5
+    assert changed.tolist() == [k == first for k in range(3)]
+
+
+@few
+@given(seed=st.integers(0, 999), frames=st.integers(1, 3))
+def test_decoding_a_prefix_is_the_prefix_of_the_decoding(seed: int, frames: int) -> None:
+    codec, latent = lively(DEEP, seed), noise(2, 8, 4, 2, 3, seed=seed)
+    with torch.no_grad():
+        whole, part = codec.decode(latent), codec.decode(latent[:, :, :frames])
+    torch.testing.assert_close(part, whole[:, :, : 1 + 4 * (frames - 1)])
+
+
+@few
+@given(seed=st.integers(0, 999), cuts=st.sets(st.integers(1, 4), max_size=3))
+def test_a_stream_joined_is_the_whole_decoding(seed: int, cuts: set[int]) -> None:
+    codec, latent = lively(SMALL, seed), noise(1, 6, 5, 3, 2, seed=seed)
+    edges = [0, *sorted(cuts), 5]
+    pieces = [latent[:, :, a:b] for a, b in pairwise(edges)]
+    with torch.no_grad():
+        streamed = torch.cat(list(codec.stream(pieces, size=(20, 15))), dim=2)
+        torch.testing.assert_close(streamed, codec.decode(latent, size=(20, 15)))
+
+
+def test_the_decoder_does_remember_the_frame_before() -> None:
+    codec, latent = lively(SMALL), noise(1, 6, 2, 2, 2)
+    with torch.no_grad():
+        changed = codec.decode(torch.cat([latent[:, :, :1] + 1, latent[:, :, 1:]], dim=2))
+        difference = (changed - codec.decode(latent)).abs().amax(dim=(0, 1, 3, 4))
+    assert (difference[1:] > 1e-4).all()
+
+
+def test_clips_of_a_batch_do_not_see_each_other() -> None:
+    codec, pixels = lively(SMALL), noise(3, 3, 9, 16, 24)
+    with torch.no_grad():
+        together = codec.decode(codec.encode(pixels))
+        alone = torch.cat([codec.decode(codec.encode(clip[None])) for clip in pixels])
+    torch.testing.assert_close(together, alone)
+
+
+def test_training_teaches_the_statistics_that_evaluation_uses() -> None:
+    standardize = Codec(SMALL).standardize
+    features = 3 * noise(8, 6, 4, 4) + torch.arange(6.0).view(6, 1, 1)
+    for _ in range(3000):
+        standardize.train()(features)
+    latent = standardize.eval()(features)
+    torch.testing.assert_close(latent.mean(dim=(0, 2, 3)), torch.zeros(6), atol=1e-2, rtol=0)
+    torch.testing.assert_close(latent.var(dim=(0, 2, 3)), torch.ones(6), atol=2e-2, rtol=0)
+
+
+def test_what_a_batch_has_in_common_is_not_lost() -> None:
+    codec = lively(SMALL).train()
+    dark, bright = (codec.encode(torch.full((2, 3, 5, 16, 16), level)) for level in (-0.8, 0.8))
+    assert (dark - bright).abs().mean() > 0.1
+
+
+def test_half_precision_is_nearly_the_same() -> None:
+    pixels, codec = noise(1, 3, 5, 32, 32), lively(SMALL)
+    with torch.no_grad():
+        exact = codec.decode(codec.encode(pixels))
+        rounded = codec.to(torch.bfloat16).decode(codec.encode(pixels))
+    assert rounded.dtype == torch.float32
+    assert (exact - rounded).abs().mean() < 0.05 * exact.std()
+
+
+def test_the_linear_start_already_reconstructs_and_is_standardised() -> None:
+    frames = moving_squares(48, 9, 48)
+    train, held_out = (f.movedim(-1, 1).float() / 127.5 - 1 for f in (frames[:40], frames[40:]))
+    codec = Codec(dataclasses.replace(SMALL, channels=16)).eval()
+    start_linear(codec, train, generator())
+    with torch.no_grad():
+        latent = codec.encode(train)
+        quality = psnr(codec.decode(codec.encode(held_out)), held_out)
+    assert latent.mean(dim=(0, 2, 3, 4)).abs().max() < 0.02
+    assert (latent.std(dim=(0, 2, 3, 4)) - 1).abs().max() < 0.02
+    # The best constant picture of each clip is the yardstick.
+    constant = held_out.mean(dim=(2, 3, 4), keepdim=True).expand_as(held_out)
+    assert quality.mean() > psnr(constant, held_out).mean() + 10
+
+
+def test_a_linear_start_on_too_little_is_refused() -> None:
+    with pytest.raises(ValueError, match="larger or more varied"):
+        start_linear(Codec(SMALL), torch.zeros(1, 3, 5, 32, 32), generator())
+
+
+def test_training_improves_on_the_linear_start() -> None:
+    frames = moving_squares(24, 9, 32)
+    pixels = frames.movedim(-1, 1).float() / 127.5 - 1
+    torch.manual_seed(0)
+    codec = Codec(SMALL)
+    start_linear(codec, pixels, generator())
+    optimizer, g = torch.optim.Adam(codec.parameters(), lr=4e-3), generator()
+    with torch.no_grad():
+        before = codec_loss(codec.eval().decode(codec.encode(pixels)), pixels, CodecLossConfig())[0]
+    for _ in range(80):
+        loss, _ = codec_step(codec.train(), random_view(frames, 2, g), g)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        after = codec_loss(codec.eval().decode(codec.encode(pixels)), pixels, CodecLossConfig())[0]
+    assert after < 0.9 * before
+
+
+def test_every_parameter_is_trained() -> None:
+    codec = lively(SMALL).train()
+    loss, _ = codec_step(codec, noise(2, 3, 9, 32, 32), generator(), CodecLossConfig(equivariance=0.1))
+    loss.backward()
+    for name, parameter in codec.named_parameters():
+        if name.split(".")[1] == "linear":
+            assert parameter.grad is None, name
+            continue
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+def test_a_step_is_decided_by_its_generator() -> None:
+    codec, pixels = lively(SMALL), noise(2, 3, 5, 32, 32)
+    losses = [float(codec_step(codec, pixels, generator(seed))[0].detach()) for seed in (3, 3, 4)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+@few
+@given(seed=st.integers(0, 999), size=st.floats(0.01, 0.5))
+def test_the_loss_is_least_at_the_truth_and_grows_with_the_error(seed: int, size: float) -> None:
+    pixels, error = noise(1, 3, 5, 16, 16, seed=seed), noise(1, 3, 5, 16, 16, seed=seed + 1)
+    losses = [codec_loss(pixels + k * size * error, pixels, CodecLossConfig())[0] for k in (0, 1, 2)]
+    assert losses[0] < losses[1] < losses[2]
+
+
+def test_errors_on_what_moves_or_matters_cost_more() -> None:
+    pixels = torch.zeros(1, 3, 5, 16, 16)
+    pixels[:, :, 2:, 4:8, 4:8] = 1.0
+    subject = torch.zeros(1, 5, 16, 16, dtype=torch.bool)
+    subject[..., 10:14, 10:14] = True
+    weight = emphasis(pixels, subject, 4.0)
+    assert weight.mean() == pytest.approx(1, abs=1e-5)
+    still, moving = weight[0, 0, 2, 0, 0], weight[0, 0, 2, 5, 5]
+    assert moving / still == pytest.approx(5) and weight[0, 0, 1, 5, 5] == moving  # what is left bare counts as well
+    assert weight[0, 0, 4, 5, 5] == still  # at rest again
+    assert weight[0, 0, 0, 12, 12] == moving
+
+
+def test_views_are_runs_of_the_clip_and_their_mirror_images() -> None:
+    frames = torch.randint(0, 256, (2, 9, 8, 8, 3), generator=generator(), dtype=torch.uint8)
+    views = [random_view(frames, 2, generator(seed)) for seed in range(40)]
+    runs = [frames[:, s : s + 5].movedim(-1, 1).float() / 127.5 - 1 for s in range(5)]
+    wanted = [run.flip(-1) if mirror else run for run in runs for mirror in (False, True)]
+    found = {next(i for i, run in enumerate(wanted) if torch.allclose(view, run, atol=1e-6)) for view in views}
+    assert len(found) == 10
+    with pytest.raises(ValueError, match="at least 13 frames"):
+        random_view(frames, 4, generator())
+
+
+@few
+@given(amplitude=st.floats(0.01, 1.0))
+def test_psnr_of_a_constant_error_is_known(amplitude: float) -> None:
+    pixels = noise(2, 3, 2, 16, 16)
+    expected = 20 * np.log10(2 / amplitude)
+    assert psnr(pixels + amplitude, pixels).tolist() == pytest.approx([expected] * 2, abs=1e-2)
+
+
+def test_ssim_agrees_with_scikit_image() -> None:
+    metrics = pytest.importorskip("skimage.metrics")
+    a = nn.functional.interpolate(noise(1, 3, 8, 8), (32, 40), mode="bilinear")
+    b = a + 0.2 * noise(1, 3, 32, 40, seed=2)
+    expected = metrics.structural_similarity(
+        a[0].numpy(), b[0].numpy(), channel_axis=0, data_range=2, gaussian_weights=True, use_sample_covariance=False
+    )
+    assert float(ssim(a[:, :, None], b[:, :, None])) == pytest.approx(expected, abs=1e-3)
+    assert float(ssim(a[:, :, None], a[:, :, None])) == pytest.approx(1, abs=1e-5)
+
+
+def test_ssim_of_small_pictures_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 11"):
+        ssim(noise(1, 3, 1, 8, 16), noise(1, 3, 1, 8, 16))

@@ -1,0 +1,276 @@
+"""Flow, conditions, guidance and sampling: signs and ends, kept frames, exactness where a solution is known."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lumora.config import FlowConfig, TransformerConfig
+from lumora.diffusion.condition import (
+    State,
+    begin,
+    draw_condition,
+    draw_mask,
+    frame_times,
+    keep_ends,
+    keep_first,
+    keep_frames,
+    keep_nothing,
+    keep_prefix,
+    keep_suffix,
+)
+from lumora.diffusion.flow import draw_times, flow_step, interpolate, log_shift, velocity
+from lumora.diffusion.guidance import Guidance, denoiser, guide
+from lumora.diffusion.sampler import Method, sample, schedule
+from lumora.model.transformer import Transformer
+
+CONFIG = TransformerConfig(latent_channels=3, width=32, depth=1, head_width=16, text_width=12)
+SPREAD = 0.4
+"""Standard deviation of the Gaussian data of the analytic flow."""
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def network() -> Transformer:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformer = Transformer(CONFIG)
+        with torch.no_grad():
+            for parameter in transformer.parameters():
+                parameter += 0.2 * torch.randn_like(parameter) * (parameter.abs().max() == 0)
+    return transformer
+
+
+def free_state(noise: Tensor) -> State:
+    frames = noise.shape[-3]
+    mask = keep_nothing(frames).expand(*noise.shape[:-4], frames)
+    return State(noise, torch.zeros_like(noise), mask, torch.zeros_like(mask))
+
+
+def gaussian_velocity(x: Tensor, t: float) -> Tensor:
+    """Of the flow between N(0, SPREAD²) and N(0, 1): x_t's is s² = (1−t)²·SPREAD² + t², and dx/dt = x · (ln s)′."""
+    return x * (t - (1 - t) * SPREAD**2) / ((1 - t) ** 2 * SPREAD**2 + t**2)
+
+
+def sampling_error(method: Method, steps: int) -> float:
+    """Against the exact solution: noise shrinks by SPREAD."""
+    noise = torch.randn(2, 3, 2, 2, generator=seeded(), dtype=torch.float64)
+    made = sample(gaussian_velocity, free_state(noise), schedule(steps), method)
+    return float((made / noise - SPREAD).abs().max())
+
+
+def test_time_0_is_data_and_1_is_noise():
+    x, noise = torch.randn(2, 4, 3, generator=seeded())
+    assert torch.equal(interpolate(x, noise, 0.0), x)
+    assert torch.equal(interpolate(x, noise, 1.0), noise)
+
+
+@given(st.floats(0.05, 0.95))
+def test_velocity_is_the_slope_of_the_path(t: float):
+    x, noise = torch.randn(2, 4, 3, generator=seeded(), dtype=torch.float64)
+    slope = (interpolate(x, noise, t + 1e-4) - interpolate(x, noise, t - 1e-4)) / 2e-4
+    torch.testing.assert_close(slope, noise - x)
+    torch.testing.assert_close(velocity(interpolate(x, noise, t), x, t, floor=0.01), slope)
+
+
+def test_velocity_stays_finite_at_the_data():
+    x, wrong = torch.randn(2, 4, generator=seeded())
+    torch.testing.assert_close(velocity(x, wrong, 0.0, floor=0.05), (x - wrong) / 0.05)
+    torch.testing.assert_close(velocity(x, wrong, torch.zeros(4), floor=0.05), (x - wrong) / 0.05)
+
+
+def test_training_times_are_logit_normal_and_shift_to_noise_with_size():
+    config = FlowConfig(time_mean=0.8, time_std=0.5, reference_tokens=80)
+    small, large = (draw_times(20_000, tokens, config, seeded()).logit() for tokens in (80, 320))
+    assert small.mean().item() == pytest.approx(0.8, abs=0.02)
+    assert small.std().item() == pytest.approx(0.5, abs=0.02)
+    assert (large - small).mean().item() == pytest.approx(math.log(2), abs=0.01)
+
+
+@given(st.integers(1, 60), st.floats(-1, 2))
+def test_schedules_descend_from_noise_to_data(steps: int, shift: float):
+    times = schedule(steps, shift)
+    assert times[0] == 1 and times[-1] == 0 and len(times) == steps + 1
+    assert all(now > then for now, then in pairwise(times))
+    for even, shifted in zip(schedule(steps)[1:-1], times[1:-1], strict=True):
+        assert math.log(shifted / (1 - shifted)) == pytest.approx(math.log(even / (1 - even)) + shift, abs=1e-6)
+
+
+@pytest.mark.parametrize(("method", "order"), [("euler", 1), ("heun", 2), ("ab2", 2)])
+def test_samplers_converge_to_the_analytic_flow_with_their_order(method: Method, order: int):
+    coarse, fine = sampling_error(method, 40), sampling_error(method, 80)
+    assert math.log2(coarse / fine) == pytest.approx(order, abs=0.25)
+    assert fine < (0.02 if order == 1 else 0.002)
+
+
+@pytest.mark.parametrize("method", ["euler", "heun", "ab2"])
+def test_a_straight_flow_is_exact_in_any_number_of_steps(method: Method):
+    data, noise = torch.randn(2, 3, 2, 2, 2, generator=seeded(), dtype=torch.float64)
+    for steps in (1, 2, 7):
+        made = sample(lambda x, t: velocity(x, data, t, 1e-9), free_state(noise), schedule(steps, 0.8), method)
+        torch.testing.assert_close(made, data)
+
+
+def test_second_order_costs_one_evaluation_a_step_and_progress_counts_steps():
+    calls, seen = [], []
+
+    def field(x: Tensor, t: float) -> Tensor:
+        calls.append(t)
+        return x
+
+    sample(
+        field, free_state(torch.ones(1, 1, 1, 1)), schedule(6), progress=lambda done, steps: seen.append((done, steps))
+    )
+    assert calls == schedule(6)[:-1]
+    assert seen == [(i, 6) for i in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("mask", "kept"),
+    [
+        (keep_nothing(5), []),
+        (keep_first(5), [0]),
+        (keep_prefix(5, 2), [0, 1]),
+        (keep_suffix(5, 2), [3, 4]),
+        (keep_ends(5, 2, 1), [0, 1, 4]),
+        (keep_frames(5, [3, 1]), [1, 3]),
+    ],
+)
+def test_masks_keep_what_they_say(mask: Tensor, kept: list[int]):
+    assert (mask == 0).nonzero().flatten().tolist() == kept
+    times = frame_times(mask, 0.7)
+    assert all(times[i] == (0 if i in kept else pytest.approx(0.7)) for i in range(5))
+
+
+def test_what_cannot_be_kept_is_said():
+    with pytest.raises(ValueError, match="5 latent frames"):
+        keep_prefix(5, 6)
+    with pytest.raises(ValueError, match="none to keep"):
+        draw_mask(1, seeded())
+    with pytest.raises(ValueError, match="at least 1 step"):
+        schedule(0)
+
+
+@given(st.integers(2, 9), st.integers(0, 10_000))
+def test_drawn_masks_keep_and_make_something(frames: int, seed: int):
+    mask = draw_mask(frames, seeded(seed))
+    assert 0 < mask.sum() < frames and set(mask.tolist()) == {0.0, 1.0}
+
+
+def test_training_mixes_conditions_as_the_recipe_says():
+    generator = seeded()
+    drawn = [draw_condition(5, generator) for _ in range(3000)]
+    nothing, independent = (
+        sum(bool(mask.all()) and shared is one for mask, shared in drawn) / 3000 for one in (True, False)
+    )
+    assert nothing == pytest.approx(0.4, abs=0.03) and independent == pytest.approx(0.2, abs=0.03)
+    patterns = {tuple(mask.tolist()) for mask, _ in drawn}
+    assert {tuple(keep_first(5).tolist()), tuple(keep_ends(5).tolist()), tuple(keep_suffix(5, 2).tolist())} <= patterns
+    assert all(shared and mask.all() for mask, shared in (draw_condition(1, generator) for _ in range(20)))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from(["euler", "heun", "ab2"]), st.floats(0, 4))
+def test_sampling_keeps_frames_and_repeats_with_its_seed(seed: int, method: Method, scale: float):
+    generator = seeded(seed)
+    clean = torch.randn(2, 3, 4, 2, 4, generator=generator)
+    mask = torch.stack([draw_mask(4, generator), keep_nothing(4)])
+    text = [torch.randn(3, 12, generator=generator), torch.randn(1, 12, generator=generator)]
+    transformer = network()
+
+    def make(noise_seed: int) -> Tensor:
+        state = begin(clean, mask, torch.arange(4).expand(2, 4) * 0.5, seeded(noise_seed))
+        return sample(denoiser(transformer, state, text, Guidance(scale)), state, schedule(3, 0.8), method)
+
+    made = make(seed)
+    assert torch.equal(made[0][:, mask[0] == 0], clean[0][:, mask[0] == 0])
+    assert (made[0] - clean[0])[:, mask[0] == 1].abs().min() > 0
+    assert torch.equal(made, make(seed))
+    assert not torch.equal(made, make(seed + 1))
+
+
+def test_guidance_goes_from_no_text_through_text_and_beyond():
+    transformer = network()
+    state = begin(torch.zeros(2, 3, 2, 4, 4), torch.ones(2, 2), torch.zeros(2, 2), seeded())
+    text = [torch.randn(n, 12, generator=seeded(n)) for n in (4, 2)]
+
+    def guided(guidance: Guidance, text: list[Tensor] = text, t: float = 0.6) -> Tensor:
+        return denoiser(transformer, state, text, guidance)(state.latent, t)
+
+    conditional, without = guided(Guidance()), guided(Guidance(), [words[:0] for words in text])
+    assert (conditional - without).abs().max() > 1e-3
+    torch.testing.assert_close(guided(Guidance(0.0)), without)
+    torch.testing.assert_close(guided(Guidance(1 + 1e-9)), conditional, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(guided(Guidance(3.0)), without + 3 * (conditional - without), rtol=1e-3, atol=1e-4)
+    assert torch.equal(guided(Guidance(3.0, interval=(0.2, 0.5))), conditional)
+    with pytest.raises(ValueError, match="1 captions"):
+        denoiser(transformer, state, text[:1], Guidance())
+
+
+def test_rescaling_brings_back_the_contrast_of_the_conditional_prediction():
+    conditional, unconditional = torch.randn(2, 3, 2, 2, 4, 4, generator=seeded())
+    full = guide(conditional, unconditional, Guidance(5.0, rescale=1.0))
+    torch.testing.assert_close(full.std(dim=(1, 2, 3, 4)), conditional.std(dim=(1, 2, 3, 4)))
+
+
+def test_the_loss_counts_only_frames_that_are_made_and_is_that_of_the_velocity():
+    """A network that predicts 0 has the loss |x/t|², which is known once the generator's draws are."""
+    latent = torch.full((3, 1, 4, 4), 2.0)
+    loss, metrics = flow_step(
+        Transformer(CONFIG), [latent], [torch.zeros(2, 12)], [torch.zeros(1)], FlowConfig(time_floor=0.05), seeded(3)
+    )
+    bins = [value for name, value in metrics.items() if name.startswith("loss_t")]
+    assert metrics["loss"] == pytest.approx(loss.item()) == pytest.approx(bins[0]) and len(bins) == 1
+    t = 2 / math.sqrt(loss.item())
+    assert 0.05 < t < 1 and f"loss_t{int(4 * t)}" in metrics
+
+
+class Oracle(Transformer):
+    """Knows the clean latents, but spoils the frames that are kept (those of time 0 or `clean_noise`)."""
+
+    def __init__(self, latents: list[Tensor]) -> None:
+        super().__init__(CONFIG)
+        self.latents = latents
+
+    def forward(self, batch):  # type: ignore[override]
+        kept = FlowConfig().clean_noise
+        return [x + 9 * (t <= kept)[:, None, None] for x, t in zip(self.latents, batch.times, strict=True)]
+
+
+def test_kept_frames_have_no_loss():
+    latents = [torch.randn(3, 5, 2, 2, generator=seeded(i)) for i in range(32)]
+    text, seconds = [torch.zeros(1, 12)] * 32, [torch.zeros(5)] * 32
+    loss, _ = flow_step(Oracle(latents), latents, text, seconds, FlowConfig(), seeded())
+    assert loss == 0
+
+
+def test_training_steps_repeat_and_learn():
+    latents = [torch.randn(3, frames, 2, 4, generator=seeded(frames)) for frames in (1, 3, 5, 3)]
+    text = [torch.randn(i, 12, generator=seeded(i)) for i in range(4)]
+    seconds = [torch.arange(latent.shape[1]) * 0.5 for latent in latents]
+
+    def losses(steps: int) -> list[float]:
+        transformer, generator = network(), seeded()
+        optimizer = torch.optim.Adam(transformer.parameters(), 3e-3)
+        result = []
+        for _ in range(steps):
+            loss, _ = flow_step(transformer, latents, text, seconds, FlowConfig(), generator)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            result.append(loss.item())
+        return result
+
+    run = losses(60)
+    assert run[:3] == losses(3)
+    assert sum(run[-15:]) < 0.5 * sum(run[:15])
+
+
+def test_a_log_shift_is_the_mean_at_the_reference():
+    assert log_shift(80, FlowConfig()) == FlowConfig().time_mean

@@ -1,0 +1,182 @@
+"""Requests and what is made of them, by a tiny model that has learnt nothing and by the default one, if it is there."""
+
+import dataclasses
+import json
+import runpy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lumora import Pipeline, Request, Video
+from lumora.config import ModelConfig
+from lumora.generate.weights import DEFAULT_FOLDER
+
+SMALL = Request("a red ball", seconds=0.5, width=48, height=32, steps=2)
+
+
+@pytest.fixture(scope="module")
+def pipeline(weights: Path) -> Pipeline:
+    return Pipeline.load(weights)
+
+
+@settings(max_examples=200)
+@given(seconds=st.floats(0, 60), fps=st.floats(1, 60))
+def test_frames_are_the_nearest_number_that_the_codec_makes(seconds: float, fps: float):
+    frames = Request("x", seconds=seconds, fps=fps).frames(ModelConfig())
+    assert frames % 4 == 1
+    assert abs(frames - max(1.0, seconds * fps)) <= 2.001
+
+
+@settings(max_examples=200)
+@given(width=st.integers(32, 1024), height=st.integers(32, 1024))
+def test_a_size_can_be_made_or_the_sentence_names_one_that_can(width: int, height: int):
+    request = Request("x", width=width, height=height, seconds=0.0)
+    try:
+        request.check(ModelConfig())
+        assert width % 16 == 0 == height % 16
+    except ValueError as error:
+        near = str(error).rstrip(".").rsplit(" ", 1)[1].split("x")
+        nearest = dataclasses.replace(request, width=int(near[0]), height=int(near[1]))
+        nearest.check(ModelConfig())
+        near_height, near_width = nearest.size(ModelConfig())
+        assert abs(near_width - width) <= 8 and abs(near_height - height) <= 8
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt": ""},
+        {"prompt": " \n"},
+        {"prompt": "x" * 2001},
+        {"seconds": -1.0},
+        {"seconds": 61.0},
+        {"seconds": float("nan")},
+        {"width": 16},
+        {"height": 1040},
+        {"fps": 0.0},
+        {"steps": 0},
+        {"steps": 1001},
+        {"guidance": -0.5},
+        {"guidance": float("inf")},
+        {"seed": -1},
+    ],
+)
+def test_a_bad_request_is_refused_in_a_sentence(wrong: dict):
+    with pytest.raises(ValueError, match=r"^[A-Z].*\.$"):
+        Request(**{"prompt": "a ball", **wrong})
+
+
+def test_what_would_never_end_is_refused():
+    endless = Request("x", seconds=60.0, width=1024, height=1024, fps=24.0)
+    with pytest.raises(ValueError, match="tokens"):
+        endless.check(ModelConfig())
+
+
+def test_the_same_request_makes_the_same_pixels(pipeline: Pipeline, weights: Path):
+    first = pipeline.generate(SMALL)
+    torch.rand(3)  # the world's random numbers go on meanwhile, and must not matter
+    again = Pipeline.load(weights).generate(SMALL)
+    assert np.array_equal(first.frames, again.frames) and first.fps == SMALL.fps
+    assert first.frames.shape == (5, 32, 48, 3) and first.frames.std() > 1
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"prompt": "a blue cube"}, {"guidance": 1.0}, {"steps": 3}])
+def test_all_of_the_request_counts(pipeline: Pipeline, other: dict):
+    changed = pipeline.generate(dataclasses.replace(SMALL, **other))
+    assert not np.array_equal(pipeline.generate(SMALL).frames, changed.frames)
+
+
+def test_without_guidance_the_prompt_does_not_count(pipeline: Pipeline):
+    a, b = (pipeline.generate(dataclasses.replace(SMALL, guidance=0.0, prompt=p)) for p in ("a ball", "two cubes"))
+    assert np.abs(a.frames.astype(int) - b.frames).max() <= 2  # batch mates may move bfloat16's last bit
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["the epistemology of Tuesday", "красный мяч", "🔴🟦", "a\x00b", "e=mc²; DROP TABLE videos", "ball " * 399],
+)
+def test_any_prompt_makes_a_video(pipeline: Pipeline, prompt: str):
+    assert pipeline.generate(dataclasses.replace(SMALL, prompt=prompt)).frames.shape == (5, 32, 48, 3)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    width=st.integers(2, 6), height=st.integers(2, 6), frames=st.integers(1, 13), fps=st.sampled_from([4.0, 8.0, 24.0])
+)
+def test_any_size_rate_and_duration(pipeline: Pipeline, width: int, height: int, frames: int, fps: float):
+    request = Request("x", seconds=frames / fps, width=16 * width, height=16 * height, fps=fps, steps=1)
+    video = pipeline.generate(request)
+    assert video.frames.shape == (request.frames(pipeline.config), 16 * height, 16 * width, 3)
+
+
+def test_a_given_picture_is_where_the_video_begins(pipeline: Pipeline):
+    y, x = np.mgrid[:64, :64]
+    picture = Video(np.stack([4 * x, 4 * y, 255 - 2 * x - 2 * y], -1).astype(np.uint8)[None], 1.0)
+    begun = [pipeline.generate(dataclasses.replace(SMALL, image=picture, seed=seed)) for seed in (0, 1)]
+    assert np.array_equal(begun[0].frames[0], begun[1].frames[0])  # nothing of it is made up
+    assert not np.array_equal(begun[0].frames[1:], begun[1].frames[1:])
+    latent = pipeline._encode(picture.fitted(32, 48))
+    assert np.array_equal(begun[0].frames[:1], pipeline._decode(latent))
+
+
+def test_a_long_latent_is_decoded_in_pieces_that_fit(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    latent = torch.randn(1, 4, 7, 2, 3, generator=torch.Generator().manual_seed(0))
+    whole = pipeline._decode(latent)
+    monkeypatch.setattr("lumora.generate.pipeline.DECODED_AT_ONCE", 12)
+    assert np.abs(whole.astype(int) - pipeline._decode(latent)).max() <= 2
+
+
+def test_progress_counts_every_step(pipeline: Pipeline):
+    told: list[tuple[int, int]] = []
+    pipeline.generate(dataclasses.replace(SMALL, steps=3), lambda done, steps: told.append((done, steps)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("broken", ["model.json", "codec.safetensors", "transformer.safetensors"])
+def test_broken_and_missing_weights_are_named(weights: Path, tmp_path: Path, broken: str):
+    folder = Path(shutil.copytree(weights, tmp_path / "weights"))
+    content = (folder / broken).read_bytes()
+    for wrong in (content[: len(content) // 2], b"", None):
+        (folder / broken).unlink() if wrong is None else (folder / broken).write_bytes(wrong)
+        with pytest.raises(ValueError, match=broken if wrong is None else None):
+            Pipeline.load(folder)
+
+
+@pytest.mark.skipif(
+    not (DEFAULT_FOLDER / "transformer.safetensors").is_file(), reason="There are no default weights yet."
+)
+def test_the_default_weights_show_a_red_ball():
+    pipeline = Pipeline.load()
+    shape = pipeline.config.shape
+    request = Request("a red ball bounces on a meadow", width=shape.width, height=shape.height, fps=shape.fps, steps=8)
+    video = pipeline.generate(request)
+    red, green, blue = np.moveaxis(video.frames.astype(int), -1, 0)
+    share = ((red > green + 40) & (red > blue + 40)).mean()
+    assert 0.005 < share < 0.5
+    meadow = video.frames[:, -shape.height // 6 :].astype(int)
+    assert (meadow[..., 1] > meadow[..., 2]).mean() > 0.6
+
+
+def run_example(name: str, *words: Path) -> None:
+    runpy.run_path(str(Path(__file__).parents[1] / "examples" / name))["main"](*words)
+
+
+def test_the_example_of_the_python_api(weights: Path, tmp_path: Path):
+    run_example("generate.py", tmp_path, weights)
+    picture, video = Video.load(tmp_path / "picture.png"), Video.load(tmp_path / "video.mp4")
+    assert picture.frames.shape == (1, 32, 48, 3) and video.frames.shape == (17, 32, 48, 3)
+
+
+def test_the_example_of_training_on_own_videos(tmp_path: Path):
+    run_example("train_on_own_videos.py", tmp_path)
+    video = Video.load(tmp_path / "square.mp4")
+    assert video.frames.shape == (9, 32, 32, 3)
+    losses = [
+        json.loads(line)["loss"] for line in (tmp_path / "model" / "codec" / "log.jsonl").read_text().splitlines()
+    ]
+    assert losses[-1] < losses[0]

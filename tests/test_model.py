@@ -1,0 +1,215 @@
+"""The transformer on tiny real networks: shapes, packing, positions, gradients, and the count of its operations."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from lumora.config import TransformerConfig
+from lumora.model import layers
+from lumora.model.layers import Positions, rms_norm, rotate, swiglu
+from lumora.model.packing import Batch, Layout
+from lumora.model.patchify import grid, patchify, unpatchify
+from lumora.model.transformer import Transformer, batch_flops, sized
+
+CONFIG = TransformerConfig(latent_channels=3, width=32, depth=2, head_width=16, text_width=12)
+sizes = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
+samples = st.lists(st.tuples(sizes, st.integers(0, 6)), min_size=1, max_size=5)
+
+
+def awake(config: TransformerConfig = CONFIG, seed: int = 0) -> Transformer:
+    """A network whose zero-initialised parts are not zero, so that everything in it matters."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        transformer = Transformer(config)
+        with torch.no_grad():
+            for parameter in transformer.parameters():
+                parameter += 0.2 * torch.randn_like(parameter) * (parameter.abs().max() == 0)
+    return transformer
+
+
+def batch_of(shapes: list[tuple[tuple[int, int, int], int]], seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    return Batch(
+        latents=[torch.randn(3, *size, generator=generator) for size, _ in shapes],
+        times=[torch.rand(size[0], generator=generator) for size, _ in shapes],
+        text=[torch.randn(words, 12, generator=generator) for _, words in shapes],
+        seconds=[torch.arange(size[0]) * 0.5 for size, _ in shapes],
+    )
+
+
+def pick(batch: Batch, indices: list[int]) -> Batch:
+    return Batch(*([items[i] for i in indices] for items in (batch.latents, batch.times, batch.text, batch.seconds)))
+
+
+@given(sizes, st.integers(1, 3))
+def test_patchify_comes_back(size: tuple[int, int, int], patch: int):
+    latent = torch.randn(3, *size)
+    tokens = patchify(latent[None], patch)
+    assert tokens.shape == (size[0] * math.prod(grid(*size[1:], patch)), 3 * patch**2)
+    assert torch.equal(unpatchify(tokens, *size, patch), latent)
+
+
+def test_a_token_is_a_square_of_one_frame():
+    latent = torch.zeros(3, 2, 4, 6)
+    latent[:, 1, 2:4, 2:4] = 1
+    lit = patchify(latent[None], 2).bool()
+    # Frame 1 of 2 × 3 tokens, row 1, column 1.
+    assert lit.any(dim=1).nonzero().flatten().tolist() == [6 + 3 + 1]
+    assert lit[10].all()
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=9))
+def test_a_layout_places_every_sample_once(lengths: list[int]):
+    layout = Layout(lengths)
+    taken = sorted(t for i, n in enumerate(lengths) for t in range(layout.starts[i], layout.starts[i] + n))
+    assert taken == list(range(layout.total)) == list(range(sum(lengths)))
+    assert [length for count, length in layout.groups for _ in range(count)] == sorted(lengths)
+    assert len({length for _, length in layout.groups}) == len(layout.groups)
+    assert layout.cumulative(torch.device("cpu")).diff().tolist() == sorted(lengths)
+
+
+@settings(max_examples=25, deadline=None)
+@given(samples, st.randoms(use_true_random=False))
+def test_packed_is_one_by_one_in_any_order(shapes, random):
+    transformer, batch = awake(), batch_of(shapes)
+    order = list(range(len(batch)))
+    random.shuffle(order)
+    with torch.no_grad():
+        packed = transformer(pick(batch, order))
+        for place, i in enumerate(order):
+            (alone,) = transformer(pick(batch, [i]))
+            assert alone.shape == batch.latents[i].shape
+            torch.testing.assert_close(packed[place], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_neighbours_do_not_leak_but_own_text_and_time_count():
+    transformer, batch = awake(), batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)])
+    other = batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)], seed=1)
+    with torch.no_grad():
+        before = transformer(batch)
+        for changed in (
+            Batch([batch.latents[0], other.latents[1]], batch.times, batch.text, batch.seconds),
+            Batch(batch.latents, [batch.times[0], other.times[1]], batch.text, batch.seconds),
+            Batch(batch.latents, batch.times, [batch.text[0], other.text[1]], batch.seconds),
+            Batch(batch.latents, batch.times, batch.text, [batch.seconds[0], 2 * batch.seconds[1]]),
+        ):
+            after = transformer(changed)
+            torch.testing.assert_close(after[0], before[0])
+            assert (after[1] - before[1]).abs().max() > 1e-3
+
+
+def test_every_parameter_learns_and_a_new_network_predicts_the_mean():
+    shapes = [((3, 4, 4), 5), ((1, 3, 2), 0)]
+    assert all((x == 0).all() for x in Transformer(CONFIG)(batch_of(shapes)))
+    transformer = awake()
+    torch.stack([x.square().sum() for x in transformer(batch_of(shapes))]).sum().backward()
+    assert [name for name, p in transformer.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_one_precision_throughout_under_autocast():
+    transformer, batch = awake(), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])
+    with torch.no_grad():
+        exact = transformer(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = transformer(batch)
+        half = awake().bfloat16()(batch)
+    for e, m, h in zip(exact, mixed, half, strict=True):
+        assert m.dtype == h.dtype == torch.float32
+        scale = e.std()
+        assert (m - e).std() < 0.03 * scale and (h - e).std() < 0.03 * scale
+
+
+def test_both_ways_of_attention_agree(monkeypatch: pytest.MonkeyPatch):
+    transformer, batch = awake(), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])
+    with torch.no_grad():
+        products = transformer(batch)
+        monkeypatch.setattr(layers, "SHORT", 0)
+        fused = transformer(batch)
+    for one, other in zip(products, fused, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@given(st.floats(-30, 30), st.floats(-2, 2))
+def test_rotary_scores_see_only_differences_of_positions(seconds: float, across: float):
+    positions = torch.tensor([[0.0, 0.1, -0.4], [1.5, 0.3, 0.2]], dtype=torch.float64)
+    q, k = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
+
+    def score(places: Tensor) -> Tensor:
+        rotation = Positions(64)(places)[:, :, None]
+        turned = rotate(torch.stack([q, k])[:, None, None].expand(2, 2, 1, 64).contiguous(), rotation)
+        return turned[0, 0, 0] @ turned[1, 1, 0]
+
+    moved = positions + torch.tensor([seconds, across, -across])
+    torch.testing.assert_close(score(moved), score(positions), rtol=1e-3, atol=2e-3)
+    assert (score(positions * 2) - score(positions)).abs() > 0.1
+
+
+@pytest.mark.parametrize("operation", ["rms_norm", "rotate", "swiglu"])
+def test_written_gradients_are_right(operation: str):
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
+    if operation == "rms_norm":
+        assert torch.autograd.gradcheck(rms_norm, (draw(3, 2, 2, 4), draw(2, 1, 4)))
+    elif operation == "rotate":
+        angles = draw(3, 1, 2).detach()
+        rotation = torch.stack([angles.cos(), angles.sin()])
+        assert torch.autograd.gradcheck(lambda x: rotate(x, rotation), (draw(3, 2, 2, 4),))
+    else:
+        assert torch.autograd.gradcheck(swiglu, (draw(3, 8),))
+
+
+@settings(max_examples=20, deadline=None)
+@given(samples)
+def test_flops_are_those_that_pytorch_counts(shapes):
+    transformer, batch = Transformer(CONFIG), batch_of(shapes)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        transformer(batch)
+    assert counter.get_total_flops() == batch_flops(CONFIG, batch)
+
+
+def test_the_family_grows_with_its_dial():
+    def parameters(dial: int) -> int:
+        with torch.device("meta"):
+            return sum(p.numel() for p in Transformer(sized(dial)).parameters())
+
+    counts = [parameters(dial) for dial in (2, 6, 10, 16)]
+    assert counts == sorted(counts)
+    assert (sized(6).width, sized(10).width) == (256, 384)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"times": [torch.zeros(3)]}, "2 frames"),
+        ({"text": []}, "as many"),
+        ({"latents": [], "times": [], "text": [], "seconds": []}, "at least one"),
+    ],
+)
+def test_a_batch_must_fit_together(change: dict, words: str):
+    good = {
+        "latents": [torch.zeros(3, 2, 4, 4)],
+        "times": [torch.zeros(2)],
+        "text": [torch.zeros(1, 12)],
+        "seconds": [torch.zeros(2)],
+    }
+    with pytest.raises(ValueError, match=words):
+        Batch(**(good | change))
+
+
+def test_what_cannot_be_is_said():
+    with pytest.raises(ValueError, match="128"):
+        Transformer(CONFIG)(batch_of([((1, 2, 2), 129)]))
+    with pytest.raises(ValueError, match="one latent frame"):
+        Transformer(TransformerConfig(patch=(2, 2, 2)))
+    with pytest.raises(ValueError, match="head width"):
+        Transformer(TransformerConfig(width=100))
+    with pytest.raises(ValueError, match="at least 1"):
+        sized(0)

@@ -1,0 +1,176 @@
+"""Files in and out: what is written is what is read, whole or not at all, and nothing else is ever opened."""
+
+import os
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lumora.video import SUFFIXES, Video, check_destination, contact_sheet
+
+
+def moving_square(frames: int = 9, height: int = 64, width: int = 96, fps: float = 8.0) -> Video:
+    """A smooth background and a red square that goes right."""
+    y, x = np.mgrid[:height, :width]
+    pixels = np.stack([np.stack([40 + x, 60 + y, 160 - x // 2], -1)] * frames).astype(np.uint8)
+    for t in range(frames):
+        pixels[t, height // 3 : 2 * height // 3, 2 * t : 2 * t + width // 4] = (200, 40, 30)
+    return Video(pixels, fps)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(1e-9, ((a.astype(float) - b) ** 2).mean())))
+
+
+@pytest.mark.parametrize(("suffix", "least"), [(".mp4", 31), (".gif", 30), (".webp", 31)])
+def test_what_is_written_is_what_is_read(tmp_path: Path, suffix: str, least: float):
+    video = moving_square()
+    read = Video.load(video.save(tmp_path / f"clip{suffix}"))
+    assert read.frames.shape == video.frames.shape
+    assert read.fps == pytest.approx(video.fps, rel=0.02)
+    assert psnr(read.frames, video.frames) > least
+    background = np.s_[:, : video.frames.shape[1] // 3 - 4]
+    assert np.abs((read.frames[background].astype(float) - video.frames[background]).mean((0, 1, 2))).max() < 0.75
+
+
+def test_a_still_is_the_first_frame(tmp_path: Path):
+    video = moving_square()
+    assert np.array_equal(Video.load(video.save(tmp_path / "still.png")).frames, video.frames[:1])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    frames=st.integers(1, 6),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    fps=st.sampled_from([1.0, 7.5, 8.0, 23.976, 60.0]),
+    suffix=st.sampled_from(SUFFIXES[:-1]),
+)
+def test_any_size_and_rate(tmp_path_factory, frames: int, height: int, width: int, fps: float, suffix: str):
+    video = Video(np.full((frames, height, width, 3), 90, np.uint8), fps)
+    read = Video.load(video.save(tmp_path_factory.mktemp("any") / f"clip{suffix}"))
+    if suffix == ".mp4":
+        assert read.frames.shape == (frames, height + height % 2, width + width % 2, 3)
+        assert read.fps == pytest.approx(fps, rel=1e-3)
+    else:  # frames that are all the same may be written as one
+        assert read.frames.shape[1:] == (height, width, 3)
+    assert np.abs(read.frames.astype(int) - 90).max() <= 3
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_same_video_gives_the_same_bytes(tmp_path: Path, suffix: str):
+    video = moving_square()
+    assert len({video.save(tmp_path / f"clip{suffix}").read_bytes() for _ in range(12)}) == 1
+
+
+def test_an_mp4_can_be_shown_while_it_loads(tmp_path: Path):
+    content = moving_square().save(tmp_path / "clip.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_leaves_nothing_behind_and_keeps_what_was_there(tmp_path: Path, suffix: str):
+    noise = Video(np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3), dtype=np.uint8), 8.0)
+    file = tmp_path / f"clip{suffix}"
+    file.write_bytes(b"the one before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, hard))
+    try:
+        with pytest.raises(OSError, match="can't be written"):
+            noise.save(file)
+        with pytest.raises(OSError, match="can't be written"):
+            check_destination(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(tmp_path) == [file.name]
+    assert file.read_bytes() == b"the one before"
+
+
+@pytest.mark.parametrize("name", ["clip.avi", "clip", "no/such/folder/clip.mp4", "folder.mp4"])
+def test_a_bad_destination_is_found_before_the_work(tmp_path: Path, name: str):
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises((ValueError, OSError), match=r"written as|There is no folder|is a folder"):
+        check_destination(tmp_path / name)
+    check_destination(tmp_path / "good.mp4")
+    assert os.listdir(tmp_path) == ["folder.mp4"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(cut=st.floats(0, 0.98), suffix=st.sampled_from(SUFFIXES))
+def test_a_file_that_breaks_off_is_a_clear_error_or_fewer_frames(tmp_path_factory, cut: float, suffix: str):
+    file = moving_square(5, 32, 32).save(tmp_path_factory.mktemp("cut") / f"clip{suffix}")
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * cut)])
+    try:
+        assert len(Video.load(file).frames) <= 5
+    except ValueError as error:
+        assert str(file) in str(error) and str(error).endswith(".")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"a text",
+        b"#EXTM3U\n#EXTINF:1,\nsecret.mp4\n",
+        b"ffconcat version 1.0\nfile secret.mp4\n",
+        b"<svg xmlns='http://www.w3.org/2000/svg'><image href='secret.mp4'/></svg>",
+    ],
+)
+def test_playlists_and_other_kinds_are_refused_by_content(tmp_path: Path, content: bytes):
+    moving_square().save(tmp_path / "secret.mp4")
+    file = tmp_path / "clip.mp4"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="can't be read"):
+        Video.load(file)
+
+
+@pytest.mark.parametrize("name", ["http://127.0.0.1:9/a.mp4", "file:/etc/hostname", "concat:a.mp4|b.mp4", "gone.mp4"])
+def test_only_local_files_are_opened(name: str):
+    with pytest.raises(ValueError, match="There is no file"):
+        Video.load(name)
+
+
+def test_the_content_decides_and_not_the_name(tmp_path: Path):
+    video = moving_square()
+    renamed = video.save(tmp_path / "clip.mp4").rename(tmp_path / "clip.png")
+    assert Video.load(renamed).frames.shape == video.frames.shape
+    assert len(Video.load(renamed, max_frames=2).frames) == 2
+
+
+def test_clear_pictures_stand_on_white_and_turned_ones_upright(tmp_path: Path):
+    Image.new("RGBA", (4, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (Video.load(tmp_path / "clear.png").frames == 255).all()
+    turned = Image.new("RGB", (4, 2))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # the camera was held upright
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    assert Video.load(tmp_path / "turned.jpg").frames.shape == (1, 4, 2, 3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(1, 50))
+def test_fitting_covers_the_size_and_keeps_the_middle(h: int, w: int, height: int, width: int):
+    frames = np.full((1, h, w, 3), (10, 120, 240), np.uint8)
+    fitted = Video(frames, 1.0).fitted(height, width).frames
+    assert fitted.shape == (1, height, width, 3)
+    assert (fitted == (10, 120, 240)).all()
+
+
+def test_a_contact_sheet_shows_first_and_last_frames():
+    videos = [moving_square(), moving_square(5, 48, 48), moving_square(1)]
+    sheet = contact_sheet(videos, columns=2, pictures=3, height=64)
+    top_left = sheet[4:68, 4 : 4 + 96]
+    assert np.array_equal(top_left, videos[0].frames[0])
+    assert np.array_equal(sheet[4:68, 4 + 192 : 4 + 288], videos[0].frames[-1])
+    assert (contact_sheet(videos, 2, labels=["a red square " * 20] * 3, height=64) < 255).any()
+
+
+@pytest.mark.parametrize("frames", [np.zeros((0, 4, 4, 3), np.uint8), np.zeros((1, 0, 4, 3), np.uint8)])
+def test_a_video_has_a_pixel(frames: np.ndarray):
+    with pytest.raises(ValueError):
+        Video(frames, 8.0)
