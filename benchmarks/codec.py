@@ -58,7 +58,7 @@ def parse() -> argparse.Namespace:
 
 
 def load(folder: Path) -> Codec:
-    from lumora.train.run import read_weights
+    from lumora.train.checkpoint import read_weights
 
     model = from_json(ModelConfig, (folder / "model.json").read_text())
     return read_weights(Codec(model.codec), folder / "codec.safetensors")
@@ -82,7 +82,7 @@ def films(height: int, width: int) -> Tensor:
 
     clips = []
     for path in (films.bigbuckbunny(), films.bikes(), films.fullreferencepair()[0]):
-        with av.open(path) as film:
+        with av.open(str(path)) as film:
             frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)][::2]
         starts = np.linspace(0, len(frames) - FRAMES, 5).astype(int)
         clips += [fit(torch.from_numpy(np.stack(frames[s : s + FRAMES])), height, width) for s in starts]

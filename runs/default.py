@@ -45,7 +45,7 @@ def _stages(preset: Preset, folder: Path, workers: int) -> dict[str, Callable[[f
     return {
         "clips": lambda minutes: make_clips(preset, folder, workers),
         "codec": lambda minutes: train_codec(preset, folder, minutes),
-        "latents": lambda minutes: make_latents(preset, folder),
+        "latents": lambda minutes: make_latents(preset, folder, workers),
         "transformer": lambda minutes: train_transformer(preset, folder, minutes),
     }
 

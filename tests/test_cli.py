@@ -82,7 +82,7 @@ def test_a_mistake_gets_one_sentence_before_any_work(
     ("words", "expected"),
     [
         (["train", "codec", "--folder", ".", "--preset", "tiny"], "no clips in"),
-        (["train", "transformer", "--folder", ".", "--preset", "tiny"], "missing"),
+        (["train", "transformer", "--folder", ".", "--preset", "tiny"], "no clips"),
         (["train", "all", "--folder", ".", "--videos", "none"], "metadata.jsonl"),
         (["evaluate", "--probe", "none.safetensors", "--clips", "1", "--weights", "none"], "none.safetensors"),
     ],

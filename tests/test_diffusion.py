@@ -23,7 +23,7 @@ from lumora.diffusion.condition import (
     keep_prefix,
     keep_suffix,
 )
-from lumora.diffusion.flow import draw_times, flow_step, interpolate, log_shift, velocity
+from lumora.diffusion.flow import draw_times, emphasis, flow_step, interpolate, log_shift, velocity
 from lumora.diffusion.guidance import Guidance, denoiser, guide
 from lumora.diffusion.sampler import Method, sample, schedule
 from lumora.model.transformer import Transformer
@@ -248,6 +248,22 @@ def test_kept_frames_have_no_loss():
     text, seconds = [torch.zeros(1, 12)] * 32, [torch.zeros(5)] * 32
     loss, _ = flow_step(Oracle(latents), latents, text, seconds, FlowConfig(), seeded())
     assert loss == 0
+
+
+def test_what_subjects_cover_weighs_more_the_less_noise_there_is():
+    assert emphasis(torch.ones(1), torch.tensor([1.0]), 4.0) == 1
+    assert emphasis(torch.ones(1), torch.tensor([0.0]), 4.0) == 5
+    latents = [torch.randn(3, 3, 2, 2, generator=seeded(i)) for i in range(4)]
+    text, seconds, transformer = [torch.zeros(1, 12)] * 4, [torch.zeros(3)] * 4, network()
+
+    def loss(cover: list[torch.Tensor] | None) -> float:
+        return flow_step(transformer, latents, text, seconds, FlowConfig(), seeded(), cover)[0].item()
+
+    nowhere = [torch.zeros(3, 2, 2)] * 4
+    left = [torch.tensor([1.0, 0.0]).expand(3, 2, 2)] * 4
+    right = [1 - cover for cover in left]
+    assert loss(nowhere) == loss(None) < min(loss(left), loss(right))
+    assert loss(left) + loss(right) == pytest.approx(loss(None) + loss([torch.ones(3, 2, 2)] * 4))
 
 
 def test_training_steps_repeat_and_learn():

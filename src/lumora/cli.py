@@ -250,7 +250,7 @@ class TrainTransformer(Stage):
         from lumora.train.run import make_latents, train_transformer
 
         preset = PRESETS[self.preset]()
-        make_latents(preset, self.folder, self.device)
+        make_latents(preset, self.folder, device=self.device)
         _say("Transformer", train_transformer(preset, self.folder, self.minutes, self.device, self.start))
         print(f"Use it: lumora generate … --weights {self.folder / 'weights'}")
 

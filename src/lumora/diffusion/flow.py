@@ -57,12 +57,14 @@ def flow_step(
     seconds: list[Float[Tensor, " _"]],
     config: FlowConfig,
     generator: torch.Generator,
+    subjects: list[Float[Tensor, "_ _ _"]] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, float]]:
     """The training loss on clean latents (C, t, h, w) with their captions and time stamps, ready for `backward`.
 
     It draws times, masks, noise and which captions are dropped, all from `generator`. The loss is the squared error of
-    the velocity, averaged over all numbers of frames that are made. Metrics are `loss`, `loss_t0` … `loss_t3` (the same
-    in four ranges of time, those that occur) and `flops` of the forward pass.
+    the velocity, averaged over all numbers of frames that are made, with more weight where `subjects` (the share of
+    each place (t, h, w) that they cover, if known) are; see `emphasis`. Metrics are `loss`, `loss_t0` … `loss_t3` (the
+    same in four ranges of time, those that occur) and `flops` of the forward pass.
     """
     # Clips of equal size side by side are handled as one tensor.
     order = sorted(range(len(latents)), key=lambda i: latents[i].shape)
@@ -77,14 +79,25 @@ def flow_step(
     predicted = transformer(batch)
 
     errors, weights = [], []
-    for x, (made, _) in zip(groups, drawn, strict=True):
+    covered = stacks_of_equals([subjects[i] for i in order]) if subjects else [x.new_zeros(()) for x in groups]
+    for x, cover, (made, t) in zip(groups, covered, drawn, strict=True):
         x_hat = torch.stack([predicted.pop(0) for _ in x])
-        errors.append((x_hat - x).square().mean(dim=(1, 3, 4)).flatten())
+        error = (x_hat - x).square().mean(dim=1) * emphasis(cover, t[..., None, None], config.emphasis)
+        errors.append(error.mean(dim=(2, 3)).flatten())
         weights.append(made.flatten() * x[0, :, 0].numel())
     t = torch.cat(times)
     error, weight = torch.cat(errors) / t.clamp(min=config.time_floor).square(), torch.cat(weights)
     loss = (error * weight).sum() / weight.sum()
     return loss, _metrics(error.detach(), weight, t) | {"flops": float(batch_flops(transformer.config, batch))}
+
+
+def emphasis(cover: Float[Tensor, "*#shape"], t: Float[Tensor, "*#shape"], strength: float) -> Float[Tensor, "*shape"]:
+    """Weight of the error where subjects cover a share of the picture: 1 + strength · (1 − t) · cover.
+
+    Near noise, where it is still open where a subject will be, a weight that depends on the answer would draw the
+    expected clip towards more subjects; so it comes in with the light.
+    """
+    return 1 + strength * (1 - t) * cover
 
 
 def _draw_conditions(

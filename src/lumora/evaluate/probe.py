@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import BFloat16, Float, UInt8
+from jaxtyping import BFloat16, Bool, Float, Int, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -28,6 +28,8 @@ FRAMES = 17
 """Frames to which every clip is resampled: eight overlapping triples."""
 STEPS = (FRAMES - 1) // 2
 GRID = SIDE // 16
+GLIMPSE = 48
+"""Side, in pixels, of what is looked at closely: nearly all subjects are smaller."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Logits:
     clip: dict[Category, Float[Tensor, "b _"]]
     present: Float[Tensor, "b colors"]
     subject: dict[Category, Float[Tensor, "b colors _"]]
+    """Of the colours that were asked for; 0 of the others."""
     where: Float[Tensor, "b steps places colors"] | None = None
     """Whether something of a colour is at a place of the grid, in each triple of frames."""
 
@@ -45,9 +48,10 @@ class Probe(nn.Module):
     """A small convolutional network over triples of frames, and for each colour a look-out that finds it in space.
 
     Every triple gives a grid of tokens that carry their position. For each colour the network says of every token if
-    something of that colour is there (taught where that is known, for this is how finding is learnt), and looks there:
-    its eight readings tell where the thing was and what it looked like, and a small network over these answers. What
-    concerns the whole clip is read from the grids as a whole.
+    something of that colour is there (taught where that is known, for this is how finding is learnt). Where a colour
+    was found, it looks again, closely (a glimpse, arXiv:1406.6247): the eight places, tokens and glimpses tell where
+    the thing was and what it looked like, and a small network over these answers. What concerns the whole clip is
+    read from the grids as a whole; it is known to the other answers too, because a camera that moves moves all things.
     """
 
     def __init__(self, width: int = 128):
@@ -65,37 +69,77 @@ class Probe(nn.Module):
         self.value, self.where = nn.Linear(width, width), nn.Linear(width, len(COLORS))
         self.shrink = nn.Linear(width, width // 8)
         self.whole = _perceptron(STEPS * (width // 8) * GRID * GRID // 4 + width, 2 * width, width)
-        self.each = _perceptron(STEPS * (width + 3), 2 * width, width)
+        self.closely = nn.Sequential(
+            *_convolution(36, width // 4),
+            *_convolution(width // 4, width // 2, stride=2),
+            *_convolution(width // 2, width // 2),
+            *_convolution(width // 2, width, stride=2),
+            nn.Flatten(),
+            nn.Linear(width * (GLIMPSE // 8) ** 2, width // 2),
+            nn.ReLU(),
+        )
+        self.find = _perceptron(STEPS * (width + 3), width, width)
         self.present = nn.Linear(width, 1)
+        self.each = _perceptron(STEPS * (width + 3 + width // 2) + width, 4 * width, width)
         self.clip = nn.ModuleDict({c: nn.Linear(width, len(VALUES[c])) for c in CLIP})
         self.subject = nn.ModuleDict({c: nn.Linear(width, len(VALUES[c])) for c in SUBJECT})
 
-    def forward(self, frames: Float[Tensor, "b t h w c"]) -> Logits:
-        """Frames in [−1, 1], FRAMES of them, SIDE × SIDE. Computes in bfloat16, which is what a CPU does fastest."""
+    def forward(self, frames: Float[Tensor, "b t h w c"], asked: Bool[Tensor, "b colors"] | None = None) -> Logits:
+        """Frames in [−1, 1], FRAMES of them, SIDE × SIDE. Computes in bfloat16, which is what a CPU does fastest.
+
+        `asked` are the colours to look at closely; None: those that it finds present.
+        """
         before, middle, after = frames[:, :-2:2], frames[:, 1:-1:2], frames[:, 2::2]
         triples = torch.cat([middle, 2 * (middle - before), 2 * (after - middle)], dim=-1)
-        # The order of the axes is channels last already: folding pixels by 2 × 2 is the only copy.
-        images = rearrange(triples, "b s (h p) (w q) c -> (b s) h w (c p q)", p=2, q=2).movedim(-1, 1)
         with torch.autocast(frames.device.type, torch.bfloat16):
-            grid = rearrange(self.trunk(images), "(b s) d h w -> b s (h w) d", s=STEPS) + self.place
-            return self._answer(grid)
+            grid = rearrange(self.trunk(_folded(triples.flatten(0, 1))), "(b s) d h w -> b s (h w) d", s=STEPS)
+            return self._answer(grid + self.place, triples, asked)
 
-    def _answer(self, grid: Float[Tensor, "b s n d"]) -> Logits:
+    def _answer(
+        self,
+        grid: Float[Tensor, "b s n d"],
+        triples: Float[Tensor, "b s h w c"],
+        asked: Bool[Tensor, "b colors"] | None,
+    ) -> Logits:
         small = rearrange(self.shrink(grid), "b s (h w) d -> (b s) d h w", h=GRID)
         layout = rearrange(F.avg_pool2d(small, 2), "(b s) d h w -> b (s d h w)", s=STEPS)
         whole = self.whole(torch.cat([layout, grid.mean((1, 2))], dim=1))
-        where = self.where(grid)
-        looks = where.float().softmax(dim=2)  # of all places, mostly at that of the colour
+        where = self.where(grid).float()
+        looks = where.softmax(dim=2)  # of all places, mostly at that of the colour
         seen = torch.einsum("bsnc,bsnd->bcsd", looks, self.value(grid).float())
         spots = torch.einsum("bsnc,nx->bcsx", looks, _places(grid.device))
-        sure = rearrange(where.float().amax(dim=2), "b s c -> b c s 1")
-        each = self.each(rearrange(torch.cat([seen, spots, sure / 4], dim=-1), "b c s d -> b c (s d)"))
+        sure = rearrange(where.amax(dim=2), "b s c -> b c s 1")
+        found = torch.cat([seen, spots, sure / 4], dim=-1)
+        present = self.present(self.find(found.flatten(2)))[..., 0].float()
+        chosen = asked if asked is not None else present.gt(0)
+        clip, color = chosen.nonzero(as_tuple=True)
+        glimpses = self._glimpses(triples, clip, spots[clip, color].detach())
+        about = torch.cat([found[clip, color], glimpses], dim=-1).flatten(1)
+        each = self.each(torch.cat([about, whole[clip]], dim=1))
         return Logits(
             clip={c: head(whole).float() for c, head in zip(CLIP, self.clip.values(), strict=True)},
-            present=self.present(each)[..., 0].float(),
-            subject={c: head(each).float() for c, head in zip(SUBJECT, self.subject.values(), strict=True)},
-            where=where.float(),
+            present=present,
+            subject={
+                c: each.new_zeros(*chosen.shape, len(VALUES[c]), dtype=torch.float32).index_put(
+                    (clip, color), head(each).float()
+                )
+                for c, head in zip(SUBJECT, self.subject.values(), strict=True)
+            },
+            where=where,
         )
+
+    def _glimpses(
+        self, triples: Float[Tensor, "b s h w c"], clip: Int[Tensor, " n"], spots: Float[Tensor, "n s 2"]
+    ) -> Float[Tensor, "n s d"]:
+        """What is around these places (row and column, from −1 to 1), each of its own triple of a clip."""
+        # A place of the grid is its middle: the outermost ones are half a place away from the border.
+        middles = ((spots * (1 - 1 / GRID) + 1) * SIDE / 2).round().long()
+        around = torch.arange(GLIMPSE, device=spots.device) - GLIMPSE // 2
+        rows, columns = (middles[..., None] + around).clamp(0, SIDE - 1).unbind(2)
+        triple = clip[:, None] * STEPS + torch.arange(STEPS, device=spots.device)
+        pixels = (triple[..., None, None] * SIDE + rows[..., None]) * SIDE + columns[..., None, :]
+        seen = triples.flatten(0, 3)[pixels.flatten(0, 1)]
+        return rearrange(self.closely(_folded(seen)), "(n s) d -> n s d", s=STEPS)
 
     @torch.inference_mode()
     def read(self, frames: BFloat16[Tensor, "b t h w c"]) -> list[Reading]:
@@ -183,6 +227,12 @@ def _places(device: torch.device) -> Float[Tensor, "places 2"]:
     """Row and column of each place of the grid, from −1 to 1."""
     along = torch.linspace(-1, 1, GRID, device=device)
     return torch.cartesian_prod(along, along)
+
+
+def _folded(images: Float[Tensor, "n h w c"]) -> Float[Tensor, "n _ _ _"]:
+    """2 × 2 pixels as one of four times the channels, which come first; they are last already in memory, and two pixels
+    of a row stay side by side, so this is the only copy, and a quick one."""
+    return rearrange(images, "n (h p) (w q) c -> n h w (p q c)", p=2, q=2).movedim(-1, 1)
 
 
 def _convolution(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, ...]:

@@ -192,7 +192,7 @@ def video_positions(size: torch.Size, seconds: Float[Tensor, " t"], patch: int) 
     return torch.cartesian_prod(seconds.float(), y, x)
 
 
-def stacks_of_equals(latents: list[Tensor]) -> list[Float[Tensor, "_ _ _ _ _"]]:
+def stacks_of_equals(latents: list[Tensor]) -> list[Float[Tensor, "_ ..."]]:
     """Neighbours of equal size as one tensor."""
     return [torch.stack(list(alike)) for _, alike in groupby(latents, key=lambda latent: latent.shape)]
 

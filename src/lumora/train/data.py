@@ -76,6 +76,5 @@ class Frames:
         frames, subjects = open_frames(self.folder, number), open_subjects(self.folder, number)
         chosen = np.sort(generator.choice(len(frames), min(size, len(frames)), replace=False))
         if subjects is not None:
-            bits = np.unpackbits(subjects[chosen], axis=-1, count=frames.shape[3])
-            return torch.from_numpy(frames[chosen]), torch.from_numpy(bits.astype(bool))
+            return torch.from_numpy(frames[chosen]), torch.from_numpy(subjects[chosen] > 0)
         return torch.from_numpy(frames[chosen]), None

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-from lumora.codec import Codec
 from lumora.config import CodecConfig
-from lumora.language.text_encoder import TextEncoder
 from lumora.presets import Preset
 from lumora.train.latents import Encoders, latent_path, write_latents
-from lumora.train.run import read_weights
 from lumora.train.shards import Source, claim, render_clips, run_jobs
 from lumora.train.wording import wording_of_facts
 
@@ -48,12 +44,7 @@ def fill_latents(
 def _fill_shard(job: _Job) -> None:
     shape = job.source.shapes[job.number % len(job.source.shapes)]
     batch = 32 if job.device.startswith("cuda") else 8
-    frames, _, records = render_clips(job.source, job.clips, shape, job.device, batch)
+    frames, subjects, records = render_clips(job.source, job.clips, shape, job.device, batch)
     wordings = [wording_of_facts(record, job.source.seed) for record in records]
-    path = latent_path(job.out, job.number)
-    write_latents(path, frames, records, wordings, _encoders(job.codec, job.weights, job.device))
-
-
-@lru_cache(1)
-def _encoders(config: CodecConfig, weights: Path, device: str) -> Encoders:
-    return Encoders(read_weights(Codec(config), weights).to(device), TextEncoder.load(device=device))
+    encoders = Encoders.load(job.codec, job.weights, job.device)
+    write_latents(latent_path(job.out, job.number), frames, records, wordings, encoders, subjects)

@@ -1,7 +1,8 @@
 """Clips as the transformer wants them: latents of a clip and of its mirror image, and encoded captions, in shards.
 
 `latents-00000.safetensors` holds, for N clips: `latents`, bfloat16 (2, N, C, t, h, w), where 1 is the mirror image;
-`fps` (N,); `text`, bfloat16 (tokens of all captions, 384); `captions`, int64, where in `text` each caption begins, and
+`subject`, uint8 (N, t, h, w), the share of each place that subjects cover, in 255ths (0 where nobody knows); `fps`
+(N,); `text`, bfloat16 (tokens of all captions, 384); `captions`, int64, where in `text` each caption begins, and
 the end; `first`, int64, which caption is the first of each of the 2·N views, and the end, so that a view may have any
 number of them, or none.
 """
@@ -10,22 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lumora.codec import Codec
+from lumora.config import CodecConfig
 from lumora.files import written_whole
 from lumora.language.text_encoder import TextEncoder
-from lumora.train.shards import Record, open_frames, read_lines, shard_numbers
+from lumora.train.checkpoint import read_weights
+from lumora.train.shards import Record, open_frames, open_subjects, read_lines, run_jobs, shard_numbers
 from lumora.train.wording import Line, Wording
 
-KEPT: dict[str, int] = {"short": 1, "sentence": 2, "paragraph": 1}
+KEPT: dict[str, int] = {"short": 1, "sentence": 3, "paragraph": 1}
 """Captions of each length that are encoded for each view: with more, text would take far more room than pictures."""
 
 
@@ -34,6 +39,13 @@ class Encoders:
 
     def __init__(self, codec: Codec, text: TextEncoder) -> None:
         self.codec, self.text = codec.eval(), text
+
+    @classmethod
+    @lru_cache(1)
+    def load(cls, config: CodecConfig, weights: Path, device: str) -> Encoders:
+        """Once a process: the codec of the file `weights`, and the text encoder."""
+        codec = read_weights(Codec(config), weights).to(device)
+        return cls(codec, TextEncoder.load(device=device))
 
     @torch.no_grad()
     def latents(
@@ -58,26 +70,55 @@ class Encoders:
         return [brief[text] for text in texts]
 
 
-def encode_shards(folder: Path, out: Path, encoders: Encoders) -> None:
-    """Encodes every shard of clips with captions in `folder` that `out` doesn't hold yet."""
+@dataclass(frozen=True)
+class _Job:
+    folder: Path
+    number: int
+    clips: int
+    out: Path
+    codec: CodecConfig
+    weights: Path
+    device: str
+
+
+def encode_shards(
+    folder: Path, out: Path, codec: CodecConfig, weights: Path, workers: int = 0, device: str = "cpu"
+) -> None:
+    """Encodes every shard of clips with captions in `folder` that `out` doesn't hold yet, by the codec in `weights`."""
     out.mkdir(parents=True, exist_ok=True)
+    jobs = []
     for number in shard_numbers(folder, "captions"):
-        records = read_lines(Record, folder, "clips", number)
-        path = latent_path(out, number)
-        if path.exists() and LatentShard(path).count == len(records):
-            continue
-        wordings = read_lines(Wording, folder, "captions", number)
-        write_latents(path, open_frames(folder, number), records, wordings, encoders)
+        path, clips = latent_path(out, number), len(open_frames(folder, number))
+        if not path.exists() or LatentShard(path).count != clips:
+            jobs.append(_Job(folder, number, clips, out, codec, weights, device))
+    run_jobs(_encode_shard, jobs, workers, lambda job: job.clips)
+
+
+def _encode_shard(job: _Job) -> None:
+    records, wordings = (
+        read_lines(kind, job.folder, name, job.number) for kind, name in ((Record, "clips"), (Wording, "captions"))
+    )
+    frames, subjects = open_frames(job.folder, job.number), open_subjects(job.folder, job.number)
+    encoders = Encoders.load(job.codec, job.weights, job.device)
+    write_latents(latent_path(job.out, job.number), frames, records, wordings, encoders, subjects)
 
 
 def write_latents(
-    path: Path, frames: np.ndarray, records: Sequence[Record], wordings: Sequence[Wording], encoders: Encoders
+    path: Path,
+    frames: UInt8[np.ndarray, "n t h w 3"],
+    records: Sequence[Record],
+    wordings: Sequence[Wording],
+    encoders: Encoders,
+    subjects: UInt8[np.ndarray, "n t h w"] | None = None,
 ) -> None:
     views = [w.captions for w in wordings] + [w.mirrored for w in wordings]
     chosen = [_kept(view) for view in views]
     texts = encoders.texts([line.text for view in chosen for line in view])
+    latents = encoders.latents(frames)
+    nowhere = torch.zeros_like(latents[0, :, 0], dtype=torch.uint8)
     content = {
-        "latents": encoders.latents(frames),
+        "latents": latents,
+        "subject": nowhere if subjects is None else covered(subjects, encoders.codec),
         "fps": torch.tensor([record.fps for record in records]),
         "text": torch.cat(texts),
         "captions": _starts([len(text) for text in texts]),
@@ -87,12 +128,22 @@ def write_latents(
         save_file(content, part)
 
 
+def covered(subjects: UInt8[np.ndarray, "n t h w"], codec: Codec) -> UInt8[Tensor, "n steps rows columns"]:
+    """The share of each place of the latent that subjects cover, in 255ths."""
+    space, time = codec.config.space, codec.config.time
+    shown = torch.from_numpy(subjects > 0).float()
+    # The first latent frame is of one picture, the others of `time` each.
+    shown = torch.cat([shown[:, :1].expand(-1, time, -1, -1), shown[:, 1:]], dim=1)
+    return F.avg_pool3d(255 * shown[:, None], (time, space, space))[:, 0].round().byte()
+
+
 class LatentShard:
     """One shard, mapped into memory: what is read of it comes from the disk when it is looked at."""
 
     def __init__(self, path: Path) -> None:
         content = load_file(path)
         self.latents, self.text, self.fps = content["latents"], content["text"], content["fps"].tolist()
+        self.subject = content["subject"]
         self.captions, self.first = content["captions"].tolist(), content["first"].tolist()
         self.count = len(self.fps)
 
@@ -104,12 +155,15 @@ class LatentShard:
         first, end = self.first[view], self.first[view + 1]
         caption = first + int(choice * (end - first))
         text = self.text[self.captions[caption] : self.captions[caption + 1]]
-        return Example(self.latents[int(mirrored), clip], text, self.fps[clip])
+        subject = self.subject[clip].flip(-1) if mirrored else self.subject[clip]
+        return Example(self.latents[int(mirrored), clip], subject.float() / 255, text, self.fps[clip])
 
 
 @dataclass(frozen=True)
 class Example:
     latent: Float[Tensor, "c t h w"]
+    subject: Float[Tensor, "t h w"]
+    """The share of each place that subjects cover."""
     text: Float[Tensor, "l width"]
     fps: float
     """Frames a second of the clip, not of its latent."""

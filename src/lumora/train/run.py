@@ -6,22 +6,20 @@ All share one folder: `frames` and `latents` hold shards, `codec` and `transform
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 
 from lumora.codec import Codec, start_linear
 from lumora.config import ModelConfig, from_json, to_json
 from lumora.files import written_whole
-from lumora.language.text_encoder import TextEncoder
 from lumora.model.transformer import Transformer
 from lumora.presets import Preset
-from lumora.train.checkpoint import Progress
+from lumora.train.checkpoint import Progress, read_weights
 from lumora.train.data import Frames, Latents
 from lumora.train.distributed import world
-from lumora.train.latents import Encoders, encode_shards
+from lumora.train.latents import encode_shards
 from lumora.train.loop import CHECKPOINT, train
 from lumora.train.shards import cache_clips
 from lumora.train.tasks import CodecTask, TransformerTask
@@ -29,7 +27,6 @@ from lumora.train.wording import write_captions
 
 LINEAR_SAMPLE = 120
 """Clips of which the codec's linear start is the optimum."""
-Network = TypeVar("Network", bound=nn.Module)
 
 
 def make_clips(preset: Preset, folder: Path, workers: int = 2, device: str = "cpu") -> None:
@@ -54,11 +51,11 @@ def train_codec(preset: Preset, folder: Path, minutes: float | None = None, devi
     return progress
 
 
-def make_latents(preset: Preset, folder: Path, device: str | None = None) -> None:
+def make_latents(preset: Preset, folder: Path, workers: int = 0, device: str | None = None) -> None:
     """Encodes the clips in `folder` and their captions by the exported codec and the text encoder."""
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    codec = read_weights(Codec(preset.model.codec), folder / "weights" / "codec.safetensors").to(place)
-    encode_shards(folder / "frames", folder / "latents", Encoders(codec, TextEncoder.load(device=place)))
+    codec = folder / "weights" / "codec.safetensors"
+    encode_shards(folder / "frames", folder / "latents", preset.model.codec, codec, workers, place)
 
 
 def train_transformer(
@@ -96,14 +93,6 @@ def export(module: nn.Module, run: Path, file: Path, decay: float | None = None)
     file.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(file) as part:
         part.write_bytes(save({name: t.to(torch.bfloat16).contiguous() for name, t in module.state_dict().items()}))
-
-
-def read_weights(module: Network, file: Path) -> Network:
-    """`module` with the weights of `file`, in the module's own precision. Raises ValueError without the file."""
-    if not file.is_file():
-        raise ValueError(f"The weights {file} are missing; train them first.")
-    module.load_state_dict(load_file(file))
-    return module
 
 
 def read_model(folder: Path) -> ModelConfig:

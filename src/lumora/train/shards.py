@@ -1,7 +1,7 @@
 """Clips on the disk, in shards written whole or not at all; several processes make them, and a new start goes on.
 
 A folder of shards holds, for shard 00000: `frames-00000.npy`, uint8 (N, T, H, W, 3); for clips of the world also
-`subjects-00000.npy`, a bit for each pixel that shows a subject; `clips-00000.jsonl`, a `Record` a line; and
+`subjects-00000.npy`, uint8 (N, T, H, W), which subject each pixel shows; `clips-00000.jsonl`, a `Record` a line; and
 `captions-00000.jsonl`, a `Wording` (see wording.py) a line. Captions are apart because they cost nothing next to
 pictures and are rewritten when the captioner learns new words. `about.json` says what the folder is, so that nothing
 else gets into it.
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
 from lumora.config import VideoShape, from_json, to_json
 from lumora.files import written_whole
@@ -113,8 +113,8 @@ def open_frames(folder: Path, number: int) -> UInt8[np.ndarray, "n t h w 3"]:
     return np.load(folder / f"frames-{number:05}.npy", mmap_mode="r")
 
 
-def open_subjects(folder: Path, number: int) -> UInt8[np.ndarray, "n t h bytes"] | None:
-    """Which pixels show a subject, eight to a byte along the width; None where nobody knows."""
+def open_subjects(folder: Path, number: int) -> UInt8[np.ndarray, "n t h w"] | None:
+    """1 + the number of the subject that a pixel shows, 0 for none of them; None where nobody knows."""
     path = folder / f"subjects-{number:05}.npy"
     return np.load(path, mmap_mode="r") if path.exists() else None
 
@@ -167,17 +167,17 @@ def run_jobs(
 
 def render_clips(
     source: Source, clips: range, shape: VideoShape, device: str, batch: int
-) -> tuple[UInt8[np.ndarray, "n t h w 3"], Bool[np.ndarray, "n t h w"], list[Record]]:
-    """Pixels of these clips of the world, which of them show a subject, and records."""
+) -> tuple[UInt8[np.ndarray, "n t h w 3"], UInt8[np.ndarray, "n t h w"], list[Record]]:
+    """Pixels of these clips of the world, which subject each shows (see `open_subjects`), and records."""
     frames = np.empty((len(clips), shape.frames, shape.height, shape.width, 3), np.uint8)
-    subjects = np.empty(frames.shape[:-1], bool)
+    subjects = np.empty(frames.shape[:-1], np.uint8)
     records = []
     for first in range(0, len(clips), batch):
         part = clips[first : first + batch]
         scenes, trajectories = zip(*(make_scene(source.world, source.seed, n, shape) for n in part), strict=True)
         drawn = render(scenes, trajectories, shape.height, shape.width, device)
         frames[first : first + len(part)] = drawn.frames.cpu().numpy()
-        subjects[first : first + len(part)] = (drawn.subject >= 0).cpu().numpy()
+        subjects[first : first + len(part)] = (drawn.subject + 1).cpu().numpy()
         for n, scene, trajectory in zip(part, scenes, trajectories, strict=True):
             records.append(Record(n, shape.fps, tuple(facts_to_dicts(facts_of(scene, trajectory)))))
     return frames, subjects, records
@@ -186,7 +186,7 @@ def render_clips(
 def _render_shard(job: _Job) -> None:
     shape = job.source.shapes[job.number % len(job.source.shapes)]
     frames, subjects, records = render_clips(job.source, job.clips, shape, job.device, job.batch)
-    _write_array(job.out / f"subjects-{job.number:05}.npy", np.packbits(subjects, axis=-1))
+    _write_array(job.out / f"subjects-{job.number:05}.npy", subjects)
     write_clips(job.out, job.number, frames, records)
 
 

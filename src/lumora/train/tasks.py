@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -106,7 +107,8 @@ class TransformerTask:
         latents = [example.latent.to(device, torch.float32) for example in examples]
         text = [example.text.to(device, torch.float32) for example in examples]
         seconds = [torch.arange(e.latent.shape[1], device=device) * (self.time / e.fps) for e in examples]
-        return flow_step(self.module, latents, text, seconds, self.flow, generator)
+        subjects = [example.subject.to(device) for example in examples]
+        return flow_step(self.module, latents, text, seconds, self.flow, generator, subjects)
 
     def _examples(self, step: int) -> list[Example]:
         generator = _generator(self.config, step, self.world)
@@ -121,7 +123,7 @@ def shortened(example: Example, generator: np.random.Generator) -> Example:
         frames = 1
     elif kind < PICTURES + CUTS:
         frames = int(generator.integers(1, frames + 1))
-    return Example(example.latent[:, :frames], example.text, example.fps)
+    return replace(example, latent=example.latent[:, :frames], subject=example.subject[:frames])
 
 
 def _generator(config: TrainConfig, step: int, world: World) -> np.random.Generator:
