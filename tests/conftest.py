@@ -1,4 +1,5 @@
-"""Shapes written on signatures are enforced while testing, and nothing computes on more threads than a test needs."""
+"""Shapes written on signatures are enforced while testing, nothing computes on more threads than a test needs, and no
+test is timed, because a machine may be busy."""
 
 from jaxtyping import install_import_hook
 
@@ -8,8 +9,11 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 torch.set_num_threads(1)
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from lumora.config import CodecConfig
 SMALL = CodecConfig(space=8, time=4, channels=6, encoder_widths=(8, 16), decoder_widths=(16, 8), blocks=1)
 DEEP = CodecConfig(space=16, time=4, channels=8, encoder_widths=(8, 8, 16), decoder_widths=(16, 8, 8), blocks=1)
 
-few = settings(max_examples=12, deadline=None)
+few = settings(max_examples=12)
 
 
 def generator(seed: int = 0) -> torch.Generator:

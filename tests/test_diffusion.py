@@ -175,7 +175,7 @@ def test_training_mixes_conditions_as_the_recipe_says():
     assert all(shared and mask.all() for mask, shared in (draw_condition(1, generator) for _ in range(20)))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 1000), st.sampled_from(["euler", "heun", "ab2"]), st.floats(0, 4))
 def test_sampling_keeps_frames_and_repeats_with_its_seed(seed: int, method: Method, scale: float):
     generator = seeded(seed)

@@ -88,7 +88,7 @@ def test_the_loss_is_least_for_the_truth():
 
 
 @given(found=st.integers(0, 300), more=st.integers(1, 300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_wilson_intervals_hold_the_share_and_shrink(found, more):
     share = Share(found, found + more)
     low, high = share.interval()

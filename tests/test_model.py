@@ -73,7 +73,7 @@ def test_a_layout_places_every_sample_once(lengths: list[int]):
     assert layout.cumulative(torch.device("cpu")).diff().tolist() == sorted(lengths)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(samples, st.randoms(use_true_random=False))
 def test_packed_is_one_by_one_in_any_order(shapes, random):
     transformer, batch = awake(), batch_of(shapes)
@@ -166,7 +166,7 @@ def test_written_gradients_are_right(operation: str):
         assert torch.autograd.gradcheck(swiglu, (draw(3, 8),))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(samples)
 def test_flops_are_those_that_pytorch_counts(shapes):
     transformer, batch = Transformer(CONFIG), batch_of(shapes)

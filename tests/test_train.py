@@ -211,7 +211,7 @@ def spread(count: int, rows: int, columns: int) -> Tensor:
     return u * (torch.rand(count, 1, min(rows, columns)) + 0.3) @ v
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 3), st.integers(2, 24), st.integers(2, 24), st.integers(0, 99))
 def test_orthogonalized_keeps_directions_and_evens_their_sizes(count: int, rows: int, columns: int, seed: int):
     torch.manual_seed(seed)

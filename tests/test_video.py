@@ -42,7 +42,7 @@ def test_a_still_is_the_first_frame(tmp_path: Path):
     assert np.array_equal(Video.load(video.save(tmp_path / "still.png")).frames, video.frames[:1])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     frames=st.integers(1, 6),
     height=st.integers(1, 40),
@@ -99,7 +99,7 @@ def test_a_bad_destination_is_found_before_the_work(tmp_path: Path, name: str):
     assert os.listdir(tmp_path) == ["folder.mp4"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cut=st.floats(0, 0.98), suffix=st.sampled_from(SUFFIXES))
 def test_a_file_that_breaks_off_is_a_clear_error_or_fewer_frames(tmp_path_factory, cut: float, suffix: str):
     file = moving_square(5, 32, 32).save(tmp_path_factory.mktemp("cut") / f"clip{suffix}")
@@ -152,7 +152,7 @@ def test_clear_pictures_stand_on_white_and_turned_ones_upright(tmp_path: Path):
     assert Video.load(tmp_path / "turned.jpg").frames.shape == (1, 4, 2, 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(1, 50))
 def test_fitting_covers_the_size_and_keeps_the_middle(h: int, w: int, height: int, width: int):
     frames = np.full((1, h, w, 3), (10, 120, 240), np.uint8)

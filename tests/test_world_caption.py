@@ -71,14 +71,14 @@ def read_back(text: str, category: str) -> set[str]:
 
 
 @given(seed=seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_paragraph_states_everything(seed):
     facts = some_facts(seed)
     assert say(facts, "paragraph", seed).facts == facts
 
 
 @given(seed=seeds, length=lengths)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_stated_is_listed_and_what_is_listed_is_stated(seed, length):
     facts = some_facts(seed)
     made = say(facts, length, seed)
@@ -90,7 +90,7 @@ def test_what_is_stated_is_listed_and_what_is_listed_is_stated(seed, length):
 
 
 @given(seed=seeds, length=lengths)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_english(seed, length):
     text = say(some_facts(seed), length, seed).text
     assert not re.search(r"\b[Aa] [aeiou]", text), text
@@ -106,7 +106,7 @@ def test_english(seed, length):
 
 
 @given(seed=seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_references_can_mean_one_subject_only(seed):
     looks = {"kind": "ball", "size": "large", "material": "matte"}
     facts = [Fact("count", "2"), Fact("place", "room"), Fact("light", "noon"), Fact("camera", "static")]
@@ -134,7 +134,7 @@ def test_twins_are_told_apart():
 
 
 @given(seed=seeds, length=lengths, value=st.sampled_from(["left", "right"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_mirror_image_moves_to_the_other_side(seed, length, value):
     looks = (Fact("kind", "ball", 0), Fact("color", "red", 0), Fact("motion", "roll", 0), Fact("direction", value, 0))
     mirrored = tuple(mirror_fact(f) for f in looks)
@@ -147,7 +147,7 @@ def test_the_mirror_image_moves_to_the_other_side(seed, length, value):
 
 
 @given(seed=seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_facts_survive_a_file_and_two_mirrors(seed):
     facts = some_facts(seed)
     assert facts_from_dicts(facts_to_dicts(facts)) == facts

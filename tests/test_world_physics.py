@@ -56,7 +56,7 @@ def test_what_stands_still_stays_where_it_is(kind: Kind, heading: float) -> None
     assert not trajectory.contacts
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.sampled_from(["ball", "cylinder", "capsule", "ring"]),
     st.sampled_from(DIRECTIONS),
@@ -77,7 +77,7 @@ def test_rolling_keeps_its_velocity_and_does_not_slip(kind: Kind, way: Direction
     assert way_rolled == pytest.approx(speed, rel=0.05)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     st.sampled_from(["cube", "cone", "cylinder", "capsule", "crate"]), st.sampled_from(DIRECTIONS), st.floats(0.3, 2.0)
 )
@@ -99,7 +99,7 @@ def test_falling_is_free_fall_and_ends_at_rest_on_the_ground(kind: Kind, size: S
     assert abs(trajectory.velocities[-1, 0, 2]) < 0.1
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.sampled_from(["ball", "cube", "cylinder", "cone", "capsule", "ring"]), st.floats(1.8, 2.4))
 def test_a_bounce_gives_back_most_of_its_height_twice(kind: Kind, height: float) -> None:
     trajectory = simulate(scene(subject(kind, Motion("bounce", "right", 0.5), (0.0, 0.0, height))), 60.0, 121)

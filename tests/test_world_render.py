@@ -91,7 +91,7 @@ def pictures(*scenes, **options):
 # --- geometry ---------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     ball=st.tuples(st.floats(-1, 1), st.floats(-1.5, 2), st.floats(0.3, 1.2)),
     eye=st.tuples(st.floats(-3, 3), st.floats(-7, -4), st.floats(0.5, 3)),

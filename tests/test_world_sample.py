@@ -36,7 +36,7 @@ def many(request: pytest.FixtureRequest) -> tuple[str, list[tuple[Scene, Traject
     return request.param, [(scene, simulate(scene, 8.0, 17)) for scene in scenes]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(presets, st.integers(0, 2**31), st.integers(0, 2**31))
 def test_a_number_is_always_the_same_scene(preset: str, seed: int, index: int) -> None:
     scene = sample_scene(preset, seed, index)
@@ -144,7 +144,7 @@ def test_left_and_right_are_as_frequent() -> None:
     assert 0.36 < share < 0.64  # of some 150 fair draws: three and a half standard deviations
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(presets, st.integers(0, 10**6), st.sampled_from([9 / 16, 1.0, 16 / 9]), st.sampled_from([0.0, 0.5, 4.0, 60.0]))
 def test_any_shape_and_length_is_seen(preset: str, index: int, aspect: float, seconds: float) -> None:
     scene = sample_scene(preset, 1, index, seconds, aspect)
@@ -164,7 +164,7 @@ def test_impossible_scenes_are_refused(arguments: tuple) -> None:
         sample_scene(*arguments)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(-0.2, 0.2), st.floats(-1, 1), st.floats(3, 8))
 def test_projection_puts_the_target_in_the_middle_and_right_on_the_right(side: float, x: float, far: float) -> None:
     camera = Camera((x + side, -far, 1.5), (x, 0.0, 0.5))

@@ -293,6 +293,8 @@ class Evaluate:
     """The folder of another model than the one that comes with lumora."""
     out: File = None
     """Where to write the table as .json too."""
+    workers: int = 2
+    """Processes that make the videos; 0: none but this one, as is best on a GPU."""
 
     def run(self) -> None:
         from lumora.evaluate.prompt_following import measure

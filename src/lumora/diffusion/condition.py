@@ -7,6 +7,7 @@ infilling and loops both ends. Training draws its masks from the same functions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +45,12 @@ def begin(
     noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
     state = State(noise, clean, mask, seconds)
     return State(state.keep(noise), clean, mask, seconds)
+
+
+def stacked(states: Sequence[State]) -> State:
+    """Batches of clips of one size as one batch."""
+    parts = zip(*((s.latent, s.clean, s.mask, s.seconds) for s in states), strict=True)
+    return State(*(torch.cat(part) for part in parts))
 
 
 def keep_nothing(frames: int) -> Float[Tensor, " t"]:

@@ -23,6 +23,9 @@ from torch import Tensor
 
 from lumora.config import VideoShape
 from lumora.evaluate.probe import Probe, Reading
+from lumora.evaluate.videos import make_videos
+from lumora.generate.request import Request
+from lumora.generate.weights import read_config
 from lumora.world.caption import Caption, Length, caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import Fact, facts_of
@@ -122,31 +125,27 @@ def measure(
     weights: Path | None = None,
     reference_only: bool = False,
     out: Path | None = None,
+    workers: int = 0,
 ) -> dict[str, dict[str, Share]]:
     """Score the model's videos for held-out captions; print the table and write `out` as JSON.
 
     `weights` is the folder of a model, by default the one that comes with lumora. `reference_only` makes no videos and
-    gives ceiling and floor of real renders alone.
+    gives ceiling and floor of real renders alone. `workers` processes make the videos (0: this one).
     """
-    from lumora.generate.pipeline import Pipeline
-    from lumora.generate.request import Request
-
     judge = Probe.load(probe)
-    pipeline = None if reference_only else Pipeline.load(weights)
-    shape = VideoShape() if pipeline is None else pipeline.config.shape
+    shape = VideoShape() if reference_only else read_config(weights).shape
     tasks = make_tasks(preset, clips, length, shape)
     stated = [task.caption.facts for task in tasks]
     columns: dict[str, dict[str, Share]] = {}
     real = judge.read_all([task.frames for task in tasks])
     readings = real
-    if pipeline is not None:
-        seconds, videos = (shape.frames - 1) / shape.fps, []
-        for number, task in enumerate(tasks):
-            request = Request(task.caption.text, seconds, shape.width, shape.height, shape.fps, number, steps, guidance)
-            videos.append(torch.from_numpy(pipeline.generate(request).frames))
-            print(f"\r{number + 1}/{clips} videos", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-        readings = judge.read_all(videos)
+    if not reference_only:
+        seconds = (shape.frames - 1) / shape.fps
+        requests = [
+            Request(task.caption.text, seconds, shape.width, shape.height, shape.fps, number, steps, guidance)
+            for number, task in enumerate(tasks)
+        ]
+        readings = judge.read_all([torch.from_numpy(frames) for frames in make_videos(requests, weights, workers)])
         columns["generated"] = score_readings(readings, stated)
     columns["ceiling"] = score_readings(real, stated)
     columns["floor"] = score_readings(readings, shuffled(stated))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lumora.codec import Codec
 from lumora.config import ModelConfig
-from lumora.diffusion.condition import State, begin, keep_first, keep_nothing
+from lumora.diffusion.condition import State, begin, keep_first, keep_nothing, stacked
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Guidance, denoiser
 from lumora.diffusion.sampler import sample, schedule
@@ -61,19 +61,32 @@ class Pipeline:
             TextEncoder.load(device=device),
         )
 
-    @torch.inference_mode()
     def generate(self, request: Request, progress: Progress | None = None) -> Video:
         """The video that is asked for; the same request gives the same pixels on the same kind of machine.
 
         Raises ValueError, in a sentence, for what this model can't make.
         """
-        request.check(self.config)
-        state = self._begin(request)
-        text = self.text_encoder.encode([request.prompt])
-        denoise = denoiser(self.transformer, state, text, Guidance(request.guidance))
+        return self.generate_all([request], progress)[0]
+
+    @torch.inference_mode()
+    def generate_all(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Video]:
+        """The videos of requests that differ in prompt, seed and picture alone, made together, which is quicker.
+
+        Each is what `generate` makes of it but for rounding. Raises ValueError, in a sentence, for requests that
+        differ in more, and for what this model can't make.
+        """
+        first = requests[0]
+        if any(replace(first, prompt=r.prompt, seed=r.seed, image=r.image) != r for r in requests):
+            raise ValueError("Videos that are made together must agree in all but prompt, seed and picture.")
+        for request in requests:
+            request.check(self.config)
+        state = stacked([self._begin(request) for request in requests])
+        text = self.text_encoder.encode([request.prompt for request in requests])
+        denoise = denoiser(self.transformer, state, text, Guidance(first.guidance))
         tokens = tokens_of(state.latent.shape[2:], self.transformer.patch)
-        times = schedule(request.steps, log_shift(tokens, self.config.flow))
-        return Video(self._decode(sample(denoise, state, times, progress=progress)), request.fps)
+        times = schedule(first.steps, log_shift(tokens, self.config.flow))
+        latents = sample(denoise, state, times, progress=progress)
+        return [Video(self._decode(latent[None]), first.fps) for latent in latents]
 
     def _begin(self, request: Request) -> State:
         """Noise wherever something is to be made; the first latent frame is the request's picture if it has one."""

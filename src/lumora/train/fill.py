@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lumora.config import CodecConfig
+from lumora.jobs import run_jobs
 from lumora.presets import Preset
 from lumora.train.latents import Encoders, latent_path, write_latents
-from lumora.train.shards import Source, claim, render_clips, run_jobs
+from lumora.train.shards import Source, claim, render_clips
 from lumora.train.wording import wording_of_facts
 
 

@@ -25,9 +25,10 @@ from torch import Tensor
 from lumora.codec import Codec
 from lumora.config import CodecConfig
 from lumora.files import written_whole
+from lumora.jobs import run_jobs
 from lumora.language.text_encoder import TextEncoder
 from lumora.train.checkpoint import read_weights
-from lumora.train.shards import Record, open_frames, open_subjects, read_lines, run_jobs, shard_numbers
+from lumora.train.shards import Record, open_frames, open_subjects, read_lines, shard_numbers
 from lumora.train.wording import Line, Wording
 
 KEPT: dict[str, int] = {"short": 1, "sentence": 3, "paragraph": 1}

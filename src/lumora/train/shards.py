@@ -10,24 +10,17 @@ else gets into it.
 from __future__ import annotations
 
 import json
-import math
-import multiprocessing
-import os
-import sys
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 from lumora.config import VideoShape, from_json, to_json
 from lumora.files import written_whole
+from lumora.jobs import run_jobs
 from lumora.world.clip import make_scene
 from lumora.world.facts import facts_of, facts_to_dicts
 from lumora.world.render import render
@@ -134,37 +127,6 @@ def is_whole(folder: Path, name: str, number: int, count: int) -> bool:
     return path.exists() and path.read_text().count("\n") == count
 
 
-def run_jobs(
-    work: Callable[[Any], None], jobs: list[Any], workers: int, size: Callable[[Any], int], ends: float = math.inf
-) -> None:
-    """Does the jobs in so many processes of one thread each (0: in this one), and says how fast on stderr.
-
-    From `ends` on, of time.monotonic(), no more are begun.
-    """
-    total, done, began = sum(map(size, jobs)), 0, time.monotonic()
-
-    def tell(job: Any) -> None:
-        nonlocal done
-        done += size(job)
-        speed = done / (time.monotonic() - began)
-        print(f"{done}/{total} clips, {speed:.1f} clips/s", file=sys.stderr, flush=True)
-
-    waiting = iter(jobs)
-    if workers == 0:
-        while time.monotonic() < ends and (job := next(waiting, None)) is not None:
-            work(job)
-            tell(job)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
-        running = {pool.submit(work, job): job for job in islice(waiting, workers)}
-        while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                future.result()
-                tell(running.pop(future))
-                if time.monotonic() < ends and (job := next(waiting, None)) is not None:
-                    running[pool.submit(work, job)] = job
-
-
 def render_clips(
     source: Source, clips: range, shape: VideoShape, device: str, batch: int
 ) -> tuple[UInt8[np.ndarray, "n t h w 3"], UInt8[np.ndarray, "n t h w"], list[Record]]:
@@ -198,8 +160,3 @@ def write_clips(out: Path, number: int, frames: np.ndarray, records: list[Record
 def _write_array(path: Path, array: np.ndarray) -> None:
     with written_whole(path) as part, part.open("wb") as file:
         np.save(file, array)
-
-
-def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)

@@ -1,0 +1,42 @@
+"""The videos that a model makes of many requests, some at a time and in several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from lumora.generate.pipeline import Pipeline
+from lumora.generate.request import Request
+from lumora.jobs import run_jobs
+
+TOGETHER = 10
+"""Videos that are made at once."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    requests: Sequence[Request]
+    weights: Path | None
+
+
+def make_videos(
+    requests: Sequence[Request], weights: Path | None = None, workers: int = 0
+) -> list[UInt8[np.ndarray, "t h w 3"]]:
+    """Frames for requests that agree in all but prompt, seed and picture, by the model in the folder `weights` (None:
+    the one that comes with lumora)."""
+    jobs = [_Job(requests[first : first + TOGETHER], weights) for first in range(0, len(requests), TOGETHER)]
+    return [frames for made in run_jobs(_make, jobs, workers, lambda job: len(job.requests)) for frames in made]
+
+
+def _make(job: _Job) -> list[UInt8[np.ndarray, "t h w 3"]]:
+    return [video.frames for video in _pipeline(job.weights).generate_all(job.requests)]
+
+
+@lru_cache(1)
+def _pipeline(weights: Path | None) -> Pipeline:
+    return Pipeline.load(weights)

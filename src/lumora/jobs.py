@@ -1,0 +1,68 @@
+"""Work that is done in pieces, in several processes of one thread each: on a CPU that is faster than many threads."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def run_jobs(
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    workers: int,
+    size: Callable[[Job], int],
+    ends: float = math.inf,
+) -> list[Result]:
+    """Does the jobs in so many processes (0: in this one), says on stderr how far and how fast, and gives what came of
+    them in the jobs' order.
+
+    `size` is the clips of a job. From `ends` on, of time.monotonic(), no more jobs are begun. `work` must be a function
+    at the top of a module.
+    """
+    total, done, began = sum(map(size, jobs)), 0, time.monotonic()
+    results: dict[int, Result] = {}
+    for number, result in _in_this_process(work, jobs, ends) if workers == 0 else _in_others(work, jobs, workers, ends):
+        results[number] = result
+        done += size(jobs[number])
+        speed = done / (time.monotonic() - began)
+        print(f"{done}/{total} clips, {speed:.1f} clips/s", file=sys.stderr, flush=True)
+    return [results[number] for number in sorted(results)]
+
+
+def _in_this_process(work: Callable[[Job], Result], jobs: Sequence[Job], ends: float) -> Iterator[tuple[int, Result]]:
+    for number, job in enumerate(jobs):
+        if time.monotonic() >= ends:
+            return
+        yield number, work(job)
+
+
+def _in_others(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, ends: float
+) -> Iterator[tuple[int, Result]]:
+    waiting = iter(enumerate(jobs))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+        running: dict[Future[Result], int] = {}
+        while True:
+            if time.monotonic() < ends:
+                running |= {pool.submit(work, job): n for n, job in islice(waiting, workers - len(running))}
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+
+
+def _one_thread() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)
