@@ -49,8 +49,8 @@ def cpu() -> Preset:
     """
     square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
     model = ModelConfig(
-        codec=CodecConfig(space=8, channels=16, encoder_widths=(64, 128), decoder_widths=(192, 96)),
-        transformer=TransformerConfig(latent_channels=16, width=256, depth=6),
+        codec=CodecConfig(space=8, channels=48, encoder_widths=(64, 128), decoder_widths=(192, 96)),
+        transformer=TransformerConfig(latent_channels=48, width=256, depth=6),
         shape=square,
     )
     codec = TrainConfig(batch=6, steps=2_700, optimizer=OptimizerConfig(muon_lr=0.03, ema=(0.99, 0.995)))

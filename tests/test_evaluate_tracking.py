@@ -1,0 +1,67 @@
+"""The second reading finds coloured things without any learning, in clips whose truth is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumora.config import VideoShape
+from lumora.evaluate.probe_training import Clip, rendered_clips
+from lumora.evaluate.tracking import Tables, background_drift, binned, follow, sight
+
+SHAPE = VideoShape(9, 48, 48)
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[Clip]:
+    return list(rendered_clips("simple", 5, range(24), SHAPE))
+
+
+def test_what_the_tables_have_counted_they_find_again(clips: list[Clip], tmp_path):
+    Tables.count(clips).save(tmp_path / "tables.npz")
+    tables = Tables.load(tmp_path / "tables.npz")
+    right: dict[str, list[bool]] = {"place": [], "light": [], "color": [], "direction": []}
+    for clip in clips:
+        sighting = sight(tables, clip.pixels.numpy())
+        for fact in clip.facts:
+            shown = sighting.shows(fact, clip.facts)
+            if shown is not None:
+                right[fact.category].append(shown)
+    assert np.mean(right["place"]) == np.mean(right["light"]) == 1
+    assert np.mean(right["color"]) > 0.8 and np.mean(right["direction"]) > 0.7
+
+
+def test_tables_need_to_know_what_pixels_show(clips: list[Clip]):
+    with pytest.raises(ValueError, match="pixels show"):
+        Tables.count([clips[0]._replace(subject=None)])
+
+
+@given(x=st.integers(4, 20), y=st.integers(4, 20), step=st.integers(-1, 1), side=st.integers(3, 6))
+def test_a_spot_is_followed(x: int, y: int, step: int, side: int):
+    mask = np.zeros((5, 32, 32), bool)
+    for number in range(5):
+        mask[number, y : y + side, x + step * number : x + step * number + side] = True
+    mask[2, 0, 0] = True  # a single pixel is no thing
+    track = follow(mask)
+    assert track.seen == 1 and np.allclose(track.areas, side**2 / 32**2)
+    assert np.allclose(np.diff(track.places[:, 0]), step / 32) and np.allclose(track.places[:, 1], (y + side / 2) / 32)
+
+
+def test_nothing_is_followed_where_nothing_is():
+    track = follow(np.zeros((4, 16, 16), bool))
+    assert track.seen == 0 and np.isnan(track.places).all()
+
+
+@given(across=st.integers(-2, 2), down=st.integers(-2, 2), seed=st.integers(0, 9))
+def test_the_background_drifts_as_the_camera_turns(across: int, down: int, seed: int):
+    wide = np.random.default_rng(seed).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    frames = np.stack([wide[20 - down * i : 56 - down * i, 20 - across * i : 56 - across * i] for i in range(4)])
+    things = np.zeros(frames.shape[:3], bool)
+    frames[:, 10:16, 10:16], things[:, 10:16, 10:16] = 0, True  # a thing that stays in the middle of the picture
+    drift = background_drift(frames, things)
+    assert np.allclose(drift[-1], np.array([across, down]) * 3 / 36)
+
+
+def test_every_color_has_one_bin():
+    pixels = np.array([[0, 0, 0], [255, 255, 255], [16, 0, 0], [0, 0, 15]], np.uint8)
+    assert binned(pixels).tolist() == [0, 16**3 - 1, 256, 0]
