@@ -145,15 +145,15 @@ def follow(mask: Bool[np.ndarray, "t h w"]) -> Track:
     """The largest connected spot of each frame, if it is large enough."""
     frames, height, width = mask.shape
     places, areas = np.full((frames, 2), np.nan), np.zeros(frames)
+    labels = np.empty((height, width), np.int32)
     for number, frame in enumerate(mask):
-        labels, count = ndimage.label(frame, np.ones((3, 3)))
-        if count:
-            sizes = np.bincount(labels.ravel())[1:]
-            largest = int(sizes.argmax()) + 1
-            if sizes[largest - 1] >= LEAST * height * width:
-                row, column = ndimage.center_of_mass(labels == largest)
-                places[number] = (column + 0.5) / width, (row + 0.5) / height
-                areas[number] = sizes[largest - 1] / (height * width)
+        ndimage.label(frame, np.ones((3, 3)), output=labels)
+        sizes = np.bincount(labels.ravel())
+        largest = 1 + int(sizes[1:].argmax()) if len(sizes) > 1 else 0
+        if largest and sizes[largest] >= LEAST * height * width:
+            rows, columns = np.nonzero(labels == largest)
+            places[number] = (columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height
+            areas[number] = sizes[largest] / (height * width)
     return Track(places, areas)
 
 
@@ -163,7 +163,7 @@ def background_drift(
     """How far the picture has moved since the first frame, things and their surroundings aside, by matching each frame
     with the one before at all small shifts; columns and rows, as shares of the picture."""
     height, width = frames.shape[1:3]
-    grey, still = frames.mean(axis=-1), ~ndimage.binary_dilation(things, np.ones((1, 5, 5)))
+    grey, still = frames.mean(axis=-1), ~np.asarray(ndimage.binary_dilation(things, np.ones((1, 5, 5))), bool)
     reach = max(2, width // REACH)
     shifts = [(y, x) for y in range(-reach, reach + 1) for x in range(-reach, reach + 1)]
     inside = (slice(None), slice(reach, -reach), slice(reach, -reach))

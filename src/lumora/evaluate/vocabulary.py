@@ -146,8 +146,8 @@ def _synonyms() -> list[Outside]:
     for category, values in SYNONYMS.items():
         for value, words in values.items():
             for word in words:
-                said = {c: options[len(found) % len(options)] for c, options in PLAIN.items()}
-                said |= {category: (value, word)}
+                said = _plain(len(found))
+                said[category] = value, word
                 if category == "motion" and value == "roll":
                     said["kind"] = ("ball", "ball")  # the other two don't roll
                 found.append(_outside("synonym", category, word, said))
@@ -159,15 +159,20 @@ def _typos() -> list[Outside]:
     found, generator = [], np.random.default_rng(7)
     for category in ("color", "kind", "place"):
         for value, words in PLAIN[category]:
-            said = {c: options[len(found) % len(options)] for c, options in PLAIN.items()}
+            said = _plain(len(found))
             *before, last = words.split(" ")
             place = int(generator.integers(1, len(last) - 2)) if len(last) > 3 else 1
             letters = [*last]
             letters[place], letters[place + 1] = letters[place + 1], letters[place]
             wrong = " ".join([*before, "".join(letters)])
             if wrong != words:
-                found.append(_outside("typo", category, wrong, said | {category: (value, wrong)}))
+                said[category] = value, wrong
+                found.append(_outside("typo", category, wrong, said))
     return found
+
+
+def _plain(turn: int) -> dict[Category, tuple[str, str]]:
+    return {category: options[turn % len(options)] for category, options in PLAIN.items()}
 
 
 def _outside(group: Group, category: Category, word: str, said: dict[Category, tuple[str, str]]) -> Outside:
