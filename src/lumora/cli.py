@@ -278,28 +278,36 @@ class TrainAll(Stage):
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure how many of the facts that held-out captions state a probe finds in the videos made for them."""
+    """Measure a model: how many of the facts that prompts state are found in the videos made for them."""
 
-    probe: Annotated[Path, arg(metavar="FILE")]
-    """The weights of a probe (python -m lumora.evaluate.probe trains one)."""
+    weights: Annotated[Positional[Path | None], arg(metavar="WEIGHTS")] = None
+    """The folder of another model than the one that comes with lumora."""
+    report: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Where to write the figures as a page (index.html) and as report.json."""
     clips: int = 200
-    """How many captions."""
+    """How many held-out captions."""
     preset: Preset = "simple"
     """The world whose captions they are."""
     length: Literal["short", "sentence", "paragraph"] = "sentence"
     steps: int = 30
     guidance: float = 4.0
-    weights: File = None
-    """The folder of another model than the one that comes with lumora."""
-    out: File = None
-    """Where to write the table as .json too."""
+    outside: bool = True
+    """Ask for words outside of the world's vocabulary too."""
+    probe: File = None
+    """The weights of another probe than the one that comes with lumora."""
     workers: int = 2
     """Processes that make the videos; 0: none but this one, as is best on a GPU."""
 
     def run(self) -> None:
-        from lumora.evaluate.prompt_following import measure
+        from lumora.evaluate.measure import PROBE, Plan, measure
+        from lumora.evaluate.report import on_screen, write_report
 
-        measure(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, self.outside)
+        figures = measure(plan, self.weights, self.probe or PROBE, workers=self.workers)
+        print(on_screen(figures))
+        if self.report is not None:
+            write_report(self.report, plan, figures)
+            print(f"Open {self.report / 'index.html'}.")
 
 
 @runtime_checkable

@@ -266,6 +266,14 @@ def _check_command(
         print(f"{category:10} {right / max(asked, 1):7.2%}  of {asked}")
 
 
+def _tables_command(shards: Path, out: Path, clips: int = 1500) -> None:
+    """Count the colours of `clips` of the clips in the folder `shards`: the tables of `lumora.evaluate.tracking`."""
+    from lumora.evaluate.tracking import Tables
+
+    source = ShardedClips(shards)
+    Tables.count(source[i] for i in range(0, len(source), max(1, len(source) // clips))).save(out)
+
+
 def _print_step(step: TrainingStep) -> None:
     if step.number % 20 == 0:
         print(f"step {step.number}  loss {step.loss:.3f}  {step.clips_per_second:.1f} clips/s", file=sys.stderr)
@@ -275,7 +283,9 @@ def main() -> None:
     import tyro
 
     try:
-        tyro.extras.subcommand_cli_from_dict({"train": _train_command, "check": _check_command})
+        tyro.extras.subcommand_cli_from_dict(
+            {"train": _train_command, "check": _check_command, "tables": _tables_command}
+        )
     except ValueError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -7,7 +7,7 @@ pixels belong to a thing of some colour, and so where that thing is in every fra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +118,7 @@ class Sighting:
             return None
         return "right" if across[-1] > across[0] else "left"
 
-    def shows(self, fact: Fact, stated: tuple[Fact, ...]) -> bool | None:
+    def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
         """Whether the clip shows `fact`, one of those `stated` together; None for what tables can't tell."""
         if fact.category in ("place", "light"):
             return getattr(self, fact.category) == fact.value

@@ -1,0 +1,124 @@
+"""The measuring stick counts what it should, and its report tells it."""
+
+import dataclasses
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumora.config import VideoShape
+from lumora.evaluate.measure import Figures, Plan, measure
+from lumora.evaluate.probe import Probe
+from lumora.evaluate.report import as_json, on_screen, write_report
+from lumora.evaluate.shares import Share, Verdict, by_category, by_group, conjunctions, shuffled, table
+from lumora.evaluate.suites import held_out_captions, outside_words
+from lumora.evaluate.vocabulary import SYNONYMS, outside_prompts
+from lumora.video import Video
+from lumora.world import phrases
+from lumora.world.facts import VALUES, Fact
+
+
+@given(found=st.integers(0, 300), more=st.integers(1, 300))
+def test_wilson_intervals_hold_the_share_and_shrink(found: int, more: int):
+    share = Share(found, found + more)
+    low, high = share.interval()
+    assert 0 <= low <= share.value <= high <= 1 or math.isclose(low, 0, abs_tol=1e-12)
+    wider = Share(found * 10, (found + more) * 10).interval()
+    assert wider[1] - wider[0] < high - low
+
+
+def test_wilson_interval_of_eight_in_ten():
+    low, high = Share(8, 10).interval()
+    assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
+    assert Share(0, 0).interval() == (0.0, 1.0)
+
+
+def verdict(*shown: bool) -> Verdict:
+    return Verdict(tuple((Fact("color", value), s) for value, s in zip(VALUES["color"], shown, strict=False)))
+
+
+def test_shares_are_counted_by_category_and_by_group():
+    mixed = Verdict(((Fact("place", "snow"), True), (Fact("color", "red", 0), False), (Fact("color", "blue", 1), True)))
+    shares = by_category([mixed, verdict(True)])
+    assert shares == {"color": Share(2, 3), "place": Share(1, 1), "total": Share(3, 4)}
+    assert by_group(["a", "b", "a"], [mixed, verdict(False), verdict(True)]) == {"a": Share(3, 4), "b": Share(0, 1)}
+    assert mixed.missed == (Fact("color", "red", 0),)
+    assert "75.0%" in table({"generated": shares})
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=8), min_size=1, max_size=6))
+def test_more_facts_at_once_are_never_easier(rows: list[list[bool]]):
+    enough = [verdict(*row) for row in rows if len(row) >= 5]
+    shares = conjunctions(enough)
+    assert [shares[k].stated for k in (2, 3, 4, 5)] == [len(enough)] * 4
+    values = [shares[k].found for k in (2, 3, 4, 5)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_a_pair_of_three_facts_of_which_two_are_found_is_complete_once_in_three():
+    assert conjunctions([verdict(True, True, False)])[2].value == pytest.approx(1 / 3)
+
+
+@given(st.integers(2, 30))
+def test_shuffled_leaves_nothing_in_its_place(n: int):
+    mixed = shuffled(range(n))
+    assert sorted(mixed) == [*range(n)] and all(a != b for a, b in enumerate(mixed))
+
+
+def test_held_out_captions_can_be_made_again():
+    shape = VideoShape(5, 32, 32)
+    first, again = (held_out_captions("simple", 2, "sentence", shape) for _ in range(2))
+    assert [case.prompt for case in first] == [case.prompt for case in again]
+    for a, b in zip(first, again, strict=True):
+        assert a.real is not None and b.real is not None and np.array_equal(a.real, b.real)
+
+
+def test_words_outside_the_vocabulary_are_outside_of_it():
+    said = (getattr(phrases, name) for name in ("KIND", "COLOR", "PLACE", "LIGHT_ANYWHERE", "LIGHT_OUTDOORS"))
+    inside = {word for wordings in said for options in wordings.values() for word in options}
+    for category, values in SYNONYMS.items():
+        assert set(values) <= set(VALUES[category])
+        for words in values.values():
+            assert not {re.sub(r"^an? ", "", word) for word in words} & inside
+    prompts = outside_prompts()
+    assert prompts == outside_prompts() and len({p.prompt for p in prompts}) == len(prompts) > 100
+    assert all(p.word.lower() in p.prompt.lower() or p.group == "language" for p in prompts)
+    assert all(set(p.asked) <= set(p.stated) for p in prompts)
+    assert len(outside_words()) == len(prompts)
+
+
+@pytest.fixture(scope="module")
+def measured(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Figures]:
+    """A model and a probe that know nothing, by all of the road."""
+    probe = tmp_path_factory.mktemp("probe") / "probe.safetensors"
+    Probe(width=32).save(probe)
+    plan = Plan(clips=3, steps=1, guidance=1.0)
+    return plan, measure(plan, weights, probe)
+
+
+def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
+    _, figures = measured
+    stated = {column: rows["total"].stated for column, rows in figures.following.items()}
+    assert stated["generated"] == stated["ceiling"] > 10
+    assert figures.second["generated"].keys() == figures.second["probe"].keys() >= {"color", "total"}
+    assert all(figures.second["generated"][c].stated == s.stated for c, s in figures.second["probe"].items())
+    assert figures.made[0].frames.shape == (5, 32, 48, 3) and len(figures.made) == 3
+    assert "generated" in on_screen(figures) and figures.together[2].stated == 3
+
+
+def test_the_report_is_a_page_with_its_clips(measured: tuple[Plan, Figures], tmp_path: Path):
+    plan, figures = measured
+    made = dataclasses.replace(figures.made[0].case, prompt="<b>bold</b>")
+    figures = dataclasses.replace(figures, made=(dataclasses.replace(figures.made[0], case=made), *figures.made[1:]))
+    write_report(tmp_path, plan, figures)
+    page = (tmp_path / "index.html").read_text()
+    assert "&lt;b&gt;bold" in page and "<b>bold" not in page
+    files = re.findall(r'src="([^"]+)"', page)
+    assert len(files) == 9 and all(Video.load(tmp_path / file).frames.shape[1:3] == (32, 48) for file in files)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content == json.loads(json.dumps(as_json(plan, figures))) and len(content["clips"]) == 3
