@@ -43,6 +43,7 @@ def write_latents(folder: Path, clips: int = 6) -> Latents:
         lengths = torch.arange(2 * count - 1) + 2
         content = {
             "latents": latents.bfloat16().contiguous(),
+            "subject": torch.zeros(count, 3, 4, 4, dtype=torch.uint8),
             "fps": torch.full((count,), 8.0),
             "text": torch.randn(int(lengths.sum()), 384, generator=generator).bfloat16(),
             "captions": torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)]),

@@ -44,11 +44,19 @@ class Latents:
     def __len__(self) -> int:
         return self.ends[-1]
 
+    def latent(self, clip: int) -> Float[Tensor, "c t h w"]:
+        """Of the clip itself."""
+        shard, within = self._find(clip)
+        return shard.latents[0, within]
+
     def example(self, clip: int, generator: np.random.Generator) -> Example:
         """The clip or its mirror image, by chance, with one of its captions."""
+        shard, within = self._find(clip)
+        return shard.example(within, bool(generator.random() < 0.5), float(generator.random()))
+
+    def _find(self, clip: int) -> tuple[LatentShard, int]:
         shard = bisect_right(self.ends, clip)
-        within = clip - (self.ends[shard] - self.shards[shard].count)
-        return self.shards[shard].example(within, bool(generator.random() < 0.5), float(generator.random()))
+        return self.shards[shard], clip - (self.ends[shard] - self.shards[shard].count)
 
 
 class Frames:

@@ -1,0 +1,66 @@
+"""A transformer goes on with another codec's latents as if nothing had happened."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lumora.config import TransformerConfig
+from lumora.model.packing import Batch
+from lumora.model.transformer import Transformer
+from lumora.train.data import Latents
+from lumora.train.latents import latent_path
+from lumora.train.transplant import transplant
+
+CONFIG = TransformerConfig(latent_channels=3, width=32, depth=1, head_width=16)
+
+
+def write(folder: Path, latents: Tensor) -> Latents:
+    """`latents` (n, c, t, h, w) as a shard of clips and (alike) mirror images with no captions to speak of."""
+    folder.mkdir()
+    count = len(latents)
+    content = {
+        "latents": torch.stack([latents, latents]).contiguous(),
+        "subject": torch.zeros(latents[:, 0].shape, dtype=torch.uint8),
+        "fps": torch.full((count,), 8.0),
+        "text": torch.zeros(1, 384),
+        "captions": torch.tensor([0, 1]),
+        "first": torch.tensor([0, *([1] * 2 * count)]),
+    }
+    save_file(content, latent_path(folder, 0))
+    return Latents(folder)
+
+
+def test_what_it_predicts_is_the_same_in_the_new_latents(tmp_path: Path):
+    torch.manual_seed(0)
+    mixing = torch.linalg.qr(torch.randn(5, 5))[0][:3]  # three channels become five
+    x = torch.randn(12, 3, 2, 4, 4)
+    y = torch.einsum("nc...,cd->nd...", x, mixing)
+    before, after = write(tmp_path / "before", x), write(tmp_path / "after", y)
+    old, new = Transformer(CONFIG), Transformer(replace(CONFIG, latent_channels=5))
+    for parameter in old.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    assert transplant(old, new, before, after) > 0.999
+
+    def predicted(network: Transformer, latents: Tensor) -> Tensor:
+        times, seconds = torch.full((2,), 0.5), torch.arange(2.0)
+        with torch.no_grad():
+            return torch.stack(network(Batch([*latents], [times] * 12, [torch.zeros(2, 384)] * 12, [seconds] * 12)))
+
+    expected = torch.einsum("nc...,cd->nd...", predicted(old, x), mixing)
+    assert torch.allclose(predicted(new, y), expected, atol=1e-3) and expected.std() > 0.1
+
+
+def test_networks_and_clips_must_fit(tmp_path: Path):
+    few, many = (
+        write(tmp_path / "few", torch.randn(2, 3, 2, 4, 4)),
+        write(tmp_path / "many", torch.randn(3, 3, 2, 4, 4)),
+    )
+    wider = Transformer(replace(CONFIG, width=64))
+    with pytest.raises(ValueError, match="width"):
+        transplant(Transformer(CONFIG), wider, few, few)
+    with pytest.raises(ValueError, match="same clips"):
+        transplant(Transformer(CONFIG), Transformer(CONFIG), few, many)
