@@ -16,7 +16,7 @@ from lumora.evaluate.measure import Figures, Plan, measure
 from lumora.evaluate.probe import Probe
 from lumora.evaluate.report import as_json, on_screen, write_report
 from lumora.evaluate.shares import Share, Verdict, by_category, by_group, conjunctions, shuffled, table
-from lumora.evaluate.suites import held_out_captions, outside_words
+from lumora.evaluate.suites import combinations, held_out_captions, outside_words
 from lumora.evaluate.vocabulary import SYNONYMS, outside_prompts
 from lumora.video import Video
 from lumora.world import phrases
@@ -90,6 +90,13 @@ def test_words_outside_the_vocabulary_are_outside_of_it():
     assert all(p.word.lower() in p.prompt.lower() or p.group == "language" for p in prompts)
     assert all(set(p.asked) <= set(p.stated) for p in prompts)
     assert len(outside_words()) == len(prompts)
+
+
+def test_combinations_are_of_what_training_never_sees():
+    cases = combinations("simple", 3, VideoShape(5, 32, 32))
+    assert len(cases) == 3 and all({f.category for f in case.asked} <= {"kind", "color", "motion"} for case in cases)
+    for case in cases:
+        assert {"kind", "color"} <= {fact.category for fact in case.asked} and set(case.asked) < set(case.stated)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from lumora.config import VideoShape
 from lumora.world.clip import make_clip, make_scene
 from lumora.world.physics import camera_path, simulate
 from lumora.world.physics.motion import WAYS
-from lumora.world.sample import PRESETS, sample_scene
+from lumora.world.sample import FIRST_HELD_OUT_SEED, PRESETS, held_out, sample_scene
 from lumora.world.sample.cast import SOLIDS
 from lumora.world.sample.framing import project
 from lumora.world.scene import CAMERA_MOVES, CHARACTERS, COLORS, EVENTS, KINDS, LIGHTS, PLACES, VERBS, Camera, Scene
@@ -134,6 +134,14 @@ def test_presets_are_a_curriculum() -> None:
     assert simple["events"] == medium["events"] == set()
     assert full["events"] == set(EVENTS)
     assert full["counts"] == {1, 2, 3}
+
+
+def test_training_never_sees_the_combinations_that_are_held_out() -> None:
+    trained, evaluated = (
+        [held_out(subject) for index in range(150) for subject in sample_scene("simple", seed, index).subjects]
+        for seed in (FIRST_HELD_OUT_SEED - 1, FIRST_HELD_OUT_SEED)
+    )
+    assert not any(trained) and 0.02 < np.mean(evaluated) < 0.25
 
 
 def test_left_and_right_are_as_frequent() -> None:

@@ -291,8 +291,8 @@ class Evaluate:
     length: Literal["short", "sentence", "paragraph"] = "sentence"
     steps: int = 30
     guidance: float = 4.0
-    outside: bool = True
-    """Ask for words outside of the world's vocabulary too."""
+    beyond: int = 100
+    """How many combinations that training never saw; and, if any, all words outside of the world's vocabulary."""
     probe: File = None
     """The weights of another probe than the one that comes with lumora."""
     workers: int = 2
@@ -302,7 +302,7 @@ class Evaluate:
         from lumora.evaluate.measure import PROBE, Plan, measure
         from lumora.evaluate.report import on_screen, write_report
 
-        plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, self.outside)
+        plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, self.beyond)
         figures = measure(plan, self.weights, self.probe or PROBE, workers=self.workers)
         print(on_screen(figures))
         if self.report is not None:

@@ -1,8 +1,8 @@
 """The measuring stick: prompts to videos, videos to readings, readings to figures.
 
 Prompt following is measured by category, against a ceiling (real renders of the scenes that the captions describe) and
-a floor (the same videos held against other captions); by a second instrument; in conjunctions; and in words that the
-world never uses.
+a floor (the same videos held against other captions); by a second instrument; in conjunctions; and beyond what training
+saw, in combinations that were held out and in words that the world never uses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from lumora.evaluate.probe import Probe
 from lumora.evaluate.shares import Reader, Share, Verdict, by_category, by_group, conjunctions, joined, shuffled
-from lumora.evaluate.suites import Case, held_out_captions, outside_words
+from lumora.evaluate.suites import Case, combinations, held_out_captions, outside_words
 from lumora.evaluate.tracking import Tables, sight
 from lumora.evaluate.videos import make_videos
 from lumora.generate.request import Request
@@ -41,8 +41,8 @@ class Plan:
     length: Length = "sentence"
     steps: int = 30
     guidance: float = 4.0
-    outside: bool = False
-    """Whether words outside the world's vocabulary are asked for too."""
+    beyond: int = 0
+    """How many clips of held-out combinations are asked for too; and, if any, all words outside the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Figures:
     """`generated` as the tables read it, and as the `probe` reads the same facts of the same videos."""
     together: dict[int, Share]
     """How often so many facts are all found."""
-    outside: dict[str, Share]
-    """By group of prompts with words outside the world's vocabulary."""
+    beyond: dict[str, Share]
+    """By group of prompts for what no training has seen: combinations, and words outside the vocabulary."""
     made: tuple[Made, ...]
     fps: float
 
@@ -85,7 +85,8 @@ def measure(
     shape = read_config(weights).shape
     judge, counted = Probe.load(probe), Tables.load(tables)
     captions = held_out_captions(plan.preset, plan.clips, plan.length, shape)
-    cases = captions + (outside_words() if plan.outside else [])
+    beyond = [*combinations(plan.preset, plan.beyond, shape), *outside_words()] if plan.beyond else []
+    cases = [*captions, *beyond]
     seconds = (shape.frames - 1) / shape.fps
     requests = [
         Request(case.prompt, seconds, shape.width, shape.height, shape.fps, seed, plan.steps, plan.guidance)
@@ -110,7 +111,7 @@ def measure(
         },
         second={"generated": by_category(seen), "probe": by_category(both)},
         together=conjunctions(generated),
-        outside=by_group([case.group for case in cases[len(captions) :]], others),
+        beyond=by_group([case.group for case in beyond], others),
         made=tuple(Made(*parts) for parts in zip(cases, videos, verdicts, strict=True)),
         fps=shape.fps,
     )

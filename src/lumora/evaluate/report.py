@@ -34,8 +34,8 @@ def on_screen(figures: Figures) -> str:
     parts.append(f"of categories that the probe is sure of: {_percent(figures.scored)}")
     parts.append(table({"tables": figures.second["generated"], "probe": figures.second["probe"]}))
     parts.append(table({"all of so many facts": {str(k): share for k, share in figures.together.items()}}))
-    if figures.outside:
-        parts.append(table({"unheard-of words": figures.outside}))
+    if figures.beyond:
+        parts.append(table({"never seen in training": figures.beyond}))
     return "\n\n".join(parts)
 
 
@@ -70,7 +70,7 @@ def as_json(plan: Plan, figures: Figures) -> dict[str, object]:
         "scored": shares({"total": figures.scored})["total"],
         "second": {column: shares(rows) for column, rows in figures.second.items()},
         "together": shares({str(k): share for k, share in figures.together.items()}),
-        "outside": shares(figures.outside),
+        "beyond": shares(figures.beyond),
         "clips": [
             {
                 "group": made.case.group,
@@ -101,8 +101,8 @@ def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> 
         "<h2>Several facts at once</h2>",
         _bars({f"{k} facts": share for k, share in figures.together.items()}),
     ]
-    if figures.outside:
-        parts += ["<h2>Words that the world never uses</h2>", _bars(figures.outside)]
+    if figures.beyond:
+        parts += ["<h2>Combinations and words that training never saw</h2>", _bars(figures.beyond)]
     for name, clips in sections.items():
         parts += [f"<h2>{name}</h2>", '<div class="clips">', *_clips(name, clips), "</div>"]
     return (

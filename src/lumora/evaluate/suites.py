@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,11 +12,14 @@ from lumora.config import VideoShape
 from lumora.evaluate.vocabulary import outside_prompts
 from lumora.world.caption import Length, caption
 from lumora.world.clip import make_scene
-from lumora.world.facts import Fact, facts_of
+from lumora.world.facts import Category, Fact, facts_of
 from lumora.world.render import render
+from lumora.world.sample import FIRST_HELD_OUT_SEED, held_out, sample_scene
 
 HELD_OUT_SEED = 20_251
 """No training uses the clips of this seed."""
+assert HELD_OUT_SEED >= FIRST_HELD_OUT_SEED
+COMBINED: tuple[Category, ...] = ("kind", "color", "motion")
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,33 @@ def held_out_captions(
     preset: str, clips: int, length: Length, shape: VideoShape, seed: int = HELD_OUT_SEED
 ) -> list[Case]:
     """Captions of clips that nothing was trained on, with these clips as they really are."""
-    cases = []
-    for index in range(clips):
-        scene, trajectory = make_scene(preset, seed, index, shape)
-        words = caption(facts_of(scene, trajectory), length, np.random.default_rng([seed, index]))
-        frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
-        cases.append(Case("captions", words.text, words.facts, words.facts, frames))
-    return cases
+    return [_case("captions", preset, seed, index, length, shape) for index in range(clips)]
+
+
+def combinations(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> list[Case]:
+    """Captions of clips with a combination of kind, colour and motion that no training has seen; what is looked for is
+    that combination."""
+    cases: list[Case] = []
+    seconds, aspect = (shape.frames - 1) / shape.fps, shape.width / shape.height
+    for index in itertools.count():
+        subjects = sample_scene(preset, seed, index, seconds, aspect).subjects
+        if not any(map(held_out, subjects)):
+            continue
+        case = _case("combinations", preset, seed, index, "sentence", shape)
+        asked = [
+            f for f in case.stated if f.subject is not None and held_out(subjects[f.subject]) and f.category in COMBINED
+        ]
+        cases.append(replace(case, asked=tuple(asked)))
+        if len(cases) == clips:
+            return cases
+    raise AssertionError("The count of scenes has no end.")
+
+
+def _case(group: str, preset: str, seed: int, index: int, length: Length, shape: VideoShape) -> Case:
+    scene, trajectory = make_scene(preset, seed, index, shape)
+    words = caption(facts_of(scene, trajectory), length, np.random.default_rng([seed, index]))
+    frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
+    return Case(group, words.text, words.facts, words.facts, frames)
 
 
 def outside_words() -> list[Case]:

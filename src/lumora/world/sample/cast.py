@@ -16,6 +16,7 @@ from lumora.world.scene import (
     EMOTIONS,
     KINDS,
     SIZES,
+    VERBS,
     CameraMove,
     Color,
     Direction,
@@ -54,6 +55,13 @@ WAYS_FOR: dict[Verb, tuple[tuple[Direction | None, ...], tuple[float, ...]]] = {
 }
 
 HEADINGS: dict[Direction, float] = {"right": math.pi / 2, "left": -math.pi / 2, "toward": 0.0, "away": math.pi}
+
+
+def held_out(subject: Subject) -> bool:
+    """Whether no training sees its kind, colour and motion together: of the pairs of kind and colour every twentieth is
+    held out, and of the others, of the triples, every twentieth too."""
+    pair = KINDS.index(subject.kind) * len(COLORS) + COLORS.index(subject.color)
+    return pair % 20 == 7 or (pair + 3 * VERBS.index(subject.motion.verb)) % 20 == 3
 
 
 @dataclass(frozen=True)
