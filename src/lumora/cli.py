@@ -122,7 +122,7 @@ class Generate:
             seed=self.seed,
             steps=self.steps,
             guidance=self.guidance,
-            image=Video.load(self.image, max_frames=1) if self.image else None,
+            beginning=Video.load(self.image, max_frames=1) if self.image else None,
         )
 
 

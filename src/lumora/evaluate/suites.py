@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from lumora.config import VideoShape
 from lumora.evaluate.vocabulary import outside_prompts
-from lumora.world.caption import Length, caption
+from lumora.world.caption import Caption, Length, caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import Category, Fact, facts_of
 from lumora.world.render import render
@@ -62,9 +62,14 @@ def combinations(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OU
     raise AssertionError("The count of scenes has no end.")
 
 
+def caption_of(facts: tuple[Fact, ...], seed: int, index: int, length: Length) -> Caption:
+    """The caption by which clip `index` of a seed is asked for, always the same."""
+    return caption(facts, length, np.random.default_rng([seed, index]))
+
+
 def _case(group: str, preset: str, seed: int, index: int, length: Length, shape: VideoShape) -> Case:
     scene, trajectory = make_scene(preset, seed, index, shape)
-    words = caption(facts_of(scene, trajectory), length, np.random.default_rng([seed, index]))
+    words = caption_of(facts_of(scene, trajectory), seed, index, length)
     frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
     return Case(group, words.text, words.facts, words.facts, frames)
 

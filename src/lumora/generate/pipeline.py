@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lumora.codec import Codec
 from lumora.config import ModelConfig
-from lumora.diffusion.condition import State, begin, keep_first, keep_nothing, stacked
+from lumora.diffusion.condition import State, begin, keep_nothing, keep_prefix, stacked
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Guidance, denoiser
 from lumora.diffusion.sampler import sample, schedule
@@ -70,14 +70,14 @@ class Pipeline:
 
     @torch.inference_mode()
     def generate_all(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Video]:
-        """The videos of requests that differ in prompt, seed and picture alone, made together, which is quicker.
+        """The videos of requests that differ in prompt, seed and beginning alone, made together, which is quicker.
 
         Each is what `generate` makes of it but for rounding. Raises ValueError, in a sentence, for requests that
         differ in more, and for what this model can't make.
         """
         first = requests[0]
-        if any(replace(first, prompt=r.prompt, seed=r.seed, image=r.image) != r for r in requests):
-            raise ValueError("Videos that are made together must agree in all but prompt, seed and picture.")
+        if any(replace(first, prompt=r.prompt, seed=r.seed, beginning=r.beginning) != r for r in requests):
+            raise ValueError("Videos that are made together must agree in all but prompt, seed and beginning.")
         for request in requests:
             request.check(self.config)
         state = stacked([self._begin(request) for request in requests])
@@ -89,21 +89,25 @@ class Pipeline:
         return [Video(self._decode(latent[None]), first.fps) for latent in latents]
 
     def _begin(self, request: Request) -> State:
-        """Noise wherever something is to be made; the first latent frame is the request's picture if it has one."""
+        """Noise wherever something is to be made; the first latent frames are the request's beginning if it has one."""
         frames, height, width = request.latent_size(self.config)
         clean = torch.zeros(1, self.config.codec.channels, frames, height, width)
         mask = keep_nothing(frames)
-        if request.image is not None:
-            clean[:, :, :1] = self._encode(request.image.fitted(*request.size(self.config)))
-            mask = keep_first(frames)
+        if request.beginning is not None:
+            given = self._encode(request.beginning.fitted(*request.size(self.config)))[:, :, :frames]
+            clean[:, :, : given.shape[2]] = given
+            mask = keep_prefix(frames, given.shape[2])
         seconds = torch.arange(frames) * (self.config.codec.time / request.fps)
         noise = torch.Generator().manual_seed(request.seed)  # on the CPU, so that a GPU starts from the same
         state = begin(clean, mask[None], seconds[None], noise)
         device = self.text_encoder.device
         return State(*(part.to(device) for part in (state.latent, state.clean, state.mask, state.seconds)))
 
-    def _encode(self, picture: Video) -> Float[Tensor, "1 c 1 h w"]:
-        pixels = torch.from_numpy(picture.frames[:1].copy()).to(self.text_encoder.device)
+    def _encode(self, video: Video) -> Float[Tensor, "1 c t h w"]:
+        """As many of its first frames as make whole latent frames."""
+        time = self.config.codec.time
+        whole = 1 + (len(video.frames) - 1) // time * time
+        pixels = torch.from_numpy(video.frames[:whole].copy()).to(self.text_encoder.device)
         return self.codec.encode(rearrange(pixels, "t h w c -> 1 c t h w") / 127.5 - 1).cpu()
 
     def _decode(self, latent: Float[Tensor, "1 c t h w"]) -> UInt8[np.ndarray, "T H W 3"]:

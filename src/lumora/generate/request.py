@@ -33,8 +33,9 @@ class Request:
     steps: int = 30
     guidance: float = 4.0
     """How far to lean to the prompt: 1 samples the model as it is, 0 ignores the prompt."""
-    image: Video | None = None
-    """A picture (the first frame counts) to begin with; it is scaled and cropped to width × height."""
+    beginning: Video | None = None
+    """A picture, or frames at the rate of this request, to begin with; scaled and cropped to width × height. Of frames,
+    1 + time · n are kept, as many as the codec's latent frames hold whole."""
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
