@@ -29,6 +29,8 @@ SEEN = 0.5
 """Share of the frames in which a thing must be found."""
 REACH = 12
 """The background moves at most by a twelfth of the picture's width from frame to frame."""
+TURNED = 0.15
+"""Shares of the picture by which the background moves, in a whole clip, where the camera turns."""
 FAR = 0.08
 """Shares of the picture's width that a thing must have moved against the background, to have gone anywhere."""
 
@@ -103,8 +105,8 @@ class Sighting:
     light: str
     tracks: dict[str, Track]
     """Of all colours; a thing of a colour is there if it is seen in enough frames."""
-    drift: Float[np.ndarray, "t 2"]
-    """How far the background has moved since the first frame, in shares of the picture."""
+    drift: Float[np.ndarray, "t 2 2 2"]
+    """How far the background has moved since the first frame, see `background_drift`."""
 
     @property
     def present(self) -> frozenset[str]:
@@ -112,11 +114,23 @@ class Sighting:
 
     def direction(self, color: str) -> str | None:
         """`left` or `right`, where the thing went that way against the background; None otherwise."""
-        across = (self.tracks[color].places - self.drift)[:, 0]
+        across = (self.tracks[color].places - self.drift.mean(axis=(1, 2)))[:, 0]
         across = across[~np.isnan(across)]
         if len(across) < 2 or abs(across[-1] - across[0]) < FAR:
             return None
         return "right" if across[-1] > across[0] else "left"
+
+    @property
+    def camera(self) -> str | None:
+        """A pan or a tilt, where the whole background goes one way; None for all that is harder to tell."""
+        upper, lower = self.drift[-1].mean(axis=1)
+        across, down = (upper + lower) / 2
+        if abs(down) > TURNED and abs(down) > abs(across):
+            return "tilt up" if down > 0 else "tilt down"
+        # A camera in orbit moves what is near and what is far by unlike amounts.
+        if min(upper[0], lower[0]) > TURNED or max(upper[0], lower[0]) < -TURNED:
+            return "pan left" if across > 0 else "pan right"
+        return None
 
     def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
         """Whether the clip shows `fact`, one of those `stated` together; None for what tables can't tell."""
@@ -127,6 +141,8 @@ class Sighting:
         if fact.category == "direction" and fact.value in ("left", "right"):
             color = value_of(stated, "color", fact.subject)
             return None if color is None else color in self.present and self.direction(color) == fact.value
+        if fact.category == "camera" and fact.value.startswith(("pan", "tilt")):
+            return self.camera == fact.value
         return None
 
 
@@ -159,9 +175,12 @@ def follow(mask: Bool[np.ndarray, "t h w"]) -> Track:
 
 def background_drift(
     frames: UInt8[np.ndarray, "t h w 3"], things: Bool[np.ndarray, "t h w"]
-) -> Float[np.ndarray, "t 2"]:
-    """How far the picture has moved since the first frame, things and their surroundings aside, by matching each frame
-    with the one before at all small shifts; columns and rows, as shares of the picture."""
+) -> Float[np.ndarray, "t 2 2 2"]:
+    """How far each quarter of the picture (upper and lower, left and right) has moved since the first frame, things and
+    their surroundings aside; columns and rows, as shares of the picture.
+
+    Each frame is matched with the one before at all small shifts.
+    """
     height, width = frames.shape[1:3]
     grey, still = frames.mean(axis=-1), ~np.asarray(ndimage.binary_dilation(things, np.ones((1, 5, 5))), bool)
     reach = max(2, width // REACH)
@@ -173,9 +192,16 @@ def background_drift(
         known = known & still[1:][inside]
         # Shadows and reflections move too, so no pixel counts for much; and of equals the shortest shift is meant.
         error = np.minimum(np.abs(grey[1:][inside] - before), 12) * known
-        costs.append(error.sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1) + 0.02 * np.hypot(y, x))
-    steps = np.array(shifts)[np.argmin(costs, axis=0)][:, ::-1] / (width, height)
-    return np.concatenate([np.zeros((1, 2)), steps.cumsum(axis=0)])
+        costs.append(_quarters(error) / np.maximum(_quarters(known), 1) + 0.02 * np.hypot(y, x))
+    steps = np.array(shifts)[np.argmin(costs, axis=0)][..., ::-1] / (width, height)
+    return np.concatenate([np.zeros((1, 2, 2, 2)), steps.cumsum(axis=0)])
+
+
+def _quarters(values: np.ndarray) -> Float[np.ndarray, "t 2 2"]:
+    """Sums over the upper and the lower half, each left and right."""
+    rows, columns = values.shape[1] // 2, values.shape[2] // 2
+    halves = [np.add.reduceat(values, [0, rows], axis=1)]
+    return np.add.reduceat(halves[0], [0, columns], axis=2).astype(float)
 
 
 def binned(frames: UInt8[np.ndarray, "*shape 3"]) -> Int[np.ndarray, "*shape"]:
