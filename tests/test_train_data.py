@@ -164,6 +164,20 @@ def test_a_folder_that_is_no_videofolder_is_explained(tmp_path: Path, metadata: 
     assert not (tmp_path / "out").exists()
 
 
+def test_the_codec_sees_runs_of_clips_and_their_mirror_images(made: Path):
+    clips = np.concatenate([open_frames(made / "frames", n) for n in shard_numbers(made / "frames", "frames")])
+    runs = [clips[:, start : start + 5] for start in range(clips.shape[1] - 4)]
+    wanted = {view.tobytes() for run in runs for view in (*run, *run[:, :, :, ::-1])}
+    here, config = World(0, 1, torch.device("cpu")), replace(tiny().codec, batch=2)
+    task = CodecTask(Codec(tiny().model.codec), Frames(made / "frames"), config, here, groups=2)
+    views = [task._views(step) for step in range(20)]
+    seen = [frame.numpy().tobytes() for frames, _ in views for frame in frames]
+    assert set(seen) <= wanted and len(set(seen)) > 20
+    assert all(subject is not None and subject.shape == frames.shape[:-1] for frames, subject in views)
+    with pytest.raises(ValueError, match="13 frames"):
+        CodecTask(Codec(tiny().model.codec), Frames(made / "frames"), config, here, groups=4)._views(0)
+
+
 class Interrupted(CodecTask):
     """Is asked to stop in the middle of its third step."""
 

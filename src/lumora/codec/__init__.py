@@ -2,6 +2,6 @@
 
 from lumora.codec.autoencoder import Codec
 from lumora.codec.linear import start_linear
-from lumora.codec.losses import CodecLossConfig, codec_loss, codec_step, random_view
+from lumora.codec.losses import CodecLossConfig, codec_loss, codec_step
 
-__all__ = ["Codec", "CodecLossConfig", "codec_loss", "codec_step", "random_view", "start_linear"]
+__all__ = ["Codec", "CodecLossConfig", "codec_loss", "codec_step", "start_linear"]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lumora.codec.autoencoder import Codec
@@ -63,7 +62,7 @@ def codec_step(
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
     """Encode, disturb, decode, compare: the loss to differentiate, and its detached terms with the PSNR in decibels.
 
-    The caller chooses precision (autocast) and views (`random_view`); height and width are multiples of `space`.
+    The caller chooses the precision (autocast); height and width are multiples of `space`.
     """
     config = config or CodecLossConfig()
     latent = codec.encode(pixels)
@@ -77,20 +76,6 @@ def codec_step(
         loss = loss + config.equivariance * terms["equivariance"]
     terms["psnr"] = -10 * torch.log10(((reconstruction - pixels) ** 2).mean() / 4)
     return loss, {name: value.detach() for name, value in terms.items()}
-
-
-def random_view(
-    frames: UInt8[Tensor, "b T H W 3"], groups: int, generator: torch.Generator, time: int = 4
-) -> Float[Tensor, "b 3 t H W"]:
-    """A random run of 1 + time·(groups − 1) frames, the same for the batch, half of the time mirrored, in [−1, 1]."""
-    length = 1 + time * (groups - 1)
-    if frames.shape[1] < length:
-        raise ValueError(f"{groups} groups need clips of at least {length} frames, not {frames.shape[1]}.")
-    start = int(torch.randint(frames.shape[1] - length + 1, (), generator=generator, device=generator.device))
-    mirror = bool(torch.rand((), generator=generator, device=generator.device) < 0.5)
-    view = frames[:, start : start + length]
-    view = view.flip(3) if mirror else view
-    return rearrange(view, "b t h w c -> b c t h w").float().div(127.5).sub(1)
 
 
 def emphasis(
