@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
+from lumora.evaluate.permanence import casts, permanence
 from lumora.evaluate.probe_training import Clip, rendered_clips
-from lumora.evaluate.tracking import Sighting, Tables, background_drift, binned, follow, sight
+from lumora.evaluate.shares import Share
+from lumora.evaluate.tracking import Sighting, Tables, Track, background_drift, binned, follow, sight
 
 SHAPE = VideoShape(9, 48, 48)
 
@@ -69,6 +71,22 @@ def test_the_background_drifts_as_the_camera_turns(across: int, down: int, seed:
         assert sighting.camera == ("tilt up" if down > 0 else "tilt down")
     if not across and not down:
         assert sighting.camera is None
+
+
+def seen_in(**frames: list[int]) -> Sighting:
+    """A sighting of things of these colours in these of nine frames."""
+    tracks = {c: Track(np.zeros((9, 2)), np.isin(np.arange(9), seen).astype(float)) for c, seen in frames.items()}
+    return Sighting("room", "noon", tracks, np.zeros((9, 2, 2, 2)))
+
+
+def test_a_cast_stays_or_it_does_not():
+    always, late, early = [*range(9)], [5, 6, 7, 8], [0, 1, 2, 3]
+    steady = seen_in(red=always, blue=[0, 1, 4, 5, 6, 8])
+    assert casts(steady) == [frozenset({"red", "blue"})] * 3
+    made = [steady, seen_in(red=always, blue=late), seen_in(red=early), seen_in(red=always)]
+    shares = permanence([steady, steady, steady, seen_in(red=early)], made)
+    assert shares["cast stays"] == Share(1, 3)
+    assert shares["nothing vanishes"] == Share(2, 3) == shares["nothing appears"]
 
 
 def test_every_color_has_one_bin():

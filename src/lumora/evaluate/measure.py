@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from lumora.evaluate.permanence import permanence
 from lumora.evaluate.probe import Probe
 from lumora.evaluate.shares import Reader, Share, Verdict, by_category, by_group, conjunctions, joined, shuffled
 from lumora.evaluate.suites import Case, combinations, held_out_captions, outside_words
@@ -64,6 +65,8 @@ class Figures:
     """`generated` as the tables read it, and as the `probe` reads the same facts of the same videos."""
     together: dict[int, Share]
     """How often so many facts are all found."""
+    permanence: dict[str, Share]
+    """How many videos keep their cast."""
     beyond: dict[str, Share]
     """By group of prompts for what no training has seen: combinations, and words outside the vocabulary."""
     made: tuple[Made, ...]
@@ -97,7 +100,8 @@ def measure(
     verdicts = _verdicts(readings, cases)
     real = [case.real for case in captions if case.real is not None]
     generated, others = verdicts[: len(captions)], verdicts[len(captions) :]
-    seen = _verdicts([sight(counted, frames) for frames in videos[: len(captions)]], captions)
+    sightings = [sight(counted, frames) for frames in videos[: len(captions)]]
+    seen = _verdicts(sightings, captions)
     both = [
         Verdict(tuple((fact, shown) for fact, shown in one.shown if fact in dict(two.shown)))
         for one, two in zip(generated, seen, strict=True)
@@ -111,6 +115,7 @@ def measure(
         },
         second={"generated": by_category(seen), "probe": by_category(both)},
         together=conjunctions(generated),
+        permanence=permanence([sight(counted, frames) for frames in real], sightings),
         beyond=by_group([case.group for case in beyond], others),
         made=tuple(Made(*parts) for parts in zip(cases, videos, verdicts, strict=True)),
         fps=shape.fps,

@@ -34,6 +34,7 @@ def on_screen(figures: Figures) -> str:
     parts.append(f"of categories that the probe is sure of: {_percent(figures.scored)}")
     parts.append(table({"tables": figures.second["generated"], "probe": figures.second["probe"]}))
     parts.append(table({"all of so many facts": {str(k): share for k, share in figures.together.items()}}))
+    parts.append(table({"permanence": figures.permanence}))
     if figures.beyond:
         parts.append(table({"never seen in training": figures.beyond}))
     return "\n\n".join(parts)
@@ -70,6 +71,7 @@ def as_json(plan: Plan, figures: Figures) -> dict[str, object]:
         "scored": shares({"total": figures.scored})["total"],
         "second": {column: shares(rows) for column, rows in figures.second.items()},
         "together": shares({str(k): share for k, share in figures.together.items()}),
+        "permanence": shares(figures.permanence),
         "beyond": shares(figures.beyond),
         "clips": [
             {
@@ -101,6 +103,7 @@ def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> 
         "<h2>Several facts at once</h2>",
         _bars({f"{k} facts": share for k, share in figures.together.items()}),
     ]
+    parts += ["<h2>What is there stays there</h2>", _bars(figures.permanence)]
     if figures.beyond:
         parts += ["<h2>Combinations and words that training never saw</h2>", _bars(figures.beyond)]
     for name, clips in sections.items():
