@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lumora.config import VideoShape
 from lumora.evaluate.measure import Figures, Plan, measure
+from lumora.evaluate.physics import Course
 from lumora.evaluate.probe import Probe
 from lumora.evaluate.report import as_json, on_screen, write_report
 from lumora.evaluate.shares import Share, Verdict, by_category, by_group, conjunctions, shuffled, table
@@ -104,17 +105,20 @@ def measured(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     """A model and a probe that know nothing, by all of the road."""
     probe = tmp_path_factory.mktemp("probe") / "probe.safetensors"
     Probe(width=32).save(probe)
-    plan = Plan(clips=3, steps=1, guidance=1.0)
+    plan = Plan(clips=3, steps=1, guidance=1.0, physics=1)
     return plan, measure(plan, weights, probe)
 
 
 def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
-    _, figures = measured
+    plan, figures = measured
     stated = {column: rows["total"].stated for column, rows in figures.following.items()}
     assert stated["generated"] == stated["ceiling"] > 10
     assert figures.second["generated"].keys() == figures.second["probe"].keys() >= {"color", "total"}
     assert all(figures.second["generated"][c].stated == s.stated for c, s in figures.second["probe"].items())
     assert figures.made[0].frames.shape == (5, 32, 48, 3) and len(figures.made) == 3
+    course = Course(np.array([0.25, 0.5]), np.array([0.1, 0.2]), np.ones(2))
+    begun = dataclasses.replace(figures, physics={"model": course})
+    assert "20.0%" in on_screen(begun) and json.loads(json.dumps(as_json(plan, begun)))["physics"]["model"]
     assert "generated" in on_screen(figures) and figures.together[2].stated == 3
 
 

@@ -1,15 +1,18 @@
 """Places are held against the truth, and the rules to beat are what they say."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumora.config import VideoShape
+from lumora.config import VideoShape, to_json
 from lumora.evaluate.measure import TABLES
 from lumora.evaluate.physics import course, goes_on, held_out_starts, measure_physics, middles, stays
 from lumora.evaluate.tracking import Tables, sight
+from lumora.generate.weights import read_config
 
 
 @given(x=st.floats(0, 1), y=st.floats(0, 1), speed=st.floats(-0.1, 0.1), known=st.integers(2, 6))
@@ -46,7 +49,12 @@ def test_the_instrument_follows_real_clips():
     assert errors.found.mean() > 0.5 and np.nanmean(errors.distance) < 0.1
 
 
-def test_a_model_is_measured_against_floor_and_rules(weights: Path):
-    found = measure_physics(Tables.load(TABLES), clips=2, steps=1, guidance=1.0, weights=weights)
+def test_a_model_is_measured_against_floor_and_rules(weights: Path, tmp_path: Path):
+    assert measure_physics(Tables.load(TABLES), "simple", 1, 1, 1.0, weights) == {}, "Its clips have no more frames."
+    shutil.copytree(weights, tmp_path, dirs_exist_ok=True)
+    config = read_config(weights)
+    (tmp_path / "model.json").write_text(to_json(replace(config, shape=replace(config.shape, frames=9))))
+    found = measure_physics(Tables.load(TABLES), "simple", 2, 1, 1.0, tmp_path)
     assert found.keys() == {"model", "floor", "still", "straight"}
+    assert len(found["model"].seconds) == 4
     assert all(len(errors.seconds) == len(errors.distance) for errors in found.values())

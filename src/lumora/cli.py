@@ -278,7 +278,7 @@ class TrainAll(Stage):
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a model: how many of the facts that prompts state are found in the videos made for them."""
+    """Measure a model: whether its videos show what prompts say, and go on as the world would (docs/evaluation.md)."""
 
     weights: Annotated[Positional[Path | None], arg(metavar="WEIGHTS")] = None
     """The folder of another model than the one that comes with lumora."""
@@ -293,6 +293,8 @@ class Evaluate:
     guidance: float = 4.0
     beyond: int = 100
     """How many combinations that training never saw; and, if any, all words outside of the world's vocabulary."""
+    physics: int = 100
+    """How many real clips to begin, for the model to go on with."""
     probe: File = None
     """The weights of another probe than the one that comes with lumora."""
     workers: int = 2
@@ -302,7 +304,7 @@ class Evaluate:
         from lumora.evaluate.measure import PROBE, Plan, measure
         from lumora.evaluate.report import on_screen, write_report
 
-        plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, self.beyond)
+        plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, self.beyond, self.physics)
         figures = measure(plan, self.weights, self.probe or PROBE, workers=self.workers)
         print(on_screen(figures))
         if self.report is not None:

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import UInt8
 
 from lumora.evaluate.permanence import permanence
+from lumora.evaluate.physics import Course, measure_physics
 from lumora.evaluate.probe import Probe
 from lumora.evaluate.shares import Reader, Share, Verdict, by_category, by_group, conjunctions, joined, shuffled
 from lumora.evaluate.suites import Case, combinations, held_out_captions, outside_words
@@ -44,6 +45,8 @@ class Plan:
     guidance: float = 4.0
     beyond: int = 0
     """How many clips of held-out combinations are asked for too; and, if any, all words outside the vocabulary."""
+    physics: int = 0
+    """How many real clips are begun, for the model to go on with."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Figures:
     """How many videos keep their cast."""
     beyond: dict[str, Share]
     """By group of prompts for what no training has seen: combinations, and words outside the vocabulary."""
+    physics: dict[str, Course]
+    """How far from the truth things are in continued clips; empty where none were asked for."""
     made: tuple[Made, ...]
     fps: float
 
@@ -96,6 +101,9 @@ def measure(
         for seed, case in enumerate(cases)
     ]
     videos = make_videos(requests, weights, workers)
+    physics = {}
+    if plan.physics:
+        physics = measure_physics(counted, plan.preset, plan.physics, plan.steps, plan.guidance, weights, workers)
     readings = _read(judge, videos)
     verdicts = _verdicts(readings, cases)
     real = [case.real for case in captions if case.real is not None]
@@ -117,6 +125,7 @@ def measure(
         together=conjunctions(generated),
         permanence=permanence([sight(counted, frames) for frames in real], sightings),
         beyond=by_group([case.group for case in beyond], others),
+        physics=physics,
         made=tuple(Made(*parts) for parts in zip(cases, videos, verdicts, strict=True)),
         fps=shape.fps,
     )

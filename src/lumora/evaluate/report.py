@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from lumora.evaluate.measure import Figures, Made, Plan
+from lumora.evaluate.physics import Course
 from lumora.evaluate.shares import Share, table
 from lumora.files import written_whole
 from lumora.video import Video
@@ -35,6 +36,8 @@ def on_screen(figures: Figures) -> str:
     parts.append(table({"tables": figures.second["generated"], "probe": figures.second["probe"]}))
     parts.append(table({"all of so many facts": {str(k): share for k, share in figures.together.items()}}))
     parts.append(table({"permanence": figures.permanence}))
+    if figures.physics:
+        parts.append("\n".join(_courses(figures.physics)))
     if figures.beyond:
         parts.append(table({"never seen in training": figures.beyond}))
     return "\n\n".join(parts)
@@ -73,6 +76,7 @@ def as_json(plan: Plan, figures: Figures) -> dict[str, object]:
         "together": shares({str(k): share for k, share in figures.together.items()}),
         "permanence": shares(figures.permanence),
         "beyond": shares(figures.beyond),
+        "physics": {name: _rounded(course) for name, course in figures.physics.items()},
         "clips": [
             {
                 "group": made.case.group,
@@ -104,6 +108,13 @@ def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> 
         _bars({f"{k} facts": share for k, share in figures.together.items()}),
     ]
     parts += ["<h2>What is there stays there</h2>", _bars(figures.permanence)]
+    if figures.physics:
+        parts += [
+            "<h2>Clips that were begun for it</h2><p>How far the moving thing is from where it should be, in shares of "
+            "the picture's width, and how often it was found.</p><pre>",
+            escape("\n".join(_courses(figures.physics))),
+            "</pre>",
+        ]
     if figures.beyond:
         parts += ["<h2>Combinations and words that training never saw</h2>", _bars(figures.beyond)]
     for name, clips in sections.items():
@@ -112,6 +123,20 @@ def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> 
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>lumora: figures</title>'
         f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
     )
+
+
+def _courses(physics: dict[str, Course]) -> list[str]:
+    """A line for each course, of every second frame."""
+    seconds = next(iter(physics.values())).seconds[1::2]
+    lines = [f"{'off by, after':14}" + "".join(f"{s:>7.2f} s" for s in seconds) + "   found"]
+    for name, course in physics.items():
+        cells = "".join(f"{distance:9.1%}" for distance in course.distance[1::2])
+        lines.append(f"{name:14}{cells}{course.found.mean():8.0%}")
+    return lines
+
+
+def _rounded(course: Course) -> dict[str, list[float]]:
+    return {name: [round(float(x), 4) for x in values] for name, values in asdict(course).items()}
 
 
 def _bars(rows: dict[str, Share], *beside: dict[str, Share]) -> str:
