@@ -44,8 +44,8 @@ def tiny() -> Preset:
 def cpu() -> Preset:
     """The default weights as two cores can make them: 64×64 pixels, 17 frames at 8 fps, of the `simple` world.
 
-    `python runs/default.py --preset cpu`. Clips 2.5 min, codec 9.4 min (30.2 dB), latents 4.5 min on two shared cores;
-    transformer 44 min on one, for 1,900 of these steps: 52 % of stated facts found (LOG.md, 2026-11-22).
+    `python runs/default.py --preset cpu`. Clips 3 min, codec 26 min (32.8 dB), latents 10 min on two shared cores;
+    transformer 125 min in several runs (LOG.md, 2026-11-22): 58 % of stated facts found.
     """
     square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
     model = ModelConfig(
