@@ -72,7 +72,8 @@ def _camera(rng: np.random.Generator, play: Play, move: CameraMove, seconds: flo
     airborne = any(subject.motion.verb in ("fall", "bounce") for subject in play.subjects)
     largest = max(subject.half_extent for subject in play.subjects)
     distance = rng.uniform(4.0, 4.6) * play.width * (1.0 if largest > 0.4 else 0.88) * (1 + 0.35 * back)
-    camera = draw_camera(rng, move, seconds, 1.1 if airborne else 0.65, distance)
+    height, near = 1.1 if airborne else 0.65, min(play.width, 1.0)
+    camera = draw_camera(rng, move, seconds, height * near**0.5, distance, near)
     if move != "follow":
         return camera
     x, y, _ = play.subjects[0].position

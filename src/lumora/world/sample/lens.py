@@ -20,25 +20,33 @@ AMOUNTS: dict[CameraMove, tuple[float, float]] = {
     "orbit": (0.6, 0.85),
 }
 """Of a move over the usual two seconds: radians, or metres."""
+DOLLIES: tuple[CameraMove, ...] = ("move in", "move out")
+"""Those in metres."""
 USUAL_SECONDS = 2.0
 
 
-def draw_camera(rng: np.random.Generator, move: CameraMove, seconds: float, height: float, distance: float) -> Camera:
-    """A camera on the near side, `distance` metres from a point near (0, 0, `height`), that makes `move` in a clip."""
-    side, rise = rng.uniform(-0.12, 0.12), rng.uniform(1.2, 1.8)
+def draw_camera(
+    rng: np.random.Generator, move: CameraMove, seconds: float, height: float, distance: float, near: float = 1.0
+) -> Camera:
+    """A camera on the near side, `distance` metres from a point near (0, 0, `height`), that makes `move` in a clip.
+
+    `near` < 1 is lower over the ground, so that the horizon stays in the picture, and goes as much less far in or out.
+    """
+    side, rise = rng.uniform(-0.12, 0.12), near * rng.uniform(1.2, 1.8)
     target = (rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1), height + rng.uniform(-0.05, 0.05))
     reach = math.sqrt(max(distance**2 - (rise - target[2]) ** 2, 1.0))
     position = (target[0] + reach * math.sin(side), target[1] - reach * math.cos(side), rise)
-    return moved(rng, Camera(position, target), move, seconds)
+    return moved(rng, Camera(position, target), move, seconds, near)
 
 
-def moved(rng: np.random.Generator, middle: Camera, move: CameraMove, seconds: float) -> Camera:
+def moved(rng: np.random.Generator, middle: Camera, move: CameraMove, seconds: float, near: float = 1.0) -> Camera:
     """The camera that passes `middle` half way through its move. Long clips have longer moves, but slower ones."""
     if move not in AMOUNTS:
         return replace(middle, move=move)
-    speed = rng.uniform(*AMOUNTS[move]) / USUAL_SECONDS * math.sqrt(USUAL_SECONDS / max(seconds, USUAL_SECONDS))
+    least, most = (amount * (near if move in DOLLIES else 1.0) for amount in AMOUNTS[move])
+    speed = rng.uniform(least, most) / USUAL_SECONDS * math.sqrt(USUAL_SECONDS / max(seconds, USUAL_SECONDS))
     if move != "orbit":
-        speed = min(speed, AMOUNTS[move][1] / max(seconds, 1e-6))
+        speed = min(speed, most / max(seconds, 1e-6))
     elif rng.random() < 0.5:
         speed = -speed
     camera = replace(middle, move=move, speed=speed)

@@ -21,6 +21,11 @@ from lumora.world.scene import CHARACTERS, Direction, Event, EventKind, Kind, Mo
 
 FOLLOWED: tuple[Verb, ...] = ("roll", "slide", "walk")
 SIDEWAYS: tuple[Direction, ...] = ("right", "left")
+SPREAD = (0.4, 1.3, 1.5)
+"""Metres to each side of the middle on which one, two or three subjects find their places, on a stage of usual size."""
+STAGE = (0.55, 0.65, 1.0)
+"""Sizes of the stage for so many: fewer can be filmed from nearer, and a thing that fills more of a picture is easier
+to see and to learn."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,11 @@ def at_large(rng: np.random.Generator, preset: Preset, followed: bool) -> Stage:
     cast = [draw_subject(rng, preset, verb, color) for verb, color in zip(verbs, colors, strict=True)]
     if not followed:
         cast = [cast[i] for i in rng.permutation(count)]
-    spread = (0.4, 1.3, 1.5)[count - 1]
+    spread, size = SPREAD[count - 1], STAGE[count - 1]
 
     def stage(rng: np.random.Generator, hall: Hall) -> Play:
-        subjects = tuple(placed(rng, subject, hall.seconds, spread * hall.room, hall.room) for subject in cast)
-        return Play(subjects, overlap=0.35 if count > 2 else 0.2)
+        subjects = tuple(placed(rng, subject, hall.seconds, spread, size, hall.room) for subject in cast)
+        return Play(subjects, overlap=0.35 if count > 2 else 0.2, width=size)
 
     return stage
 

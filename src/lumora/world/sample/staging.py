@@ -22,18 +22,22 @@ DEPTH = 1.3
 """Ways toward and away are this much longer: foreshortening hides them."""
 DROP = (2.0, 2.35)
 """Height in metres of the centre of what falls or bounces."""
+LEAST_DROP = 0.7
+"""Metres that it has below it at least."""
 
 
-def placed(rng: np.random.Generator, subject: Subject, seconds: float, spread: float, room: float = 1.0) -> Subject:
+def placed(
+    rng: np.random.Generator, subject: Subject, seconds: float, spread: float, size: float = 1.0, room: float = 1.0
+) -> Subject:
     """The subject somewhere within `spread` metres left and right of the middle, with a speed that suits the clip.
 
-    `room` stretches the ways of a wide picture.
+    `size` scales the stage, places and ways, but not the bodies; `room` stretches it to the sides, in a wide picture.
     """
     motion, height = subject.motion, subject.half_extent
-    middle = np.array([rng.uniform(-spread, spread), rng.uniform(-0.6, 0.9)])
+    middle = size * np.array([room * rng.uniform(-spread, spread), rng.uniform(-0.6, 0.9)])
     start = 0.0
     if motion.verb in ("fall", "bounce"):
-        height = rng.uniform(*DROP)
+        height = max(size * rng.uniform(*DROP), height + LEAST_DROP)
     if motion.verb == "fall" and seconds >= USUAL_SECONDS:
         start = rng.uniform(0.0, 0.4)
     speed = motion.speed
@@ -41,7 +45,7 @@ def placed(rng: np.random.Generator, subject: Subject, seconds: float, spread: f
         speed = rng.uniform(2.0, 4.0) * (1 if rng.random() < 0.5 else -1)
     if motion.direction is not None:
         sideways = motion.direction in ("right", "left")
-        distance = rng.uniform(*DISTANCES[motion.verb]) * (room if sideways else DEPTH)
+        distance = size * rng.uniform(*DISTANCES[motion.verb]) * (room if sideways else DEPTH)
         speed = distance / max(seconds, USUAL_SECONDS)
         middle -= np.array(WAYS[motion.direction]) * speed * seconds / 2
     position = (float(middle[0]), float(middle[1]), float(height))
