@@ -13,7 +13,8 @@ from typing import TypeAlias, get_args
 import numpy as np
 import pytest
 
-from lumora.cli import VERBS, TrainPreset, main
+from lumora.cli import VERBS, main
+from lumora.cli.flags import TrainPreset
 from lumora.video import Video
 
 Capture: TypeAlias = pytest.CaptureFixture[str]

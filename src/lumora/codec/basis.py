@@ -23,8 +23,8 @@ NUDGE = 0.05
 def weigh_by_pixels(codec: Codec, pixels: Float[Tensor, "b 3 T H W"], power: float) -> None:
     """Changes the coordinates of the latent, and nothing else: `codec` gives back the same pixels.
 
-    With power 0 they are turned so that channels are uncorrelated, strongest first. With 1 a distance of latents is, for
-    small ones and up to a common factor, the distance of their pictures; between, part of the way. The variance of the
+    With power 0 they are only turned, so that channels are uncorrelated, strongest first. With 1 a small distance of
+    latents is, up to a common factor, the distance of their pictures; between, part of the way. The variance of the
     channels is 1 on average. Raises ValueError where `pixels` are too few to tell.
     """
     latent = codec.encode(pixels)

@@ -1,0 +1,72 @@
+"""The command line: a class a verb, its fields the flags. Verbs import what they need, so `--help` is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+import tyro
+
+from lumora.cli.evaluate import Evaluate
+from lumora.cli.generate import Generate
+from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldCache
+from lumora.cli.world import WorldSample, WorldSheet
+
+ABOUT = "An open, self-hosted Sora: from a sentence to a video."
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+@runtime_checkable
+class Verb(Protocol):
+    def run(self) -> None: ...
+
+
+VERBS: dict[str, Callable[..., Verb]] = {
+    "generate": Generate,
+    "world sample": WorldSample,
+    "world sheet": WorldSheet,
+    "world cache": WorldCache,
+    "train all": TrainAll,
+    "train codec": TrainCodec,
+    "train transformer": TrainTransformer,
+    "evaluate": Evaluate,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the verb and returns the exit code: 0, 2 after one sentence for a user's mistake, or 130 after Ctrl-C."""
+    try:
+        _parse(list(sys.argv[1:] if argv is None else argv)).run()
+    except (ValueError, OSError) as error:
+        print(f"lumora: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _parse(words: list[str]) -> Verb:
+    if " ".join(words[:2]) in VERBS:
+        words = [" ".join(words[:2]), *words[2:]]
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(VERBS, prog="lumora", description=ABOUT, args=words)
+    except SystemExit as leaving:
+        if leaving.code:
+            raise ValueError(_one_sentence(said.getvalue())) from None
+        raise
+
+
+def _one_sentence(box: str) -> str:
+    """What tyro says in a box: a title, the mistake, a rule, advice; in ASCII where the terminal knows no more."""
+    _, *lines = box.replace("│", " ").splitlines() or [""]
+    body = re.split(r"^[ ]*[─-]{9,}[ ]*$", "\n".join(lines).lstrip(" -\n"), maxsplit=1, flags=re.MULTILINE)[0]
+    explained = " " * 10  # what a missing flag is for stands under it, further in
+    text = " ".join(line.strip() for line in body.splitlines() if not line.startswith(explained))
+    hint = re.search(r"lumora[\w ]* --help", box)
+    return f"{text.strip().rstrip('.')}. See {hint[0] if hint else 'lumora --help'}."

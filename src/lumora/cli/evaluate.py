@@ -1,0 +1,47 @@
+"""`lumora evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from lumora.cli.flags import File, Preset
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a model: whether its videos show what prompts say, and go on as the world would (docs/evaluation.md)."""
+
+    weights: Annotated[Positional[Path | None], arg(metavar="WEIGHTS")] = None
+    """The folder of another model than the one that comes with lumora."""
+    report: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Where to write the figures as a page (index.html) and as report.json."""
+    clips: int = 200
+    """How many held-out captions."""
+    preset: Preset = "simple"
+    """The world whose captions they are."""
+    length: Literal["short", "sentence", "paragraph"] = "sentence"
+    steps: int = 30
+    guidance: float = 4.0
+    beyond: int = 100
+    """How many combinations that training never saw; and, if any, all words outside of the world's vocabulary."""
+    physics: int = 100
+    """How many real clips to begin, for the model to go on with."""
+    probe: File = None
+    """The weights of another probe than the one that comes with lumora."""
+    workers: int = 2
+    """Processes that make the videos; 0: none but this one, as is best on a GPU."""
+
+    def run(self) -> None:
+        from lumora.evaluate.measure import PROBE, Plan, measure
+        from lumora.evaluate.report import on_screen, write_report
+
+        plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, self.beyond, self.physics)
+        figures = measure(plan, self.weights, self.probe or PROBE, workers=self.workers)
+        print(on_screen(figures))
+        if self.report is not None:
+            write_report(self.report, plan, figures)
+            print(f"Open {self.report / 'index.html'}.")

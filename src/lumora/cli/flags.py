@@ -1,0 +1,48 @@
+"""What flags are read as: one word that is understood, or one sentence that says why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from tyro.conf import arg
+from tyro.constructors import PrimitiveConstructorSpec
+
+
+def _number(words: list[str]) -> float:
+    try:
+        return float(words[0])
+    except ValueError:
+        raise ValueError(f"{words[0]!r} is not a number") from None
+
+
+def _size(words: list[str]) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", words[0])
+    if not match:
+        raise ValueError(f"a size is width x height, such as 128x128, not {words[0]!r}")
+    return int(match[1]), int(match[2])
+
+
+def _flag(metavar: str, read: Callable[[list[str]], Any]) -> PrimitiveConstructorSpec[Any]:
+    """One word that `read` understands, or, where the flag isn't given, None: the model's own value."""
+    return PrimitiveConstructorSpec(1, metavar, read, lambda value: True, _said)
+
+
+def _said(value: Any) -> list[str]:
+    return ["x".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+
+
+OF_THE_MODEL = arg(help_behavior_hint="(default: the model's own)")
+Preset: TypeAlias = Literal["simple", "medium", "full"]
+Number: TypeAlias = Annotated[float | None, _flag("X", _number)]
+Size: TypeAlias = Annotated[tuple[int, int] | None, _flag("WxH", _size)]
+WorldSize: TypeAlias = Annotated[tuple[int, int], _flag("WxH", _size)]
+Output: TypeAlias = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
+Directory: TypeAlias = Annotated[Path, arg(metavar="FOLDER")]
+TrainPreset: TypeAlias = Literal["tiny", "cpu", "gpu"]
+Device: TypeAlias = Annotated[
+    str | None, _flag("DEVICE", lambda words: words[0]), arg(help_behavior_hint="(default: a GPU where there is one)")
+]
+File: TypeAlias = Annotated[Path | None, _flag("FILE", lambda words: Path(words[0])), arg(help_behavior_hint="")]
