@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from lumora.codec import Codec, CodecLossConfig, codec_loss, codec_step, start_linear
+from lumora.codec import Codec, CodecLossConfig, codec_loss, codec_step, start_linear, weigh_by_pixels
+from lumora.codec.basis import pixel_metric
 from lumora.codec.losses import emphasis
 from lumora.codec.metrics import psnr, ssim
 from lumora.config import CodecConfig
@@ -176,6 +177,35 @@ def test_a_linear_start_on_too_little_is_refused() -> None:
         start_linear(Codec(SMALL), torch.zeros(1, 3, 5, 32, 32), generator())
 
 
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_another_basis_gives_back_the_same_pixels(power: float) -> None:
+    codec, pixels = lively(SMALL), noise(4, 3, 9, 40, 40)
+    with torch.no_grad():
+        before = codec.decode(codec.encode(pixels))
+        weigh_by_pixels(codec, pixels, power)
+        latent = codec.encode(pixels)
+        torch.testing.assert_close(codec.decode(latent), before, rtol=1e-3, atol=1e-3)
+        covariance = torch.cov(latent.movedim(1, 0).flatten(1))
+    variance = covariance.diag()
+    assert variance.mean() == pytest.approx(1, abs=1e-3)
+    assert (variance.diff() <= 1e-5).all()  # the strongest first
+    assert (covariance - variance.diag()).abs().max() < 1e-3
+
+
+def test_in_the_basis_of_pixels_all_small_errors_count_alike() -> None:
+    codec, pixels = lively(SMALL), noise(4, 3, 9, 40, 40)
+    weigh_by_pixels(codec, pixels, 1.0)
+    with torch.no_grad():
+        metric = pixel_metric(codec, codec.encode(pixels))
+    scale = metric.diag().mean()
+    assert (metric / scale - torch.eye(SMALL.channels)).abs().max() < 0.05
+
+
+def test_a_basis_from_too_little_is_refused() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        weigh_by_pixels(lively(SMALL), noise(1, 3, 1, 16, 16), 1.0)
+
+
 def test_training_improves_on_the_linear_start() -> None:
     frames = moving_squares(24, 9, 32)
     pixels = frames.movedim(-1, 1).float() / 127.5 - 1
@@ -228,9 +258,9 @@ def test_errors_on_what_moves_or_matters_cost_more() -> None:
     weight = emphasis(pixels, subject, 4.0)
     assert weight.mean() == pytest.approx(1, abs=1e-5)
     still, moving = weight[0, 0, 2, 0, 0], weight[0, 0, 2, 5, 5]
-    assert moving / still == pytest.approx(5) and weight[0, 0, 1, 5, 5] == moving  # what is left bare counts as well
+    assert moving / still == pytest.approx(1 + 0.4 * 4) and weight[0, 0, 1, 5, 5] == moving  # what is left bare too
     assert weight[0, 0, 4, 5, 5] == still  # at rest again
-    assert weight[0, 0, 0, 12, 12] == moving
+    assert weight[0, 0, 0, 12, 12] / still == pytest.approx(1 + 4)
 
 
 @few

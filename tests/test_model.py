@@ -1,6 +1,7 @@
 """The transformer on tiny real networks: shapes, packing, positions, gradients, and the count of its operations."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from lumora.model.patchify import grid, patchify, unpatchify
 from lumora.model.transformer import Transformer, batch_flops, sized
 
 CONFIG = TransformerConfig(latent_channels=3, width=32, depth=2, head_width=16, text_width=12)
+HOURGLASS = replace(CONFIG, fine_width=16, fine_depth=1)
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
 samples = st.lists(st.tuples(sizes, st.integers(0, 6)), min_size=1, max_size=5)
 
@@ -73,10 +75,13 @@ def test_a_layout_places_every_sample_once(lengths: list[int]):
     assert layout.cumulative(torch.device("cpu")).diff().tolist() == sorted(lengths)
 
 
+configs = st.sampled_from([CONFIG, HOURGLASS])
+
+
 @settings(max_examples=25)
-@given(samples, st.randoms(use_true_random=False))
-def test_packed_is_one_by_one_in_any_order(shapes, random):
-    transformer, batch = awake(), batch_of(shapes)
+@given(configs, samples, st.randoms(use_true_random=False))
+def test_packed_is_one_by_one_in_any_order(config, shapes, random):
+    transformer, batch = awake(config), batch_of(shapes)
     order = list(range(len(batch)))
     random.shuffle(order)
     with torch.no_grad():
@@ -87,8 +92,9 @@ def test_packed_is_one_by_one_in_any_order(shapes, random):
             torch.testing.assert_close(packed[place], alone, rtol=1e-4, atol=1e-4)
 
 
-def test_neighbours_do_not_leak_but_own_text_and_time_count():
-    transformer, batch = awake(), batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)])
+@pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
+def test_neighbours_do_not_leak_but_own_text_and_time_count(config: TransformerConfig):
+    transformer, batch = awake(config), batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)])
     other = batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)], seed=1)
     with torch.no_grad():
         before = transformer(batch)
@@ -103,21 +109,33 @@ def test_neighbours_do_not_leak_but_own_text_and_time_count():
             assert (after[1] - before[1]).abs().max() > 1e-3
 
 
-def test_every_parameter_learns_and_a_new_network_predicts_the_mean():
+@pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
+def test_every_parameter_learns_and_a_new_network_predicts_the_mean(config: TransformerConfig):
     shapes = [((3, 4, 4), 5), ((1, 3, 2), 0)]
-    assert all((x == 0).all() for x in Transformer(CONFIG)(batch_of(shapes)))
-    transformer = awake()
+    assert all((x == 0).all() for x in Transformer(config)(batch_of(shapes)))
+    transformer = awake(config)
     torch.stack([x.square().sum() for x in transformer(batch_of(shapes))]).sum().backward()
     assert [name for name, p in transformer.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_one_precision_throughout_under_autocast():
-    transformer, batch = awake(), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])
+def test_what_looks_closer_begins_as_nothing():
+    coarse, batch = awake(), batch_of([((3, 4, 5), 4), ((1, 3, 2), 0)])
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        both = Transformer(HOURGLASS)
+    both.load_state_dict(coarse.state_dict(), strict=False)
+    for one, other in zip(coarse(batch), both(batch), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
+def test_one_precision_throughout_under_autocast(config: TransformerConfig):
+    transformer, batch = awake(config), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])
     with torch.no_grad():
         exact = transformer(batch)
         with torch.autocast("cpu", torch.bfloat16):
             mixed = transformer(batch)
-        half = awake().bfloat16()(batch)
+        half = awake(config).bfloat16()(batch)
     for e, m, h in zip(exact, mixed, half, strict=True):
         assert m.dtype == h.dtype == torch.float32
         scale = e.std()
@@ -167,12 +185,12 @@ def test_written_gradients_are_right(operation: str):
 
 
 @settings(max_examples=20)
-@given(samples)
-def test_flops_are_those_that_pytorch_counts(shapes):
-    transformer, batch = Transformer(CONFIG), batch_of(shapes)
+@given(configs, samples)
+def test_flops_are_those_that_pytorch_counts(config, shapes):
+    transformer, batch = Transformer(config), batch_of(shapes)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         transformer(batch)
-    assert counter.get_total_flops() == batch_flops(CONFIG, batch)
+    assert counter.get_total_flops() == batch_flops(config, batch)
 
 
 def test_the_family_grows_with_its_dial():

@@ -36,6 +36,10 @@ class TransformerConfig:
     depth: int = 6
     head_width: int = 64
     text_width: int = 384
+    fine_width: int = 0
+    """Of the blocks that look at single latent places, before and after the others (see `model.fine`); 0: none."""
+    fine_depth: int = 2
+    """How many of them before, and how many after."""
 
 
 @dataclass(frozen=True)

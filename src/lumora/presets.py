@@ -56,7 +56,7 @@ def cpu() -> Preset:
     codec = TrainConfig(batch=6, steps=2_700, optimizer=OptimizerConfig(muon_lr=0.03, ema=(0.99, 0.995)))
     return Preset(
         model,
-        clips=30_000,
+        clips=24_000,
         shapes=(square, square, square, wide, square, square, square, tall),
         codec=codec,
         transformer=TrainConfig(batch=64, steps=3_000),

@@ -33,9 +33,9 @@ Memory: TypeAlias = list[Tensor]
 class Codec(nn.Module):
     """Pixels (B, 3, T, H, W) in [−1, 1] to latents (B, C, t, h, w) and back, with T = 1 + time·(t − 1).
 
-    Latents have mean 0 and variance 1 per channel, over many clips; noise added to them in training then has a known
-    size relative to the signal, which bounds what a latent can carry (a VAE with a fixed posterior deviation:
-    LatentLM's σ-VAE, arXiv:2412.08635).
+    Latents have mean 0 and, over many clips, variance 1: in training each channel, so that noise added to them has a
+    known size relative to the signal, which bounds what a latent can carry (a VAE with a fixed posterior deviation:
+    LatentLM's σ-VAE, arXiv:2412.08635); after it on average, with more for what shows more (see `codec.basis`).
     """
 
     def __init__(self, config: CodecConfig) -> None:

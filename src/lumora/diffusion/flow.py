@@ -16,7 +16,9 @@ from torch.nn.functional import one_hot
 from lumora.config import FlowConfig
 from lumora.diffusion.condition import draw_condition, frame_times
 from lumora.model.packing import Batch
-from lumora.model.transformer import Transformer, batch_flops, stacks_of_equals, tokens_of
+from lumora.model.patchify import stacks_of_equals
+from lumora.model.places import tokens_of
+from lumora.model.transformer import Transformer, batch_flops
 
 BINS = 4
 """Equal ranges of time in which training reports its loss."""

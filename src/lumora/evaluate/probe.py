@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, reduce
 from jaxtyping import BFloat16, Bool, Float, Int, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -28,8 +28,10 @@ FRAMES = 17
 """Frames to which every clip is resampled: eight overlapping triples."""
 STEPS = (FRAMES - 1) // 2
 GRID = SIDE // 16
+CLOSE = 64
+"""Pixels to which every frame is resized for the closer look."""
 GLIMPSE = 48
-"""Side, in pixels, of what is looked at closely: nearly all subjects are smaller."""
+"""Side, in pixels of those, of what is looked at closely: nearly all subjects are smaller."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ class Probe(nn.Module):
         present = self.present(self.find(found.flatten(2)))[..., 0].float()
         chosen = asked if asked is not None else present.gt(0)
         clip, color = chosen.nonzero(as_tuple=True)
-        glimpses = self._glimpses(triples, clip, spots[clip, color].detach())
+        fine = reduce(triples, "b s (h p) (w q) c -> b s h w c", "mean", h=CLOSE, w=CLOSE)
+        glimpses = self._glimpses(fine, clip, spots[clip, color].detach())
         about = torch.cat([found[clip, color], glimpses], dim=-1).flatten(1)
         each = self.each(torch.cat([about, whole[clip]], dim=1))
         return Logits(
@@ -133,11 +136,11 @@ class Probe(nn.Module):
     ) -> Float[Tensor, "n s d"]:
         """What is around these places (row and column, from −1 to 1), each of its own triple of a clip."""
         # A place of the grid is its middle: the outermost ones are half a place away from the border.
-        middles = ((spots * (1 - 1 / GRID) + 1) * SIDE / 2).round().long()
+        middles = ((spots * (1 - 1 / GRID) + 1) * CLOSE / 2).round().long()
         around = torch.arange(GLIMPSE, device=spots.device) - GLIMPSE // 2
-        rows, columns = (middles[..., None] + around).clamp(0, SIDE - 1).unbind(2)
+        rows, columns = (middles[..., None] + around).clamp(0, CLOSE - 1).unbind(2)
         triple = clip[:, None] * STEPS + torch.arange(STEPS, device=spots.device)
-        pixels = (triple[..., None, None] * SIDE + rows[..., None]) * SIDE + columns[..., None, :]
+        pixels = (triple[..., None, None] * CLOSE + rows[..., None]) * CLOSE + columns[..., None, :]
         seen = triples.flatten(0, 3)[pixels.flatten(0, 1)]
         return rearrange(self.closely(_folded(seen)), "(n s) d -> n s d", s=STEPS)
 

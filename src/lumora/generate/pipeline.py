@@ -24,7 +24,8 @@ from lumora.diffusion.sampler import sample, schedule
 from lumora.generate.request import Request
 from lumora.generate.weights import model_folder, read_config
 from lumora.language.text_encoder import TextEncoder
-from lumora.model.transformer import Transformer, tokens_of
+from lumora.model.places import tokens_of
+from lumora.model.transformer import Transformer
 from lumora.video import Video
 
 Progress = Callable[[int, int], None]

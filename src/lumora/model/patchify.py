@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
@@ -32,3 +35,8 @@ def unpatchify(
     rows, columns = grid(height, width, patch)
     padded = rearrange(tokens, "(t y x) (c p q) -> c t (y p) (x q)", t=frames, y=rows, x=columns, p=patch, q=patch)
     return padded[..., :height, :width]
+
+
+def stacks_of_equals(latents: list[Tensor]) -> list[Float[Tensor, "_ ..."]]:
+    """Neighbours of equal size as one tensor."""
+    return [torch.stack(list(alike)) for _, alike in groupby(latents, key=lambda latent: latent.shape)]

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from lumora.codec import Codec, start_linear
+from lumora.codec import Codec, start_linear, weigh_by_pixels
 from lumora.config import ModelConfig, from_json, to_json
 from lumora.files import written_whole
 from lumora.model.transformer import Transformer
 from lumora.presets import Preset
-from lumora.train.checkpoint import Progress, read_weights
+from lumora.train.checkpoint import Network, Progress, read_weights
 from lumora.train.data import Frames, Latents
 from lumora.train.distributed import world
 from lumora.train.latents import encode_shards
@@ -27,6 +27,10 @@ from lumora.train.wording import write_captions
 
 LINEAR_SAMPLE = 120
 """Clips of which the codec's linear start is the optimum."""
+BASIS_SAMPLE = 60
+"""Clips that tell how much each channel of the latent changes a picture."""
+PIXEL_POWER = 1.0
+"""How far distances of latents are those of pictures, see `weigh_by_pixels`."""
 
 
 def make_clips(preset: Preset, folder: Path, workers: int = 2, device: str = "cpu") -> None:
@@ -47,7 +51,9 @@ def train_codec(preset: Preset, folder: Path, minutes: float | None = None, devi
         task = CodecTask(codec, frames, preset.codec, here)
         progress = train(task, preset.codec, folder / "codec", here, to_json(preset.model.codec), minutes)
         if here.main:
-            export(Codec(preset.model.codec), folder / "codec", folder / "weights" / "codec.safetensors")
+            codec = averaged(Codec(preset.model.codec), folder / "codec")
+            weigh_by_pixels(codec.eval(), frames.sample(BASIS_SAMPLE), PIXEL_POWER)
+            write_weights(codec, folder / "weights" / "codec.safetensors")
     return progress
 
 
@@ -78,18 +84,27 @@ def train_transformer(
 def export_model(preset: Preset, folder: Path, decay: float | None = None) -> None:
     """Writes what `lumora generate --weights` reads: the averages with a decay, by default the longest, of the run."""
     weights = folder / "weights"
-    export(Transformer(preset.model.transformer), folder / "transformer", weights / "transformer.safetensors", decay)
+    transformer = averaged(Transformer(preset.model.transformer), folder / "transformer", decay)
+    write_weights(transformer, weights / "transformer.safetensors")
     with written_whole(weights / "model.json") as part:
         part.write_text(to_json(preset.model))
 
 
-def export(module: nn.Module, run: Path, file: Path, decay: float | None = None) -> None:
-    """The average of a run's weights over its past with this decay, in bfloat16. Raises ValueError for one it lacks."""
+def averaged(module: Network, run: Path, decay: float | None = None) -> Network:
+    """`module` with the average of a run's weights over its past with this decay, by default the longest.
+
+    Raises ValueError for one that the run lacks.
+    """
     averages = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["averages"]
     name = str(decay) if decay is not None else max(averages, key=float)
     if name not in averages:
         raise ValueError(f"The run in {run} keeps averages of decay {', '.join(averages)}, not {name}.")
     module.load_state_dict(averages[name], strict=False)  # integers, if any, are no averages
+    return module
+
+
+def write_weights(module: nn.Module, file: Path) -> None:
+    """In bfloat16."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(file) as part:
         part.write_bytes(save({name: t.to(torch.bfloat16).contiguous() for name, t in module.state_dict().items()}))

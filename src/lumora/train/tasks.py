@@ -90,7 +90,8 @@ class TransformerTask:
         self._batch = Ahead(self._examples)
 
     def optimizer(self) -> MuonAdam:
-        muon = matrices(self.module.blocks, self.module.refiner)
+        fine = self.module.fine
+        muon = matrices(self.module.blocks, self.module.refiner, *((fine.before, fine.after) if fine else ()))
         return make_optimizer(self.module, self.config.optimizer, muon)
 
     def flops(self, step: int) -> float:
