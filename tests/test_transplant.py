@@ -34,13 +34,15 @@ def write(folder: Path, latents: Tensor) -> Latents:
     return Latents(folder)
 
 
-def test_what_it_predicts_is_the_same_in_the_new_latents(tmp_path: Path):
+@pytest.mark.parametrize("fine_width", [0, 16])
+def test_what_it_predicts_is_the_same_in_the_new_latents(tmp_path: Path, fine_width: int):
     torch.manual_seed(0)
     mixing = torch.linalg.qr(torch.randn(5, 5))[0][:3]  # three channels become five
     x = torch.randn(12, 3, 2, 4, 4)
     y = torch.einsum("nc...,cd->nd...", x, mixing)
     before, after = write(tmp_path / "before", x), write(tmp_path / "after", y)
-    old, new = Transformer(CONFIG), Transformer(replace(CONFIG, latent_channels=5))
+    config = replace(CONFIG, fine_width=fine_width, fine_depth=1)
+    old, new = Transformer(config), Transformer(replace(config, latent_channels=5))
     for parameter in old.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     assert transplant(old, new, before, after) > 0.999
@@ -62,5 +64,15 @@ def test_networks_and_clips_must_fit(tmp_path: Path):
     wider = Transformer(replace(CONFIG, width=64))
     with pytest.raises(ValueError, match="width"):
         transplant(Transformer(CONFIG), wider, few, few)
+    with pytest.raises(ValueError, match="width"):
+        transplant(Transformer(CONFIG), Transformer(replace(CONFIG, depth=2)), few, few)
     with pytest.raises(ValueError, match="same clips"):
         transplant(Transformer(CONFIG), Transformer(CONFIG), few, many)
+
+
+def test_a_fine_level_that_the_old_network_lacks_stays_as_it_is(tmp_path: Path):
+    clips = write(tmp_path / "clips", torch.randn(12, 3, 2, 4, 4))
+    new = Transformer(replace(CONFIG, fine_width=16))
+    fine = {name: w.clone() for name, w in new.state_dict().items() if name.startswith("fine.")}
+    transplant(Transformer(CONFIG), new, clips, clips)
+    assert all(torch.equal(new.state_dict()[name], w) for name, w in fine.items())

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from lumora.config import CodecConfig, ModelConfig, OptimizerConfig, TrainConfig, TransformerConfig, VideoShape
+from lumora.config import (
+    CodecConfig,
+    FlowConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+    TransformerConfig,
+    VideoShape,
+)
 
 
 @dataclass(frozen=True)
@@ -50,16 +58,17 @@ def cpu() -> Preset:
     square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
     model = ModelConfig(
         codec=CodecConfig(space=8, channels=48, encoder_widths=(64, 128), decoder_widths=(192, 96)),
-        transformer=TransformerConfig(latent_channels=48, width=256, depth=6),
+        transformer=TransformerConfig(latent_channels=48, width=256, depth=6, fine_width=128),
+        flow=FlowConfig(time_mean=0.7, time_std=1.1),
         shape=square,
     )
     codec = TrainConfig(batch=6, steps=2_700, optimizer=OptimizerConfig(muon_lr=0.03, ema=(0.99, 0.995)))
     return Preset(
         model,
-        clips=24_000,
+        clips=16_000,
         shapes=(square, square, square, wide, square, square, square, tall),
         codec=codec,
-        transformer=TrainConfig(batch=64, steps=3_000),
+        transformer=TrainConfig(batch=48, steps=3_000),
     )
 
 

@@ -58,20 +58,20 @@ class Pass:
     def down(self) -> Float[Tensor, "video width"]:
         """What it tells the transformer's video tokens, in the order of the samples."""
         features = self._in_order(self.x).split([tokens_of(size, 1) for size in self.sizes])
-        grids = [unpatchify(part, *size, 1) for part, size in zip(features, self.sizes, strict=True)]
+        grids = [unpatchify(part, t, h, w, 1) for part, (t, h, w) in zip(features, self.sizes, strict=True)]
         return self.fine.merge(torch.cat([patchify(stack, self.fine.patch) for stack in stacks_of_equals(grids)]))
 
     def up(self, video: Float[Tensor, "video width"]) -> list[Float[Tensor, "c _ _ _"]]:
         """What it adds to the predicted latents, from what the transformer's video tokens mean."""
         patch = self.fine.patch
         parts = self.fine.split(video).split([tokens_of(size, patch) for size in self.sizes])
-        grids = [unpatchify(part, *size, patch) for part, size in zip(parts, self.sizes, strict=True)]
+        grids = [unpatchify(part, t, h, w, patch) for part, (t, h, w) in zip(parts, self.sizes, strict=True)]
         meant = torch.cat([patchify(stack, 1) for stack in stacks_of_equals(grids)])
         x = self._through(self.fine.after, self.x + spread(meant, self.places.order))
         shift, scale = self.modulation[:, 6:].to(x.dtype).unbind(1)
         tokens = self._in_order(self.fine.head(modulated(x, shift, scale, self.places.frame))).float()
         parts = tokens.split([tokens_of(size, 1) for size in self.sizes])
-        return [unpatchify(part, *size, 1) for part, size in zip(parts, self.sizes, strict=True)]
+        return [unpatchify(part, t, h, w, 1) for part, (t, h, w) in zip(parts, self.sizes, strict=True)]
 
     def _through(self, blocks: nn.ModuleList, x: Tensor) -> Tensor:
         for block in blocks:

@@ -139,7 +139,7 @@ class Transformer(nn.Module):
         shift, scale = modulation.to(video.dtype).unbind(1)
         tokens = self.head(modulated(video, shift, scale, places.frame[places.video])).float()
         parts = tokens.split([tokens_of(size, self.patch) for size in sizes])
-        return [unpatchify(part, *size, self.patch) for part, size in zip(parts, sizes, strict=True)]
+        return [unpatchify(part, t, h, w, self.patch) for part, (t, h, w) in zip(parts, sizes, strict=True)]
 
     def cast(self, x: Tensor) -> Tensor:
         """x in the precision of the activations."""

@@ -22,29 +22,37 @@ CLIPS = 400
 def transplant(old: Transformer, new: Transformer, before: Latents, after: Latents) -> float:
     """Gives `new` what `old` knows; `before` and `after` are the same clips in the latents of each.
 
-    Returns the share of the variance of the new tokens that the old ones explain. Raises ValueError for networks that
-    differ in more than their latents, or for other clips.
+    Returns the share of the variance of the new tokens that the old ones explain. What only `new` has, a fine level,
+    stays as it is. Raises ValueError for networks that differ in more, or for other clips.
     """
-    kept = {name: w for name, w in old.state_dict().items() if not name.startswith(("embed.", "head."))}
-    own = new.state_dict()
-    if {n: w.shape for n, w in kept.items()} != {n: own[n].shape for n in own if not n.startswith(("embed.", "head."))}:
+    own, known = new.state_dict(), old.state_dict()
+    # Layers that meet the latent, by the side of the square that they see.
+    meeting = {("embed", "head"): (old.patch, new.patch)}
+    if old.fine and new.fine:
+        meeting |= {("fine.embed", "fine.head"): (1, 1)}
+    kept = {name: w for name, w in known.items() if name.rsplit(".", 1)[0] not in sum(meeting, ())}
+    needed = {name for name in own if old.fine or not name.startswith("fine.")}
+    if needed != set(known) or any(own[name].shape != w.shape for name, w in kept.items()):
         raise ValueError("Only networks of one width, depth and text encoder can follow each other.")
     if len(before) != len(after):
         raise ValueError(f"These are not the same clips: {len(before)} and {len(after)}.")
-    x, y = _tokens(before, old.patch), _tokens(after, new.patch)
-    if len(x) != len(y):
-        raise ValueError("Only tokens that cover the same pixels can follow each other.")
-    to_old, to_new = torch.linalg.lstsq(y, x).solution, torch.linalg.lstsq(x, y).solution
-    new.load_state_dict(
-        kept
-        | {
-            "embed.weight": old.embed.weight @ to_old.T,
-            "embed.bias": old.embed.bias,
-            "head.weight": to_new.T @ old.head.weight,
-            "head.bias": old.head.bias @ to_new,
-        }
-    )
-    return 1 - float((x @ to_new - y).square().mean() / y.square().mean())
+    explained = []
+    for (embed, head), (patch_before, patch_after) in meeting.items():
+        x, y = _tokens(before, patch_before), _tokens(after, patch_after)
+        if len(x) != len(y):
+            raise ValueError("Only tokens that cover the same pixels can follow each other.")
+        to_old, to_new = _matrix(y, x), _matrix(x, y)
+        kept[f"{embed}.weight"], kept[f"{embed}.bias"] = known[f"{embed}.weight"] @ to_old.T, known[f"{embed}.bias"]
+        kept[f"{head}.weight"] = to_new.T @ known[f"{head}.weight"]
+        kept[f"{head}.bias"] = known[f"{head}.bias"] @ to_new
+        explained.append(1 - float((x @ to_new - y).square().mean() / y.square().mean()))
+    new.load_state_dict(own | kept)
+    return explained[0]
+
+
+def _matrix(x: Float[Tensor, "n a"], y: Float[Tensor, "n b"]) -> Float[Tensor, "a b"]:
+    """That makes y of x best. By singular values: the default driver errs at times where x has dependent columns."""
+    return torch.linalg.lstsq(x, y, driver="gelsd").solution
 
 
 def _tokens(latents: Latents, patch: int) -> Float[Tensor, "n token"]:
