@@ -59,7 +59,7 @@ def cpu() -> Preset:
     model = ModelConfig(
         codec=CodecConfig(space=8, channels=48, encoder_widths=(64, 128), decoder_widths=(192, 96)),
         transformer=TransformerConfig(latent_channels=48, width=256, depth=6, fine_width=128),
-        flow=FlowConfig(time_mean=0.7, time_std=1.1),
+        flow=FlowConfig(time_std=1.0, time_floor=0.15),
         shape=square,
     )
     codec = TrainConfig(batch=6, steps=2_700, optimizer=OptimizerConfig(muon_lr=0.03, ema=(0.99, 0.995)))
@@ -68,7 +68,7 @@ def cpu() -> Preset:
         clips=16_000,
         shapes=(square, square, square, wide, square, square, square, tall),
         codec=codec,
-        transformer=TrainConfig(batch=48, steps=3_000),
+        transformer=TrainConfig(batch=32, steps=3_000),
     )
 
 
