@@ -41,7 +41,7 @@ def estimate(statistic: Callable[..., float], *samples: Float[np.ndarray, "n *_"
     rng = np.random.default_rng(count)
     draws = (rng.integers(count, size=count) for _ in range(DRAWS))
     values = [statistic(*(sample[drawn] for sample in samples)) for drawn in draws]
-    return Estimate(float(statistic(*samples)), float(np.nanstd(values)), count)
+    return Estimate(float(statistic(*samples)), float(np.std([v for v in values if np.isfinite(v)] or [np.nan])), count)
 
 
 def mean(sample: Float[np.ndarray, " n"]) -> float:

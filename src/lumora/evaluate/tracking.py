@@ -165,14 +165,21 @@ class Sighting:
 
 def sight(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]) -> Sighting:
     """Reads a clip by the tables."""
+    place, light, tracks, things = tracked(tables, frames)
+    return Sighting(place, light, tracks, path_of(frames, things), frames.shape[2] / frames.shape[1])
+
+
+def tracked(
+    tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]
+) -> tuple[str, str, dict[str, Track], Bool[np.ndarray, "t h w"]]:
+    """Place, light, the tracks of all colours, and which pixels show things."""
     bins = binned(frames)
     place, light = tables.setting(bins)
     belongs = tables.belonging(bins, place, light)
     # A pixel belongs to the likeliest thing alone.
     best = belongs.argmax(axis=0)
-    tracks = {color: follow((belongs[i] > SURE) & (best == i)) for i, color in enumerate(COLORS)}
-    path = path_of(frames, belongs.max(axis=0) > SURE)
-    return Sighting(place, light, tracks, path, frames.shape[2] / frames.shape[1])
+    tracks: dict[str, Track] = {c: follow((belongs[i] > SURE) & (best == i)) for i, c in enumerate(COLORS)}
+    return place, light, tracks, belongs.max(axis=0) > SURE
 
 
 def follow(mask: Bool[np.ndarray, "t h w"]) -> Track:
