@@ -12,7 +12,6 @@ from lumora.world.clip import make_scene
 from lumora.world.physics import camera_path
 from lumora.world.render import render
 from lumora.world.scene import Camera, CameraMove
-from lumora.world.trajectory import Trajectory
 
 
 def ending(right: float = 0, up: float = 0, aside: float = 0, ahead: float = 0) -> CameraPath:
@@ -34,24 +33,21 @@ def test_who_goes_round_turns_the_other_way(turn: float, side: int):
     assert ending(right=side * turn, aside=side * 2 * turn).move == ("pan right" if side > 0 else "pan left")
 
 
-def moved(move: CameraMove, speed: float) -> Trajectory:
-    """Nothing but a camera, a metre and a half above the ground."""
-    times = np.arange(17) / 8
-    positions, targets = camera_path(Camera((0.0, -4.0, 1.5), (0.0, 0.0, 0.6), move, speed), times)
-    nothing = np.zeros((17, 0, 3))
-    return Trajectory(times, nothing, np.zeros((17, 0, 4)), nothing, nothing[..., 0], nothing[..., 0], positions, targets)
+def moved(move: CameraMove, speed: float) -> CameraPath:
+    """Of a camera a metre and a half above the ground."""
+    return true_path(*camera_path(Camera((0.0, -4.0, 1.5), (0.0, 0.0, 0.6), move, speed), np.arange(17) / 8))
 
 
 @pytest.mark.parametrize(
     ("move", "speed"), [*((move, 0.2) for move in MOVES if "move" not in move), ("move in", 0.9), ("move out", 0.9)]
 )
 def test_the_true_path_has_the_moves_name_and_amount(move: CameraMove, speed: float):
-    path = true_path(moved(move, speed))
+    path = moved(move, speed)
     part, sign = MOVES[move]
     assert path.move == move
     if part != "ahead":
         assert getattr(path, part)[-1] == pytest.approx(sign * speed * 2)
-    assert true_path(moved("orbit", -0.4)).move == "orbit"
+    assert moved("orbit", -0.4).move == "orbit"
 
 
 @settings(max_examples=8)
@@ -74,7 +70,8 @@ def test_renders_are_read_as_the_world_made_them():
     for index in range(16):
         scene, trajectory = make_scene("simple", 31, index, shape)
         drawn = render([scene], [trajectory], 64, 64)
-        found, true = path_of(drawn.frames[0].numpy(), (drawn.subject[0] >= 0).numpy()), true_path(trajectory)
+        found = path_of(drawn.frames[0].numpy(), (drawn.subject[0] >= 0).numpy())
+        true = true_path(trajectory.camera_positions, trajectory.camera_targets)
         right.append(found.move == scene.camera.move)
         apart.append([found.right[-1] - true.right[-1], found.up[-1] - true.up[-1]])
     assert np.mean(right) > 0.8 and np.median(np.abs(apart)) < 0.02

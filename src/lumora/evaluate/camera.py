@@ -20,7 +20,6 @@ from scipy import ndimage
 from torch import Tensor
 
 from lumora.world.scene import Camera, CameraMove
-from lumora.world.trajectory import Trajectory
 
 PITCHES = (0.1, 0.25, 0.4)
 """Radians below the level, in mid-clip, that are tried for the camera's view."""
@@ -99,13 +98,13 @@ def path_of(frames: UInt8[np.ndarray, "t h w 3"], things: Bool[np.ndarray, "t h 
     return CameraPath(*parts, pitch=pitch)
 
 
-def true_path(trajectory: Trajectory) -> CameraPath:
-    """What `path_of` would estimate if it made no mistake."""
-    view = trajectory.camera_targets - trajectory.camera_positions
+def true_path(positions: Float[np.ndarray, "t 3"], targets: Float[np.ndarray, "t 3"]) -> CameraPath:
+    """What `path_of` would find if it made no mistake, of a camera at these positions that looks at these targets."""
+    view = targets - positions
     view = view / np.linalg.norm(view, axis=-1, keepdims=True)
     right = np.cross(view, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right, axis=-1, keepdims=True)
-    step = np.diff(trajectory.camera_positions, axis=0) / trajectory.camera_positions[:-1, 2:]
+    step = np.diff(positions, axis=0) / positions[:-1, 2:]
     heading, rise = np.unwrap(np.arctan2(view[:, 0], view[:, 1])), np.arcsin(view[:, 2])
     aside, ahead = ((step * axis[:-1]).sum(axis=-1).cumsum() for axis in (right, view))
     return CameraPath(heading - heading[0], rise - rise[0], np.append(0.0, aside), np.append(0.0, ahead), -rise)

@@ -20,6 +20,7 @@ from lumora.evaluate.features import Features
 from lumora.evaluate.picture import distances
 from lumora.evaluate.shares import Share
 from lumora.evaluate.suites import HELD_OUT_SEED
+from lumora.jobs import run_jobs
 from lumora.world.clip import make_scene
 from lumora.world.render import render
 from lumora.world.sample import held_out, sample_scene
@@ -49,18 +50,33 @@ def copying(made: Features, real: Features, trained: Features, unseen: Features)
     return Copying(figures, {n: Share(int((nearest[n] < other[n]).sum()), len(other[n])) for n in other})
 
 
-def alike_clips(preset: str, scenes: Sequence[Scene], shape: VideoShape, seed: int) -> list[UInt8[np.ndarray, "t h w 3"]]:
-    """For each scene the clip of that seed that is most like it, drawn anew; of combinations that trainings see."""
+@dataclass(frozen=True)
+class _Search:
+    preset: str
+    scenes: Sequence[Scene]
+    shape: VideoShape
+    seed: int
+
+
+def alike_clips(
+    preset: str, scenes: Sequence[Scene], shape: VideoShape, workers: int = 0
+) -> list[list[UInt8[np.ndarray, "t h w 3"]]]:
+    """For each scene the training clip that is most like it, drawn anew; and as many of the unseen ones."""
+    searches = [_Search(preset, scenes, shape, seed) for seed in (TRAINING_SEED, UNSEEN_SEED)]
+    return run_jobs(_draw_alike, searches, min(workers, 2), lambda search: len(search.scenes))
+
+
+def _draw_alike(search: _Search) -> list[UInt8[np.ndarray, "t h w 3"]]:
+    preset, shape, seed = search.preset, search.shape, search.seed
     seconds, aspect = (shape.frames - 1) / shape.fps, shape.width / shape.height
     found = [(i, sample_scene(preset, seed, i, seconds, aspect)) for i in range(SEARCHED)]
+    # Trainings leave some combinations out: those would tell the seeds apart.
     known = [(index, _traits(scene)) for index, scene in found if not any(map(held_out, scene.subjects))]
     clips = []
-    for scene in scenes:
-        wanted = _traits(scene)
+    for wanted in map(_traits, search.scenes):
         index, _ = max(known, key=lambda item: len(item[1] & wanted) - 0.1 * len(item[1] - wanted))
-        best, trajectory = make_scene(preset, seed, index, shape)
-        drawn = render([best], [trajectory], shape.height, shape.width)
-        clips.append(drawn.frames[0].numpy())
+        scene, trajectory = make_scene(preset, seed, index, shape)
+        clips.append(render([scene], [trajectory], shape.height, shape.width).frames[0].numpy())
     return clips
 
 

@@ -39,9 +39,7 @@ def version(encoder: Probe) -> str:
 
 
 @torch.inference_mode()
-def features_of(
-    encoder: Probe, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], batch: int = 16
-) -> Features:
+def features_of(encoder: Probe, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], batch: int = 16) -> Features:
     """Of at least one clip; they may differ in size, but not the number of clips at a time, which decides rounding."""
     gist, layout = [], []
     for first in range(0, len(videos), batch):
@@ -56,7 +54,9 @@ def features_of(
 
 def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
     """|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½) of two sets of vectors, taken for normally distributed: Heusel et al.,
-    arXiv:1706.08500, equation 6. It is too large for few vectors, so compare sets of equal size alone."""
+    arXiv:1706.08500, equation 6. It is too large for few vectors, so compare sets of equal size alone; NaN for fewer than two."""
+    if min(len(a), len(b)) < 2:
+        return float("nan")
     first, second = (np.cov(x, rowvar=False) for x in (a, b))
     values, axes = np.linalg.eigh(first)
     root = (axes * np.sqrt(values.clip(0))) @ axes.T

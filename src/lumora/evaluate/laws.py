@@ -20,7 +20,12 @@ RISING: tuple[Verb, ...] = ("bounce", "jump")
 
 
 def laws(
-    model: Sequence[Places], floor: Sequence[Places], truth: Sequence[Places], verbs: Sequence[Verb], given: int, fps: float
+    model: Sequence[Places],
+    floor: Sequence[Places],
+    truth: Sequence[Places],
+    verbs: Sequence[Verb],
+    given: int,
+    fps: float,
 ) -> Table:
     """Mean errors of `model` and of `floor`, the instrument on the real clips, and the `ratio` of the two.
 

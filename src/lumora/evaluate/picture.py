@@ -47,9 +47,7 @@ def _look(video: UInt8[np.ndarray, "t h w 3"]) -> tuple[float, float, float]:
     return tuple(float(np.abs(part).mean()) if part.size else 0.0 for part in measured)  # type: ignore[return-value]
 
 
-def compare(
-    columns: dict[str, tuple[Features, Looks]], real: tuple[Features, Looks]
-) -> Table:
+def compare(columns: dict[str, tuple[Features, Looks]], real: tuple[Features, Looks]) -> Table:
     """Each column's clips beside the real ones, one by one of the same prompts.
 
     `distance` is Fréchet's; `sharpness`, `flicker` and `motion` are ratios, 1 where they are as in real clips; `moves as
