@@ -27,7 +27,7 @@ class Estimate:
     """Clips."""
 
 
-def estimate(statistic: Callable[..., float], *samples: Float[np.ndarray, "n *_"]) -> Estimate:
+def estimate(statistic: Callable[..., float], *samples: Float[np.ndarray, "n ..."]) -> Estimate:
     """A statistic of samples whose rows belong to the same n clips, with its interval by the bootstrap (Efron, Ann.
     Statist. 7(1), 1979).
 

@@ -54,7 +54,8 @@ def features_of(encoder: Probe, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], 
 
 def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
     """|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½) of two sets of vectors, taken for normally distributed: Heusel et al.,
-    arXiv:1706.08500, equation 6. It is too large for few vectors, so compare sets of equal size alone; NaN for fewer than two."""
+    arXiv:1706.08500, equation 6. It is too large for few vectors, so compare sets of equal size alone; NaN for fewer
+    than two."""
     if min(len(a), len(b)) < 2:
         return float("nan")
     first, second = (np.cov(x, rowvar=False) for x in (a, b))

@@ -1,4 +1,4 @@
-"""What a thing's way in the picture tells of physics: how fast it is, when it comes down, how high it comes up again."""
+"""What a thing's way in the picture tells of physics: its speed, when it comes down, how high it comes up again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from lumora.evaluate.estimates import Estimate, Table, estimate, mean, ratio
+from lumora.evaluate.estimates import Table, estimate, mean, ratio
 from lumora.world.scene import Verb
 
 Places: TypeAlias = Float[np.ndarray, "t 2"]

@@ -90,7 +90,7 @@ class Figures:
     second: dict[str, dict[str, Share]]
     """`generated` and `ceiling` as the tables read them, and the `probe` on the same facts of the same videos."""
     honesty: dict[str, dict[str, Share]]
-    """What the probe finds in real `renders`, and in the same ones through the `codec`, with `blur` and with `noise`."""
+    """What the probe finds in real `renders`, and in the same ones through the `codec`, with `blur`, with `noise`."""
     together: dict[int, Share]
     """How often so many facts are all found."""
     permanence: dict[str, Share]

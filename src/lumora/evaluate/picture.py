@@ -50,8 +50,8 @@ def _look(video: UInt8[np.ndarray, "t h w 3"]) -> tuple[float, float, float]:
 def compare(columns: dict[str, tuple[Features, Looks]], real: tuple[Features, Looks]) -> Table:
     """Each column's clips beside the real ones, one by one of the same prompts.
 
-    `distance` is Fréchet's; `sharpness`, `flicker` and `motion` are ratios, 1 where they are as in real clips; `moves as
-    much` is the mean of the smaller over the larger motion of each two clips, 0 for a video that stands still.
+    `distance` is Fréchet's; `sharpness`, `flicker` and `motion` are ratios, 1 where they are as in real clips; `moves
+    as much` is the mean of the smaller over the larger motion of each two clips, 0 for a video that stands still.
     """
     return {name: _column(*column, *real) for name, column in columns.items()}
 

@@ -134,7 +134,7 @@ def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> 
         "<p>Of the categories that the probe reads in 95 % of real renders: "
         f"<strong>{_percent(figures.scored)}</strong>.</p>",
         "<h2>The second instrument</h2><p>Colours counted and followed, without any learning, beside the probe on the "
-        "same facts of the same videos, and beside the second instrument on real clips. It alone reads relations and speed.</p>",
+        "same facts of the same videos, and itself on real clips. It alone reads relations and speed.</p>",
         _bars(figures.second["generated"], figures.second["probe"], figures.second["ceiling"]),
         "<h2>Several facts at once</h2>",
         _bars({f"{k} facts": share for k, share in figures.together.items()}),
@@ -162,14 +162,14 @@ def _honesty(figures: Figures) -> list[str]:
 def _pictures(figures: Figures) -> list[str]:
     parts = [
         "<h2>How good the pictures are</h2><p>Beside real renders of the same prompts: Fréchet distance in features "
-        f"{escape(figures.encoder)}, and ratios that are 1 where all is as in real clips. Real clips of other seeds show "
+        f"{escape(figures.encoder)}, and ratios that are 1 where all is as in real clips. Clips of other seeds show "
         "what chance makes of it, and real ones through the codec what no model of that codec can be better than.</p>",
         _grid(figures.picture),
     ]
     parts += [f"<h3>{escape(name.capitalize())}</h3>{_grid({'': rows})}" for name, rows in _further(figures).items()]
     if figures.copying:
         parts += [
-            "<p>Nearer to a training clip than to any unseen clip that fits as well (half, where nothing is copied):</p>",
+            "<p>Nearer to a training clip than to any unseen one that fits as well; half, where nothing is copied:</p>",
             _bars(figures.copying.nearer),
         ]
     return parts
