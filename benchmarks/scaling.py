@@ -98,7 +98,7 @@ def _trained(options: argparse.Namespace, size: str, budget: float, folder: Path
     if len(numbers) < 2:
         raise ValueError(f"{options.folder} has a single shard of latents; one more is needed to measure on.")
     seen, unseen = (Latents(options.folder / "latents", some) for some in (numbers[:-1], numbers[-1:]))
-    config = TrainConfig(batch=options.batch, steps=1, seed=options.seed, log_every=50, checkpoint_minutes=60)
+    config = TrainConfig(batch=options.batch, steps=1, seed=options.seed, log_every=50, checkpoint_minutes=60.0)
     torch.manual_seed(options.seed)
     transformer = Transformer(model.transformer)
     task = TransformerTask(transformer, seen, model, config, HERE)

@@ -160,7 +160,8 @@ def test_the_camera_is_held_against_what_was_asked():
     assert amount(CameraPath(turn, turn, turn, turn, turn), "orbit") == pytest.approx(-0.4)
 
 
-@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), max_size=6), st.booleans())
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), max_size=4), st.booleans())
 def test_a_chart_stays_in_its_picture(points: list[tuple[float, float]], log: bool):
     svg = chart([Series("<a>", [x for x, _ in points], [y for _, y in points], joined=False)], "x", "y & z", log)
     drawn = sum(not log or (x > 0 and y > 0) for x, y in points)

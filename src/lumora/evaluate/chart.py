@@ -80,7 +80,7 @@ class _Axis:
     @classmethod
     def around(cls, values: Sequence[float], start: float, end: float) -> _Axis:
         low, high = min(values), max(values)
-        margin = 0.05 * (high - low) or 0.5
+        margin = 0.05 * (high - low) if high - low > 1e-9 * (1 + abs(high)) else 0.5
         return cls(low - margin, high + margin, start, end)
 
     def at(self, value: float) -> float:

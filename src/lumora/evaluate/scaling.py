@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import least_squares
+from scipy.optimize import nnls
 
 from lumora.evaluate.chart import Series, chart
 
-HUBER = 1e-3
-"""From this difference of logarithms on an error counts in proportion (Hoffmann et al., section 3.3)."""
+POWERS = tuple(0.05 * n for n in range(1, 31))
+"""That are tried first."""
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,34 @@ class Law:
 
 
 def fit(runs: Sequence[Run]) -> Law:
-    """The law that is nearest to all runs, in logarithms of the loss; the best from several starts.
+    """The law with the least squares of the relative errors of all runs' losses.
 
-    Raises ValueError for fewer than 6 runs, or runs of one size or one number of samples: they don't tell of five
-    numbers.
+    For any two powers the best other numbers follow (Golub and Pereyra, SIAM J. Numer. Anal. 10(2), 1973), none of them
+    negative; so only the powers are searched, on a grid and then on a finer one. Raises ValueError for fewer than 6
+    runs, or runs of one size or one number of samples: they don't tell of five numbers.
     """
     if len(runs) < 6 or min(len({run.parameters for run in runs}), len({run.samples for run in runs})) < 2:
         raise ValueError("A law needs at least 6 runs, of different sizes and lengths.")
     losses, sizes, samples = (np.array([getattr(r, n) for r in runs], float) for n in ("loss", "parameters", "samples"))
+    # Powers of the ratios to the means keep all numbers near 1.
+    typical = float(np.exp(np.log(sizes).mean())), float(np.exp(np.log(samples).mean()))
 
-    def errors(x: Float[np.ndarray, 5]) -> Float[np.ndarray, " n"]:
-        floor, size, size_power, data, data_power = x
-        parts = [np.full_like(losses, floor), size - size_power * np.log(sizes), data - data_power * np.log(samples)]
-        return np.logaddexp.reduce(parts) - np.log(losses)
+    def solved(powers: tuple[float, float]) -> tuple[Float[np.ndarray, "3"], float]:
+        parts = [np.ones_like(losses), (sizes / typical[0]) ** -powers[0], (samples / typical[1]) ** -powers[1]]
+        return nnls(np.stack(parts, axis=1) / losses[:, None], np.ones_like(losses))
 
-    starts = itertools.product((-2.0, 0.0), (0.0, 4.0), (0.2, 0.6), (0.0, 4.0), (0.2, 0.6))
-    bounds = ([-20, -20, 0, -20, 0], [np.log(losses.min()), 40, 2, 40, 2])
-    tried = (
-        least_squares(errors, np.clip(start, bounds[0], bounds[1]), bounds=bounds, loss="huber", f_scale=HUBER)
-        for start in starts
+    powers = min(itertools.product(POWERS, POWERS), key=lambda pair: solved(pair)[1])
+    for step in (0.01, 0.001):
+        near = [[max(step, p + step * n) for n in range(-6, 7)] for p in powers]
+        powers = min(itertools.product(*near), key=lambda pair: solved(pair)[1])
+    (floor, size, data), _ = solved(powers)
+    return Law(
+        floor=float(floor),
+        size=float(size) * typical[0] ** powers[0],
+        size_power=powers[0],
+        data=float(data) * typical[1] ** powers[1],
+        data_power=powers[1],
     )
-    floor, size, size_power, data, data_power = min(tried, key=lambda found: found.cost).x.tolist()
-    return Law(float(np.exp(floor)), float(np.exp(size)), size_power, float(np.exp(data)), data_power)
 
 
 def best_size(law: Law, runs: Sequence[Run], flops: float) -> tuple[str, float]:
