@@ -85,7 +85,7 @@ def path_of(frames: UInt8[np.ndarray, "t h w 3"], things: Bool[np.ndarray, "t h 
     """From a video and where in it things hide the background; it needs two frames and a square's view of 0.8 rad."""
     grey = torch.from_numpy(frames.mean(axis=-1, dtype=np.float32))
     known = torch.from_numpy(~np.asarray(ndimage.binary_dilation(things, np.ones((1, AROUND, AROUND))), bool))
-    pitches = torch.tensor(PITCHES)
+    pitches, costs = torch.tensor(PITCHES), torch.zeros(len(PITCHES))
     steps = torch.zeros(len(PITCHES), len(grey) - 1, 4)
     for smaller, rounds in ROUNDS:
         pairs = _Pairs.of(grey, known, smaller)

@@ -18,7 +18,8 @@ Frames = UInt8[np.ndarray, "t h w 3"]
 
 def blurred(frames: Frames) -> Frames:
     """Means over squares of BLUR pixels."""
-    return np.asarray(ndimage.uniform_filter(frames.astype(np.float32), (0, BLUR, BLUR, 0))).round().astype(np.uint8)
+    weights = np.full((1, BLUR, BLUR, 1), 1 / BLUR**2, np.float32)
+    return ndimage.convolve(frames.astype(np.float32), weights, mode="nearest").round().astype(np.uint8)
 
 
 def noisy(frames: Frames, rng: np.random.Generator) -> Frames:

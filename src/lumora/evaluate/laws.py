@@ -71,17 +71,17 @@ def _velocity(places: Places, truth: Places, verb: Verb, given: int, fps: float)
 
 
 def _time(places: Places, truth: Places, verb: Verb, given: int, fps: float) -> float:
-    moments = [landing(_filled(way), given) for way in (places, truth)]
-    if verb not in FALLING or None in moments:
+    moment, true = (landing(_filled(way), given) for way in (places, truth))
+    if verb not in FALLING or moment is None or true is None:
         return float("nan")
-    return abs(moments[0] - moments[1]) / fps
+    return abs(moment - true) / fps
 
 
 def _height(places: Places, truth: Places, verb: Verb, given: int, fps: float) -> float:
-    heights = [rebound(_filled(way), given) for way in (places, truth)]
-    if verb not in RISING or None in heights or heights[1] < DROP:
+    height, true = (rebound(_filled(way), given) for way in (places, truth))
+    if verb not in RISING or height is None or true is None or true < DROP:
         return float("nan")
-    return abs(heights[0] - heights[1])
+    return abs(height - true)
 
 
 def _filled(places: Places) -> Float[np.ndarray, " t"]:

@@ -22,6 +22,7 @@ from lumora.evaluate.videos import make_videos
 from lumora.generate.request import Request
 from lumora.generate.weights import read_config
 from lumora.video import Video
+from lumora.world.scene import Verb
 
 GIVEN = 2
 """Latent frames that are given: a picture and the frames of one more, so that speed can be seen."""
@@ -61,7 +62,7 @@ def measure_physics(
     if shape.frames <= given:
         return None
     counts: dict[Domain, int] = {domain: clips if domain == "usual" else max(1, clips // 4) for domain in DOMAINS}
-    starts = {domain: held_out_starts(preset, count, shape, domain) for domain, count in counts.items()}
+    starts: dict[Domain, list[Start]] = {d: held_out_starts(preset, count, shape, d) for d, count in counts.items()}
     seconds = (shape.frames - 1) / shape.fps
     requests = [
         Request(
@@ -78,7 +79,8 @@ def measure_physics(
             "floor": _ways(tables, [start.frames for start in some], some),
         }
         first += len(some)
-        truths, verbs = [start.truth for start in some], [start.verb for start in some]
+        truths = [start.truth for start in some]
+        verbs: list[Verb] = [start.verb for start in some]
         physics.laws[domain] = laws(ways["model"], ways["floor"], truths, verbs, given, shape.fps)
         if domain == "usual":
             ways["still"] = [stays(truth, given) for truth in truths]

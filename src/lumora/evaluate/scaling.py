@@ -64,14 +64,14 @@ def fit(runs: Sequence[Run]) -> Law:
     # Powers of the ratios to the means keep all numbers near 1.
     typical = float(np.exp(np.log(sizes).mean())), float(np.exp(np.log(samples).mean()))
 
-    def solved(powers: tuple[float, float]) -> tuple[Float[np.ndarray, "3"], float]:
+    def solved(powers: tuple[float, float]) -> tuple[Float[np.ndarray, " 3"], float]:
         parts = [np.ones_like(losses), (sizes / typical[0]) ** -powers[0], (samples / typical[1]) ** -powers[1]]
         return nnls(np.stack(parts, axis=1) / losses[:, None], np.ones_like(losses))
 
     powers = min(itertools.product(POWERS, POWERS), key=lambda pair: solved(pair)[1])
     for step in (0.01, 0.001):
-        near = [[max(step, p + step * n) for n in range(-6, 7)] for p in powers]
-        powers = min(itertools.product(*near), key=lambda pair: solved(pair)[1])
+        one, two = ([max(step, p + step * n) for n in range(-6, 7)] for p in powers)
+        powers = min(itertools.product(one, two), key=lambda pair: solved(pair)[1])
     (floor, size, data), _ = solved(powers)
     return Law(
         floor=float(floor),

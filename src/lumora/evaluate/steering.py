@@ -6,7 +6,7 @@ clips, whose path the world knows, shows how far it can be trusted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,7 +35,7 @@ class Steering:
     """Mean error of the amount, without its sign, as a share of the true one."""
 
 
-def steering(cases: Sequence[Case], shape: VideoShape, paths: dict[str, Sequence[CameraPath]]) -> Steering:
+def steering(cases: Sequence[Case], shape: VideoShape, paths: Mapping[str, Sequence[CameraPath]]) -> Steering:
     """Of the paths that were found in each column's videos of these cases, which all have a scene."""
     found, times = Steering(), np.arange(shape.frames) / shape.fps
     asked = [value_of(case.stated, "camera") for case in cases]
