@@ -30,7 +30,7 @@ def runs_of(law: Law, noise: float = 0.0) -> list[Run]:
     return runs
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(floor=st.floats(0.1, 0.6), power=st.floats(0.2, 0.5), data_power=st.floats(0.2, 0.5))
 def test_a_law_without_noise_is_found_again(floor: float, power: float, data_power: float):
     law = Law(floor, 0.3 * 1e6**power, power, 0.4 * 2000**data_power, data_power)
