@@ -33,6 +33,11 @@ def test_who_goes_round_turns_the_other_way(turn: float, side: int):
     assert ending(right=side * turn, aside=side * 2 * turn).move == ("pan right" if side > 0 else "pan left")
 
 
+def test_a_picture_has_no_path():
+    path = path_of(np.zeros((1, 16, 16, 3), np.uint8), np.zeros((1, 16, 16), bool))
+    assert path.move == "static" and len(path.right) == len(path.pitch) == 1
+
+
 def moved(move: CameraMove, speed: float) -> CameraPath:
     """Of a camera a metre and a half above the ground."""
     return true_path(*camera_path(Camera((0.0, -4.0, 1.5), (0.0, 0.0, 0.6), move, speed), np.arange(17) / 8))

@@ -82,7 +82,12 @@ class CameraPath:
 
 
 def path_of(frames: UInt8[np.ndarray, "t h w 3"], things: Bool[np.ndarray, "t h w"]) -> CameraPath:
-    """From a video and where in it things hide the background; it needs two frames and a square's view of 0.8 rad."""
+    """From a video and where in it things hide the background; a picture alone has a path that goes nowhere.
+
+    The view is taken to be the world's, 0.8 radians across the shorter side.
+    """
+    if len(frames) == 1:
+        return CameraPath(*np.zeros((4, 1)), pitch=np.full(1, PITCHES[len(PITCHES) // 2]))
     grey = torch.from_numpy(frames.mean(axis=-1, dtype=np.float32))
     known = torch.from_numpy(~np.asarray(ndimage.binary_dilation(things, np.ones((1, AROUND, AROUND))), bool))
     pitches, costs = torch.tensor(PITCHES), torch.zeros(len(PITCHES))
