@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 640, 360
-LEFT, TOP, RIGHT, BOTTOM = 64, 16, 150, 44
+LEFT, TOP, RIGHT, BOTTOM = 64.0, 16.0, 150.0, 44.0
 """Room around the axes, in the picture's units."""
 COLOURS = ("#3b82c4", "#d97706", "#2e9e5b", "#b3261e", "#7c3aed", "#6b7280")
 
@@ -33,8 +33,8 @@ def chart(series: Sequence[Series], across: str, up: str, log: bool = False) -> 
         return f"<p>There is nothing to draw of {escape(up)}.</p>"
     x, y = _Axis.around(xs, LEFT, WIDTH - RIGHT), _Axis.around(ys, HEIGHT - BOTTOM, TOP)
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" font-size="12" fill="currentColor">']
-    parts += [_tick(x.at(v), HEIGHT - BOTTOM, x.at(v), TOP, x.at(v), HEIGHT - 26, _said(v, log)) for v in x.ticks]
-    parts += [_tick(LEFT, y.at(v), WIDTH - RIGHT, y.at(v), 30, y.at(v) + 4, _said(v, log)) for v in y.ticks]
+    parts += [_tick(x.at(v), HEIGHT - BOTTOM, x.at(v), TOP, x.at(v), HEIGHT - 26.0, _said(v, log)) for v in x.ticks]
+    parts += [_tick(LEFT, y.at(v), WIDTH - RIGHT, y.at(v), 30.0, y.at(v) + 4, _said(v, log)) for v in y.ticks]
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(across)}</text>'
     )

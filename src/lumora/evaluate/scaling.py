@@ -47,7 +47,7 @@ class Law:
     data: float
     data_power: float
 
-    def loss(self, parameters: float, samples: float) -> float:
+    def loss(self, parameters: int | float, samples: int | float) -> float:
         return self.floor + self.size / parameters**self.size_power + self.data / samples**self.data_power
 
 
