@@ -18,9 +18,12 @@ class Series:
     """Points that belong together; in the order of x where they are joined by a line."""
 
     name: str
+    """Nothing: it is not among the names beside the chart."""
     x: Sequence[float]
     y: Sequence[float]
     joined: bool = True
+    colour: int | None = None
+    """Number of its colour; None: its own number among the series."""
 
 
 def chart(series: Sequence[Series], across: str, up: str, log: bool = False) -> str:
@@ -41,15 +44,16 @@ def chart(series: Sequence[Series], across: str, up: str, log: bool = False) -> 
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(f'<text transform="translate(12 {middle}) rotate(-90)" text-anchor="middle">{escape(up)}</text>')
     for number, points in enumerate(drawn):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = COLOURS[(number if points.colour is None else points.colour) % len(COLOURS)]
         places = [(x.at(scale(a)), y.at(scale(b))) for a, b in zip(points.x, points.y, strict=True)]
         if points.joined:
             line = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
             parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         else:
             parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>' for a, b in places]
-        row = TOP + 12 + 18 * number
-        parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{row}" fill="{colour}">{escape(points.name)}</text>')
+        if points.name:
+            row = TOP + 12 + 18 * sum(bool(other.name) for other in drawn[:number])
+            parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{row}" fill="{colour}">{escape(points.name)}</text>')
     return "".join([*parts, "</svg>"])
 
 
@@ -59,13 +63,14 @@ class _Points:
     x: list[float]
     y: list[float]
     joined: bool
+    colour: int | None
 
     @classmethod
     def of(cls, series: Series, log: bool) -> _Points:
         least = 0.0 if log else -math.inf
         pairs = [(float(a), float(b)) for a, b in zip(series.x, series.y, strict=True)]
         kept = [pair for pair in pairs if all(math.isfinite(v) and v > least for v in pair)]
-        return cls(series.name, [a for a, _ in kept], [b for _, b in kept], series.joined)
+        return cls(series.name, [a for a, _ in kept], [b for _, b in kept], series.joined, series.colour)
 
 
 @dataclass(frozen=True)

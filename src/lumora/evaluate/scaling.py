@@ -102,19 +102,15 @@ def reached(law: Law, runs: Sequence[Run], further: Run) -> float:
 
 def drawn(law: Law, runs: Sequence[Run], further: Run | None = None) -> str:
     """A chart of loss over compute as SVG: the runs, and a line of the law for each size."""
-    series, low, high = (
-        [],
-        min(run.flops for run in runs),
-        max(run.flops for run in [*runs, *([further] if further else [])]),
-    )
-    computes = np.geomspace(low, high, 40)
-    for name in dict.fromkeys(run.name for run in runs):
+    every = [*runs, *([further] if further else [])]
+    computes = np.geomspace(min(run.flops for run in every), max(run.flops for run in every), 40)
+    series = []
+    for colour, name in enumerate(dict.fromkeys(run.name for run in runs)):
         some = [run for run in runs if run.name == name]
-        each = some[0].flops / some[0].samples
-        series.append(Series(name, [run.flops for run in some], [run.loss for run in some], joined=False))
-        series.append(
-            Series(f"{name}, law", computes.tolist(), [law.loss(some[0].parameters, c / each) for c in computes])
-        )
+        parameters, each = some[0].parameters, some[0].flops / some[0].samples
+        foretold = [law.loss(parameters, compute / each) for compute in computes.tolist()]
+        series.append(Series(name, [run.flops for run in some], [run.loss for run in some], False, colour))
+        series.append(Series("", computes.tolist(), foretold, True, colour))
     if further:
-        series.append(Series(f"{further.name}, further", [further.flops], [further.loss], joined=False))
+        series.append(Series(f"{further.name}, further", [further.flops], [further.loss], False, len(series) // 2))
     return chart(series, "compute, floating-point operations", "loss on unseen clips", log=True)
