@@ -87,6 +87,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_benchmark_trains_fits_and_goes_on(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     main, out = runpy.run_path(str(BENCHMARK))["main"], tmp_path / "scaling"
+    main.__globals__.update(TRIED=1, TESTED=1)
     options = (
         f"--folder {folder} --out {out} --sizes 64x1,64x2 --tflop .0005,.001,.0015 --further .002 --batch 2".split()
     )
