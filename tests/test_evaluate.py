@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -101,20 +102,29 @@ def test_combinations_are_of_what_training_never_sees():
 
 
 @pytest.fixture(scope="module")
-def measured(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Figures]:
+def measured(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, Figures]]:
     """A model and a probe that know nothing, by all of the road."""
     probe = tmp_path_factory.mktemp("probe") / "probe.safetensors"
     Probe(width=32).save(probe)
-    plan = Plan(clips=3, steps=1, guidance=1.0, physics=1)
-    return plan, measure(plan, weights, probe)
+    plan = Plan(clips=3, steps=1, guidance=1.0, physics=1, diversity=1, copying=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lumora.evaluate.copying.SEARCHED", 10)
+        yield plan, measure(plan, weights, probe)
 
 
 def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
     plan, figures = measured
     stated = {column: rows["total"].stated for column, rows in figures.following.items()}
     assert stated["generated"] == stated["ceiling"] > 10
-    assert figures.second["generated"].keys() == figures.second["probe"].keys() >= {"color", "total"}
-    assert all(figures.second["generated"][c].stated == s.stated for c, s in figures.second["probe"].items())
+    second = figures.second
+    assert second["generated"].keys() == second["ceiling"].keys() >= second["probe"].keys() >= {"color", "total"}
+    assert all(second["generated"][c].stated == s.stated for c, s in second["probe"].items() if c != "total")
+    assert figures.honesty.keys() == {"renders", "codec", "blur", "noise"}
+    assert figures.honesty["renders"] == figures.following["ceiling"]
+    assert set(figures.trusted) == {c for c, s in figures.following["ceiling"].items() if s.value >= 0.95} - {"total"}
+    assert figures.picture.keys() == {"generated", "codec", "other seeds"} and figures.diversity is not None
+    assert figures.copying is not None and figures.copying.nearer["model"].stated == 2
+    assert figures.steering.moves.keys() == {"model", "real"} and figures.physics == figures.laws == {}
     assert figures.made[0].frames.shape == (5, 32, 48, 3) and len(figures.made) == 3
     course = Course(np.array([0.25, 0.5]), np.array([0.1, 0.2]), np.ones(2))
     begun = dataclasses.replace(figures, physics={"model": course})

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
+from lumora.evaluate.camera import CameraPath
 from lumora.evaluate.permanence import casts, permanence
 from lumora.evaluate.probe_training import Clip, rendered_clips
 from lumora.evaluate.shares import Share
-from lumora.evaluate.tracking import Sighting, Tables, Track, background_drift, binned, follow, sight
+from lumora.evaluate.tracking import Sighting, Tables, Track, binned, follow, sight
+from lumora.world.facts import Fact
 
 SHAPE = VideoShape(9, 48, 48)
 
@@ -56,27 +58,13 @@ def test_nothing_is_followed_where_nothing_is():
     assert track.seen == 0 and np.isnan(track.places).all()
 
 
-@given(across=st.sampled_from([-2, 0, 2]), down=st.sampled_from([-2, 0, 2]), seed=st.integers(0, 9))
-def test_the_background_drifts_as_the_camera_turns(across: int, down: int, seed: int):
-    wide = np.random.default_rng(seed).integers(0, 256, (80, 80, 3), dtype=np.uint8)
-    frames = np.stack([wide[20 - down * i : 56 - down * i, 20 - across * i : 56 - across * i] for i in range(4)])
-    things = np.zeros(frames.shape[:3], bool)
-    frames[:, 10:16, 10:16], things[:, 10:16, 10:16] = 0, True  # a thing that stays in the middle of the picture
-    drift = background_drift(frames, things)
-    assert np.allclose(drift[-1], np.array([across, down]) * 3 / 36)
-    sighting = Sighting("room", "noon", {}, drift)
-    if across and not down:
-        assert sighting.camera == ("pan left" if across > 0 else "pan right")
-    if down and not across:
-        assert sighting.camera == ("tilt up" if down > 0 else "tilt down")
-    if not across and not down:
-        assert sighting.camera is None
+STILL = CameraPath(*np.zeros((5, 9)))
 
 
 def seen_in(**frames: list[int]) -> Sighting:
     """A sighting of things of these colours in these of nine frames."""
     tracks = {c: Track(np.zeros((9, 2)), np.isin(np.arange(9), seen).astype(float)) for c, seen in frames.items()}
-    return Sighting("room", "noon", tracks, np.zeros((9, 2, 2, 2)))
+    return Sighting("room", "noon", tracks, STILL, 1.0)
 
 
 def test_a_cast_stays_or_it_does_not():
@@ -92,3 +80,42 @@ def test_a_cast_stays_or_it_does_not():
 def test_every_color_has_one_bin():
     pixels = np.array([[0, 0, 0], [255, 255, 255], [16, 0, 0], [0, 0, 15]], np.uint8)
     assert binned(pixels).tolist() == [0, 16**3 - 1, 256, 0]
+
+
+def going(column: float, step: float, area: float = 0.04) -> Track:
+    """A track of nine frames, half way down the picture."""
+    places = np.stack([column + step * np.arange(9), np.full(9, 0.5)], axis=1)
+    return Track(places, np.full(9, area))
+
+
+RED, BLUE = Fact("color", "red", 0), Fact("color", "blue", 1)
+
+
+@given(red=st.floats(0.1, 0.45), blue=st.floats(0.55, 0.9))
+def test_left_and_right_are_read_from_places(red: float, blue: float):
+    sighting = Sighting("room", "noon", {"red": going(red, 0), "blue": going(blue, 0)}, STILL, 1.0)
+    stated = (RED, BLUE, Fact("relation", "left of", 0, 1), Fact("relation", "right of", 1, 0))
+    assert all(sighting.shows(fact, stated) for fact in stated)
+    wrong = Fact("relation", "right of", 0, 1)
+    assert sighting.shows(wrong, (RED, BLUE, wrong)) is False
+    nameless = Fact("relation", "left of", 0, 2)
+    assert sighting.shows(nameless, (RED, nameless)) is None
+
+
+def test_speed_is_told_by_a_things_own_width_and_not_by_the_pictures():
+    """0.4 of the picture in a clip is twice the width of a large thing, and four times that of a small one."""
+    for area, speed in ((0.04, "slow"), (0.01, "fast")):
+        sighting = Sighting("room", "noon", {"red": going(0.3, 0.05, area)}, STILL, 1.0)
+        fact = Fact("speed", speed, 0)
+        assert sighting.shows(fact, (RED, fact)) and sighting.direction("red") == "right"
+    assert Sighting("room", "noon", {"red": going(0.3, 0.001)}, STILL, 1.0).speed("red") is None
+
+
+def test_what_moves_with_the_ground_has_not_gone():
+    """A camera that goes to the right leaves what stands on the ground behind, to the left."""
+    path = CameraPath(np.zeros(9), np.zeros(9), np.linspace(0, 1, 9), np.zeros(9), np.full(9, 0.3))
+    places = np.tile([[0.5, 0.6]], (9, 1))
+    stays = Track(places + path.carries(places, 1.0), np.full(9, 0.02))
+    assert stays.places[-1, 0] < 0.4
+    sighting = Sighting("room", "noon", {"red": stays, "blue": going(0.5, 0)}, path, 1.0)
+    assert sighting.direction("red") is None and sighting.direction("blue") == "right"

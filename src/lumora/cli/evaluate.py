@@ -29,7 +29,11 @@ class Evaluate:
     beyond: int = 100
     """How many combinations that training never saw; and, if any, all words outside of the world's vocabulary."""
     physics: int = 100
-    """How many real clips to begin, for the model to go on with."""
+    """How many real clips to begin, for the model to go on with; a quarter of that in each domain beyond training."""
+    diversity: int = 12
+    """How many prompts to make four videos of, to see how unlike they are."""
+    copying: int = 60
+    """How many videos to hold against clips that the model was trained on."""
     probe: File = None
     """The weights of another probe than the one that comes with lumora."""
     workers: int = 2
@@ -39,7 +43,8 @@ class Evaluate:
         from lumora.evaluate.measure import PROBE, Plan, measure
         from lumora.evaluate.report import on_screen, write_report
 
-        plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, self.beyond, self.physics)
+        extra = self.beyond, self.physics, self.diversity, self.copying
+        plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, *extra)
         figures = measure(plan, self.weights, self.probe or PROBE, workers=self.workers)
         print(on_screen(figures))
         if self.report is not None:

@@ -2,12 +2,16 @@
 
 Prompt following is measured by category, against a ceiling (real renders of the scenes that the captions describe) and
 a floor (the same videos held against other captions); by a second instrument; in conjunctions; and beyond what training
-saw, in combinations that were held out and in words that the world never uses.
+saw, in combinations that were held out and in words that the world never uses. The same videos tell of pictures, of the
+camera and of permanence; further ones tell of physics, of diversity, and whether clips of the training are copied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +19,21 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from lumora.config import VideoShape
+from lumora.evaluate.copying import Copying, alike_clips, copying
+from lumora.evaluate.degraded import degraded
+from lumora.evaluate.estimates import Estimate, Table
+from lumora.evaluate.features import Features, features_of, version
 from lumora.evaluate.permanence import permanence
-from lumora.evaluate.physics import Course, measure_physics
+from lumora.evaluate.physics import Course, Physics, measure_physics
+from lumora.evaluate.picture import Looks, compare, diversity
 from lumora.evaluate.probe import Probe
 from lumora.evaluate.shares import Reader, Share, Verdict, by_category, by_group, conjunctions, joined, shuffled
-from lumora.evaluate.suites import Case, combinations, held_out_captions, outside_words
-from lumora.evaluate.tracking import Tables, sight
-from lumora.evaluate.videos import make_videos
+from lumora.evaluate.starts import Domain
+from lumora.evaluate.steering import Steering, steering
+from lumora.evaluate.suites import HELD_OUT_SEED, Case, combinations, held_out_captions, outside_words, retold
+from lumora.evaluate.tracking import Sighting, Tables, sight
+from lumora.evaluate.videos import make_videos, through_codec
 from lumora.generate.request import Request
 from lumora.generate.weights import DEFAULT_FOLDER, read_config
 from lumora.world.caption import Length
@@ -30,6 +42,12 @@ PROBE, TABLES = DEFAULT_FOLDER / "probe.safetensors", DEFAULT_FOLDER / "tables.n
 """The instruments that come with lumora."""
 TRUSTED = 0.95
 """What a probe must find of the real renders' facts of a category, for the category to be scored."""
+ALIKE = 4
+"""Videos of one prompt, and real clips of which it is true, whose diversity is measured."""
+OTHER_SEEDS = 100_000
+"""Further videos of a prompt have its seed and once, twice, thrice this."""
+
+Frames = UInt8[np.ndarray, "t h w 3"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +64,12 @@ class Plan:
     beyond: int = 0
     """How many clips of held-out combinations are asked for too; and, if any, all words outside the vocabulary."""
     physics: int = 0
-    """How many real clips are begun, for the model to go on with."""
+    """How many real clips are begun, for the model to go on with; and, if any, a quarter of that in each of the domains
+    that lie beyond the training."""
+    diversity: int = 0
+    """How many of the prompts are made into several videos."""
+    copying: int = 0
+    """How many of the videos are held against clips of the training."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +77,7 @@ class Made:
     """One case and what came of it."""
 
     case: Case
-    frames: UInt8[np.ndarray, "t h w 3"]
+    frames: Frames
     verdict: Verdict
 
 
@@ -65,24 +88,39 @@ class Figures:
     following: dict[str, dict[str, Share]]
     """By category of fact: `generated`, `ceiling` and `floor`, all as the probe reads them."""
     second: dict[str, dict[str, Share]]
-    """`generated` as the tables read it, and as the `probe` reads the same facts of the same videos."""
+    """`generated` and `ceiling` as the tables read them, and the `probe` on the same facts of the same videos."""
+    honesty: dict[str, dict[str, Share]]
+    """What the probe finds in real `renders`, and in the same ones through the `codec`, with `blur`, with `noise`."""
     together: dict[int, Share]
     """How often so many facts are all found."""
     permanence: dict[str, Share]
     """How many videos keep their cast."""
+    picture: Table
+    """Of `generated` videos, real ones through the `codec`, and real ones of `other seeds`; see `picture.compare`."""
+    encoder: str
+    """Version of the features in which pictures are compared."""
+    diversity: Estimate | None
+    copying: Copying | None
+    steering: Steering
     beyond: dict[str, Share]
     """By group of prompts for what no training has seen: combinations, and words outside the vocabulary."""
     physics: dict[str, Course]
     """How far from the truth things are in continued clips; empty where none were asked for."""
+    laws: dict[Domain, Table]
+    """Errors of what physics says of these clips, in the range of the training and beyond it."""
     made: tuple[Made, ...]
     fps: float
 
     @property
     def scored(self) -> Share:
         """The share of all facts of categories that the probe can be trusted with."""
-        ceiling, generated = self.following["ceiling"], self.following["generated"]
-        trusted = [c for c, share in ceiling.items() if c != "total" and share.value >= TRUSTED]
-        return joined(generated[category] for category in trusted)
+        return joined(self.following["generated"][category] for category in self.trusted)
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Categories that the probe reads well enough in real renders."""
+        ceiling = self.following["ceiling"]
+        return tuple(c for c, share in ceiling.items() if c != "total" and share.value >= TRUSTED)
 
 
 def measure(
@@ -95,45 +133,127 @@ def measure(
     captions = held_out_captions(plan.preset, plan.clips, plan.length, shape)
     beyond = [*combinations(plan.preset, plan.beyond, shape), *outside_words()] if plan.beyond else []
     cases = [*captions, *beyond]
-    seconds = (shape.frames - 1) / shape.fps
-    requests = [
-        Request(case.prompt, seconds, shape.width, shape.height, shape.fps, seed, plan.steps, plan.guidance)
-        for seed, case in enumerate(cases)
-    ]
-    videos = make_videos(requests, weights, workers)
-    physics = {}
+    videos = make_videos([_request(plan, shape, c.prompt, n) for n, c in enumerate(cases)], weights, workers)
+    physics: Physics | None = None
     if plan.physics:
         physics = measure_physics(counted, plan.preset, plan.physics, plan.steps, plan.guidance, weights, workers)
-    readings = _read(judge, videos)
-    verdicts = _verdicts(readings, cases)
-    real = [case.real for case in captions if case.real is not None]
-    generated, others = verdicts[: len(captions)], verdicts[len(captions) :]
-    sightings = [sight(counted, frames) for frames in videos[: len(captions)]]
-    seen = _verdicts(sightings, captions)
-    both = [
-        Verdict(tuple((fact, shown) for fact, shown in one.shown if fact in dict(two.shown)))
-        for one, two in zip(generated, seen, strict=True)
-    ]
+
+    made, real = videos[: len(captions)], [case.real for case in captions if case.real is not None]
+    with _timed("a real clip through the codec", len(real)):
+        worse = {"codec": through_codec(real, weights), **degraded(real)}
+    with _timed("the probe", len(videos) + 4 * len(real)):
+        readings = _read(judge, videos)
+        honesty = {name: by_category(_verdicts(_read(judge, clips), captions))
+                   for name, clips in {"renders": real, **worse}.items()}  # fmt: skip
+    with _timed("the tables and the camera", 2 * len(real)):
+        sightings, real_sightings = _sighted(counted, made), _sighted(counted, real)
+    verdicts, seen = _verdicts(readings, cases), _verdicts(sightings, captions)
+    generated = verdicts[: len(captions)]
     floor = [Verdict.of(r, c.asked, c.stated) for r, c in zip(readings, shuffled(captions), strict=False)]
+    features = _features(judge, plan, shape, {"generated": made, "real": real, "codec": worse["codec"]})
+    paths = {"model": [s.path for s in sightings], "real": [s.path for s in real_sightings]}
     return Figures(
         following={
             "generated": by_category(generated),
-            "ceiling": by_category(_verdicts(_read(judge, real), captions)),
+            "ceiling": honesty["renders"],
             "floor": by_category(floor),
         },
-        second={"generated": by_category(seen), "probe": by_category(both)},
+        second={
+            "generated": by_category(seen),
+            "ceiling": by_category(_verdicts(real_sightings, captions)),
+            "probe": by_category([_of_the_same(*pair) for pair in zip(generated, seen, strict=True)]),
+        },
+        honesty=honesty,
         together=conjunctions(generated),
-        permanence=permanence([sight(counted, frames) for frames in real], sightings),
-        beyond=by_group([case.group for case in beyond], others),
-        physics=physics,
+        permanence=permanence(real_sightings, sightings),
+        picture=compare({n: f for n, f in features.items() if n != "real"}, features["real"]),
+        encoder=version(judge),
+        diversity=_diversity(judge, plan, shape, captions, made, weights, workers) if plan.diversity else None,
+        copying=_copying(judge, plan, shape, captions, features, workers) if plan.copying else None,
+        steering=steering(captions, shape, paths),
+        beyond=by_group([case.group for case in beyond], verdicts[len(captions) :]),
+        physics=physics.courses if physics else {},
+        laws=physics.laws if physics else {},
         made=tuple(Made(*parts) for parts in zip(cases, videos, verdicts, strict=True)),
         fps=shape.fps,
     )
 
 
-def _read(judge: Probe, videos: Sequence[np.ndarray]) -> Sequence[Reader]:
+def _request(plan: Plan, shape: VideoShape, prompt: str, seed: int) -> Request:
+    seconds = (shape.frames - 1) / shape.fps
+    return Request(prompt, seconds, shape.width, shape.height, shape.fps, seed, plan.steps, plan.guidance)
+
+
+def _read(judge: Probe, videos: Sequence[Frames]) -> Sequence[Reader]:
     return judge.read_all([torch.from_numpy(frames) for frames in videos])
+
+
+def _sighted(tables: Tables, videos: Sequence[Frames]) -> list[Sighting]:
+    return [sight(tables, frames) for frames in videos]
 
 
 def _verdicts(readers: Sequence[Reader], cases: Sequence[Case]) -> list[Verdict]:
     return [Verdict.of(r, case.asked, case.stated) for r, case in zip(readers, cases, strict=True)]
+
+
+def _of_the_same(one: Verdict, two: Verdict) -> Verdict:
+    """What `one` says of the facts that `two` can read."""
+    return Verdict(tuple((fact, shown) for fact, shown in one.shown if fact in dict(two.shown)))
+
+
+def _features(
+    judge: Probe, plan: Plan, shape: VideoShape, clips: dict[str, Sequence[Frames]]
+) -> dict[str, tuple[Features, Looks]]:
+    """Of these clips and of as many real ones of other seeds."""
+    others = held_out_captions(plan.preset, plan.clips, plan.length, shape, HELD_OUT_SEED + 2)
+    clips = clips | {"other seeds": [case.real for case in others if case.real is not None]}
+    with _timed("features and looks", len(clips) * plan.clips):
+        return {name: (features_of(judge, some), Looks.of(some)) for name, some in clips.items()}
+
+
+def _diversity(
+    judge: Probe,
+    plan: Plan,
+    shape: VideoShape,
+    captions: Sequence[Case],
+    made: Sequence[Frames],
+    weights: Path | None,
+    workers: int,
+) -> Estimate:
+    """Of the first prompts of which enough real clips are true."""
+    real: dict[int, list[Frames]] = {}
+    for n, case in enumerate(captions):
+        clips = retold(case, plan.preset, shape, ALIKE, np.random.default_rng([HELD_OUT_SEED, n]))
+        if len(clips) == ALIKE:
+            real[n] = clips
+        if len(real) == plan.diversity:
+            break
+    seeds = [n + k * OTHER_SEEDS for n in real for k in range(1, ALIKE)]
+    requests = [_request(plan, shape, captions[seed % OTHER_SEEDS].prompt, seed) for seed in seeds]
+    more = make_videos(requests, weights, workers)
+    groups = [[made[n], *more[i * (ALIKE - 1) : (i + 1) * (ALIKE - 1)]] for i, n in enumerate(real)]
+    return diversity(*([features_of(judge, clips) for clips in some] for some in (groups, real.values())))
+
+
+def _copying(
+    judge: Probe,
+    plan: Plan,
+    shape: VideoShape,
+    captions: Sequence[Case],
+    features: dict[str, tuple[Features, Looks]],
+    workers: int,
+) -> Copying:
+    """Of the first videos."""
+    scenes = [case.scene for case in captions[: plan.copying] if case.scene is not None]
+    with _timed("looking for clips of the training", 2 * len(scenes)):
+        trained, unseen = (features_of(judge, c) for c in alike_clips(plan.preset, scenes, shape, workers))
+    made, real = (features[name][0][: len(scenes)] for name in ("generated", "real"))
+    return copying(made, real, trained, unseen)
+
+
+@contextmanager
+def _timed(what: str, clips: int) -> Iterator[None]:
+    """Says on stderr what an instrument costs."""
+    began = time.perf_counter()
+    yield
+    print(f"{what}: {1000 * (time.perf_counter() - began) / max(1, clips):.0f} ms a clip", file=sys.stderr, flush=True)

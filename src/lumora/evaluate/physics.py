@@ -7,7 +7,6 @@ thing goes on as it went (after "How far is video generation from world model", 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,32 +14,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lumora.config import VideoShape
-from lumora.evaluate.suites import HELD_OUT_SEED, caption_of
-from lumora.evaluate.tracking import LEAST, Tables, sight
+from lumora.evaluate.estimates import Table
+from lumora.evaluate.laws import laws
+from lumora.evaluate.starts import DOMAINS, Domain, Start, held_out_starts
+from lumora.evaluate.tracking import Tables, tracked
 from lumora.evaluate.videos import make_videos
 from lumora.generate.request import Request
 from lumora.generate.weights import read_config
 from lumora.video import Video
-from lumora.world.clip import make_scene
-from lumora.world.facts import facts_of
-from lumora.world.render import render
 from lumora.world.scene import Verb
 
 GIVEN = 2
 """Latent frames that are given: a picture and the frames of one more, so that speed can be seen."""
-MOVING: tuple[Verb, ...] = ("roll", "slide", "bounce", "fall", "jump")
-
-
-@dataclass(frozen=True)
-class Start:
-    """A real clip whose beginning is given, and where its moving thing really is."""
-
-    prompt: str
-    color: str
-    frames: UInt8[np.ndarray, "t h w 3"]
-    truth: Float[np.ndarray, "t 2"]
-    """Column and row of the thing's middle, as shares of width and height; NaN where it is out of sight."""
 
 
 @dataclass(frozen=True)
@@ -55,65 +40,60 @@ class Course:
     """Share of the clips with the thing in sight in which it was found."""
 
 
+@dataclass(frozen=True)
+class Physics:
+    """What becomes of clips that a model goes on with."""
+
+    courses: dict[str, Course]
+    """`model`, `floor` (the instrument on the real clips), `still` and `straight`, in the usual domain."""
+    laws: dict[Domain, Table]
+    """Errors by what is measured, see `laws.laws`."""
+
+
 def measure_physics(
     tables: Tables, preset: str, clips: int, steps: int, guidance: float, weights: Path | None = None, workers: int = 0
-) -> dict[str, Course]:
-    """`model`, `floor` (the instrument on the real clips), `still` and `straight` on as many held-out clips.
+) -> Physics | None:
+    """On as many held-out clips of the usual domain, and on a quarter of that in each of the others.
 
-    Nothing for a model whose clips are no longer than what is given.
+    None for a model whose clips are no longer than what is given.
     """
     config = read_config(weights)
     shape, given = config.shape, 1 + config.codec.time * (GIVEN - 1)
     if shape.frames <= given:
-        return {}
-    starts = held_out_starts(preset, clips, shape)
+        return None
+    counts: dict[Domain, int] = {domain: clips if domain == "usual" else max(1, clips // 4) for domain in DOMAINS}
+    starts: dict[Domain, list[Start]] = {d: held_out_starts(preset, count, shape, d) for d, count in counts.items()}
     seconds = (shape.frames - 1) / shape.fps
     requests = [
         Request(
             start.prompt, seconds, shape.width, shape.height, shape.fps, seed, steps, guidance,
             Video(start.frames[:given], shape.fps),
         )
-        for seed, start in enumerate(starts)
+        for some in starts.values() for seed, start in enumerate(some)
     ]  # fmt: skip
     made = make_videos(requests, weights, workers)
-    courses = {
-        "model": [sight(tables, video).tracks[start.color].places for video, start in zip(made, starts, strict=True)],
-        "floor": [sight(tables, start.frames).tracks[start.color].places for start in starts],
-        "still": [stays(start.truth, given) for start in starts],
-        "straight": [goes_on(start.truth, given) for start in starts],
-    }
-    truths = [start.truth for start in starts]
-    return {name: course(places, truths, given, shape.fps) for name, places in courses.items()}
+    physics, first = Physics({}, {}), 0
+    for domain, some in starts.items():
+        ways = {
+            "model": _ways(tables, made[first : first + len(some)], some),
+            "floor": _ways(tables, [start.frames for start in some], some),
+        }
+        first += len(some)
+        truths = [start.truth for start in some]
+        verbs: list[Verb] = [start.verb for start in some]
+        physics.laws[domain] = laws(ways["model"], ways["floor"], truths, verbs, given, shape.fps)
+        if domain == "usual":
+            ways["still"] = [stays(truth, given) for truth in truths]
+            ways["straight"] = [goes_on(truth, given) for truth in truths]
+            physics.courses.update({n: course(places, truths, given, shape.fps) for n, places in ways.items()})
+    return physics
 
 
-def held_out_starts(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> list[Start]:
-    """Clips of a camera that stands still and, first in the cast, a thing that moves and is in sight."""
-    starts: list[Start] = []
-    for index in itertools.count():
-        scene, trajectory = make_scene(preset, seed, index, shape)
-        movers = [i for i, subject in enumerate(scene.subjects) if subject.motion.verb in MOVING]
-        if scene.camera.move != "static" or not movers:
-            continue
-        drawn = render([scene], [trajectory], shape.height, shape.width)
-        truth = middles(drawn.subject[0].numpy() == movers[0])
-        if np.isnan(truth[:2]).any():
-            continue
-        words = caption_of(facts_of(scene, trajectory), seed, index, "sentence")
-        starts.append(Start(words.text, scene.subjects[movers[0]].color, drawn.frames[0].numpy(), truth))
-        if len(starts) == clips:
-            return starts
-    raise AssertionError("The count of scenes has no end.")
-
-
-def middles(shown: np.ndarray) -> Float[np.ndarray, "t 2"]:
-    """Column and row of the middle of what is shown (t, h, w), as shares; NaN where it is too small to be seen."""
-    height, width = shown.shape[1:]
-    places = np.full((len(shown), 2), np.nan)
-    for number, frame in enumerate(shown):
-        rows, columns = np.nonzero(frame)
-        if len(rows) >= LEAST * height * width:
-            places[number] = (columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height
-    return places
+def _ways(
+    tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], starts: Sequence[Start]
+) -> list[Float[np.ndarray, "t 2"]]:
+    """Where the instrument sees the things that move."""
+    return [tracked(tables, f)[2][start.color].places for f, start in zip(videos, starts, strict=True)]
 
 
 def course(

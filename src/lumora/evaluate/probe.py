@@ -91,11 +91,13 @@ class Probe(nn.Module):
 
         `asked` are the colours to look at closely; None: those that it finds present.
         """
-        before, middle, after = frames[:, :-2:2], frames[:, 1:-1:2], frames[:, 2::2]
-        triples = torch.cat([middle, 2 * (middle - before), 2 * (after - middle)], dim=-1)
+        triples = triples_of(frames)
         with torch.autocast(frames.device.type, torch.bfloat16):
-            grid = rearrange(self.trunk(_folded(triples.flatten(0, 1))), "(b s) d h w -> b s (h w) d", s=STEPS)
-            return self._answer(grid + self.place, triples, asked)
+            return self._answer(self.grid(triples) + self.place, triples, asked)
+
+    def grid(self, triples: Float[Tensor, "b s h w c"]) -> Float[Tensor, "b s n d"]:
+        """The trunk's tokens of each triple of frames, in bfloat16 under autocast."""
+        return rearrange(self.trunk(_folded(triples.flatten(0, 1))), "(b s) d h w -> b s (h w) d", s=STEPS)
 
     def _answer(
         self,
@@ -224,6 +226,12 @@ def prepare(clip: UInt8[Tensor, "t h w c"]) -> BFloat16[Tensor, "T H W c"]:
         flat = F.interpolate(flat, size=(SIDE, SIDE), mode="bilinear", antialias=True)
         frames = rearrange(flat, "t c h w -> t h w c")
     return (frames.to(torch.bfloat16) / 127.5).sub_(1)
+
+
+def triples_of(frames: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b s h w _"]:
+    """The middle frame of each of the overlapping triples, and what changes before and after it."""
+    before, middle, after = frames[:, :-2:2], frames[:, 1:-1:2], frames[:, 2::2]
+    return torch.cat([middle, 2 * (middle - before), 2 * (after - middle)], dim=-1)
 
 
 def _places(device: torch.device) -> Float[Tensor, "places 2"]:

@@ -106,7 +106,7 @@ def table(columns: dict[str, dict[str, Share]]) -> str:
         for shares in columns.values():
             share = shares.get(row, Share(0, 0))
             low, high = share.interval()
-            cells.append(f"{share.value:9.1%} [{low:6.1%},{high:6.1%}]".rjust(24))
+            cells.append((f"{share.value:9.1%} [{low:6.1%},{high:6.1%}]" if share.stated else "–").rjust(24))
         rows.append(f"{row:{width}}" + "".join(cells) + f"  of {first.stated}")
     return "\n".join(rows)
 

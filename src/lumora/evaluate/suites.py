@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,13 +13,18 @@ from lumora.config import VideoShape
 from lumora.evaluate.vocabulary import outside_prompts
 from lumora.world.caption import Caption, Length, caption
 from lumora.world.clip import make_scene
-from lumora.world.facts import Category, Fact, facts_of
+from lumora.world.facts import Category, Fact, facts_of, value_of
+from lumora.world.physics import simulate
 from lumora.world.render import render
-from lumora.world.sample import FIRST_HELD_OUT_SEED, held_out, sample_scene
+from lumora.world.sample import FIRST_HELD_OUT_SEED, PRESETS, held_out, restaged, sample_scene
+from lumora.world.sample.cast import choice
+from lumora.world.scene import LIGHTS, PLACES, SIZES, CameraMove, Scene
 
 HELD_OUT_SEED = 20_251
 """No training uses the clips of this seed."""
 assert HELD_OUT_SEED >= FIRST_HELD_OUT_SEED
+RETELLINGS = 10
+"""Tries for each clip of which a prompt is to be true."""
 COMBINED: tuple[Category, ...] = ("kind", "color", "motion")
 
 
@@ -34,6 +40,8 @@ class Case:
     """What of it is looked for."""
     real: UInt8[np.ndarray, "t h w 3"] | None = None
     """A real clip that shows it, where there is one."""
+    scene: Scene | None = None
+    """The scene of that clip."""
 
 
 def held_out_captions(
@@ -71,7 +79,50 @@ def _case(group: str, preset: str, seed: int, index: int, length: Length, shape:
     scene, trajectory = make_scene(preset, seed, index, shape)
     words = caption_of(facts_of(scene, trajectory), seed, index, length)
     frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
-    return Case(group, words.text, words.facts, words.facts, frames)
+    return Case(group, words.text, words.facts, words.facts, frames, scene)
+
+
+def retold(
+    case: Case, preset: str, shape: VideoShape, clips: int, rng: np.random.Generator
+) -> list[UInt8[np.ndarray, "t h w 3"]]:
+    """Real clips of which all that a prompt says is true, and in which the rest is as it happens: where things are and
+    how fast, the looks that it doesn't tell, the camera. Fewer than so many where they are hard to come by."""
+    assert case.scene is not None
+    found: list[UInt8[np.ndarray, "t h w 3"]] = []
+    for _ in range(RETELLINGS * clips):
+        scene = _left_open(rng, case.scene, case.stated, preset)
+        move = value_of(case.stated, "camera") or _draw_move(rng, preset)
+        scene = restaged(rng, scene, cast(CameraMove, move), shape.width / shape.height)
+        if scene is None or len(found) == clips:
+            break
+        trajectory = simulate(scene, shape.fps, shape.frames)
+        if set(case.stated) <= set(facts_of(scene, trajectory)):
+            found.append(render([scene], [trajectory], shape.height, shape.width).frames[0].numpy())
+    return found
+
+
+def _left_open(rng: np.random.Generator, scene: Scene, stated: tuple[Fact, ...], preset: str) -> Scene:
+    """The scene with other looks, where the prompt says nothing of them."""
+
+    def told(category: Category, subject: int | None = None) -> bool:
+        return value_of(stated, category, subject) is not None
+
+    materials = PRESETS[preset].materials
+    subjects = tuple(
+        replace(
+            subject,
+            material=subject.material if told("material", i) else choice(rng, [*materials], [*materials.values()]),
+            size=subject.size if told("size", i) else choice(rng, SIZES),
+        )
+        for i, subject in enumerate(scene.subjects)
+    )
+    place = scene.place if told("place") else choice(rng, PLACES)
+    return replace(scene, subjects=subjects, place=place, light=scene.light if told("light") else choice(rng, LIGHTS))
+
+
+def _draw_move(rng: np.random.Generator, preset: str) -> CameraMove:
+    moves: list[CameraMove] = [move for move in PRESETS[preset].moves if move != "follow"]
+    return "static" if rng.random() < 0.5 else choice(rng, moves)
 
 
 def outside_words() -> list[Case]:

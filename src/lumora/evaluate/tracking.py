@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
+from lumora.evaluate.camera import CameraPath, path_of
 from lumora.evaluate.probe_training import Clip
 from lumora.world.facts import Fact, subjects_of, value_of
 from lumora.world.scene import COLORS, LIGHTS, PLACES
@@ -27,12 +28,10 @@ LEAST = 0.0015
 """Share of the picture from which on a spot is a thing: in 64 × 64 pixels, 6 of them."""
 SEEN = 0.5
 """Share of the frames in which a thing must be found."""
-REACH = 12
-"""The background moves at most by a twelfth of the picture's width from frame to frame."""
-TURNED = 0.15
-"""Shares of the picture by which the background moves, in a whole clip, where the camera turns."""
 FAR = 0.08
 """Shares of the picture's width that a thing must have moved against the background, to have gone anywhere."""
+FAST = 2.8
+"""Of its own widths that a thing goes in a clip of two seconds: about a metre a second."""
 
 
 @dataclass(frozen=True)
@@ -105,32 +104,46 @@ class Sighting:
     light: str
     tracks: dict[str, Track]
     """Of all colours; a thing of a colour is there if it is seen in enough frames."""
-    drift: Float[np.ndarray, "t 2 2 2"]
-    """How far the background has moved since the first frame, see `background_drift`."""
+    path: CameraPath
+    """Of the camera."""
+    aspect: float
+    """Width / height of the picture."""
 
     @property
     def present(self) -> frozenset[str]:
         return frozenset(color for color, track in self.tracks.items() if track.seen >= SEEN)
 
-    def direction(self, color: str) -> str | None:
-        """`left` or `right`, where the thing went that way against the background; None otherwise."""
-        across = (self.tracks[color].places - self.drift.mean(axis=(1, 2)))[:, 0]
-        across = across[~np.isnan(across)]
-        if len(across) < 2 or abs(across[-1] - across[0]) < FAR:
+    def gone(self, color: str) -> tuple[Float[np.ndarray, " 2"], int] | None:
+        """How far the thing has gone against the ground that it is seen on, to the right and down, in widths of the
+        picture, in how many frames; None where it is not seen twice."""
+        places = self.tracks[color].places
+        seen = np.flatnonzero(~np.isnan(places[:, 0]))
+        if len(seen) < 2:
             return None
-        return "right" if across[-1] > across[0] else "left"
+        own = places - self.path.carries(places, self.aspect)
+        return (own[seen[-1]] - own[seen[0]]) * (1, 1 / self.aspect), int(seen[-1] - seen[0])
 
-    @property
-    def camera(self) -> str | None:
-        """A pan or a tilt, where the whole background goes one way; None for all that is harder to tell."""
-        upper, lower = self.drift[-1].mean(axis=1)
-        across, down = (upper + lower) / 2
-        if abs(down) > TURNED and abs(down) > abs(across):
-            return "tilt up" if down > 0 else "tilt down"
-        # A camera in orbit moves what is near and what is far by unlike amounts.
-        if min(upper[0], lower[0]) > TURNED or max(upper[0], lower[0]) < -TURNED:
-            return "pan left" if across > 0 else "pan right"
-        return None
+    def direction(self, color: str) -> str | None:
+        """`left` or `right`, where the thing went far enough that way; None otherwise."""
+        gone = self.gone(color)
+        if gone is None or abs(gone[0][0]) < FAR:
+            return None
+        return "right" if gone[0][0] > 0 else "left"
+
+    def speed(self, color: str) -> str | None:
+        """`slow` or `fast`, where the thing went far enough: so many of its own widths in the whole clip."""
+        gone, areas = self.gone(color), self.tracks[color].areas
+        if gone is None or np.linalg.norm(gone[0]) < FAR:
+            return None
+        width = np.sqrt(np.median(areas[areas > 0]) / self.aspect)
+        widths = np.linalg.norm(gone[0]) / width * (len(areas) - 1) / gone[1]
+        return "fast" if widths > FAST else "slow"
+
+    def relation(self, first: str, second: str) -> str | None:
+        """On which side of the second thing the first one is when both are first seen; None if they never are."""
+        apart = (self.tracks[first].places - self.tracks[second].places)[:, 0]
+        apart = apart[~np.isnan(apart)]
+        return None if not len(apart) else "right of" if apart[0] > 0 else "left of"
 
     def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
         """Whether the clip shows `fact`, one of those `stated` together; None for what tables can't tell."""
@@ -138,23 +151,35 @@ class Sighting:
             return getattr(self, fact.category) == fact.value
         if fact.category == "color":
             return fact.value in self.present
-        if fact.category == "direction" and fact.value in ("left", "right"):
-            color = value_of(stated, "color", fact.subject)
-            return None if color is None else color in self.present and self.direction(color) == fact.value
-        if fact.category == "camera" and fact.value.startswith(("pan", "tilt")):
-            return self.camera == fact.value
+        color, other = (None if i is None else value_of(stated, "color", i) for i in (fact.subject, fact.other))
+        if fact.category == "direction" and fact.value in ("left", "right") and color:
+            return color in self.present and self.direction(color) == fact.value
+        if fact.category == "speed" and color:
+            return color in self.present and self.speed(color) == fact.value
+        if fact.category == "relation" and fact.value in ("left of", "right of") and color and other:
+            return {color, other} <= self.present and self.relation(color, other) == fact.value
+        if fact.category == "camera" and fact.value != "follow":
+            return self.path.move == fact.value
         return None
 
 
 def sight(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]) -> Sighting:
     """Reads a clip by the tables."""
+    place, light, tracks, things = tracked(tables, frames)
+    return Sighting(place, light, tracks, path_of(frames, things), frames.shape[2] / frames.shape[1])
+
+
+def tracked(
+    tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]
+) -> tuple[str, str, dict[str, Track], Bool[np.ndarray, "t h w"]]:
+    """Place, light, the tracks of all colours, and which pixels show things."""
     bins = binned(frames)
     place, light = tables.setting(bins)
     belongs = tables.belonging(bins, place, light)
     # A pixel belongs to the likeliest thing alone.
     best = belongs.argmax(axis=0)
-    tracks = {color: follow((belongs[i] > SURE) & (best == i)) for i, color in enumerate(COLORS)}
-    return Sighting(place, light, tracks, background_drift(frames, belongs.max(axis=0) > SURE))
+    tracks: dict[str, Track] = {c: follow((belongs[i] > SURE) & (best == i)) for i, c in enumerate(COLORS)}
+    return place, light, tracks, belongs.max(axis=0) > SURE
 
 
 def follow(mask: Bool[np.ndarray, "t h w"]) -> Track:
@@ -171,37 +196,6 @@ def follow(mask: Bool[np.ndarray, "t h w"]) -> Track:
             places[number] = (columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height
             areas[number] = sizes[largest] / (height * width)
     return Track(places, areas)
-
-
-def background_drift(
-    frames: UInt8[np.ndarray, "t h w 3"], things: Bool[np.ndarray, "t h w"]
-) -> Float[np.ndarray, "t 2 2 2"]:
-    """How far each quarter of the picture (upper and lower, left and right) has moved since the first frame, things and
-    their surroundings aside; columns and rows, as shares of the picture.
-
-    Each frame is matched with the one before at all small shifts.
-    """
-    height, width = frames.shape[1:3]
-    grey, still = frames.mean(axis=-1), ~np.asarray(ndimage.binary_dilation(things, np.ones((1, 5, 5))), bool)
-    reach = max(2, width // REACH)
-    shifts = [(y, x) for y in range(-reach, reach + 1) for x in range(-reach, reach + 1)]
-    inside = (slice(None), slice(reach, -reach), slice(reach, -reach))
-    costs = []
-    for y, x in shifts:
-        before, known = (np.roll(part[:-1], (y, x), (1, 2))[inside] for part in (grey, still))
-        known = known & still[1:][inside]
-        # Shadows and reflections move too, so no pixel counts for much; and of equals the shortest shift is meant.
-        error = np.minimum(np.abs(grey[1:][inside] - before), 12) * known
-        costs.append(_quarters(error) / np.maximum(_quarters(known), 1) + 0.02 * np.hypot(y, x))
-    steps = np.array(shifts)[np.argmin(costs, axis=0)][..., ::-1] / (width, height)
-    return np.concatenate([np.zeros((1, 2, 2, 2)), steps.cumsum(axis=0)])
-
-
-def _quarters(values: np.ndarray) -> Float[np.ndarray, "t 2 2"]:
-    """Sums over the upper and the lower half, each left and right."""
-    rows, columns = values.shape[1] // 2, values.shape[2] // 2
-    halves = [np.add.reduceat(values, [0, rows], axis=1)]
-    return np.add.reduceat(halves[0], [0, columns], axis=2).astype(float)
 
 
 def binned(frames: UInt8[np.ndarray, "*shape 3"]) -> Int[np.ndarray, "*shape"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -35,10 +36,11 @@ class Order:
 
 
 class Latents:
-    """All shards of latents in a folder as one sequence of clips."""
+    """Shards of latents in a folder, by default all of them, as one sequence of clips."""
 
-    def __init__(self, folder: Path) -> None:
-        self.shards = [LatentShard(latent_path(folder, number)) for number in shard_numbers(folder, "latents")]
+    def __init__(self, folder: Path, numbers: Sequence[int] | None = None) -> None:
+        numbers = shard_numbers(folder, "latents") if numbers is None else numbers
+        self.shards = [LatentShard(latent_path(folder, number)) for number in numbers]
         self.ends = list(accumulate(shard.count for shard in self.shards))
 
     def __len__(self) -> int:

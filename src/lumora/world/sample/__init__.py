@@ -14,10 +14,10 @@ import numpy as np
 from lumora.world.sample.cast import PRESETS, choice, held_out
 from lumora.world.sample.framing import apart, in_view
 from lumora.world.sample.lens import draw_camera
-from lumora.world.sample.situations import SITUATIONS, Hall, Play
+from lumora.world.sample.situations import SITUATIONS, Hall, Play, spread_out
 from lumora.world.scene import LIGHTS, PLACES, Camera, CameraMove, Scene
 
-__all__ = ["FIRST_HELD_OUT_SEED", "PRESETS", "held_out", "sample_scene"]
+__all__ = ["FIRST_HELD_OUT_SEED", "PRESETS", "held_out", "restaged", "sample_scene"]
 
 FIRST_HELD_OUT_SEED = 1_000
 """Seeds from here on are for evaluation alone. In the scenes of smaller ones some combinations of kind, colour and
@@ -65,6 +65,19 @@ def sample_scene(preset: str, seed: int, index: int, seconds: float = 2.0, aspec
             if in_view(scene, aspect, play.overlap) and (play.touching or apart(scene)):
                 return scene
     raise AssertionError("The count of casts has no end.")
+
+
+def restaged(rng: np.random.Generator, scene: Scene, move: CameraMove, aspect: float = 1.0) -> Scene | None:
+    """The same cast somewhere else, at large, filmed anew by a camera that makes `move`, with other decoration; None
+    where no staging of so many tries can be seen."""
+    stage, hall = spread_out(scene.subjects), Hall(scene.seconds, min(max(aspect, 1.0), 1.8))
+    for attempt in range(TRIES):
+        play = stage(rng, hall)
+        camera = _camera(rng, play, move, scene.seconds, attempt / TRIES)
+        other = replace(scene, subjects=play.subjects, camera=camera, event=None, texture_seed=int(rng.integers(2**31)))
+        if in_view(other, aspect, play.overlap) and apart(other):
+            return other
+    return None
 
 
 def _camera(rng: np.random.Generator, play: Play, move: CameraMove, seconds: float, back: float) -> Camera:

@@ -7,7 +7,7 @@ happens is seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -65,6 +65,12 @@ def at_large(rng: np.random.Generator, preset: Preset, followed: bool) -> Stage:
     cast = [draw_subject(rng, preset, verb, color) for verb, color in zip(verbs, colors, strict=True)]
     if not followed:
         cast = [cast[i] for i in rng.permutation(count)]
+    return spread_out(cast)
+
+
+def spread_out(cast: Sequence[Subject]) -> Stage:
+    """Each goes its own way somewhere on a stage that is as large as so many need."""
+    count = len(cast)
     spread, size = SPREAD[count - 1], STAGE[count - 1]
 
     def stage(rng: np.random.Generator, hall: Hall) -> Play:

@@ -1,0 +1,100 @@
+"""A law that is known is found again, and the benchmark that looks for one goes its whole way."""
+
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from lumora.config import to_json
+from lumora.evaluate.scaling import Law, Run, best_size, drawn, fit, reached
+from lumora.presets import tiny
+from lumora.train.latents import latent_path
+
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "scaling.py"
+
+
+def runs_of(law: Law, noise: float = 0.0) -> list[Run]:
+    """Four sizes with four amounts of compute each."""
+    rng, runs = np.random.default_rng(0), []
+    for parameters in (4e5, 1e6, 2.5e6, 6e6):
+        for flops in (1e12, 2e12, 4e12, 8e12):
+            samples = int(flops / (600 * parameters))
+            loss = law.loss(parameters, samples) * float(np.exp(noise * rng.standard_normal()))
+            runs.append(Run(f"{parameters:.0f}", int(parameters), samples, flops, loss))
+    return runs
+
+
+@settings(max_examples=3)
+@given(floor=st.floats(0.1, 0.6), power=st.floats(0.2, 0.5), data_power=st.floats(0.2, 0.5))
+def test_a_law_without_noise_is_found_again(floor: float, power: float, data_power: float):
+    law = Law(floor, 0.3 * 1e6**power, power, 0.4 * 2000**data_power, data_power)
+    runs = runs_of(law)
+    found = fit(runs)
+    for parameters, samples in ((2e6, 5e3), (6e6, 2e4)):
+        assert found.loss(parameters, samples) == pytest.approx(law.loss(parameters, samples), rel=0.01)
+
+
+def test_a_further_run_is_held_against_what_was_foretold():
+    law = Law(0.3, 50.0, 0.4, 10.0, 0.4)
+    runs = runs_of(law, noise=0.003)
+    found = fit(runs)
+    name, foretold = best_size(found, runs, 3e13)
+    assert foretold == min(found.loss(r.parameters, 3e13 * r.samples / r.flops) for r in runs)
+    size = next(run for run in runs if run.name == name)
+    further = replace(size, samples=round(3e13 * size.samples / size.flops), flops=3e13)
+    assert reached(found, runs, replace(further, loss=foretold)) == pytest.approx(1, abs=0.01)
+    best = min(run.loss for run in runs)
+    assert reached(found, runs, replace(further, loss=best)) == 0
+    with pytest.raises(ValueError, match="more compute"):
+        reached(found, runs, runs[0])
+    picture = drawn(found, runs, further)
+    assert picture.count("<circle") == len(runs) + 1 and picture.count("<polyline") == 4
+
+
+def test_few_runs_tell_of_no_law():
+    runs = runs_of(Law(0.3, 50.0, 0.4, 10.0, 0.4))
+    for some in (runs[:4], [run for run in runs if run.name == runs[0].name] * 2):
+        with pytest.raises(ValueError, match="different sizes"):
+            fit(some)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two shards of random latents, and the configuration that they belong to."""
+    model = tiny().model
+    (tmp_path / "latents").mkdir()
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.json").write_text(to_json(model))
+    draw = torch.Generator().manual_seed(0)
+    for number in range(2):
+        content = {
+            "latents": torch.randn(2, 6, 4, 3, 4, 4, generator=draw).bfloat16(),
+            "subject": torch.zeros(6, 3, 4, 4, dtype=torch.uint8),
+            "fps": torch.full((6,), 8.0),
+            "text": torch.randn(12 * 5, 384, generator=draw).bfloat16(),
+            "captions": 5 * torch.arange(13),
+            "first": torch.arange(13),
+        }
+        save_file(content, latent_path(tmp_path / "latents", number))
+    return tmp_path
+
+
+def test_the_benchmark_trains_fits_and_goes_on(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    main, out = runpy.run_path(str(BENCHMARK))["main"], tmp_path / "scaling"
+    main.__globals__.update(TRIED=1, TESTED=1)
+    options = (
+        f"--folder {folder} --out {out} --sizes 64x1,64x2 --tflop .0005,.001,.0015 --further .002 --batch 2".split()
+    )
+    main(options)
+    first = capsys.readouterr().out
+    assert "<svg" in (out / "index.html").read_text() and len(list(out.glob("*/run.json"))) == 7
+    assert "loss = " in first
+    main(options)  # nothing is trained again
+    again = capsys.readouterr().out.splitlines()
+    assert again[0].startswith("The law would train") and set(again) <= set(first.splitlines())
