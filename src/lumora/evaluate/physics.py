@@ -20,6 +20,7 @@ from lumora.evaluate.suites import HELD_OUT_SEED, caption_of
 from lumora.evaluate.tracking import LEAST, Tables, sight
 from lumora.evaluate.videos import make_videos
 from lumora.generate.request import Request
+from lumora.generate.timeline import Given
 from lumora.generate.weights import read_config
 from lumora.video import Video
 from lumora.world.clip import make_scene
@@ -71,7 +72,7 @@ def measure_physics(
     requests = [
         Request(
             start.prompt, seconds, shape.width, shape.height, shape.fps, seed, steps, guidance,
-            Video(start.frames[:given], shape.fps),
+            (Given(Video(start.frames[:given], shape.fps)),),
         )
         for seed, start in enumerate(starts)
     ]  # fmt: skip

@@ -1,0 +1,202 @@
+"""What lies where: shots and given things become takes, and every frame of a take is given or is to be made.
+
+A take is a run of frames without a cut, and a clip of its own for the codec: its latent frame 0 is one picture, each
+further one `time` pictures. Given frames rarely fill latent frames, so the grid of latent frames is laid where most of
+them do: frames that are given before it begins are shown, not read; one that is given last is read as if it stayed.
+No pixels are touched in here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from lumora.video import Video
+
+LOOP_SECONDS = 1.0
+"""How much of a loop's beginning is seen from its end, so that things come back as fast as they left."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What is seen, and for how long."""
+
+    prompt: str
+    seconds: float
+    cut: bool = True
+    """Whether it begins with a hard cut; otherwise it goes on from the shot before."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A picture or video that is there already, and where on the time line it lies.
+
+    Each of its pictures lies at the frame of the time line that is nearest in time; of several the nearest, so a video
+    of more frames a second is thinned out, and one of fewer leaves frames to be made between its own.
+    """
+
+    video: Video
+    start: float | Literal["end"] = 0.0
+    """Seconds at which it begins; "end": where it ends when all ends."""
+    strength: float = 0.0
+    """0 keeps it. Between, it is a draft: noised to this time and made again (SDEdit, arXiv:2108.01073). 1 ignores it."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"A strength lies between 0, to keep what is given, and 1, not at {self.strength:g}.")
+        if self.start != "end" and not 0 <= self.start < math.inf:
+            raise ValueError(f"A given picture or video begins 0 or more seconds after the start, not {self.start:g}.")
+
+    def span(self, fps: float) -> int:
+        """How many frames of a time line it reaches over."""
+        return 1 + round((len(self.video.frames) - 1) * fps / self.video.fps)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A given picture: number `picture` of the request's given thing of number `given`."""
+
+    given: int
+    picture: int
+    strength: float
+
+
+@dataclass(frozen=True)
+class Take:
+    """Frames between two cuts, numbered from the take's first, and the latent frames that they are made of."""
+
+    begins: int
+    """The video's frame that is its first."""
+    shown: int
+    """How many frames it shows; latent frames may hold some more."""
+    offset: int
+    """Frames before the first latent frame; all of them are given."""
+    places: dict[int, Place]
+    """The given frames; also some that lie behind the shown ones."""
+    shots: tuple[tuple[str, int], ...]
+    """Prompts, and the latent frames at which they end."""
+    time: int
+
+    @property
+    def latents(self) -> int:
+        """How many latent frames it has."""
+        return self.shots[-1][1]
+
+    def frames_of(self, latent: int) -> range:
+        """The frames that this latent frame holds."""
+        last = self.offset + self.time * latent
+        return range(max(self.offset, last - self.time + 1), last + 1)
+
+    def strengths(self) -> Float[np.ndarray, " T"]:
+        """Of the 1 + time · (t − 1) frames that its latent frames hold: 0 where kept, 1 where nothing is given."""
+        last = self.offset + self.time * (self.latents - 1)
+        return np.array([self.places[f].strength if f in self.places else 1 for f in range(self.offset, last + 1)], float)
+
+    def kept(self) -> dict[int, Place]:
+        """The given frames that are shown as they are."""
+        return {f: place for f, place in self.places.items() if f < self.shown and place.strength == 0}
+
+
+def takes(shots: Sequence[Shot], given: Sequence[Given], fps: float, time: int, loop: bool = False) -> list[Take]:
+    """The time line of all shots, cut where they cut.
+
+    A take has as many frames as its latent frames hold, so it ends up to time / 2 frames from where it was asked to;
+    these errors don't add up. It has exactly as many as were asked for where its last frame is given.
+    """
+    made: list[Take] = []
+    begins, asked = 0, 0.0
+    scenes = _scenes(shots)
+    for number, scene in enumerate(scenes):
+        asked += sum(shot.seconds for shot in scene)
+        wish = asked * fps - begins
+        made.append(_take(scene, given, fps, time, begins, wish, number == len(scenes) - 1, loop))
+        begins += made[-1].shown
+    return made
+
+
+def _scenes(shots: Sequence[Shot]) -> list[list[Shot]]:
+    """Shots in groups that go on without a cut."""
+    scenes: list[list[Shot]] = []
+    for shot in shots:
+        if shot.cut or not scenes:
+            scenes.append([])
+        scenes[-1].append(shot)
+    return scenes
+
+
+def _take(
+    scene: list[Shot], given: Sequence[Given], fps: float, time: int, begins: int, wish: float, last: bool, loop: bool
+) -> Take:
+    asked = max(1, round(wish))
+    fixed = _places(given, fps, begins, asked, end=None)
+    leading = _leading(fixed, asked)
+    offset = (leading - 1) % time if leading else 0
+    tail = max((thing.span(fps) for thing in given if thing.start == "end"), default=0) if last else 0
+    if tail:
+        shown = max(tail, _nearest(wish, tail + offset + 1, time))
+    elif asked - 1 in fixed:
+        shown = asked
+    else:
+        shown = _nearest(wish, offset + 1, time)
+    places = _places(given, fps, begins, shown, end=shown if last else None)
+    latents = 1 + max(0, math.ceil((shown - offset - 1) / time))
+    if loop:
+        again = min(_leading(places, shown), time * max(1, round(LOOP_SECONDS * fps / time)))
+        places |= {shown + f: places[f] for f in range(again)}
+        latents = 1 + math.ceil((shown + again - offset - 1) / time)
+    end = offset + time * (latents - 1)
+    rest = max(places, default=-1)
+    if rest >= shown - 1:  # what is given last stays, to fill its latent frame
+        places |= {f: places[rest] for f in range(rest + 1, end + 1)}
+    return Take(begins, shown, offset, places, _ends(scene, latents, fps / time), time)
+
+
+def _places(given: Sequence[Given], fps: float, begins: int, frames: int, end: int | None) -> dict[int, Place]:
+    """The given pictures by frame of a take that begins at the video's frame `begins`; later things lie on top.
+
+    Things that end with the take lie before its frame `end`, or are left out.
+    """
+    places: dict[int, Place] = {}
+    for number, thing in enumerate(given):
+        if thing.start != "end":
+            first = thing.start * fps - begins
+        elif end is not None:
+            first = end - 1 - (len(thing.video.frames) - 1) * fps / thing.video.fps
+        else:
+            continue
+        nearest: dict[int, tuple[float, int]] = {}
+        for picture in range(len(thing.video.frames)):
+            at = first + picture * fps / thing.video.fps
+            frame = round(at)
+            nearest[frame] = min(nearest.get(frame, (math.inf, 0)), (abs(at - frame), picture))
+        places |= {f: Place(number, p, thing.strength) for f, (_, p) in nearest.items() if 0 <= f < frames}
+    return places
+
+
+def _leading(places: dict[int, Place], frames: int) -> int:
+    """How many frames are kept before the first one that isn't."""
+    return next((f for f in range(frames) if f not in places or places[f].strength > 0), frames)
+
+
+def _nearest(wish: float, rest: int, time: int) -> int:
+    """The positive number nearest to `wish` that is `rest` but for multiples of `time`."""
+    least = (rest - 1) % time + 1
+    return least + time * max(0, math.floor((wish - least) / time + 0.5))
+
+
+def _ends(scene: list[Shot], latents: int, rate: float) -> tuple[tuple[str, int], ...]:
+    """Each shot's prompt and the latent frame at which it ends; all shots have at least one if there are enough."""
+    ends: list[tuple[str, int]] = []
+    seconds = 0.0
+    for number, shot in enumerate(scene):
+        seconds += shot.seconds
+        following = len(scene) - 1 - number
+        least = ends[-1][1] + 1 if ends else 1
+        end = min(max(least, 1 + round(seconds * rate - 0.5)), latents - following) if following else latents
+        ends.append((shot.prompt, end))
+    return tuple(ends)
