@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from jaxtyping import UInt8
 
 from lumora.generate.timeline import Given, Take
 from lumora.video import Fit, Video
+
+FADE = 4
+"""Frames after which nothing is left of the detail that kept frames lend to made ones."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,25 @@ class Pictures:
         mixed = (1 - share) * self.frames[before] + share * self.frames[after].astype(np.float64)
         return mixed.round().astype(np.uint8)
 
-    def put_back(self, take: Take, shown: UInt8[np.ndarray, "T h w 3"]) -> None:
-        """Kept frames into `shown`, which has all of the take's, pixel by pixel."""
-        for frame in take.kept():
-            shown[frame] = self.frames[frame]
+    def put_back(self, take: Take, decoded: UInt8[np.ndarray, "T h w 3"]) -> None:
+        """Kept frames into `decoded`, which has all of the take's, pixel by pixel.
+
+        A codec loses detail, which would be seen to vanish where kept frames end. So frames nearby get back what the
+        kept ones lost, less with every frame.
+        """
+        kept = sorted(take.kept())
+        lost = {f: self.frames[f] - decoded[f].astype(np.float32) for f in kept if f >= take.offset}
+        for frame in range(take.offset, take.shown):
+            if frame not in take.places:
+                decoded[frame] = (decoded[frame] + _faded(frame, kept, lost)).round().clip(0, 255)
+        for frame in kept:
+            decoded[frame] = self.frames[frame]
+
+
+def _faded(frame: int, kept: Sequence[int], lost: Mapping[int, np.ndarray]) -> np.ndarray | float:
+    """What the nearest kept frames before and behind lost: of each as much as it is nearer, and fading with distance."""
+    place = bisect_left(kept, frame)
+    around = [k for k in kept[max(0, place - 1) : place + 1] if k in lost and abs(k - frame) <= FADE]
+    nearness = [1 / abs(k - frame) for k in around]
+    fades = [n / sum(nearness) * (1 - abs(k - frame) / (FADE + 1)) for k, n in zip(around, nearness, strict=True)]
+    return sum(fade * lost[k] for k, fade in zip(around, fades, strict=True))

@@ -157,18 +157,19 @@ class Pipeline:
         self, script: Sequence[_Part], latents: Sequence[Float[Tensor, "c _ h w"]]
     ) -> UInt8[np.ndarray, "T H W 3"]:
         """All takes one after the other; what was given to be kept is put back pixel by pixel."""
-        space = self.config.codec.space
+        space, takes = self.config.codec.space, [part.take for part in script]
         height, width = (side * space for side in latents[0].shape[-2:])
-        video = np.empty((sum(part.take.shown for part in script), height, width, 3), np.uint8)
+        # The frames that a take has behind the shown ones lie where the next take comes.
+        room = max(take.begins + take.frames for take in takes)
+        video = np.empty((room, height, width, 3), np.uint8)
         for part, latent in zip(script, latents, strict=True):
-            take = part.take
-            shown, frame = video[take.begins : take.begins + take.shown], take.offset
+            frames = video[part.take.begins : part.take.begins + part.take.frames]
+            frame = part.take.offset
             for piece in self._decode(latent[None]):
-                fits = piece[: max(0, take.shown - frame)]
-                shown[frame : frame + len(fits)] = fits
+                frames[frame : frame + len(piece)] = piece
                 frame += len(piece)
-            part.pictures.put_back(take, shown)
-        return video
+            part.pictures.put_back(part.take, frames)
+        return video[: sum(take.shown for take in takes)]
 
     def _decode(self, latent: Float[Tensor, "1 c t h w"]) -> Iterator[UInt8[np.ndarray, "_ H W 3"]]:
         at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))

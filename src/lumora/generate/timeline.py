@@ -92,14 +92,19 @@ class Take:
         last = self.offset + self.time * latent
         return range(max(self.offset, last - self.time + 1), last + 1)
 
+    @property
+    def frames(self) -> int:
+        """How many frames it has: the shown ones, and those behind them that its latent frames hold besides."""
+        return max(self.shown, self.frames_of(self.latents - 1).stop)
+
     def strengths(self) -> Float[np.ndarray, " T"]:
         """Of the 1 + time · (t − 1) frames that its latent frames hold: 0 where kept, 1 where nothing is given."""
-        last = self.offset + self.time * (self.latents - 1)
-        return np.array([self.places[f].strength if f in self.places else 1 for f in range(self.offset, last + 1)], float)
+        held = range(self.offset, self.frames_of(self.latents - 1).stop)
+        return np.array([self.places[f].strength if f in self.places else 1 for f in held], float)
 
     def kept(self) -> dict[int, Place]:
-        """The given frames that are shown as they are."""
-        return {f: place for f, place in self.places.items() if f < self.shown and place.strength == 0}
+        """The given frames that stay as they are."""
+        return {frame: place for frame, place in self.places.items() if place.strength == 0}
 
 
 def takes(shots: Sequence[Shot], given: Sequence[Given], fps: float, time: int, loop: bool = False) -> list[Take]:
