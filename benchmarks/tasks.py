@@ -3,9 +3,9 @@
     python benchmarks/tasks.py [--clips 20] [--weights FOLDER] [--steps 30] [--only image infill …]
 
 PSNR is over the frames that are made, of the network and of the rule: the nearest given frame repeated, or the two
-nearest cross-faded; an edit's rule is to leave the clip as it is, and its truth the same scene by another light. A seam is the
-mean difference over the joins of made to given frames, in units of the mean difference of the given clip's neighbours:
-1 is as smooth as the clip itself. Means with 95 % intervals, and the share of clips in which the network is nearer.
+nearest cross-faded; an edit's rule is to leave the clip as it is, and its truth the same scene by another light. A seam
+is the mean difference over the joins of made to given frames, in units of the mean difference of the given clip's
+neighbours: 1 is as smooth as the clip itself. Means with 95 % intervals, and the share of clips in which the network is nearer.
 """
 
 from __future__ import annotations
@@ -57,10 +57,6 @@ class Score:
 
 Task = Callable[[Real], tuple[Request, Video | None]]
 """A request, and what it should come to; None where nobody knows."""
-
-
-def first(length: int) -> Callable[[Real], Video]:
-    return lambda real: real.cut(0, length)
 
 
 def image(real: Real) -> tuple[Request, Video | None]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from lumora.generate.timeline import Given, Take
 from lumora.video import Fit, Video
@@ -55,16 +55,21 @@ class Pictures:
         kept = sorted(take.kept())
         lost = {f: self.frames[f] - decoded[f].astype(np.float32) for f in kept if f >= take.offset}
         for frame in range(take.offset, take.shown):
-            if frame not in take.places:
-                decoded[frame] = (decoded[frame] + _faded(frame, kept, lost)).round().clip(0, 255)
+            near = [] if frame in take.places else _near(frame, kept)
+            if near:
+                decoded[frame] = (decoded[frame] + _faded(frame, near, lost)).round().clip(0, 255)
         for frame in kept:
             decoded[frame] = self.frames[frame]
 
 
-def _faded(frame: int, kept: Sequence[int], lost: Mapping[int, np.ndarray]) -> np.ndarray | float:
-    """What the nearest kept frames before and behind lost: of each as much as it is nearer, and fading with distance."""
+def _near(frame: int, kept: Sequence[int]) -> list[int]:
+    """The nearest kept frames before and behind, of those that are near enough to lend detail."""
     place = bisect_left(kept, frame)
-    around = [k for k in kept[max(0, place - 1) : place + 1] if k in lost and abs(k - frame) <= FADE]
-    nearness = [1 / abs(k - frame) for k in around]
-    fades = [n / sum(nearness) * (1 - abs(k - frame) / (FADE + 1)) for k, n in zip(around, nearness, strict=True)]
-    return sum(fade * lost[k] for k, fade in zip(around, fades, strict=True))
+    return [k for k in kept[max(0, place - 1) : place + 1] if abs(k - frame) <= FADE]
+
+
+def _faded(frame: int, near: Sequence[int], lost: Mapping[int, np.ndarray]) -> Float[np.ndarray, "h w 3"]:
+    """What these frames lost: of each as much as it is nearer, and fading with distance."""
+    nearness = np.array([1 / abs(k - frame) for k in near])
+    fades = [1 - abs(k - frame) / (FADE + 1) for k in near]
+    return np.einsum("n,nhwc->hwc", nearness / nearness.sum() * fades, np.stack([lost[k] for k in near]))

@@ -71,14 +71,17 @@ class Request:
 
     def _check_given(self) -> None:
         for thing in self.given:
-            if thing.start != "end" and round(thing.start * self.fps) >= max(1, round(self.duration * self.fps)):
+            if thing.shot not in range(len(self.shots)):
+                raise ValueError(f"Something is given in shot {thing.shot}, and the shots are 0 to {len(self.then)}.")
+            left = sum(shot.seconds for shot in self.shots[thing.shot :])
+            if thing.start != "end" and round(thing.start * self.fps) >= max(1, round(left * self.fps)):
                 raise ValueError(
-                    f"Something is given at {thing.start:g} seconds, and the video ends at {self.duration:g}; "
+                    f"Something is given at {thing.start:g} seconds, and the video ends at {left:g}; "
                     "give it earlier or ask for more seconds."
                 )
         if self.loop and any(shot.cut for shot in self.then):
             raise ValueError("A loop has no cuts; join its shots or leave the loop out.")
-        if self.loop and not any(thing.start == 0 and thing.strength == 0 for thing in self.given):
+        if self.loop and not any(thing.start == thing.shot == thing.strength == 0 for thing in self.given):
             raise ValueError("A loop comes back to its beginning; give a picture or a video to begin with.")
 
     @property
@@ -133,15 +136,17 @@ class Request:
         usual_seconds = shape.frames / shape.fps
         if any(take.shown / self.fps > 1.5 * usual_seconds for take in self.takes(config)):
             yield (
-                f"This model was trained on {usual_seconds:.0f} seconds at a time; longer ones are made piece by piece, "
-                "and what leaves the picture is forgotten."
+                f"This model was trained on {usual_seconds:.2g} seconds at a time; a longer shot is made piece by "
+                "piece, and what leaves the picture is forgotten."
             )
 
 
 def size_of_shape(config: ModelConfig, aspect: float) -> tuple[int, int]:
     """(width, height) of this width by height, of about as many pixels as the model makes best, in whole tokens."""
-    step = config.codec.space * config.transformer.patch[1]
-    pixels = config.shape.width * config.shape.height
+    shape, step = config.shape, config.codec.space * config.transformer.patch[1]
+    if math.isclose(aspect, shape.width / shape.height, rel_tol=0.02):
+        return shape.width, shape.height
+    pixels = shape.width * shape.height
     return _nearest(math.sqrt(pixels * aspect), step), _nearest(math.sqrt(pixels / aspect), step)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -42,9 +43,11 @@ class Given:
 
     video: Video
     start: float | Literal["end"] = 0.0
-    """Seconds at which it begins; "end": where it ends when all ends."""
+    """Seconds after the shot's beginning; "end": it ends when all ends."""
     strength: float = 0.0
-    """0 keeps it. Between, it is a draft: noised to this time and made again (SDEdit, arXiv:2108.01073). 1 ignores it."""
+    """0 keeps it, 1 ignores it; between, it is a draft: noised to this time, and made again (SDEdit, arXiv:2108.01073)."""
+    shot: int = 0
+    """In which shot it begins, counted from 0."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -114,12 +117,13 @@ def takes(shots: Sequence[Shot], given: Sequence[Given], fps: float, time: int, 
     these errors don't add up. It has exactly as many as were asked for where its last frame is given.
     """
     made: list[Take] = []
-    begins, asked = 0, 0.0
+    begins, asked, starts = 0, 0.0, []
     scenes = _scenes(shots)
     for number, scene in enumerate(scenes):
+        starts += [begins + fps * before for before in accumulate((shot.seconds for shot in scene[:-1]), initial=0.0)]
         asked += sum(shot.seconds for shot in scene)
-        wish = asked * fps - begins
-        made.append(_take(scene, given, fps, time, begins, wish, number == len(scenes) - 1, loop))
+        laid = _Laid(given, fps, starts, begins, last=number == len(scenes) - 1)
+        made.append(_take(scene, laid, time, asked * fps - begins, loop))
         begins += made[-1].shown
     return made
 
@@ -134,53 +138,65 @@ def _scenes(shots: Sequence[Shot]) -> list[list[Shot]]:
     return scenes
 
 
-def _take(
-    scene: list[Shot], given: Sequence[Given], fps: float, time: int, begins: int, wish: float, last: bool, loop: bool
-) -> Take:
-    asked = max(1, round(wish))
-    fixed = _places(given, fps, begins, asked, end=None)
-    leading = _leading(fixed, asked)
+@dataclass(frozen=True)
+class _Laid:
+    """Given things on the frames of one take."""
+
+    given: Sequence[Given]
+    fps: float
+    starts: Sequence[float]
+    """The frames at which the shots begin, of this take and those before."""
+    begins: int
+    """The take's first frame."""
+    last: bool
+
+    @property
+    def tail(self) -> int:
+        """How many frames are given that end with the take."""
+        return max((thing.span(self.fps) for thing in self.given if thing.start == "end" and self.last), default=0)
+
+    def places(self, frames: int) -> dict[int, Place]:
+        """The given pictures by frame, of a take of so many; later things lie on top."""
+        places: dict[int, Place] = {}
+        for number, thing in enumerate(self.given):
+            nearest: dict[int, tuple[float, int]] = {}
+            for picture, at in enumerate(self._frames_of(thing, frames)):
+                apart = round(abs(at - round(at)), 6)  # of two that are as near, the earlier
+                nearest[round(at)] = min(nearest.get(round(at), (math.inf, 0)), (apart, picture))
+            places |= {f: Place(number, p, thing.strength) for f, (_, p) in nearest.items() if 0 <= f < frames}
+        return places
+
+    def _frames_of(self, thing: Given, frames: int) -> Float[np.ndarray, " n"]:
+        """Where in time its pictures lie, in frames of the take; none if it begins later or ends with a later take."""
+        apart = np.arange(len(thing.video.frames)) * (self.fps / thing.video.fps)
+        if thing.start == "end":
+            return frames - 1 - apart[::-1] if self.last else apart[:0]
+        if thing.shot >= len(self.starts):
+            return apart[:0]
+        return self.starts[thing.shot] + thing.start * self.fps - self.begins + apart
+
+
+def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool) -> Take:
+    asked, tail = max(1, round(wish)), laid.tail
+    places = laid.places(asked)
+    leading = _leading({f: p for f, p in places.items() if laid.given[p.given].start != "end"}, asked)
     offset = (leading - 1) % time if leading else 0
-    tail = max((thing.span(fps) for thing in given if thing.start == "end"), default=0) if last else 0
     if tail:
         shown = max(tail, _nearest(wish, tail + offset + 1, time))
-    elif asked - 1 in fixed:
+    elif asked - 1 in places:
         shown = asked
     else:
         shown = _nearest(wish, offset + 1, time)
-    places = _places(given, fps, begins, shown, end=shown if last else None)
+    places = laid.places(shown)
     latents = 1 + max(0, math.ceil((shown - offset - 1) / time))
     if loop:
-        again = min(_leading(places, shown), time * max(1, round(LOOP_SECONDS * fps / time)))
+        again = min(_leading(places, shown), time * max(1, round(LOOP_SECONDS * laid.fps / time)))
         places |= {shown + f: places[f] for f in range(again)}
         latents = 1 + math.ceil((shown + again - offset - 1) / time)
-    end = offset + time * (latents - 1)
-    rest = max(places, default=-1)
-    if rest >= shown - 1:  # what is given last stays, to fill its latent frame
-        places |= {f: places[rest] for f in range(rest + 1, end + 1)}
-    return Take(begins, shown, offset, places, _ends(scene, latents, fps / time), time)
-
-
-def _places(given: Sequence[Given], fps: float, begins: int, frames: int, end: int | None) -> dict[int, Place]:
-    """The given pictures by frame of a take that begins at the video's frame `begins`; later things lie on top.
-
-    Things that end with the take lie before its frame `end`, or are left out.
-    """
-    places: dict[int, Place] = {}
-    for number, thing in enumerate(given):
-        if thing.start != "end":
-            first = thing.start * fps - begins
-        elif end is not None:
-            first = end - 1 - (len(thing.video.frames) - 1) * fps / thing.video.fps
-        else:
-            continue
-        nearest: dict[int, tuple[float, int]] = {}
-        for picture in range(len(thing.video.frames)):
-            at = first + picture * fps / thing.video.fps
-            frame = round(at)
-            nearest[frame] = min(nearest.get(frame, (math.inf, 0)), (abs(at - frame), picture))
-        places |= {f: Place(number, p, thing.strength) for f, (_, p) in nearest.items() if 0 <= f < frames}
-    return places
+    last = max(places, default=-1)
+    if last >= shown - 1:  # what is given last stays, to fill its latent frame
+        places |= dict.fromkeys(range(last + 1, offset + time * (latents - 1) + 1), places[last])
+    return Take(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time), time)
 
 
 def _leading(places: dict[int, Place], frames: int) -> int:
@@ -197,11 +213,10 @@ def _nearest(wish: float, rest: int, time: int) -> int:
 def _ends(scene: list[Shot], latents: int, rate: float) -> tuple[tuple[str, int], ...]:
     """Each shot's prompt and the latent frame at which it ends; all shots have at least one if there are enough."""
     ends: list[tuple[str, int]] = []
-    seconds = 0.0
-    for number, shot in enumerate(scene):
+    end, seconds = 0, 0.0
+    for following, shot in zip(reversed(range(len(scene))), scene, strict=True):
         seconds += shot.seconds
-        following = len(scene) - 1 - number
-        least = ends[-1][1] + 1 if ends else 1
-        end = min(max(least, 1 + round(seconds * rate - 0.5)), latents - following) if following else latents
+        wish = 1 + round(seconds * rate - 0.5) if following else latents
+        end = min(max(wish, end + 1), max(end, latents - following))
         ends.append((shot.prompt, end))
     return tuple(ends)

@@ -43,17 +43,14 @@ def windows(mask: Float[np.ndarray, " t"], ends: Sequence[int], most: int, known
 
 
 def _next(mask: Float[np.ndarray, " t"], ends: Sequence[int], most: int, known: int) -> range:
-    """All if that is few enough; else the first run of frames to make: forward, or backward from what alone is known."""
+    """All if that is few enough; else of the first run of frames to make: forward, or backward if only its end is known."""
     frames = len(mask)
     if frames <= most and len(ends) == 1:
         return range(frames)
     first = int(np.flatnonzero(mask > 0)[0])
-    kept = first + np.flatnonzero(mask[first:] == 0)[:1]
-    stop = min(*kept.tolist(), *(end for end in ends if end > first), frames)
-    behind, new = stop < frames and mask[stop] == 0, max(1, most - known)
-    if first == 0 and behind:
-        return range(max(0, stop - new), min(frames, stop + known))
+    stop = next((f for f in range(first + 1, frames) if mask[f] == 0 or f in ends), frames)
+    behind = next((f for f in range(stop, min(frames, stop + known)) if mask[f] > 0), min(frames, stop + known))
+    if first == 0 and behind > stop:
+        return range(max(0, stop - max(1, most - known)), behind)
     start = max(0, first - known)
-    if stop - start > most:
-        return range(start, start + most)
-    return range(start, min(frames, stop + known) if behind else stop)
+    return range(start, behind if stop - start <= most else start + most)

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -21,14 +20,17 @@ from lumora.generate.request import Request
 
 def fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
     """The same for the same request, pixels of given things included, of the same weights."""
-    digest = hashlib.sha256(repr([(thing.start, thing.strength, thing.video.fps) for thing in request.given]).encode())
+    digest = hashlib.sha256()
     for thing in request.given:
-        digest.update(repr(thing.video.frames.shape).encode() + thing.video.frames.tobytes())
+        digest.update(
+            repr((thing.start, thing.strength, thing.shot, thing.video.fps, thing.video.frames.shape)).encode()
+        )
+        digest.update(thing.video.frames.tobytes())
     plain = {name: value for name, value in vars(request).items() if name != "given"}
     digest.update(repr(sorted(plain.items())).encode())
     for network in networks:
         for weights in network.state_dict().values():
-            digest.update(weights.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(weights.float().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
