@@ -5,7 +5,8 @@
 PSNR is over the frames that are made, of the network and of the rule: the nearest given frame repeated, or the two
 nearest cross-faded; an edit's rule is to leave the clip as it is, and its truth the same scene by another light. A seam
 is the mean difference over the joins of made to given frames, in units of the mean difference of the given clip's
-neighbours: 1 is as smooth as the clip itself. Means with 95 % intervals, and the share of clips in which the network is nearer.
+neighbours: 1 is as smooth as the clip itself. Means with 95 % intervals, and the share of clips in which the network
+is nearer.
 """
 
 from __future__ import annotations

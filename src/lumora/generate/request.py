@@ -150,7 +150,7 @@ def size_of_shape(config: ModelConfig, aspect: float) -> tuple[int, int]:
     return _nearest(math.sqrt(pixels * aspect), step), _nearest(math.sqrt(pixels / aspect), step)
 
 
-def _nearest(side: float, step: int) -> int:
+def _nearest(side: float | int, step: int) -> int:
     least, most = math.ceil(MIN_SIDE / step), MAX_SIDE // step
     return step * min(max(round(side / step), least), most)
 
