@@ -2,9 +2,9 @@
 
     python benchmarks/long.py [--seconds 2 5 10 20] [--videos 2] [--weights FOLDER] [--steps 30]
 
-Of each way and duration: seconds that it takes, and the most memory of a process that makes nothing else. Of the longest: mean
-colour and sharpness (mean difference of neighbouring pixels) of its first, middle and last two seconds, as they differ
-from the first of real clips of the same prompts, which are rendered as long.
+Of each way and duration: seconds that it takes, and the most memory of a process that makes nothing else. Of the
+longest: mean colour and sharpness (mean difference of neighbouring pixels) of its first, middle and last two seconds,
+as they differ from the first of real clips of the same prompts, which are rendered as long.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ class Given:
     start: float | Literal["end"] = 0.0
     """Seconds after the shot's beginning; "end": it ends when all ends."""
     strength: float = 0.0
-    """0 keeps it, 1 ignores it; between, it is a draft, noised to this time and made again (SDEdit, arXiv:2108.01073)."""
+    """0 keeps it, 1 ignores it; between, it is a draft, noised to this time and made again (SDEdit,
+    arXiv:2108.01073)."""
     shot: int = 0
     """In which shot it begins, counted from 0."""
 

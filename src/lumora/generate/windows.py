@@ -43,7 +43,7 @@ def windows(mask: Float[np.ndarray, " t"], ends: Sequence[int], most: int, known
 
 
 def _next(mask: Float[np.ndarray, " t"], ends: Sequence[int], most: int, known: int) -> range:
-    """All if that is few enough; else of the first run of unknown frames: forward, or backward if only its end is near."""
+    """All if that is few enough; else some of the first unknown run: forward, or backward if only its end is known."""
     frames = len(mask)
     if frames <= most and len(ends) == 1:
         return range(frames)
