@@ -26,14 +26,19 @@ class WithClip(Making):
 
     def load(self, config: ModelConfig, file: Path | None = None) -> Video:
         """The clip, or that of another `file`, at the video's rate."""
-        return self.original(file).at_rate(self.rate(config))
+        return self.original(config, file).at_rate(self.rate(config))
 
-    def original(self, file: Path | None = None) -> Video:
+    def original(self, config: ModelConfig, file: Path | None = None) -> Video:
+        """The clip as it is; says what is going to be done to it."""
         from lumora.video import Video
 
         video = Video.load(file or self.clip)
+        how = self.how(config, video)
         frames, height, width, _ = video.frames.shape
-        print(f"{file or self.clip}: {frames} frames of {width}x{height}, {video.fps:g} a second.")
+        size = f"{how['width'] or config.shape.width}x{how['height'] or config.shape.height}"
+        fitted = "" if size == f"{width}x{height}" else f", scaled to {size} ({self.fit})"
+        shown = "" if video.fps == how["fps"] else f", shown at {how['fps']:g}"
+        print(f"{file or self.clip}: {frames} frames of {width}x{height}, {video.fps:g} a second{fitted}{shown}.")
         return video
 
 
@@ -112,7 +117,7 @@ class Infill(WithClip):
         from lumora.generate.timeline import Given
         from lumora.video import Video
 
-        clip = self.load(config) if self.fps is None else self.original()
+        clip = self.load(config) if self.fps is None else self.original(config)
         if (self.from_ is None) != (self.to is None):
             raise ValueError("A gap has two ends; give both --from and --to.")
         begins, ends = round((self.from_ or 0) * clip.fps), round((self.to or 0) * clip.fps)

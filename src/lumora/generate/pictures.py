@@ -53,11 +53,12 @@ class Pictures:
         kept ones lost, less with every frame.
         """
         kept = sorted(take.kept())
-        lost = {f: self.frames[f] - decoded[f].astype(np.float32) for f in kept if f >= take.offset}
         for frame in range(take.offset, take.shown):
             near = [] if frame in take.places else _near(frame, kept)
             if near:
-                decoded[frame] = (decoded[frame] + _faded(frame, near, lost)).round().clip(0, 255)
+                lost = np.stack([self.frames[k] - decoded[k].astype(np.float32) for k in near])
+                lent = np.einsum("n,nhwc->hwc", _shares(frame, near), lost)
+                decoded[frame] = (decoded[frame] + lent).round().clip(0, 255)
         for frame in kept:
             decoded[frame] = self.frames[frame]
 
@@ -68,8 +69,7 @@ def _near(frame: int, kept: Sequence[int]) -> list[int]:
     return [k for k in kept[max(0, place - 1) : place + 1] if abs(k - frame) <= FADE]
 
 
-def _faded(frame: int, near: Sequence[int], lost: Mapping[int, np.ndarray]) -> Float[np.ndarray, "h w 3"]:
-    """What these frames lost: of each as much as it is nearer, and fading with distance."""
-    nearness = np.array([1 / abs(k - frame) for k in near])
-    fades = [1 - abs(k - frame) / (FADE + 1) for k in near]
-    return np.einsum("n,nhwc->hwc", nearness / nearness.sum() * fades, np.stack([lost[k] for k in near]))
+def _shares(frame: int, near: Sequence[int]) -> Float[np.ndarray, " n"]:
+    """How much of what these frames lost is lent: of each the more the nearer it is, and less with distance."""
+    distance = np.abs(np.array(near) - frame)
+    return (1 / distance) / (1 / distance).sum() * (1 - distance / (FADE + 1))
