@@ -39,9 +39,9 @@ def tasks(prompt: str, real: np.ndarray, fps: float) -> list[tuple[str, Request]
     def cut(start: int, stop: int, every: int = 1) -> Video:
         return Video(real[start:stop:every], fps / every)
 
-    whole, half, seconds = Given(cut(0, 25)), Given(cut(0, 13)), 25 / fps
+    half, seconds = Given(cut(0, 13)), 25 / fps
     pictures = Given(cut(0, 1)), Given(cut(12, 13), 12 / fps), Given(cut(24, 25), "end")
-    night = Shot("A blue cube jumps on a beach at night.", 1.5)
+    other = "A red ball rolls in the desert at noon."
     return [
         ("text alone", Request(prompt, seconds)),
         ("image", Request(prompt, seconds, given=pictures[:1])),
@@ -51,10 +51,10 @@ def tasks(prompt: str, real: np.ndarray, fps: float) -> list[tuple[str, Request]
         ("extend backward", Request(prompt, seconds, given=(Given(cut(12, 25), "end"),))),
         ("infill", Request(prompt, seconds, given=(Given(cut(0, 9)), Given(cut(17, 25), 17 / fps)))),
         ("frame rate doubled", Request(prompt, seconds, given=(Given(cut(0, 25, every=2)),))),
-        ("connect, with another clip", Request(prompt, seconds, given=(Given(cut(0, 9)), Given(cut(16, 25), "end")))),
+        ("connect", Request(prompt, seconds, given=(Given(cut(0, 9)), Given(cut(16, 25), "end")))),
         ("loop", Request(prompt, seconds, given=(half,), loop=True)),
-        ("edit: now at night, .7", Request("the same at night", seconds, given=(Given(whole.video, strength=0.7),))),
-        ("storyboard: " + night.prompt, Request(prompt, 1.5, then=(night,))),
+        (f"edit, strength .7: {other}", Request(other, seconds, given=(Given(cut(0, 25), strength=0.7),))),
+        (f"storyboard, then: {other}", Request(prompt, 1.5, then=(Shot(other, 1.5),))),
     ]
 
 
