@@ -2,7 +2,7 @@
 
     python benchmarks/long.py [--seconds 2 5 10 20] [--videos 2] [--weights FOLDER] [--steps 30]
 
-Of each way and duration: seconds that it takes, and the most memory of a process that makes nothing else. Of the
+Of each way and duration: processor seconds, and the most memory of a process that makes nothing else. Of the
 longest: mean colour and sharpness (mean difference of neighbouring pixels) of its first, middle and last two seconds,
 as they differ from the first of real clips of the same prompts, which are rendered as long.
 """
@@ -46,7 +46,7 @@ def main() -> None:
             count = options.videos if seconds == longest else 1
             jobs = [(prompts[n], seconds, at_once, options.steps, n, options.weights) for n in range(count)]
             made = [alone(job) for job in jobs]
-            took, memory = (np.mean([part[i] for part in made]) for i in (1, 2))
+            took, memory = np.mean([[processor, peak] for _, processor, peak in made], axis=0)
             rate = len(made[0][0]) / took
             print(f"{way:<12}{seconds:>6.0f} s{took:>7.1f} s{rate:>10.1f}{memory:>8.2f} GiB", flush=True)
             if seconds == longest:
