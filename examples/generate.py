@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from lumora import Pipeline, Request
+from lumora import Given, Pipeline, Request
 
 
 def main(out: Path, weights: Path | None = None) -> None:
@@ -16,7 +16,7 @@ def main(out: Path, weights: Path | None = None) -> None:
     picture = pipeline.generate(request)  # of 0 seconds: one frame
     picture.save(out / "picture.png")
 
-    moving = replace(request, prompt="the red ball bounces to the right", seconds=2.0, beginning=picture)
+    moving = replace(request, prompt="the red ball bounces to the right", seconds=2.0, given=(Given(picture),))
     video = pipeline.generate(moving, progress=lambda step, steps: print(f"\rstep {step} of {steps}", end=""))
     print(f"\n{video.save(out / 'video.mp4')}: {len(video.frames)} frames at {video.fps:g} a second")
 

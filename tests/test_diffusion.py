@@ -22,6 +22,7 @@ from lumora.diffusion.condition import (
     keep_nothing,
     keep_prefix,
     keep_suffix,
+    mask_of,
 )
 from lumora.diffusion.flow import draw_times, emphasis, flow_step, interpolate, log_shift, velocity
 from lumora.diffusion.guidance import Guidance, denoiser, guide
@@ -193,6 +194,27 @@ def test_sampling_keeps_frames_and_repeats_with_its_seed(seed: int, method: Meth
     assert (made[0] - clean[0])[:, mask[0] == 1].abs().min() > 0
     assert torch.equal(made, make(seed))
     assert not torch.equal(made, make(seed + 1))
+
+
+@given(st.floats(0.05, 0.95), st.floats(0.1, 1.0))
+@settings(max_examples=10)
+def test_a_draft_is_a_clip_that_is_part_of_the_way(share: float, t: float):
+    transformer, clean = network(), torch.randn(1, 3, 2, 4, 4, generator=seeded())
+    draft, free = (begin(clean, torch.full((1, 2), mask), torch.zeros(1, 2), seeded(1)) for mask in (share, 1.0))
+    torch.testing.assert_close(draft.latent, interpolate(clean, free.latent, share))
+    text = [torch.randn(3, 12, generator=seeded())]
+    slower = denoiser(transformer, draft, text, Guidance())(draft.latent, t)
+    alone = denoiser(transformer, free, text, Guidance())(draft.latent, share * t)
+    torch.testing.assert_close(slower, share * alone, atol=1e-4, rtol=1e-3)
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=12, max_size=12))
+def test_a_mask_is_0_where_all_frames_are_kept_and_1_where_none_is_known(strengths: list[float]):
+    mask = mask_of(torch.tensor([*strengths, 0.0]), 4)
+    assert len(mask) == 4 and mask[0] == strengths[0]
+    for share, group in zip(mask[1:].tolist(), (strengths[1:5], strengths[5:9], [*strengths[9:], 0.0]), strict=True):
+        assert share == pytest.approx(sum(group) / 4)
+    assert mask_of(torch.tensor([0.3]), 4).tolist() == [pytest.approx(0.3)]
 
 
 def test_guidance_goes_from_no_text_through_text_and_beyond():

@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lumora.generate.pipeline import Pipeline
     from lumora.generate.request import Request
+    from lumora.generate.timeline import Given, Shot
     from lumora.video import Video
 
-__all__ = ["Pipeline", "Request", "Video"]
+__all__ = ["Given", "Pipeline", "Request", "Shot", "Video"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports on first use: torch takes seconds, and most commands and `--help` need none of it."""
     from importlib import import_module
 
-    homes = {"Pipeline": "generate.pipeline", "Request": "generate.request", "Video": "video"}
+    homes = {
+        "Pipeline": "generate.pipeline",
+        "Request": "generate.request",
+        "Given": "generate.timeline",
+        "Shot": "generate.timeline",
+        "Video": "video",
+    }
     if name not in homes:
         raise AttributeError(f"module 'lumora' has no attribute {name!r}")
     return getattr(import_module(f"lumora.{homes[name]}"), name)

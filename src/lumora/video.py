@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 import av
 import numpy as np
@@ -19,6 +19,9 @@ from lumora.files import part_file, reason, written_whole
 
 SUFFIXES = (".mp4", ".gif", ".webp", ".png")
 """What `Video.save` writes; `.png` is a still, the first frame."""
+
+Fit: TypeAlias = Literal["crop", "letterbox"]
+"""How pictures get another shape: what sticks out is cut off, or what is missing is black."""
 
 PICTURE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 PICTURE_RATE = 1.0
@@ -93,12 +96,19 @@ class Video:
             raise ValueError(f"{path} can't be read as a video or picture: {_reason(error)}.") from error
         return cls(frames, fps)
 
-    def fitted(self, height: int, width: int) -> Video:
-        """Scaled to cover height × width pixels and cropped around its centre to just that."""
+    def fitted(self, height: int, width: int, fit: Fit = "crop") -> Video:
+        """Scaled to cover height × width pixels and cropped around its centre; or to lie within them, on black."""
         if self.frames.shape[1:3] == (height, width):
             return self
-        fit = [ImageOps.fit(Image.fromarray(f), (width, height), Image.Resampling.LANCZOS) for f in self.frames]
-        return Video(np.stack([np.asarray(f) for f in fit]), self.fps)
+        scale = ImageOps.fit if fit == "crop" else ImageOps.pad
+        fitted = [scale(Image.fromarray(f), (width, height), Image.Resampling.LANCZOS) for f in self.frames]
+        return Video(np.stack([np.asarray(f) for f in fitted]), self.fps)
+
+    def at_rate(self, fps: float) -> Video:
+        """As many seconds at another rate: frames are left out or shown again, never mixed."""
+        count = max(1, round(len(self.frames) * fps / self.fps))
+        nearest = np.minimum(np.arange(count) * self.fps / fps + 1e-6, len(self.frames) - 1).round().astype(int)
+        return self if fps == self.fps else Video(self.frames[nearest], fps)
 
 
 def checked_suffix(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import tyro
 
+from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.evaluate import Evaluate
 from lumora.cli.generate import Generate
 from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldCache
@@ -27,6 +28,12 @@ class Verb(Protocol):
 
 VERBS: dict[str, Callable[..., Verb]] = {
     "generate": Generate,
+    "extend": Extend,
+    "loop": Loop,
+    "connect": Connect,
+    "infill": Infill,
+    "edit": Edit,
+    "storyboard": Storyboard,
     "world sample": WorldSample,
     "world sheet": WorldSheet,
     "world cache": WorldCache,

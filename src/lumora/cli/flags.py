@@ -25,6 +25,20 @@ def _size(words: list[str]) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _aspect(words: list[str]) -> float:
+    match = re.fullmatch(r"(\d{1,4}):(\d{1,4})", words[0])
+    if not match or "0" in match.groups():
+        raise ValueError(f"an aspect ratio is width : height, such as 16:9, not {words[0]!r}")
+    return int(match[1]) / int(match[2])
+
+
+def _keyframe(words: list[str]) -> tuple[float, Path]:
+    second, equals, file = words[0].partition("=")
+    if not equals or not file:
+        raise ValueError(f"a keyframe is a second and a picture, such as 1.5=picture.png, not {words[0]!r}")
+    return _number([second]), Path(file)
+
+
 def _flag(metavar: str, read: Callable[[list[str]], Any]) -> PrimitiveConstructorSpec[Any]:
     """One word that `read` understands, or, where the flag isn't given, None: the model's own value."""
     return PrimitiveConstructorSpec(1, metavar, read, lambda value: True, _said)
@@ -35,6 +49,9 @@ def _said(value: Any) -> list[str]:
 
 
 OF_THE_MODEL = arg(help_behavior_hint="(default: the model's own)")
+Aspect: TypeAlias = Annotated[float | None, _flag("W:H", _aspect)]
+Fit: TypeAlias = Literal["crop", "letterbox"]
+Keyframe: TypeAlias = Annotated[tuple[float, Path], _flag("SECOND=FILE", _keyframe)]
 Preset: TypeAlias = Literal["simple", "medium", "full"]
 Number: TypeAlias = Annotated[float | None, _flag("X", _number)]
 Size: TypeAlias = Annotated[tuple[int, int] | None, _flag("WxH", _size)]

@@ -1,33 +1,36 @@
-"""`lumora generate`."""
+"""`lumora generate`, and what all verbs that make a video have in common."""
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
-from lumora.cli.flags import OF_THE_MODEL, File, Number, Output, Size
+from lumora.cli.flags import OF_THE_MODEL, Aspect, File, Fit, Keyframe, Number, Output, Size
 from lumora.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from lumora.config import ModelConfig
     from lumora.generate.request import Request
+    from lumora.video import Video
 
 
-@dataclass(frozen=True)
-class Generate:
-    """Make a video of a prompt."""
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """What every video is made with."""
 
-    prompt: Annotated[Positional[str], arg(metavar="PROMPT")]
-    """What the video shall show."""
     output: Output
     """Where to write it: .mp4, .gif, .webp, or a still as .png."""
-    seconds: Annotated[Number, arg(help_behavior_hint="(default: 2, and 0 for a .png)")] = None
-    """Duration; 0 makes a picture."""
-    size: Annotated[Size, OF_THE_MODEL] = None
+    size: Annotated[Size, arg(help_behavior_hint="(default: of the clip's shape, else the model's own)")] = None
     """Width and height in pixels."""
+    aspect: Annotated[Aspect, arg(help_behavior_hint="")] = None
+    """Width by height, such as 16:9, of about as many pixels as the model makes best."""
+    fit: Fit = "crop"
+    """How given pictures of another shape are fitted: what sticks out is cut off, or what is missing is black."""
     fps: Annotated[Number, OF_THE_MODEL] = None
     """Frames a second."""
     seed: int = 0
@@ -36,10 +39,12 @@ class Generate:
     """Steps of the sampler: more take longer and look better."""
     guidance: float = 4.0
     """How far to lean to the prompt; 1 samples the model as it is."""
-    image: File = None
-    """A picture to begin with."""
     weights: File = None
     """The folder of another model than the one that comes with lumora."""
+
+    def request(self, config: ModelConfig) -> Request:
+        """What is asked for, of a model of this configuration."""
+        raise NotImplementedError
 
     def run(self) -> None:
         from lumora.generate.weights import read_config
@@ -48,31 +53,73 @@ class Generate:
         began = time.monotonic()
         check_destination(self.output)
         config = read_config(self.weights)
-        request = self._request(config)
+        request = self.request(config)
         request.check(config)
+        for doubt in request.doubts(config):
+            print(f"lumora: {doubt}", file=sys.stderr)
+        # A long video goes on from here if it is interrupted and asked for again.
+        work = self.output.with_name(f"{self.output.name}.work")
         with progress_bar("Waking the model") as report:
             from lumora.generate.pipeline import Pipeline
 
             pipeline = Pipeline.load(self.weights)
-            video = pipeline.generate(request, lambda done, steps: report("Making the video", done, steps))
+            video = pipeline.generate(request, lambda done, steps: report("Making the video", done, steps), work)
         video.save(self.output)
+        work.unlink(missing_ok=True)
         frames, height, width, _ = video.frames.shape
         print(f"{self.output}: {frames} frames of {width}x{height}, made in {time.monotonic() - began:.1f} s.")
 
-    def _request(self, config: ModelConfig) -> Request:
+    def how(self, config: ModelConfig, clip: Video | None = None) -> dict[str, Any]:
+        """The fields of a request that all tasks have; of the shape of `clip` unless a flag says otherwise."""
+        from lumora.generate.request import size_of_shape
+
+        if self.size is not None and self.aspect is not None:
+            raise ValueError("Give either a size or an aspect ratio.")
+        size = self.size or (None, None)
+        if self.aspect is not None:
+            size = size_of_shape(config, self.aspect)
+        elif self.size is None and clip is not None:
+            size = size_of_shape(config, clip.frames.shape[2] / clip.frames.shape[1])
+        return {
+            "width": size[0],
+            "height": size[1],
+            "fps": self.rate(config),
+            "seed": self.seed,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "fit": self.fit,
+        }
+
+    def rate(self, config: ModelConfig) -> float:
+        return config.shape.fps if self.fps is None else self.fps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(Making):
+    """Make a video of a prompt."""
+
+    prompt: Annotated[Positional[str], arg(metavar="PROMPT")]
+    """What the video shall show."""
+    seconds: Annotated[Number, arg(help_behavior_hint="(default: 2, and 0 for a .png)")] = None
+    """Duration; 0 makes a picture."""
+    image: File = None
+    """A picture to begin with."""
+    last_image: File = None
+    """A picture to end with."""
+    keyframe: Annotated[UseAppendAction[tuple[Keyframe, ...]], arg(help_behavior_hint="")] = ()
+    """A picture to show at a second, such as 1.5=picture.png; as often as you like."""
+
+    def request(self, config: ModelConfig) -> Request:
         from lumora.generate.request import Request
+        from lumora.generate.timeline import Given
         from lumora.video import Video
 
-        width, height = self.size or (None, None)
+        def picture(file: Path) -> Video:
+            return Video.load(file, max_frames=1)
+
+        given = [Given(picture(self.image))] if self.image else []
+        given += [Given(picture(file), second) for second, file in self.keyframe]
+        given += [Given(picture(self.last_image), "end")] if self.last_image else []
         usual_seconds = 0.0 if self.output.suffix.lower() == ".png" else Request.seconds
-        return Request(
-            prompt=self.prompt,
-            seconds=usual_seconds if self.seconds is None else self.seconds,
-            width=width,
-            height=height,
-            fps=config.shape.fps if self.fps is None else self.fps,
-            seed=self.seed,
-            steps=self.steps,
-            guidance=self.guidance,
-            beginning=Video.load(self.image, max_frames=1) if self.image else None,
-        )
+        seconds = usual_seconds if self.seconds is None else self.seconds
+        return Request(self.prompt, seconds, given=tuple(given), **self.how(config))

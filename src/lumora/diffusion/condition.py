@@ -1,8 +1,10 @@
 """What is given and what is to be made: one state for every task.
 
-A mask has one number per latent frame: 1 = make it, 0 = keep it. The time of a frame is mask × t, so a kept frame is
-simply a clean one. Text-to-video keeps nothing, image-to-video the first frame, an extension a prefix or a suffix,
-infilling and loops both ends. Training draws its masks from the same functions.
+A mask has one number per latent frame: 1 = make it, 0 = keep it, between = make it of a draft that is noised so far
+(SDEdit, arXiv:2108.01073). The time of a frame is mask × t, so a kept frame is simply a clean one. Text-to-video keeps
+nothing, image-to-video the first frame, an extension a prefix or a suffix, infilling and loops both ends: for sampling
+all of them come out of `mask_of`, from what is known of each frame. Training draws masks of 0 and 1 of the same kinds,
+and for some clips a time of its own for every frame, so that the network knows those between.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ class State:
     latent: Float[Tensor, "*batch c t h w"]
     """The current latent; pure noise at the start."""
     clean: Float[Tensor, "*batch c t h w"]
-    """What is known: it counts only where the mask is 0."""
+    """What is known: it counts only where the mask is below 1."""
     mask: Float[Tensor, "*batch t"]
     seconds: Float[Tensor, "*batch t"]
     """When each latent frame is."""
@@ -41,10 +43,22 @@ def begin(
     seconds: Float[Tensor, "*batch t"],
     generator: torch.Generator,
 ) -> State:
-    """A state of noise wherever frames are to be made. `clean` may hold anything there."""
+    """A state of noise wherever frames are to be made, and of as much as the mask says where there is a draft.
+
+    `clean` may hold any numbers where the mask is 1.
+    """
     noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
-    state = State(noise, clean, mask, seconds)
-    return State(state.keep(noise), clean, mask, seconds)
+    share = mask[..., None, :, None, None]
+    return State((1 - share) * clean + share * noise, clean, mask, seconds)
+
+
+def mask_of(strengths: Float[Tensor, " T"], time: int) -> Float[Tensor, " t"]:
+    """The mask of latent frames from the strength of each of their T = 1 + time · (t − 1) frames: the mean.
+
+    A frame's strength is 1 where it is to be made, 0 where it is kept, between for a draft. So a latent frame of which
+    only some frames are given starts from them, and the less noised the more of them there are.
+    """
+    return torch.cat([strengths[:1], strengths[1:].view(len(strengths) // time, time).mean(dim=1)])
 
 
 def stacked(states: Sequence[State]) -> State:

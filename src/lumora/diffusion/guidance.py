@@ -65,7 +65,9 @@ def denoiser(
             x = guide(conditional, unconditional, guidance)
         else:
             x = predict(latent, times, text)
-        return velocity(latent, x, t, floor) * state.mask[:, None, :, None, None]
+        # A draft's time is mask × t: it has less of the way to go, at its own velocity.
+        share = state.mask[:, None, :, None, None]
+        return velocity(latent, x, share * t, floor) * share
 
     return denoise
 

@@ -20,6 +20,7 @@ from lumora.evaluate.starts import DOMAINS, Domain, Start, held_out_starts
 from lumora.evaluate.tracking import Tables, tracked
 from lumora.evaluate.videos import make_videos
 from lumora.generate.request import Request
+from lumora.generate.timeline import Given
 from lumora.generate.weights import read_config
 from lumora.video import Video
 from lumora.world.scene import Verb
@@ -67,7 +68,7 @@ def measure_physics(
     requests = [
         Request(
             start.prompt, seconds, shape.width, shape.height, shape.fps, seed, steps, guidance,
-            Video(start.frames[:given], shape.fps),
+            (Given(Video(start.frames[:given], shape.fps)),),
         )
         for some in starts.values() for seed, start in enumerate(some)
     ]  # fmt: skip

@@ -29,8 +29,8 @@ class _Job:
 def make_videos(
     requests: Sequence[Request], weights: Path | None = None, workers: int = 0
 ) -> list[UInt8[np.ndarray, "t h w 3"]]:
-    """Frames for requests that agree in all but prompt, seed and beginning, by the model in the folder `weights` (None:
-    the one that comes with lumora)."""
+    """Frames for requests that agree in all but prompt, seed and what is given, by the model in the folder `weights`
+    (None: the one that comes with lumora)."""
     jobs = [_Job(requests[first : first + TOGETHER], weights) for first in range(0, len(requests), TOGETHER)]
     return [frames for made in run_jobs(_make, jobs, workers, lambda job: len(job.requests)) for frames in made]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -17,12 +17,16 @@ from torch import Tensor, nn
 
 from lumora.codec import Codec
 from lumora.config import ModelConfig
-from lumora.diffusion.condition import State, begin, keep_nothing, keep_prefix, stacked
+from lumora.diffusion.condition import State, begin, mask_of, stacked
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Guidance, denoiser
 from lumora.diffusion.sampler import sample, schedule
+from lumora.generate.pictures import Pictures
 from lumora.generate.request import Request
+from lumora.generate.timeline import Take
 from lumora.generate.weights import model_folder, read_config
+from lumora.generate.windows import Window, usually_at_once, windows
+from lumora.generate.work import fingerprint, load_work, save_work
 from lumora.language.text_encoder import TextEncoder
 from lumora.model.places import tokens_of
 from lumora.model.transformer import Transformer
@@ -62,60 +66,159 @@ class Pipeline:
             TextEncoder.load(device=device),
         )
 
-    def generate(self, request: Request, progress: Progress | None = None) -> Video:
+    def generate(self, request: Request, progress: Progress | None = None, work: Path | None = None) -> Video:
         """The video that is asked for; the same request gives the same pixels on the same kind of machine.
 
-        Raises ValueError, in a sentence, for what this model can't make.
+        What is made in several pieces is kept in the file `work`, if one is named, and goes on from it; whoever names
+        it removes it. Raises ValueError, in a sentence, for what this model can't make.
         """
-        return self.generate_all([request], progress)[0]
+        return self.generate_all([request], progress, work)[0]
 
     @torch.inference_mode()
-    def generate_all(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Video]:
-        """The videos of requests that differ in prompt, seed and beginning alone, made together, which is quicker.
+    def generate_all(
+        self,
+        requests: Sequence[Request],
+        progress: Progress | None = None,
+        work: Path | None = None,
+        at_once: int | None = None,
+    ) -> list[Video]:
+        """The videos of requests that differ in prompt, seed and given things alone, made together, which is quicker.
 
-        Each is what `generate` makes of it but for rounding. Raises ValueError, in a sentence, for requests that
-        differ in more, and for what this model can't make.
+        Each is what `generate` makes of it but for rounding. At most `at_once` latent frames are made at a time (None:
+        about as many as the model was trained on): a longer video is made piece by piece, each going on from the
+        latents of the one before. Raises ValueError, in a sentence, for requests that differ in more, and for what this
+        model can't make.
         """
-        first = requests[0]
-        if any(replace(first, prompt=r.prompt, seed=r.seed, beginning=r.beginning) != r for r in requests):
-            raise ValueError("Videos that are made together must agree in all but prompt, seed and beginning.")
+        _check_alike(requests)
         for request in requests:
             request.check(self.config)
-        state = stacked([self._begin(request) for request in requests])
-        text = self.text_encoder.encode([request.prompt for request in requests])
-        denoise = denoiser(self.transformer, state, text, Guidance(first.guidance))
-        tokens = tokens_of(state.latent.shape[2:], self.transformer.patch)
-        times = schedule(first.steps, log_shift(tokens, self.config.flow))
-        latents = sample(denoise, state, times, progress=progress)
-        return [Video(self._decode(latent[None]), first.fps) for latent in latents]
+        scripts = list(zip(*(_script(request, self.config) for request in requests), strict=True))
+        states = [self._begin(requests, parts) for parts in scripts]
+        most = at_once or usually_at_once(self.config)
+        planned = sum(len(_windows(*job, most)) for job in zip(scripts, states, strict=True))
+        mark = fingerprint(requests[0], [self.codec, self.transformer]) if work and planned > 1 else ""
+        if work and mark:
+            states = load_work(work, states, mark)
+        left = sum(len(_windows(*job, most)) for job in zip(scripts, states, strict=True))
+        steps = _Steps(requests[0].steps, planned, planned - left, progress)
+        for number, parts in enumerate(scripts):
+            for window in _windows(parts, states[number], most):
+                prompts = [part.take.shots[window.shot][0] for part in parts]
+                states[number] = self._make(states[number], window.frames, prompts, requests[0], steps.tick)
+                steps.pieces += 1
+                if work and mark:
+                    save_work(work, states, mark)
+        return [
+            Video(self._assemble([parts[n] for parts in scripts], [s.clean[n] for s in states]), request.fps)
+            for n, request in enumerate(requests)
+        ]
 
-    def _begin(self, request: Request) -> State:
-        """Noise wherever something is to be made; the first latent frames are the request's beginning if it has one."""
-        frames, height, width = request.latent_size(self.config)
-        clean = torch.zeros(1, self.config.codec.channels, frames, height, width)
-        mask = keep_nothing(frames)
-        if request.beginning is not None:
-            given = self._encode(request.beginning.fitted(*request.size(self.config)))[:, :, :frames]
-            clean[:, :, : given.shape[2]] = given
-            mask = keep_prefix(frames, given.shape[2])
-        seconds = torch.arange(frames) * (self.config.codec.time / request.fps)
-        noise = torch.Generator().manual_seed(request.seed)  # on the CPU, so that a GPU starts from the same
-        state = begin(clean, mask[None], seconds[None], noise)
-        device = self.text_encoder.device
-        return State(*(part.to(device) for part in (state.latent, state.clean, state.mask, state.seconds)))
+    def _begin(self, requests: Sequence[Request], parts: Sequence[_Part]) -> State:
+        """Noise wherever something is to be made of one take of each request, and the latents of what is given."""
+        states = []
+        for request, part in zip(requests, parts, strict=True):
+            mask = mask_of(torch.from_numpy(part.take.strengths()).float(), part.take.time)
+            seconds = torch.arange(part.take.latents) * (part.take.time / request.fps)
+            noise = torch.Generator().manual_seed(request.seed)  # on the CPU, so that a GPU starts from the same
+            states.append(begin(self._encode(part, request, mask)[None], mask[None], seconds[None], noise))
+        return stacked(states)
 
-    def _encode(self, video: Video) -> Float[Tensor, "1 c t h w"]:
-        """As many of its first frames as make whole latent frames."""
-        time = self.config.codec.time
-        whole = 1 + (len(video.frames) - 1) // time * time
-        pixels = torch.from_numpy(video.frames[:whole].copy()).to(self.text_encoder.device)
-        return self.codec.encode(rearrange(pixels, "t h w c -> 1 c t h w") / 127.5 - 1).cpu()
+    def _make(self, state: State, frames: range, prompts: list[str], request: Request, tick: Progress) -> State:
+        """`state`, with these latent frames known."""
+        seen, device = slice(frames.start, frames.stop), self.text_encoder.device
+        latent, clean, mask = state.latent[:, :, seen], state.clean[:, :, seen], state.mask[:, seen]
+        # What a piece goes on from was noise at first.
+        latent = torch.where(mask[:, None, :, None, None] > 0, latent, clean)
+        piece = State(*(x.to(device) for x in (latent, clean, mask, state.seconds[:, : len(frames)])))
+        text = [t if p.strip() else t[:0] for p, t in zip(prompts, self.text_encoder.encode(prompts), strict=True)]
+        denoise = denoiser(self.transformer, piece, text, Guidance(request.guidance))
+        tokens = tokens_of(latent.shape[2:], self.transformer.patch)
+        times = schedule(request.steps, log_shift(tokens, self.config.flow))
+        clean, mask = state.clean.clone(), state.mask.clone()
+        clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
+        return State(state.latent, clean, mask, state.seconds)
 
-    def _decode(self, latent: Float[Tensor, "1 c t h w"]) -> UInt8[np.ndarray, "T H W 3"]:
+    def _encode(self, part: _Part, request: Request, mask: Float[Tensor, " t"]) -> Float[Tensor, "c t h w"]:
+        """The latents of what is given of a take; 0 where nothing is."""
+        height, width = request.size(self.config)
+        space, take = self.config.codec.space, part.take
+        latent = torch.zeros(self.config.codec.channels, len(mask), height // space, width // space)
+        some = torch.nonzero(mask < 1).flatten().tolist()
         at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))
-        pieces = self.codec.stream(latent.split(at_once, dim=2), clamp=True)
-        frames = [rearrange((127.5 * (p + 1)).round().byte(), "1 c t h w -> t h w c").cpu() for p in pieces]
-        return torch.cat(frames).numpy()
+        for numbers in (some[i : i + at_once] for i in range(0, len(some), at_once)):
+            # A picture of its own before each run of latent frames, because the first has but one.
+            groups = [[part.pictures.drafted(f) for f in take.frames_of(n)] for n in numbers]
+            groups = [group * take.time if len(group) == 1 else group for group in groups]
+            pixels = torch.from_numpy(np.stack([groups[0][0], *(f for group in groups for f in group)]))
+            signed = rearrange(pixels.to(self.text_encoder.device), "t h w c -> 1 c t h w") / 127.5 - 1
+            latent[:, numbers] = self.codec.encode(signed)[0, :, 1:].float().cpu()
+        return latent
+
+    def _assemble(
+        self, script: Sequence[_Part], latents: Sequence[Float[Tensor, "c _ h w"]]
+    ) -> UInt8[np.ndarray, "T H W 3"]:
+        """All takes one after the other; what was given to be kept is put back pixel by pixel."""
+        space, takes = self.config.codec.space, [part.take for part in script]
+        height, width = (side * space for side in latents[0].shape[-2:])
+        # The frames that a take has behind the shown ones lie where the next take comes.
+        room = max(take.begins + take.frames for take in takes)
+        video = np.empty((room, height, width, 3), np.uint8)
+        for part, latent in zip(script, latents, strict=True):
+            frames = video[part.take.begins : part.take.begins + part.take.frames]
+            frame = part.take.offset
+            for piece in self._decode(latent[None]):
+                frames[frame : frame + len(piece)] = piece
+                frame += len(piece)
+            part.pictures.put_back(part.take, frames)
+        return video[: sum(take.shown for take in takes)]
+
+    def _decode(self, latent: Float[Tensor, "1 c t h w"]) -> Iterator[UInt8[np.ndarray, "_ H W 3"]]:
+        at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))
+        pieces = (piece.to(self.text_encoder.device) for piece in latent.split(at_once, dim=2))
+        for pixels in self.codec.stream(pieces, clamp=True):
+            yield rearrange((127.5 * (pixels + 1)).round().byte(), "1 c t h w -> t h w c").cpu().numpy()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One take of a request, and the pictures that are given of it."""
+
+    take: Take
+    pictures: Pictures
+
+
+@dataclass
+class _Steps:
+    """The sampler's steps over all pieces."""
+
+    each: int
+    planned: int
+    pieces: int
+    progress: Progress | None
+
+    def tick(self, done: int, _: int) -> None:
+        if self.progress:
+            self.progress(self.pieces * self.each + done, self.planned * self.each)
+
+
+def _script(request: Request, config: ModelConfig) -> list[_Part]:
+    size = request.size(config)
+    return [_Part(take, Pictures.of(take, request.given, *size, request.fit)) for take in request.takes(config)]
+
+
+def _windows(parts: Sequence[_Part], state: State, most: int) -> list[Window]:
+    """Of one take of each request, which must be made in the same pieces."""
+    ends = [end for _, end in parts[0].take.shots]
+    planned = [windows(mask.double().numpy(), ends, most) for mask in state.mask]
+    if any(other != planned[0] for other in planned):
+        raise ValueError("Videos that are made together must be made in the same pieces; make these one by one.")
+    return planned[0]
+
+
+def _check_alike(requests: Sequence[Request]) -> None:
+    first = requests[0]
+    if any(replace(first, prompt=r.prompt, seed=r.seed, given=r.given) != r for r in requests):
+        raise ValueError("Videos that are made together must agree in all but prompt, seed and what is given.")
 
 
 def _awake(network: Network, file: Path, device: torch.device) -> Network:

@@ -1,0 +1,167 @@
+"""`lumora extend`, `loop`, `connect`, `infill`, `edit`, `storyboard`: requests with something given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from lumora.cli.flags import Number
+from lumora.cli.generate import Making
+
+if TYPE_CHECKING:
+    from lumora.config import ModelConfig
+    from lumora.generate.request import Request
+    from lumora.video import Video
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithClip(Making):
+    """What is made of a clip."""
+
+    clip: Annotated[Positional[Path], arg(metavar="CLIP")]
+    """A video of any size and rate; it is scaled, and shown at the video's rate."""
+
+    def load(self, config: ModelConfig, file: Path | None = None) -> Video:
+        """The clip, or that of another `file`, at the video's rate."""
+        return self.original(config, file).at_rate(self.rate(config))
+
+    def original(self, config: ModelConfig, file: Path | None = None) -> Video:
+        """The clip as it is; says what is going to be done to it."""
+        from lumora.video import Video
+
+        video = Video.load(file or self.clip)
+        how = self.how(config, video)
+        frames, height, width, _ = video.frames.shape
+        size = f"{how['width'] or config.shape.width}x{how['height'] or config.shape.height}"
+        fitted = "" if size == f"{width}x{height}" else f", scaled to {size} ({self.fit})"
+        shown = "" if video.fps == how["fps"] else f", shown at {how['fps']:g}"
+        print(f"{file or self.clip}: {frames} frames of {width}x{height}, {video.fps:g} a second{fitted}{shown}.")
+        return video
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extend(WithClip):
+    """Make a clip longer; what is there stays as it is."""
+
+    prompt: Annotated[Positional[str], arg(metavar="PROMPT")] = ""
+    """What the whole video shows."""
+    seconds: float = 2.0
+    """How much longer."""
+    backward: FlagCreatePairsOff[bool] = False
+    """Before its beginning instead of behind its end."""
+
+    def request(self, config: ModelConfig) -> Request:
+        from lumora.generate.request import Request
+        from lumora.generate.timeline import Given
+
+        clip = self.load(config)
+        given = Given(clip, "end" if self.backward else 0.0)
+        return Request(self.prompt, clip.seconds + self.seconds, given=(given,), **self.how(config, clip))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop(WithClip):
+    """Lead the end of a clip back to its beginning, so that it can go round and round."""
+
+    prompt: Annotated[Positional[str], arg(metavar="PROMPT")] = ""
+    """What the whole video shows."""
+    seconds: float = 1.5
+    """How long the way back takes."""
+
+    def request(self, config: ModelConfig) -> Request:
+        from lumora.generate.request import Request
+        from lumora.generate.timeline import Given
+
+        clip = self.load(config)
+        seconds = clip.seconds + self.seconds
+        return Request(self.prompt, seconds, given=(Given(clip),), loop=True, **self.how(config, clip))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connect(WithClip):
+    """Make what lies between two clips."""
+
+    second: Annotated[Positional[Path], arg(metavar="SECOND_CLIP")]
+    """The clip that follows."""
+    prompt: Annotated[Positional[str], arg(metavar="PROMPT")] = ""
+    """What the whole video shows."""
+    seconds: float = 2.0
+    """How much lies between."""
+
+    def request(self, config: ModelConfig) -> Request:
+        from lumora.generate.request import Request
+        from lumora.generate.timeline import Given
+
+        first, second = self.load(config), self.load(config, self.second)
+        seconds = first.seconds + self.seconds + second.seconds
+        given = Given(first), Given(second, "end")
+        return Request(self.prompt, seconds, given=given, **self.how(config, first))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Infill(WithClip):
+    """Make some of a clip's frames again: those of a gap, or, with more --fps than it has, those between all others."""
+
+    prompt: Annotated[Positional[str], arg(metavar="PROMPT")] = ""
+    """What the whole video shows."""
+    from_: Annotated[Number, arg(name="from", help_behavior_hint="")] = None
+    """Second at which the gap begins."""
+    to: Annotated[Number, arg(help_behavior_hint="")] = None
+    """Second at which it ends."""
+
+    def request(self, config: ModelConfig) -> Request:
+        from lumora.generate.request import Request
+        from lumora.generate.timeline import Given
+        from lumora.video import Video
+
+        clip = self.load(config) if self.fps is None else self.original(config)
+        if (self.from_ is None) != (self.to is None):
+            raise ValueError("A gap has two ends; give both --from and --to.")
+        begins, ends = round((self.from_ or 0) * clip.fps), round((self.to or 0) * clip.fps)
+        count, rate = len(clip.frames), self.rate(config)
+        if not 0 <= begins <= ends <= count or (begins == 0 and ends == count):
+            raise ValueError(f"The gap must lie within the clip's {clip.seconds:g} seconds and leave some of it.")
+        if begins == ends and rate <= clip.fps:
+            raise ValueError("Nothing is missing; say where --from and --to, or ask for more --fps than the clip has.")
+        parts = (clip.frames[:begins], 0.0), (clip.frames[ends:], ends / clip.fps)
+        given = tuple(Given(Video(frames, clip.fps), start) for frames, start in parts if len(frames))
+        seconds = (count - 1) / clip.fps + 1 / rate
+        return Request(self.prompt, seconds, given=given, **self.how(config, clip))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit(WithClip):
+    """Make a clip again by another prompt, of as much of it as is left under noise."""
+
+    prompt: Annotated[Positional[str], arg(metavar="PROMPT")]
+    """What it shall show."""
+    strength: float = 0.6
+    """0 leaves it as it is, 1 forgets it."""
+
+    def request(self, config: ModelConfig) -> Request:
+        from lumora.generate.request import Request
+        from lumora.generate.timeline import Given
+
+        clip = self.load(config)
+        given = Given(clip, strength=self.strength)
+        return Request(self.prompt, clip.seconds, given=(given,), **self.how(config, clip))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storyboard(Making):
+    """Make the shots of a storyboard (docs/tasks.md), with a cast that is described once."""
+
+    board: Annotated[Positional[Path], arg(metavar="BOARD")]
+    """The storyboard, a .toml file."""
+
+    def request(self, config: ModelConfig) -> Request:
+        from lumora.generate import storyboard
+        from lumora.generate.request import Request
+
+        board = storyboard.Storyboard.load(self.board)
+        first, *then = board.shots()
+        given = board.given(self.board.parent)
+        return Request(first.prompt, first.seconds, given=given, then=tuple(then), **self.how(config))

@@ -1,0 +1,246 @@
+"""Every task is one request: what is given stays where it lies, the rest is made, and any two tasks compose."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lumora import Given, Pipeline, Request, Shot, Video
+from lumora.cli import main
+from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
+from lumora.cli.generate import Generate, Making
+from lumora.generate.request import size_of_shape
+
+HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
+
+
+@pytest.fixture(scope="module")
+def pipeline(weights: Path) -> Pipeline:
+    return Pipeline.load(weights)
+
+
+def noise(frames: int, seed: int = 0, fps: float = 8.0, height: int = 32, width: int = 48) -> Video:
+    pixels = np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+    return Video(pixels, fps)
+
+
+def things() -> st.SearchStrategy[Given]:
+    videos = st.builds(noise, st.integers(1, 14), st.integers(0, 3), st.sampled_from([4.0, 8.0, 30.0]))
+    starts = st.one_of(st.just("end"), st.just(0.0), st.floats(0, 1))
+    return st.builds(Given, videos, starts, st.sampled_from([0.0, 0.0, 0.4]))
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(things(), min_size=1, max_size=3),
+    st.floats(1.1, 4.0),
+    st.sampled_from([(48, 32), (32, 64)]),
+    st.integers(0, 5),
+    st.booleans(),
+)
+def test_what_is_kept_comes_back_exactly_whatever_tasks_are_joined(
+    pipeline: Pipeline, given: list[Given], seconds: float, size: tuple[int, int], seed: int, cut: bool
+):
+    then = (Shot("a cube", 1.0, cut),)
+    request = Request("a ball", seconds, *size, 8.0, seed, 1, 1.0, tuple(given), then)
+    made = pipeline.generate(request).frames
+    assert np.array_equal(made, pipeline.generate(request).frames)
+    other = pipeline.generate(dataclasses.replace(request, seed=seed + 1)).frames
+    line = request.takes(pipeline.config)
+    assert len(made) == sum(take.shown for take in line)
+    for take in line:
+        for frame in range(take.shown):
+            shown, place = made[take.begins + frame], take.places.get(frame)
+            if place is None or place.strength > 0:
+                continue
+            thing = given[place.given].video
+            picture = Video(thing.frames[place.picture : place.picture + 1], 1.0).fitted(size[1], size[0])
+            assert np.array_equal(shown, picture.frames[0])
+    free = [take.begins + f for take in line for f in range(take.shown) if f not in take.places]
+    assert all(not np.array_equal(made[f], other[f]) for f in free)
+
+
+def of(verb: Making, pipeline: Pipeline) -> tuple[Request, np.ndarray]:
+    request = verb.request(pipeline.config)
+    request.check(pipeline.config)
+    return request, pipeline.generate(request).frames
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A moving picture of 9 frames, and as it is read."""
+    frames = noise(1).frames[0].repeat(9, 0).reshape(32, 9, 48, 3).swapaxes(0, 1)
+    frames = np.roll(frames, np.arange(9) * 2, axis=1).copy()
+    file = Video(frames, 8.0).save(tmp_path / "clip.mp4")
+    return file, Video.load(file).frames
+
+
+def test_verbs_put_clips_where_they_belong(pipeline: Pipeline, clip: tuple[Path, np.ndarray], tmp_path: Path):
+    file, frames = clip
+    how: dict[str, Any] = {"output": tmp_path / "out.mp4", "steps": 1, "size": (48, 32)}
+    _, made = of(Extend(clip=file, seconds=1.0, **how), pipeline)
+    assert len(made) == 17 and np.array_equal(made[:9], frames)
+    _, made = of(Extend(clip=file, seconds=1.0, backward=True, **how), pipeline)
+    assert abs(len(made) - 17) <= 2 and np.array_equal(made[-9:], frames)
+    _, made = of(Loop(clip=file, seconds=1.0, **how), pipeline)
+    assert len(made) == 17 and np.array_equal(made[:9], frames)
+    _, made = of(Connect(clip=file, second=file, seconds=1.0, **how), pipeline)
+    assert abs(len(made) - 26) <= 2
+    assert np.array_equal(made[:9], frames) and np.array_equal(made[-9:], frames)
+    _, made = of(Infill(clip=file, from_=0.25, to=0.75, **how), pipeline)
+    assert len(made) == 9 and np.array_equal(made[[0, 1, 6, 7, 8]], frames[[0, 1, 6, 7, 8]])
+    assert all(not np.array_equal(made[f], frames[f]) for f in range(2, 6))
+    _, made = of(Infill(clip=file, fps=16.0, **how), pipeline)
+    assert len(made) == 17 and np.array_equal(made[::2], frames)
+    _, made = of(Edit(clip=file, prompt="at night", strength=0.5, **how), pipeline)
+    assert made.shape == frames.shape and not any(np.array_equal(a, b) for a, b in zip(made, frames, strict=True))
+
+
+def test_pictures_lie_at_their_seconds(pipeline: Pipeline, tmp_path: Path):
+    files = [noise(1, seed).save(tmp_path / f"{seed}.png") for seed in range(3)]
+    verb = Generate(
+        prompt="a ball", output=tmp_path / "out.mp4", seconds=2.0, size=(48, 32), steps=1,
+        image=files[0], keyframe=((1.0, files[1]),), last_image=files[2],
+    )  # fmt: skip
+    _, made = of(verb, pipeline)
+    for frame, file in ((0, files[0]), (8, files[1]), (-1, files[2])):
+        assert np.array_equal(made[frame], Video.load(file).frames[0])
+
+
+def test_a_draft_is_all_or_nothing_at_its_ends(pipeline: Pipeline):
+    plain = Request("a ball", 9 / 8, **HOW)
+    kept, draft, free = (
+        pipeline.generate(dataclasses.replace(plain, given=(Given(noise(9), strength=s),))).frames
+        for s in (0.0, 0.3, 1.0)
+    )
+    assert np.array_equal(kept, noise(9).frames)
+    assert np.array_equal(free, pipeline.generate(plain).frames)
+    near, far = (np.abs(draft.astype(int) - other).mean() for other in (kept, free))
+    assert near > 0 and far > 0
+
+
+def test_shots_have_their_own_words_and_first_pictures(pipeline: Pipeline, tmp_path: Path):
+    noise(1).save(tmp_path / "first.png")
+    board = tmp_path / "board.toml"
+    text = 'cast = "A red ball."\n[[shot]]\nprompt = "It rolls."\nseconds = 1\n[[shot]]\nprompt = "{}"\nseconds = 1\n'
+    verb = Storyboard(board=board, output=tmp_path / "out.mp4", size=(48, 32), steps=1)
+    board.write_text(text.format("It falls.") + 'image = "first.png"')
+    request, made = of(verb, pipeline)
+    assert [shot.prompt for shot in request.shots] == ["A red ball. It rolls.", "A red ball. It falls."]
+    first, second = request.takes(pipeline.config)
+    assert abs(second.begins - 8) <= 2 and np.array_equal(made[second.begins], noise(1).frames[0])
+    board.write_text(text.format("It jumps up and down.") + 'image = "first.png"')
+    _, other = of(verb, pipeline)
+    assert np.array_equal(made[: first.shown], other[: first.shown])
+    assert not np.array_equal(made[second.begins + 1 :], other[second.begins + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "lacks the field 'shot'"),
+        ("shot = []", "no shots"),
+        ("[[shot]]", "lacks the field 'prompt'"),
+        ('[[shot]]\nprompt = "x"\nlength = 3', "'length'"),
+        ("[[shot", "not TOML"),
+        ('[[shot]]\nprompt = "x"\nseconds = 2\nimage = "none.png"', "no file"),
+    ],
+)
+def test_a_wrong_storyboard_is_refused_in_a_sentence(text: str, said: str, tmp_path: Path, weights: Path, capsys: Any):
+    (tmp_path / "board.toml").write_text(text)
+    words = ["storyboard", str(tmp_path / "board.toml"), "-o", str(tmp_path / "out.mp4"), "--weights", str(weights)]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and error.endswith(".\n")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"given": (Given(noise(1), 2.0),)},
+        {"given": (Given(noise(1), shot=1),)},
+        {"loop": True},
+        {"loop": True, "given": (Given(noise(1), "end"),)},
+        {"loop": True, "given": (Given(noise(1)),), "then": (Shot("b", 1.0),)},
+        {"then": (Shot(" ", 1.0),)},
+        {"then": (Shot("b", 59.0),)},
+    ],
+)
+def test_what_does_not_fit_on_the_time_line_is_refused_in_a_sentence(wrong: dict[str, Any]):
+    with pytest.raises(ValueError, match=r"^[A-Z].*\.$"):
+        Request("a ball", 2.0, **wrong)
+    for strength, start in ((1.5, 0.0), (0.0, -1.0), (float("nan"), 0.0)):
+        with pytest.raises(ValueError, match=r"^[A-Z].*\.$"):
+            Given(noise(1), start, strength)
+
+
+def test_interrupted_work_goes_on_where_it_was(pipeline: Pipeline, tmp_path: Path):
+    work = tmp_path / "out.mp4.work"
+    request = Request("a ball", 4.0, **HOW)
+    told: list[tuple[int, int]] = []
+
+    def stop(done: int, steps: int) -> None:
+        told.append((done, steps))
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.generate(request, stop, work)
+    assert work.is_file() and sorted(tmp_path.iterdir()) == [work]
+    other = dataclasses.replace(request, prompt="a cube")
+    seen: list[int] = []
+    pipeline.generate(request, lambda done, _: seen.append(done), work)
+    assert seen == list(range(4, told[-1][1] + 1))  # the third piece was the last to be kept
+    for wanted in (request, other):
+        assert np.array_equal(pipeline.generate(wanted, None, work).frames, pipeline.generate(wanted).frames)
+
+
+def test_a_piece_goes_on_from_the_latents_before_it(pipeline: Pipeline):
+    request = Request("a ball", 4.0, **HOW)
+    (whole,) = pipeline.generate_all([request], at_once=99)
+    (pieces,) = pipeline.generate_all([request], at_once=4)
+    assert whole.frames.shape == pieces.frames.shape and not np.array_equal(whole.frames, pieces.frames)
+    # The codec's decoder sees the past only, so the first piece is that of a shorter video, made at once.
+    (short,) = pipeline.generate_all([dataclasses.replace(request, seconds=13 / 8)], at_once=4)
+    assert pieces.frames.shape[0] > 13 and short.frames.shape[0] == 13
+
+
+def test_what_training_has_not_seen_is_doubted_and_made(weights: Path, tmp_path: Path, capsys: Any):
+    out = tmp_path / "out.webp"
+    words = ["generate", "a ball", "-o", str(out), "--steps", "1", "--weights", str(weights)]
+    assert main([*words, "--seconds", "2", "--aspect", "3:2"]) == 0
+    said = capsys.readouterr().err
+    assert "trained on" in said and "lumora: " in said and Video.load(out).frames.shape == (17, 32, 48, 3)
+    assert main([*words, "--seconds", "0.5"]) == 0
+    assert not capsys.readouterr().err.strip()
+
+
+@given(st.floats(0.25, 4))
+def test_a_size_of_a_shape_has_about_as_many_pixels_in_whole_tokens(aspect: float):
+    from lumora.presets import cpu
+
+    config = cpu().model
+    width, height = size_of_shape(config, aspect)
+    assert width % 16 == 0 == height % 16
+    assert 0.5 < width * height / (64 * 64) < 1.6 and 0.6 < width / height / aspect < 1.6
+
+
+@given(st.integers(1, 40), st.sampled_from([1.0, 8.0, 25.0, 60.0]), st.sampled_from([4.0, 8.0, 24.0]))
+def test_another_rate_keeps_the_duration(frames: int, before: float, after: float):
+    video = Video(np.arange(frames, dtype=np.uint8)[:, None, None, None].repeat(3, 3), before)
+    changed = video.at_rate(after)
+    assert abs(changed.seconds - video.seconds) <= max(0.5 / after + 1e-6, 1 / after - video.seconds)
+    shown = changed.frames[:, 0, 0, 0].astype(int)
+    at = np.minimum(np.arange(len(shown)) / after * before, frames - 1)
+    assert np.abs(shown - at).max() <= 0.5 + 1e-3
+
+
+def test_a_letterbox_shows_everything_on_black():
+    video = Video(np.full((1, 10, 40, 3), 200, np.uint8), 1.0)
+    boxed, cropped = video.fitted(40, 40, "letterbox").frames[0], video.fitted(40, 40).frames[0]
+    assert (boxed[:15] == 0).all() and (boxed[15:25] == 200).all() and (boxed[25:] == 0).all()
+    assert (cropped == 200).all()
