@@ -65,9 +65,9 @@ class Video:
         suffix and OSError, in a sentence, where the file can't be written.
         """
         path = Path(path)
-        write = _WRITERS[checked_suffix(path)]
+        kind = checked_suffix(path)
         with written_whole(path) as part:
-            write(self, part)
+            write_as(kind, self, part)
         return path
 
     @classmethod
@@ -99,6 +99,11 @@ class Video:
             return self
         fit = [ImageOps.fit(Image.fromarray(f), (width, height), Image.Resampling.LANCZOS) for f in self.frames]
         return Video(np.stack([np.asarray(f) for f in fit]), self.fps)
+
+
+def write_as(kind: str, video: Video, path: Path) -> None:
+    """Writes a file of the kind of one of SUFFIXES, whatever `path` is called, and perhaps only a part of it."""
+    _WRITERS[kind](video, path)
 
 
 def checked_suffix(path: Path) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
@@ -14,6 +16,7 @@ from lumora.cli.progress import progress_bar
 if TYPE_CHECKING:
     from lumora.config import ModelConfig
     from lumora.generate.request import Request
+    from lumora.provenance.manifest import Parent
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,11 @@ class Generate:
         config = read_config(self.weights)
         request = self._request(config)
         request.check(config)
-        with progress_bar("Waking the model") as report:
-            from lumora.generate.pipeline import Pipeline
+        from lumora.provenance.manifest import Parent
 
-            pipeline = Pipeline.load(self.weights)
-            video = pipeline.generate(request, lambda done, steps: report("Making the video", done, steps))
-        video.save(self.output)
-        frames, height, width, _ = video.frames.shape
+        parents = [Parent(self.image, "inputTo")] if self.image else []
+        make_and_deliver(request, self.output, self.weights, parents)
+        frames, (height, width) = request.frames(config), request.size(config)
         print(f"{self.output}: {frames} frames of {width}x{height}, made in {time.monotonic() - began:.1f} s.")
 
     def _request(self, config: ModelConfig) -> Request:
@@ -75,4 +76,28 @@ class Generate:
             steps=self.steps,
             guidance=self.guidance,
             beginning=Video.load(self.image, max_frames=1) if self.image else None,
+        )
+
+
+def make_and_deliver(
+    request: Request, output: Path, weights: Path | None, parents: Sequence[Parent], record: str | None = None
+) -> None:
+    """Wakes the model, makes the video, and lets it out by the only road."""
+    from lumora.cli import checks
+
+    with progress_bar("Waking the model") as report:
+        from lumora.deliver import deliver
+        from lumora.generate.pipeline import Pipeline
+        from lumora.generate.recipe import model_digest
+
+        pipeline = Pipeline.load(weights)
+        deliver(
+            request,
+            output,
+            lambda request: pipeline.generate(request, lambda done, steps: report("Making the video", done, steps)),
+            checks.check_prompt,
+            checks.review_frames,
+            {"model": {"sha256": model_digest(weights)}, "policy": checks.POLICY},
+            parents,
+            record,
         )

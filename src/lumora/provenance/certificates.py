@@ -1,15 +1,15 @@
 """Who signs: an operator's own certificate, or a chain for development that is made on first use.
 
-An operator names three things in the environment: `LUMORA_CERTIFICATE`, a PEM file of the certificate and those above it;
-`LUMORA_KEY`, the PEM file of its private key; `LUMORA_PASSPHRASE`, where that is encrypted. `LUMORA_TRUST` names a PEM file of
-further roots whose signatures count as trusted.
+An operator names three things in the environment: `LUMORA_CERTIFICATE`, a PEM file of the certificate and those above
+it; `LUMORA_KEY`, the PEM file of its private key; `LUMORA_PASSPHRASE`, where that is encrypted. `LUMORA_TRUST` names a
+PEM file of further roots whose signatures count as trusted.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -29,7 +29,8 @@ Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 @dataclass(frozen=True)
 class Identity:
-    """Certificates of a signer, PEM, its own first; its private key, PEM and not encrypted; its algorithm's name in C2PA."""
+    """Certificates of a signer, PEM, its own first; its private key, PEM and not encrypted; its algorithm's name in
+    C2PA."""
 
     certificates: str
     key: str
@@ -42,7 +43,8 @@ class Identity:
 def signing_identity() -> Identity:
     """The operator's identity where the environment names one, else that of development, made or renewed when needed.
 
-    Raises ValueError, in a sentence, for a certificate that is not valid today and a key that can't be read or is another's.
+    Raises ValueError, in a sentence, for a certificate that is not valid today and a key that can't be read or is
+    another's.
     """
     if os.environ.get("LUMORA_CERTIFICATE"):
         return _identity(_read("LUMORA_CERTIFICATE"), _read("LUMORA_KEY"))
@@ -55,7 +57,8 @@ def signing_identity() -> Identity:
 
 
 def trusted_roots() -> str:
-    """PEM of the roots whose signatures count as trusted: that of development, where it was made, and LUMORA_TRUST's."""
+    """PEM of the roots whose signatures count as trusted: that of development, where it was made, and
+    LUMORA_TRUST's."""
     root = state_folder() / "root.pem"
     pems = [_certificates(root.read_bytes())] if root.exists() else []
     return "".join(pems + ([_certificates(_read("LUMORA_TRUST"))] if os.environ.get("LUMORA_TRUST") else []))
@@ -64,9 +67,13 @@ def trusted_roots() -> str:
 def _identity(certificates: bytes, key: bytes) -> Identity:
     private, leaf = _load_key(key), _leaf(certificates)
     if not leaf.not_valid_before_utc <= _now() <= leaf.not_valid_after_utc:
-        raise ValueError(f"The signing certificate is not valid today; it ended on {leaf.not_valid_after_utc:%Y-%m-%d}.")
+        raise ValueError(
+            f"The signing certificate is not valid today; it ended on {leaf.not_valid_after_utc:%Y-%m-%d}."
+        )
     if _public(private.public_key()) != _public(leaf.public_key()):
-        raise ValueError("The signing certificate and the key don't belong together; check LUMORA_CERTIFICATE and LUMORA_KEY.")
+        raise ValueError(
+            "The signing certificate and the key don't belong together; check LUMORA_CERTIFICATE and LUMORA_KEY."
+        )
     plain = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -179,7 +186,8 @@ def _certificates(pem: bytes) -> str:
 
 
 def _public(key: object) -> bytes:
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)  # type:
+    ignore[attr - defined]
 
 
 def _read(variable: str) -> bytes:
@@ -190,4 +198,4 @@ def _read(variable: str) -> bytes:
 
 
 def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)

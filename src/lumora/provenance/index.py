@@ -1,13 +1,14 @@
 """Of every video that was delivered: when, from what request, by which model, and what its pictures look like.
 
-The looks are a hash a frame: signs of the slow waves of its luma (Zauner, "Implementation and Benchmarking of Perceptual Image
-Hash Functions", 2010), which codecs, sizes and colours hardly change. No picture is kept.
+The looks are a hash a frame: signs of the slow waves of its luma (Zauner, "Implementation and Benchmarking of
+Perceptual Image Hash Functions", 2010), which codecs, sizes and colours hardly change. No picture is kept.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ FRAMES = 9
 """Most frames that are looked at, spread over a video."""
 
 _TABLE = """CREATE TABLE IF NOT EXISTS delivered (
-    record TEXT PRIMARY KEY, sha256 TEXT NOT NULL, recipe TEXT NOT NULL, manifest BLOB NOT NULL, looks BLOB NOT NULL)"""
+    record TEXT NOT NULL, sha256 TEXT NOT NULL, recipe TEXT NOT NULL, manifest BLOB NOT NULL, looks BLOB NOT NULL)"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Index:
         self._file = file or state_folder() / "delivered.sqlite3"
 
     def add(self, delivered: Delivered) -> None:
-        """Raises OSError, in a sentence, where it can't be written or the record is there already."""
+        """A record that is made again stands there again. Raises OSError, in a sentence, where it can't be written."""
         row = (
             delivered.record,
             delivered.sha256,
@@ -65,6 +66,12 @@ class Index:
     def all(self) -> list[Delivered]:
         with self._open() as database:
             return [_delivered(*row) for row in database.execute("SELECT * FROM delivered ORDER BY rowid")]
+
+    def new_record(self) -> str:
+        """A random one that isn't in use."""
+        while self.has(record := secrets.token_hex(4)):
+            pass
+        return record
 
     def has(self, record: str) -> bool:
         with self._open() as database:
@@ -92,14 +99,23 @@ def looks_of(video: Video) -> UInt8[np.ndarray, "t b"]:
 
 
 def distances(looks: UInt8[np.ndarray, "t b"], others: list[UInt8[np.ndarray, "t b"]]) -> list[float]:
-    """How unlike each of some videos is, in shares of a hash's bits: of each frame to the likest of the other's frames."""
+    """How unlike each of some videos is, in shares of a hash's bits: of each frame to the likest of the other's
+    frames."""
     bits = WAVES**2 - 1
     unlike = [np.bitwise_count(looks[:, None] ^ other[None]).sum(axis=-1).min(axis=1) for other in others]
     return [float(u.mean()) / bits for u in unlike]
 
 
+def chance_of(distance: float) -> float:
+    """How often a foreign video is that like a given one of ours, by the tail of 19,460 pairs of the simulated world's
+    clips.
+
+    Of these 102 were within 0.35, 20 within 0.30, 2 within 0.25 and none within 0.22; the tail falls ever faster, and
+    is continued with its last slope, which is an extrapolation (`benchmarks/detect.py` measures it again).
+    """
+    return min(1.0, 10 ** (-4 - (0.25 - distance) / 0.05))
+
+
 def _delivered(record: str, sha256: str, recipe: str, manifest: bytes, looks: bytes) -> Delivered:
     width = -(-(WAVES**2 - 1) // 8)
-    return Delivered(
-        record, sha256, json.loads(recipe), manifest, np.frombuffer(looks, np.uint8).reshape(-1, width)
-    )
+    return Delivered(record, sha256, json.loads(recipe), manifest, np.frombuffer(looks, np.uint8).reshape(-1, width))

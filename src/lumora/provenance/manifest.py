@@ -1,7 +1,7 @@
 """The signed manifest in a file (C2PA 2.4): what made it, of what, and whether anything was changed since.
 
-Its traits are those of the conformance programme's rubric for generators (version 0.2). Only a signer with a certificate of
-the programme's trust list is conformant; a repository can be no more than ready for it.
+Its traits are those of the conformance programme's rubric for generators (version 0.2). Only a signer with a
+certificate of the programme's trust list is conformant; a repository can be no more than ready for it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from typing import Any, Literal
 
 import c2pa
 
+from lumora.files import reason
 from lumora.provenance.certificates import Identity, signing_identity, trusted_roots
 
 State = Literal["trusted", "intact", "tampered", "absent"]
 """Signed by one who is trusted and unchanged; unchanged, by somebody unknown; changed since; without a manifest."""
-Relation = Literal["parentOf", "inputTo"]
-"""A video that was changed or gone on with; a picture that was only looked at, such as the one to begin with."""
+Relation = Literal["parentOf", "componentOf", "inputTo"]
+"""A video that was changed or gone on with, of which there is one at most; another one that was put beside it; a
+picture that was only looked at, such as the one to begin with."""
 
 MIME = {".mp4": "video/mp4", ".gif": "image/gif", ".webp": "image/webp", ".png": "image/png"}
 """The kinds of file that lumora writes; all of them can carry a manifest."""
@@ -31,7 +33,10 @@ SOFT_BINDING = "lumora.watermark.1"
 """Name of the mark in the pixels that leads back to a manifest which was stripped."""
 
 _GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-_OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}, "builder": {"thumbnail": {"enabled": False}}}
+_OFFLINE = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "builder": {"thumbnail": {"enabled": False}},
+}
 _NO_LEARNING = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.ai_inference", "cawg.data_mining")
 
 
@@ -59,34 +64,49 @@ class Manifest:
     """`title`, `relation`, and the `problems` that were found in it when it was used."""
 
 
-def sign(source: Path, destination: Path, kind: str, title: str, recipe: dict[str, Any], parents: Sequence[Parent]) -> None:
-    """Writes `source`, a file of `kind` (a suffix in MIME), to `destination` with a signed manifest.
+def sign(
+    source: Path, destination: Path, kind: str, title: str, recipe: dict[str, Any], parents: Sequence[Parent] = ()
+) -> bytes:
+    """Writes `source`, a file of `kind` (a suffix in MIME), to `destination` with a signed manifest, which it gives
+    too.
 
-    `recipe` holds `record`, the value of the watermark in the pixels. Raises ValueError where the result does not read back
-    as trusted; `destination` must then be thrown away, whatever it holds.
+    `recipe` holds `record`, the value of the watermark in the pixels. Raises ValueError for a certificate that can't
+    sign and OSError where the result does not read back as trusted; throw `destination` away then, whatever it holds.
     """
     assert source != destination, "the library would truncate the source"
     identity = signing_identity()
-    with _context(identity) as context, _builder(context, kind, title, recipe, parents) as builder:
-        with source.open("rb") as unsigned, destination.open("w+b") as signed, _signer(identity) as signer:
-            builder.sign(signer, MIME[kind], unsigned, signed)
-    back = read(destination, kind, identity)
+    try:
+        with (
+            _context(identity) as context,
+            _builder(context, kind, title, recipe, parents) as builder,
+            _signer(identity) as signer,
+            source.open("rb") as unsigned,
+            destination.open("w+b") as signed,
+        ):
+            manifest = bytes(builder.sign(signer, MIME[kind], unsigned, signed))
+    except c2pa.C2paError as error:
+        raise OSError(f"The file can't be signed: {reason(error)}.") from error
+    back = read(destination, identity)
     if back.state != "trusted" or back.recipe != json.loads(json.dumps(recipe)):
-        raise ValueError(f"The signature does not read back as it was made ({', '.join(back.problems) or back.state}).")
+        raise OSError(f"The signature does not read back as it was made ({', '.join(back.problems) or back.state}).")
+    return manifest
 
 
-def read(path: Path, kind: str | None = None, identity: Identity | None = None) -> Manifest:
-    """What the manifest of a file says; `kind` is its suffix where its name has another one.
+def read(path: Path, identity: Identity | None = None) -> Manifest:
+    """What the manifest of a file says; the content decides of what kind it is, not the name.
 
-    Signatures are trusted that lead to the roots of `trusted_roots`, or to `identity`'s own certificates. Nothing is fetched
-    from the network. Raises ValueError for a file that isn't there.
+    Signatures are trusted that lead to the roots of `trusted_roots`, or to `identity`'s own certificates. Nothing is
+    fetched from the network. Raises ValueError for a file that isn't there.
     """
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     try:
-        with path.open("rb") as file, _context(identity) as context:
-            with c2pa.Reader(MIME.get(kind or "", kind and kind[1:]) or _format(path), file, context=context) as reader:
-                return _manifest(json.loads(reader.json()), reader.get_validation_state())
+        with (
+            path.open("rb") as file,
+            _context(identity) as context,
+            c2pa.Reader(_format(path), file, context=context) as reader,
+        ):
+            return _manifest(json.loads(reader.json()), reader.get_validation_state())
     except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.NotSupported):
         return Manifest("absent")
     except c2pa.C2paError as error:
@@ -94,7 +114,12 @@ def read(path: Path, kind: str | None = None, identity: Identity | None = None) 
 
 
 def _format(path: Path) -> str:
-    return path.suffix.lower()[1:] or "bin"
+    """By the first bytes; of what lumora doesn't write itself, by the name."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    signs = {".mp4": head[4:8] == b"ftyp", ".gif": head[:4] == b"GIF8", ".png": head[:4] == b"\x89PNG"}
+    signs[".webp"] = head[:4] == b"RIFF" and head[8:] == b"WEBP"
+    return next((MIME[kind] for kind, fits in signs.items() if fits), path.suffix.lower()[1:] or "bin")
 
 
 @contextlib.contextmanager
@@ -107,7 +132,9 @@ def _context(identity: Identity | None) -> Iterator[c2pa.Context]:
 
 def _signer(identity: Identity) -> c2pa.Signer:
     # No time stamp authority: it would need the network.
-    return c2pa.Signer.from_info(c2pa.C2paSignerInfo(identity.algorithm, identity.certificates.encode(), identity.key.encode(), None))
+    return c2pa.Signer.from_info(
+        c2pa.C2paSignerInfo(identity.algorithm, identity.certificates.encode(), identity.key.encode(), None)
+    )
 
 
 @contextlib.contextmanager
@@ -142,16 +169,16 @@ def _builder(
 
 def _inception(parents: Sequence[Parent], agent: dict[str, str]) -> list[dict[str, Any]]:
     """A file that goes on with another opens and edits it; any other one is created, perhaps of something given."""
-    opened = [_ingredient(n) for n, parent in enumerate(parents) if parent.relation == "parentOf"]
-    inputs = [_ingredient(n) for n, parent in enumerate(parents) if parent.relation == "inputTo"]
-    made = {"digitalSourceType": _GENERATED, "softwareAgent": agent}
-    given = {"parameters": {"ingredientIds": inputs}} if inputs else {}
-    if not opened:
-        return [{"action": "c2pa.created", **made, **given}]
-    return [
-        {"action": "c2pa.opened", "parameters": {"ingredientIds": opened[:1]}},
-        {"action": "c2pa.edited", **made, **given},
-    ]
+    made = {"digitalSourceType": _GENERATED, "softwareAgent": agent, **_of(parents, "inputTo")}
+    placed = [{"action": "c2pa.placed", **which}] if (which := _of(parents, "componentOf")) else []
+    if opened := _of(parents, "parentOf"):
+        return [{"action": "c2pa.opened", **opened}, {"action": "c2pa.edited", **made}, *placed]
+    return [{"action": "c2pa.created", **made}, *placed]
+
+
+def _of(parents: Sequence[Parent], relation: Relation) -> dict[str, Any]:
+    which = [_ingredient(number) for number, parent in enumerate(parents) if parent.relation == relation]
+    return {"parameters": {"ingredientIds": which}} if which else {}
 
 
 def _ingredient(number: int) -> str:

@@ -1,4 +1,5 @@
-"""The folder of one user's, or one operator's, secrets and records: keys, certificates, the index of what was delivered."""
+"""The folder of one user's, or one operator's, secrets and records: keys, certificates, the index of what was
+delivered."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from pathlib import Path
 
 
 def state_folder() -> Path:
-    """`$LUMORA_STATE`, else `lumora` in the user's folder for state (`$XDG_STATE_HOME`, ~/.local/state); made when missing.
+    """`$LUMORA_STATE`, else `lumora` in the user's folder for state (`$XDG_STATE_HOME`, ~/.local/state); made when
+    missing.
 
     Nobody but its owner may look in. Raises OSError, in a sentence, where it can't be made.
     """
@@ -23,6 +25,12 @@ def state_folder() -> Path:
             f"The folder of keys and records, {folder}, can't be made ({error.strerror}); name another in LUMORA_STATE."
         ) from None
     return folder
+
+
+def watermark_key() -> bytes:
+    """32 random bytes, drawn on first use. Whoever has them can find the mark, and remove it; without them nobody
+    finds it."""
+    return secret(state_folder() / "watermark.key", lambda: secrets.token_bytes(32))
 
 
 def write_secret(path: Path, content: bytes) -> None:

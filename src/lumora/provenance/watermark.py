@@ -1,14 +1,16 @@
-"""A mark in the pixels that nobody sees and that the holder of the key finds again: spread spectrum with informed embedding.
+"""A mark in the pixels that nobody sees and that the holder of the key finds again: spread spectrum with informed
+embedding.
 
-The mark moves the luma of a video along slow waves, in space and in time (a DCT of the whole frame, up to `WAVES` half waves a
-side, by a DCT of two seconds), because those survive codecs, resizing and new frame rates. The key draws for every wave a
-sign, and a bit of the payload that the sign is multiplied by. Where the pictures have that sign already, nothing is added;
-where they stand far against it, neither, for it would cost too much (Cox, Miller and McKellips, "Watermarking as
-communications with side information", 1999). What is found is the sign of each wave, so contrast and brightness don't matter.
+The mark moves the luma of a video along slow waves, in space and in time (a DCT of the whole frame, up to `WAVES` half
+waves a side, by a DCT of two seconds), because those survive codecs, resizing and new frame rates. The key draws for
+every wave a sign, and a bit of the payload that the sign is multiplied by. Where the pictures have that sign already,
+nothing is added; where they stand far against it, neither, for it would cost too much (Cox, Miller and McKellips,
+"Watermarking as communications with side information", 1999). What is found is the sign of each wave, so contrast and
+brightness don't matter.
 
-How sure a reading is needs no assumption about pictures. To whoever lacks the key its signs are fair coins, so for a file that
-was made without it each bit's sum of n signs over √n is sub-Gaussian, and the squares of all bits add up to S with
-P(S ≥ s) ≤ (s/bits)^(bits/2) · exp((bits − s)/2)  (Chernoff), times the number of places that were tried.
+How sure a reading is needs no assumption about pictures. To whoever lacks the key its signs are fair coins, so for a
+file that was made without it each bit's sum of n signs over √n is sub-Gaussian, and the squares of all bits add up to
+S with P(S ≥ s) ≤ (s/bits)^(bits/2) · exp((bits − s)/2)  (Chernoff), times the number of places that were tried.
 """
 
 from __future__ import annotations
@@ -66,11 +68,11 @@ class Reading:
     def payload(self) -> int:
         return sum(1 << bit for bit, score in enumerate(self.scores) if score > 0)
 
-    def p_value_of(self, payloads: Sequence[int]) -> Float[np.ndarray, " n"]:
-        """For each of some payloads the chance, at most, that a video made without the key fits it, and any of them, so well."""
+    def p_values_of(self, payloads: Sequence[int]) -> Float[np.ndarray, " n"]:
+        """For each of these payloads the chance, at most, that a video made without the key fits it so well."""
         signs = 2.0 * ((np.array(payloads, np.uint64)[:, None] >> np.arange(BITS, dtype=np.uint64)) & np.uint64(1)) - 1
-        fit = signs @ np.array(self.scores) / math.sqrt(BITS)
-        return np.minimum(1.0, self.tried * len(payloads) * np.exp(-np.maximum(fit, 0) ** 2 / 2))
+        fit = np.maximum(signs @ np.array(self.scores) / math.sqrt(BITS), 0)
+        return np.minimum(1.0, self.tried * np.exp(-(fit**2) / 2))
 
 
 def embed(video: Video, payload: int, key: bytes) -> Video:
@@ -96,7 +98,8 @@ def embed(video: Video, payload: int, key: bytes) -> Video:
 
 
 def read(video: Video, key: bytes, enough: float = 1e-6) -> Reading:
-    """What the key finds in a video: first as it is, then, unless that gives a p-value of `enough`, in other cuts of it.
+    """What the key finds in a video: first as it is, then, unless that gives a p-value of `enough`, in other cuts of
+    it.
 
     These are parts of the frame of the same shape, other beginnings and other speeds.
     """
@@ -150,7 +153,8 @@ def _moves(agreeing: Float[np.ndarray, "q n"], margin: float) -> Float[np.ndarra
 
 
 def _time_part(luma: Float[np.ndarray, "t h w"], in_time: Float[np.ndarray, "t q"]) -> Float[np.ndarray, "q h w"]:
-    """How much of each wave in time there is in every pixel: least squares, with a ridge for waves that frames can't tell apart."""
+    """How much of each wave in time there is in every pixel: least squares, with a ridge for waves that frames can't
+    tell apart."""
     gram = in_time.T @ in_time / len(luma) + RIDGE / len(luma) * np.eye(in_time.shape[1])
     return np.tensordot(np.linalg.solve(gram, in_time.T / len(luma)), luma, axes=1)
 
