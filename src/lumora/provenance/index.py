@@ -98,7 +98,7 @@ def looks_of(video: Video) -> UInt8[np.ndarray, "t b"]:
     return np.packbits(found > 0, axis=1)
 
 
-def distances(looks: UInt8[np.ndarray, "t b"], others: list[UInt8[np.ndarray, "t b"]]) -> list[float]:
+def distances(looks: UInt8[np.ndarray, "t b"], others: list[UInt8[np.ndarray, "_ b"]]) -> list[float]:
     """How unlike each of some videos is, in shares of a hash's bits: of each frame to the likest of the other's
     frames."""
     bits = WAVES**2 - 1

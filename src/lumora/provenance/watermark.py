@@ -19,7 +19,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -37,7 +37,8 @@ TIMES, TIMES_SECONDS = 17, 2.0
 """Waves in time, and the duration of a half wave of the slowest one."""
 CAP = 1.5
 """A wave is moved by no more than so many margins."""
-RIDGE = 0.1
+TIME_RIDGE, SPACE_RIDGE = 3.0, 0.1
+"""Against waves that few frames, or a part of the frame, can't tell apart; of least squares."""
 SIDE = 64
 """Pixels of the longer side of what is read; the waves are far longer."""
 LUMA = np.array([0.2126, 0.7152, 0.0722])
@@ -80,7 +81,7 @@ def embed(video: Video, payload: int, key: bytes) -> Video:
     frames, height, width, _ = video.frames.shape
     size, band = _band(frames)
     in_time = _time_waves(np.arange(frames) / video.fps)
-    signs = _signs(key, frames)[: in_time.shape[1]] * _spread(payload, key, frames)[: in_time.shape[1]]
+    signs = _signs(key, frames) * _spread(payload, key, frames)
     found = _space_part(_time_part(video.frames @ LUMA, in_time), size, band, Box())
     down, across = _space_waves(height, size, 0.0, 1.0), _space_waves(width, size, 0.0, 1.0)
     allowed = 255**2 / 10 ** (PSNR / 10)
@@ -122,8 +123,8 @@ def read(video: Video, key: bytes, enough: float = 1e-6) -> Reading:
 def _scores(planes: Float[np.ndarray, "q h w"], frames: int, box: Box, key: bytes) -> Float[np.ndarray, " bits"]:
     """Each bit's sum of signs, over the root of how many there are."""
     size, band = _band(frames)
-    agree = np.sign(_space_part(planes, size, band, box)) * _signs(key, frames)[: len(planes)]
-    bits = _bit_of_wave(key, frames)[: len(planes)]
+    agree = np.sign(_space_part(planes, size, band, box)) * _signs(key, frames)
+    bits = _bit_of_wave(key, frames)
     sums = np.bincount(bits.ravel(), agree.ravel(), minlength=BITS)
     return sums / np.sqrt(np.maximum(np.bincount(bits.ravel(), minlength=BITS), 1))
 
@@ -155,7 +156,7 @@ def _moves(agreeing: Float[np.ndarray, "q n"], margin: float) -> Float[np.ndarra
 def _time_part(luma: Float[np.ndarray, "t h w"], in_time: Float[np.ndarray, "t q"]) -> Float[np.ndarray, "q h w"]:
     """How much of each wave in time there is in every pixel: least squares, with a ridge for waves that frames can't
     tell apart."""
-    gram = in_time.T @ in_time / len(luma) + RIDGE / len(luma) * np.eye(in_time.shape[1])
+    gram = in_time.T @ in_time / len(luma) + TIME_RIDGE / len(luma) * np.eye(in_time.shape[1])
     return np.tensordot(np.linalg.solve(gram, in_time.T / len(luma)), luma, axes=1)
 
 
@@ -171,12 +172,12 @@ def _space_part(
     rows, columns = np.nonzero(band)
     gram_down, gram_across = down.T @ down / len(down), across.T @ across / len(across)
     gram = gram_down[np.ix_(rows, rows)] * gram_across[np.ix_(columns, columns)]
-    return np.linalg.solve(gram + RIDGE * np.eye(len(gram)), found).T
+    return np.linalg.solve(gram + SPACE_RIDGE * np.eye(len(gram)), found).T
 
 
 def _time_waves(moments: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t q"]:
-    """Cosines of mean square 1 at these moments in seconds; a short video has no more of them than frames."""
-    numbers = np.arange(min(TIMES, len(moments)))
+    """Cosines of mean square 1 at these moments in seconds; a picture has the first one alone."""
+    numbers = np.arange(TIMES if len(moments) > 1 else 1)
     return np.where(numbers, math.sqrt(2), 1.0) * np.cos(np.pi * numbers * moments[:, None] / TIMES_SECONDS)
 
 
@@ -186,7 +187,7 @@ def _space_waves(pixels: int, size: int, begin: float, length: float) -> Float[n
     return np.where(np.arange(size), math.sqrt(2), 1.0) * np.cos(np.pi * np.arange(size) * places[:, None])
 
 
-@cache
+@lru_cache(8)
 def _band(frames: int) -> tuple[int, Bool[np.ndarray, "s s"]]:
     """How many waves a side, and which of their pairs are used: all slow ones but the three slowest."""
     most = STILL_WAVES if frames == 1 else WAVES
@@ -195,12 +196,12 @@ def _band(frames: int) -> tuple[int, Bool[np.ndarray, "s s"]]:
     return size, (speed >= 1.5) & (speed < most)
 
 
-@cache
+@lru_cache(8)
 def _signs(key: bytes, frames: int) -> Float[np.ndarray, "q n"]:
     return 1.0 - 2.0 * (_drawn(key, b"signs", frames) & np.uint64(1)).astype(float)
 
 
-@cache
+@lru_cache(8)
 def _bit_of_wave(key: bytes, frames: int) -> np.ndarray:
     """Which bit of the payload each wave carries; every bit has as many, but for one more or less."""
     draws = _drawn(key, b"bits", frames)
