@@ -68,7 +68,7 @@ def _restored(hint: Any, value: Any, given: dict[str, Video]) -> Any:
             raise ValueError("This video was made of another picture or video; give that too, with --given.")
         return given[value["video"]]
     if isinstance(value, dict):
-        kind = next(kind for kind in _kinds(hint) if dataclasses.is_dataclass(kind) and kind is not Video)
+        kind: Any = next(kind for kind in _kinds(hint) if dataclasses.is_dataclass(kind) and kind is not Video)
         hints = typing.get_type_hints(kind)
         return kind(**{name: _restored(hints[name], item, given) for name, item in value.items()})
     return tuple(_restored(hint, item, given) for item in value) if isinstance(value, list) else value

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -185,7 +186,7 @@ def _certificates(pem: bytes) -> str:
     return "".join(c.public_bytes(serialization.Encoding.PEM).decode() for c in x509.load_pem_x509_certificates(pem))
 
 
-def _public(key: object) -> bytes:
+def _public(key: Any) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)  # type:
     ignore[attr - defined]
 

@@ -107,10 +107,10 @@ def read(path: Path, identity: Identity | None = None) -> Manifest:
             c2pa.Reader(_format(path), file, context=context) as reader,
         ):
             return _manifest(json.loads(reader.json()), reader.get_validation_state())
-    except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.NotSupported):
-        return Manifest("absent")
     except c2pa.C2paError as error:
-        return Manifest("tampered", problems=(str(error),))
+        # Kinds of the library's errors are attributes that it adds to their base class.
+        nothing = type(error).__name__ in ("_C2paManifestNotFound", "_C2paNotSupported")
+        return Manifest("absent") if nothing else Manifest("tampered", problems=(str(error),))
 
 
 def _format(path: Path) -> str:
