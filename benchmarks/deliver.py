@@ -1,4 +1,4 @@
-"""What marking, signing and registering add to making a 2 s clip, in processor time, which a busy machine stretches least.
+"""What marking, signing and registering add to making a 2 s clip, in processor time (a busy machine stretches it less).
 
 python benchmarks/deliver.py [--runs N] [--steps K]
 """

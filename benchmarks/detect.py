@@ -1,10 +1,10 @@
 """How surely `lumora detect` finds a delivered video again, after what people do to videos.
 
-    python benchmarks/detect.py [--clips N] [--size S] [--keys K] [--index-size N] [--weights FOLDER --model-clips N]
+    python benchmarks/detect.py [--clips N] [--size S] [--keys K] [--index-size N] [--preset simple]
 
-Clips of the simulated world (other seeds than training has), marked, hashed and encoded as they are delivered, then changed.
-For each change: the share that is found at a false positive rate of 10⁻⁶ by the mark alone, without the index; by looks alone;
-and by all together, with 95 % Wilson intervals; and the share of the payload's bits that are read without the index.
+Clips of the simulated world (other seeds than training has), marked, hashed and encoded as they are delivered, then
+changed. For each change: the share that is found at a false positive rate of 10⁻⁶ by the mark alone, without the index;
+by looks alone; and by all together, with 95 % Wilson intervals; and the share of the payload's bits that are read.
 The null distribution: K wrong keys on the delivered clips (the scores that the bound is about), and all pairs of clips.
 """
 
