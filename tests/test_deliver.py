@@ -229,8 +229,9 @@ def test_a_recipe_is_the_request_again():
 
 
 def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
-    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
+    monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))  # nothing of the other tests' index looks alike
     clip, again, picture = tmp_path / "clip.mp4", tmp_path / "again.mp4", tmp_path / "first.png"
     Video(moving(Request("x")).frames[:1], 1.0).save(picture)
     words = ["--weights", str(weights)]
