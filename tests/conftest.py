@@ -5,6 +5,7 @@ from jaxtyping import install_import_hook
 
 install_import_hook("lumora", "beartype.beartype")
 
+import os  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
@@ -14,6 +15,14 @@ from hypothesis import settings  # noqa: E402
 torch.set_num_threads(1)
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keys, certificates and the index of what was delivered, of the tests' own, for the processes they start too."""
+    folder = tmp_path_factory.mktemp("state")
+    os.environ["LUMORA_STATE"] = str(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -68,9 +68,9 @@ class Video:
         suffix and OSError, in a sentence, where the file can't be written.
         """
         path = Path(path)
-        write = _WRITERS[checked_suffix(path)]
+        kind = checked_suffix(path)
         with written_whole(path) as part:
-            write(self, part)
+            write_as(kind, self, part)
         return path
 
     @classmethod
@@ -109,6 +109,11 @@ class Video:
         count = max(1, round(len(self.frames) * fps / self.fps))
         nearest = np.minimum(np.arange(count) * self.fps / fps + 1e-6, len(self.frames) - 1).round().astype(int)
         return self if fps == self.fps else Video(self.frames[nearest], fps)
+
+
+def write_as(kind: str, video: Video, path: Path) -> None:
+    """Writes a file of the kind of one of SUFFIXES, whatever `path` is called, and perhaps only a part of it."""
+    _WRITERS[kind](video, path)
 
 
 def checked_suffix(path: Path) -> str:

@@ -14,6 +14,7 @@ from lumora.cli.generate import Making
 if TYPE_CHECKING:
     from lumora.config import ModelConfig
     from lumora.generate.request import Request
+    from lumora.provenance.manifest import Parent
     from lumora.video import Video
 
 
@@ -23,6 +24,11 @@ class WithClip(Making):
 
     clip: Annotated[Positional[Path], arg(metavar="CLIP")]
     """A video of any size and rate; it is scaled, and shown at the video's rate."""
+
+    def parents(self) -> list[Parent]:
+        from lumora.provenance.manifest import Parent
+
+        return [Parent(self.clip, "parentOf")]
 
     def load(self, config: ModelConfig, file: Path | None = None) -> Video:
         """The clip, or that of another `file`, at the video's rate."""
@@ -100,6 +106,11 @@ class Connect(WithClip):
         given = Given(first), Given(second, "end")
         return Request(self.prompt, seconds, given=given, **self.how(config, first))
 
+    def parents(self) -> list[Parent]:
+        from lumora.provenance.manifest import Parent
+
+        return [*super().parents(), Parent(self.second, "componentOf")]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Infill(WithClip):
@@ -165,3 +176,10 @@ class Storyboard(Making):
         first, *then = board.shots()
         given = board.given(self.board.parent)
         return Request(first.prompt, first.seconds, given=given, then=tuple(then), **self.how(config))
+
+    def parents(self) -> list[Parent]:
+        from lumora.generate import storyboard
+        from lumora.provenance.manifest import Parent
+
+        pictures = [scene.image for scene in storyboard.Storyboard.load(self.board).shot if scene.image]
+        return [Parent(self.board.parent / picture, "inputTo") for picture in pictures]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from lumora.cli.progress import progress_bar
 if TYPE_CHECKING:
     from lumora.config import ModelConfig
     from lumora.generate.request import Request
+    from lumora.provenance.manifest import Parent
     from lumora.video import Video
 
 
@@ -57,16 +59,8 @@ class Making:
         request.check(config)
         for doubt in request.doubts(config):
             print(f"lumora: {doubt}", file=sys.stderr)
-        # A long video goes on from here if it is interrupted and asked for again.
-        work = self.output.with_name(f"{self.output.name}.work")
-        with progress_bar("Waking the model") as report:
-            from lumora.generate.pipeline import Pipeline
-
-            pipeline = Pipeline.load(self.weights)
-            video = pipeline.generate(request, lambda done, steps: report("Making the video", done, steps), work)
-        video.save(self.output)
-        work.unlink(missing_ok=True)
-        frames, height, width, _ = video.frames.shape
+        make_and_deliver(request, self.output, self.weights, self.parents())
+        frames, (height, width) = request.frames(config), request.size(config)
         print(f"{self.output}: {frames} frames of {width}x{height}, made in {time.monotonic() - began:.1f} s.")
 
     def how(self, config: ModelConfig, clip: Video | None = None) -> dict[str, Any]:
@@ -123,3 +117,32 @@ class Generate(Making):
         usual_seconds = 0.0 if self.output.suffix.lower() == ".png" else Request.seconds
         seconds = usual_seconds if self.seconds is None else self.seconds
         return Request(self.prompt, seconds, given=tuple(given), **self.how(config))
+
+    def parents(self) -> list[Parent]:
+        from lumora.provenance.manifest import Parent
+
+        files = [self.image, *(file for _, file in self.keyframe), self.last_image]
+        return [Parent(file, "inputTo") for file in files if file]
+
+
+def make_and_deliver(
+    request: Request, output: Path, weights: Path | None, parents: Sequence[Parent], record: str | None = None
+) -> None:
+    """Wakes the model, makes the video, and lets it out by the only road."""
+    from lumora.cli import checks
+
+    # A long video goes on from here if it is interrupted and asked for again.
+    work = output.with_name(f"{output.name}.work")
+    with progress_bar("Waking the model") as report:
+        from lumora.deliver import deliver
+        from lumora.generate.pipeline import Pipeline
+        from lumora.generate.recipe import model_digest
+
+        pipeline = Pipeline.load(weights)
+
+        def make(request: Request) -> Video:
+            return pipeline.generate(request, lambda done, steps: report("Making the video", done, steps), work)
+
+        about = {"model": {"sha256": model_digest(weights)}, "policy": checks.POLICY}
+        deliver(request, output, make, checks.check_prompt, checks.review_frames, about, parents, record)
+    work.unlink(missing_ok=True)

@@ -1,0 +1,151 @@
+"""`lumora verify`, `lumora detect`, `lumora replay`: is a file what it says, is it ours, and can it be made again?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from lumora.cli.flags import File, Output
+from lumora.cli.generate import make_and_deliver
+
+if TYPE_CHECKING:
+    from lumora.provenance.detect import Detection
+    from lumora.provenance.manifest import Manifest
+
+STATES = {
+    "trusted": (0, "signed by {signer}, who is trusted, and unchanged since"),
+    "intact": (3, "unchanged since it was signed, by {signer}, whom nobody here vouches for"),
+    "tampered": (4, "changed after it was signed, or its signature is not valid"),
+    "absent": (5, "without a manifest: nothing is known about it; perhaps `lumora detect` finds more"),
+}
+"""Exit code and words for what `lumora verify` found."""
+ANSWERS = {"ours": 0, "not ours": 3, "cannot tell": 4}
+"""Exit codes of `lumora detect`."""
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Check the signed manifest of a file. Exit code 0: trusted, 3: unknown signer, 4: tampered with, 5: none."""
+
+    file: Annotated[Positional[Path], arg(metavar="FILE")]
+    """A video or picture."""
+    json: bool = False
+    """Say it as JSON."""
+
+    def run(self) -> int:
+        from lumora.provenance.manifest import read
+
+        manifest = read(self.file)
+        code, words = STATES[manifest.state]
+        if self.json:
+            print(json.dumps(dataclasses.asdict(manifest), indent=2))
+            return code
+        print(f"{self.file}: {manifest.state}, {words.format(signer=manifest.signer)}.")
+        for line in _about(manifest):
+            print(f"  {line}")
+        return code
+
+
+@dataclass(frozen=True)
+class Detect:
+    """Find out whether a video was made here, manifest or not. Exit code 0: ours, 3: not ours, 4: cannot tell."""
+
+    file: Annotated[Positional[Path], arg(metavar="FILE")]
+    """A video or picture, perhaps cut, resized or encoded anew."""
+    json: bool = False
+    """Say it as JSON."""
+
+    def run(self) -> int:
+        from lumora.provenance.detect import detect
+
+        found = detect(self.file)
+        if self.json:
+            print(json.dumps(_evidence(found), indent=2))
+        else:
+            print(f"{self.file}: {found.answer} (p = {found.p_value:.1e}).")
+            for witness, said in _witnesses(found).items():
+                print(f"  {witness:10s} {said}")
+        return ANSWERS[found.answer]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Make a video again from what its manifest says: the same request, model and mark, the same pixels."""
+
+    file: Annotated[Positional[Path], arg(metavar="FILE")]
+    """A video that lumora made; where its manifest is lost, one that `lumora detect` recognises."""
+    output: Output
+    """Where to write it."""
+    given: tuple[Path, ...] = ()
+    """The pictures and videos that it was made of, where there were any."""
+    weights: File = None
+    """The folder of the model that made it, where that is not the one that comes with lumora."""
+
+    def run(self) -> None:
+        from lumora.generate.recipe import from_recipe, model_digest
+        from lumora.provenance.index import Index
+        from lumora.provenance.manifest import Parent
+        from lumora.video import Video
+
+        recipe = _recipe_of(self.file)
+        if recipe["model"]["sha256"] != model_digest(self.weights):
+            raise ValueError(f"{self.file} was made by another model; name its folder with --weights.")
+        request = from_recipe(recipe["request"], [Video.load(path) for path in self.given])
+        record = recipe["record"] if Index().has(recipe["record"]) else None
+        if record is None:
+            print("It was delivered elsewhere, so the mark will be another one.", file=sys.stderr)
+        parents = [Parent(path, "inputTo") for path in self.given]
+        make_and_deliver(request, self.output, self.weights, parents, record)
+        print(f"{self.output}: made again from the manifest of {self.file}.")
+
+
+def _recipe_of(file: Path) -> dict[str, Any]:
+    from lumora.provenance.detect import detect
+    from lumora.provenance.manifest import read
+
+    manifest = read(file)
+    if manifest.state in ("trusted", "intact") and manifest.recipe:
+        return manifest.recipe
+    found = detect(file)
+    if found.answer == "ours" and found.record:
+        return found.record.recipe
+    raise ValueError(f"{file} has no manifest of lumora's that can be believed, and it is not known here.")
+
+
+def _about(manifest: Manifest) -> list[str]:
+    recipe = manifest.recipe
+    lines = [f"generator  {manifest.generator}"] if manifest.generator else []
+    if recipe.get("request"):
+        lines += [f"made       {recipe.get('made_at')}", f"prompt     {recipe['request'].get('prompt')}"]
+    lines += [f"problem    {problem}" for problem in manifest.problems]
+    for parent in manifest.parents:
+        changed = f", TAMPERED WITH before it was used: {', '.join(parent['problems'])}" if parent["problems"] else ""
+        lines.append(f"made of    {parent['title']} ({parent['relation']}){changed}")
+    return lines
+
+
+def _witnesses(found: Detection) -> dict[str, str]:
+    said = {"manifest": found.manifest.state, "mark": f"p = {found.mark.p_value:.1e}, {found.mark.tried} places tried"}
+    if found.record:
+        recipe = found.record.recipe
+        said["looks"] = f"{found.distance:.1%} of the hashes' bits differ"
+        said["record"] = f"{found.record.record}, {recipe['made_at']}, {recipe['request']['prompt']!r}"
+    return said
+
+
+def _evidence(found: Detection) -> dict[str, Any]:
+    record = found.record
+    return {
+        "answer": found.answer,
+        "p_value": found.p_value,
+        "manifest": found.manifest.state,
+        "mark": {"p_value": found.mark.p_value, "payload": f"{found.mark.payload:08x}", "tried": found.mark.tried},
+        "looks": {"distance": found.distance},
+        "record": record and {"record": record.record, "sha256": record.sha256, **record.recipe},
+    }

@@ -1,0 +1,81 @@
+"""A request as plain data, for a manifest, and back: with its model's hash, all that is needed to make a video
+again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lumora.generate.request import Request
+from lumora.generate.weights import model_folder
+from lumora.video import Video
+
+
+def as_recipe(value: Any) -> Any:
+    """A request in dicts, lists and numbers; of a video that was given, its hash stands there instead of its pixels."""
+    if isinstance(value, Video):
+        return {"video": digest(value)}
+    if dataclasses.is_dataclass(value):
+        return {field.name: as_recipe(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return [as_recipe(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def from_recipe(recipe: dict[str, Any], given: Sequence[Video] = ()) -> Request:
+    """The request that `recipe` was made of; `given` are the videos and pictures that it began with, in any order.
+
+    Raises ValueError, in a sentence, where one of them is missing, and as Request does.
+    """
+    try:
+        return _restored(Request, recipe, {digest(video): video for video in given})
+    except (TypeError, KeyError, StopIteration) as error:
+        raise ValueError(f"This recipe is not one that this version understands: {error}.") from error
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in a request, however deep, with the name of its field: prompts, numbers, videos."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, Video):
+        for field in dataclasses.fields(value):
+            yield from leaves(getattr(value, field.name), field.name)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from leaves(item, name)
+    else:
+        yield name, value
+
+
+def digest(video: Video) -> str:
+    """SHA-256 of a video's pixels, shape and rate."""
+    head = f"{video.frames.shape} {video.fps!r} ".encode()
+    return hashlib.sha256(head + video.frames.tobytes()).hexdigest()
+
+
+def model_digest(folder: Path | None = None) -> str:
+    """SHA-256 of all that decides what a model makes: its configuration and the weights of its two networks."""
+    whole = hashlib.sha256()
+    for name in ("model.json", "codec.safetensors", "transformer.safetensors"):
+        with (model_folder(folder) / name).open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def _restored(hint: Any, value: Any, given: dict[str, Video]) -> Any:
+    if isinstance(value, dict) and set(value) == {"video"}:
+        if value["video"] not in given:
+            raise ValueError("This video was made of another picture or video; give that too, with --given.")
+        return given[value["video"]]
+    if isinstance(value, dict):
+        kind: Any = next(kind for kind in _kinds(hint) if dataclasses.is_dataclass(kind) and kind is not Video)
+        hints = typing.get_type_hints(kind)
+        return kind(**{name: _restored(hints[name], item, given) for name, item in value.items()})
+    return tuple(_restored(hint, item, given) for item in value) if isinstance(value, list) else value
+
+
+def _kinds(hint: Any) -> Iterator[Any]:
+    """All types that an annotation names."""
+    yield hint
+    for part in typing.get_args(hint):
+        yield from _kinds(part)

@@ -1,0 +1,65 @@
+"""Is this video one of ours? Three witnesses: the manifest, the mark in the pixels, and the index of what was
+delivered.
+
+The mark and the looks are independent for a foreign video (the key's coins know nothing of pictures), so for each
+record of the index their two p-values join by Fisher's method, times the number of records. Beside it stands the mark
+alone, which needs no index. The better of the two counts twice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lumora.provenance import watermark
+from lumora.provenance.index import Delivered, Index, chance_of, distances, looks_of
+from lumora.provenance.manifest import Manifest, read
+from lumora.provenance.state import watermark_key
+from lumora.video import Video
+
+Answer = Literal["ours", "not ours", "cannot tell"]
+OURS = 1e-6
+"""From this p-value on a video is ours: of a million foreign ones, one is taken for ours."""
+NOT_OURS = 1e-2
+"""Up to this p-value there is no trace of us, which is no proof: strong changes remove all traces."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    answer: Answer
+    p_value: float
+    """Chance, at most, that a foreign video gives as much evidence; 0 where a signature says it."""
+    record: Delivered | None
+    """Which delivered video it is."""
+    manifest: Manifest
+    mark: watermark.Reading
+    distance: float | None
+    """How unlike `record` it looks, from 0 to 0.5; None without a record."""
+
+
+def detect(path: Path, index: Index | None = None) -> Detection:
+    """Raises ValueError, in a sentence, for a file that can't be read as a video or picture."""
+    manifest, video = read(path), Video.load(path)
+    mark = watermark.read(video, watermark_key())
+    records = (index or Index()).all()
+    unlike = distances(looks_of(video), [record.looks for record in records])
+    signed = next((r for r in records if r.record == manifest.recipe.get("record")), None)
+    if manifest.state == "trusted" and signed:
+        return Detection("ours", 0.0, signed, manifest, mark, unlike[records.index(signed)])
+    fits = mark.p_values_of([int(record.record, 16) for record in records])
+    joint = [_fisher(fit, chance_of(d)) for fit, d in zip(fits, unlike, strict=True)]
+    best = min(range(len(records)), key=lambda n: joint[n], default=None)
+    with_index = 1.0 if best is None else min(1.0, joint[best] * len(records))
+    p_value = min(1.0, 2 * min(mark.p_value, with_index))
+    answer: Answer = "ours" if p_value <= OURS else "not ours" if p_value >= NOT_OURS else "cannot tell"
+    if best is None or with_index > NOT_OURS:
+        return Detection(answer, p_value, None, manifest, mark, None)
+    return Detection(answer, p_value, records[best], manifest, mark, unlike[best])
+
+
+def _fisher(first: float, second: float) -> float:
+    """The p-value of two independent ones: P(product ≤ p) = p · (1 − ln p)."""
+    product = max(first, 1e-300) * max(second, 1e-300)
+    return min(1.0, product * (1 - math.log(max(product, 1e-300))))

@@ -1,0 +1,250 @@
+"""Whatever goes wrong on the road from the network to a person, nothing lies at its end that has not passed it all."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from lumora import deliver as road
+from lumora.cli import main
+from lumora.deliver import Refused, deliver
+from lumora.generate.recipe import as_recipe, digest, from_recipe
+from lumora.generate.request import Request
+from lumora.provenance import watermark
+from lumora.provenance.index import Index
+from lumora.provenance.manifest import Parent, read
+from lumora.provenance.state import watermark_key
+from lumora.video import SUFFIXES, Video
+
+
+@dataclass(frozen=True)
+class Answer:
+    allowed: Any = True
+    reason: str = "It shows what it must not."
+
+
+def moving(request: Request) -> Video:
+    """What a model could have made: a bright square that goes over a slope of grey."""
+    rng = np.random.default_rng(request.seed)
+    frames = np.tile(np.linspace(40, 160, 64)[None, :, None, None], (17, 1, 64, 3))
+    place, speed = rng.integers(0, 30, 2), rng.integers(0, 3, 2)
+    for number in range(17):
+        top, left = place + number * speed
+        frames[number, top : top + 12, left : left + 12] = rng.integers(0, 255, 3)
+    return Video((frames + rng.normal(0, 2, frames.shape)).clip(0, 255).astype(np.uint8), 8.0)
+
+
+def never(*_: Any) -> Answer:
+    threading.Event().wait()
+    return Answer()
+
+
+def fails(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("out of order")
+
+
+def full(*_: Any, **__: Any) -> Any:
+    raise OSError(28, "No space left on device")
+
+
+WRONG_ANSWERS: list[Callable[..., Any]] = [
+    lambda _: Answer(False),
+    lambda _: Answer(None),
+    lambda _: Answer("yes"),
+    lambda _: None,
+    lambda _: True,
+    fails,
+    never,
+]
+
+
+@dataclass
+class Reviewer:
+    """Allows, and remembers what it saw."""
+
+    seen: list[Any] = field(default_factory=list)
+
+    def __call__(self, content: Any) -> Answer:
+        self.seen.append(content)
+        return Answer()
+
+
+def send(destination: Path, **others: Any) -> Any:
+    usual: dict[str, Any] = {
+        "request": Request("a ball"),
+        "make": moving,
+        "check_prompt": Reviewer(),
+        "review_frames": Reviewer(),
+        "about": {"model": {"sha256": "00"}, "policy": "test"},
+    }
+    return deliver(destination=destination, **{**usual, **others})
+
+
+class Road(RuleBasedStateMachine):
+    """Delivers to the same few names, with something broken or nothing, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.reviewed: dict[str, Video] = {}
+        self.expected: dict[str, str] = {}
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder)
+
+    def attempt(self, name: str, seed: int, broken: contextlib.AbstractContextManager[Any], **others: Any) -> None:
+        """Delivers and notes what must lie there now: what did, if it fails."""
+        reviewer, made = Reviewer(), moving(Request("a ball", seed=seed))
+        destination = self.folder / name
+        with broken, patch.object(road, "CHECK_SECONDS", 0.3):
+            try:
+                delivered = send(
+                    destination, **{"request": Request("a ball", seed=seed), "review_frames": reviewer, **others}
+                )
+            except (ValueError, OSError, RuntimeError) as error:
+                assert str(error)
+                return
+        assert any(np.array_equal(seen[:1], made.frames[:1]) for seen in reviewer.seen), "delivered, yet not reviewed"
+        self.expected[name] = delivered.sha256
+
+    @rule(name=st.sampled_from(["a.mp4", "b.png"]), seed=st.integers(0, 3))
+    def all_is_well(self, name: str, seed: int) -> None:
+        self.attempt(name, seed, contextlib.nullcontext())
+        assert name in self.expected
+
+    @rule(
+        name=st.sampled_from(["a.mp4", "b.png"]),
+        which=st.sampled_from(["check_prompt", "review_frames"]),
+        answer=st.sampled_from(WRONG_ANSWERS),
+    )
+    def a_check_does_not_allow_it(self, name: str, which: str, answer: Callable[..., Any]) -> None:
+        before = dict(self.expected)
+        self.attempt(name, 9, contextlib.nullcontext(), **{which: answer})
+        assert self.expected == before
+
+    @rule(
+        name=st.sampled_from(["a.mp4", "b.png"]),
+        part=st.sampled_from(["sign", "write_as", "looks_of", "watermark_key", "checked_suffix"]),
+        how=st.sampled_from([fails, full]),
+    )
+    def a_part_breaks(self, name: str, part: str, how: Callable[..., Any]) -> None:
+        before = dict(self.expected)
+        self.attempt(name, 9, patch.object(road, part, how))
+        assert self.expected == before
+
+    @rule(
+        owner=st.sampled_from([(watermark, "embed"), (Index, "add"), (Index, "new_record"), (os, "replace")]),
+        how=st.sampled_from([fails, full]),
+    )
+    def a_deeper_part_breaks(self, owner: tuple[Any, str], how: Callable[..., Any]) -> None:
+        before = dict(self.expected)
+        self.attempt("a.mp4", 9, patch.object(*owner, how))
+        assert self.expected == before
+
+    @rule(when=st.sampled_from(["during", "after"]))
+    def the_model_breaks_or_the_person_leaves(self, when: str) -> None:
+        before = dict(self.expected)
+        if when == "during":
+            self.attempt("a.mp4", 9, contextlib.nullcontext(), make=fails)
+        else:
+            with patch.object(road, "sign", side_effect=KeyboardInterrupt), contextlib.suppress(KeyboardInterrupt):
+                send(self.folder / "a.mp4")
+        assert self.expected == before
+
+    @invariant()
+    def only_what_passed_all_of_it_lies_there(self) -> None:
+        assert sorted(os.listdir(self.folder)) == sorted(self.expected)  # no part of a file either
+        registered = {delivered.sha256: delivered for delivered in Index().all()}
+        for name, sha256 in self.expected.items():
+            file = self.folder / name
+            assert hashlib.sha256(file.read_bytes()).hexdigest() == sha256
+            signed = read(file)
+            assert signed.state == "trusted"
+            assert signed.recipe["record"] == registered[sha256].record
+            mark = watermark.read(Video.load(file), watermark_key())
+            assert mark.p_values_of([int(registered[sha256].record, 16)])[0] <= 1e-6
+
+
+Road.TestCase.settings = settings(max_examples=12, stateful_step_count=8, deadline=None)
+test_no_path_leaves_what_is_not_reviewed_marked_signed_and_registered = Road.TestCase
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_kind_of_file_is_delivered(suffix: str, tmp_path: Path):
+    delivered = send(tmp_path / f"clip{suffix}")
+    found = read(tmp_path / f"clip{suffix}")
+    assert found.state == "trusted" and found.recipe == delivered.recipe
+    assert found.recipe["policy"] == "test" and found.recipe["request"]["prompt"] == "a ball"
+
+
+def test_prompts_and_given_pictures_are_checked_before_anything_is_made(tmp_path: Path):
+    given = Video(moving(Request("x")).frames[:1], 1.0)
+    request = Request("a ball", beginning=given)
+    texts, pictures = Reviewer(), Reviewer()
+    send(tmp_path / "a.mp4", request=request, check_prompt=texts, review_frames=pictures)
+    assert texts.seen == ["a ball"] and np.array_equal(pictures.seen[0], given.frames) and len(pictures.seen) == 2
+    with pytest.raises(Refused, match=r"^What was given is not allowed\. It shows.*\.$"):
+        send(tmp_path / "b.mp4", request=request, review_frames=lambda _: Answer(False), make=never)
+    with pytest.raises(Refused, match=r"^Refused, because the prompt could not be checked: out of order\.$"):
+        send(tmp_path / "b.mp4", check_prompt=fails, make=never)
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+def test_a_parent_that_was_tampered_with_is_refused(tmp_path: Path):
+    send(tmp_path / "good.mp4")
+    content = bytearray((tmp_path / "good.mp4").read_bytes())
+    content[content.rfind(b"mdat") + 100] ^= 1
+    (tmp_path / "bad.mp4").write_bytes(content)
+    with pytest.raises(Refused, match=r"bad\.mp4 was changed"):
+        send(tmp_path / "child.mp4", parents=[Parent(tmp_path / "bad.mp4", "parentOf")], make=never)
+    send(tmp_path / "child.mp4", parents=[Parent(tmp_path / "good.mp4", "parentOf")])
+    assert [parent["title"] for parent in read(tmp_path / "child.mp4").parents] == ["good.mp4"]
+
+
+def test_a_recipe_is_the_request_again():
+    given = moving(Request("x"))
+    request = Request("a ball", seconds=1.5, width=64, seed=2**63 - 1, beginning=given)
+    recipe = json.loads(json.dumps(as_recipe(request)))
+    assert from_recipe(recipe, [moving(Request("x", seed=5)), given]) == request
+    with pytest.raises(ValueError, match="--given"):
+        from_recipe(recipe)
+    with pytest.raises(ValueError, match="understands"):
+        from_recipe({**recipe, "flavour": 1}, [given])
+    assert digest(given) != digest(dataclasses.replace(given, fps=9.0))
+
+
+def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))  # nothing of the other tests' index looks alike
+    clip, again, picture = tmp_path / "clip.mp4", tmp_path / "again.mp4", tmp_path / "first.png"
+    Video(moving(Request("x")).frames[:1], 1.0).save(picture)
+    words = ["--weights", str(weights)]
+    ask = ["generate", "a ball", "-o", str(clip), "--image", str(picture), "--steps", "2", "--seconds", "1"]
+    assert main([*ask, *words]) == 0
+    assert main(["verify", str(clip), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.split("\n", 1)[1])
+    assert told["state"] == "trusted" and told["recipe"]["request"]["prompt"] == "a ball"
+    assert main(["detect", str(clip)]) == 0 and main(["verify", str(picture)]) == 5
+    assert main(["replay", str(clip), "-o", str(again), *words]) == 2  # without the picture
+    assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 0
+    assert np.array_equal(Video.load(clip).frames, Video.load(again).frames)
+    assert main(["replay", str(clip), "-o", str(again), "--given", str(picture)]) == 2  # another model
+    assert main(["detect", str(picture), "--json"]) == 3
+    clip.write_bytes(clip.read_bytes()[:-100])
+    assert main(["verify", str(clip)]) == 4 and "tampered" in capsys.readouterr().out
