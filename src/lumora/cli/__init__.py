@@ -13,6 +13,7 @@ import tyro
 
 from lumora.cli.evaluate import Evaluate
 from lumora.cli.generate import Generate
+from lumora.cli.moderate import Moderate
 from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldCache
 from lumora.cli.world import WorldSample, WorldSheet
 
@@ -22,7 +23,7 @@ USER_ERROR, INTERRUPTED = 2, 130
 
 @runtime_checkable
 class Verb(Protocol):
-    def run(self) -> None: ...
+    def run(self) -> int | None: ...
 
 
 VERBS: dict[str, Callable[..., Verb]] = {
@@ -34,19 +35,21 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "train codec": TrainCodec,
     "train transformer": TrainTransformer,
     "evaluate": Evaluate,
+    "moderate": Moderate,
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the verb and returns the exit code: 0, 2 after one sentence for a user's mistake, or 130 after Ctrl-C."""
+    """Runs the verb and returns the exit code: 0 or the verb's own, 2 after one sentence for a user's mistake, or 130
+    after
+    Ctrl-C."""
     try:
-        _parse(list(sys.argv[1:] if argv is None else argv)).run()
+        return _parse(list(sys.argv[1:] if argv is None else argv)).run() or 0
     except (ValueError, OSError) as error:
         print(f"lumora: {error}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
-    return 0
 
 
 def _parse(words: list[str]) -> Verb:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
@@ -28,10 +29,10 @@ class Classifier:
     """Logistic heads over [idf-weighted words, meaning]."""
 
     categories: tuple[str, ...]
-    idf: Float[np.ndarray, "buckets"]
+    idf: Float[np.ndarray, buckets]
     words: Float[np.ndarray, "buckets c"]
     meaning: Float[np.ndarray, "384 c"]
-    bias: Float[np.ndarray, "c"]
+    bias: Float[np.ndarray, c]
 
     def scores(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b c"]:
         """Each text's probability of each category; `meanings` are the encoder's unit vectors of the same texts."""
@@ -60,11 +61,11 @@ class Classifier:
             raise ValueError(f"The prompt classifier can't be read from {path}: {error}.") from error
 
 
-def features(text: str) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+def features(text: str) -> tuple[Int[np.ndarray, n], Float[np.ndarray, n]]:
     """The buckets of a text's words, pairs and pieces of 3 to 5 letters, and how often each occurs, damped."""
     words = re.findall(r"[^\W_]+", text.casefold())
     grams = Counter(f"w{word}" for word in words)
-    grams.update(f"p{a} {b}" for a, b in zip(words, words[1:], strict=False))
+    grams.update(f"p{a} {b}" for a, b in pairwise(words))
     for word in words:
         bounded = f"<{word}>"
         grams.update(f"c{bounded[i : i + n]}" for n in (3, 4, 5) for i in range(len(bounded) - n + 1))
@@ -72,9 +73,7 @@ def features(text: str) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
     return buckets, 1 + np.log(np.array(list(grams.values()), dtype=np.float32))
 
 
-def weighted_words(
-    text: str, idf: Float[np.ndarray, "buckets"]
-) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+def weighted_words(text: str, idf: Float[np.ndarray, buckets]) -> tuple[Int[np.ndarray, n], Float[np.ndarray, n]]:
     """Buckets and TF-IDF values of unit length."""
     buckets, counts = features(text)
     values = counts * idf[buckets]

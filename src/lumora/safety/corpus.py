@@ -1,7 +1,9 @@
 """The prompt check's corpus: short, non-graphic requests, made from templates and slots that we wrote ourselves.
 
-It is split before anything is trained: by its place in its list, every template, every slot's value and every frame around
-them belongs to one part alone, so a held-out sentence shares neither words of its slots nor its template with a trained one.
+It is split before anything is trained: by its place in its list, every template, every slot's value and every frame
+around
+them belongs to one part alone, so a held-out sentence shares neither words of its slots nor its template with a
+trained one.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Sentence:
 @cache
 def _lists() -> tuple[Mapping[str, Any], Sequence[str], Mapping[str, Sequence[str]]]:
     """The groups with their patterns and slots, the frames, and the slots that all groups share."""
-    bad, good, names = (tomllib.loads((DATA / f"{file}.toml").read_text("utf-8")) for file in ("corpus", "benign", "names"))
+    bad, good, names = (
+        tomllib.loads((DATA / f"{file}.toml").read_text("utf-8")) for file in ("corpus", "benign", "names")
+    )
     listed = {slot: [*names[table]["names"], *names[table]["alone"]] for slot, table in _NAMED.items()}
     groups = {name: lists for name, lists in (bad | good).items() if isinstance(lists, dict) and name != "slots"}
     return groups, bad["frames"], bad["slots"] | listed

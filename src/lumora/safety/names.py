@@ -37,7 +37,7 @@ class Names:
                 self.ambiguous["".join(tokens_of(name))] = category, beside
         for name in self.categories:
             if len(name) >= LONG_ENOUGH:
-                self.slips |= {shorter: name for shorter in _without_one(name)}
+                self.slips |= dict.fromkeys(_without_one(name), name)
 
     @classmethod
     def load(cls, more: Mapping[str, Mapping[str, list[str]]] | None = None) -> Names:
@@ -84,7 +84,7 @@ def tokens_of(text: str) -> list[str]:
 def _strings(table: Mapping[str, object], key: str) -> list[str]:
     listed = table.get(key, [])
     if not isinstance(listed, list) or not all(isinstance(name, str) and tokens_of(name) for name in listed):
-        raise ValueError(f"A table of names has {key} = [\"…\", …], a list of names; {listed!r} is none.")
+        raise ValueError(f'A table of names has {key} = ["…", …], a list of names; {listed!r} is none.')
     return listed
 
 

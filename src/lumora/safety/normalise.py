@@ -19,8 +19,10 @@ LOOKALIKES = str.maketrans(
 """Cyrillic and Greek letters that pass for Latin ones."""
 LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
 EMOJI = {
-    "🔫": "gun", "🔪": "knife", "🗡": "dagger", "🩸": "blood", "🔞": "nsfw porn", "💣": "bomb", "💀": "dead", "☠": "dead", "⚰": "corpse",
-    "🧨": "explosive", "💊": "pills", "💉": "syringe", "👶": "baby", "🧒": "child", "👧": "girl", "👦": "boy", "👩": "woman", "👨": "man",
+    "🔫": "gun", "🔪": "knife", "🗡": "dagger", "🩸": "blood", "🔞": "nsfw porn", "💣": "bomb", "💀": "dead", "☠":
+    "dead", "⚰": "corpse",
+    "🧨": "explosive", "💊": "pills", "💉": "syringe", "👶": "baby", "🧒": "child", "👧": "girl", "👦": "boy", "👩":
+    "woman", "👨": "man",
     "🔥": "fire", "🗳": "ballot box", "🐷": "pig", "🐀": "rat", "🐒": "monkey", "✡": "jewish", "☪": "muslim",
 }  # fmt: skip
 """What pictures stand for where their Unicode name would not tell."""
@@ -38,7 +40,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def readings(text: str, known: Container[str]) -> list[str]:
-    """The different readings of a text, the text itself first; `known` holds the words of a language, in small letters."""
+    """The different readings of a text, the text itself first; `known` holds the words of a language, in small
+    letters."""
     found = [" ".join(text.split())]
     for decoded in (text, *_hidden(text)):
         plain = plainly(decoded, known)
@@ -47,7 +50,8 @@ def readings(text: str, known: Container[str]) -> list[str]:
 
 
 def plainly(text: str, known: Container[str]) -> str:
-    """Small Latin letters without marks, lookalikes, figures for letters, holes between letters, and unseen characters."""
+    """Small Latin letters without marks, lookalikes, figures for letters, holes between letters, and unseen
+    characters."""
     text = unicodedata.normalize("NFKC", "".join(_spoken(c) for c in text))
     text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc", "Co", "Cn") or c in "\n\t")
     text = _without_marks(text).casefold()
@@ -97,7 +101,7 @@ def _latin(token: str, among_latin: bool) -> str:
     """Lookalikes are put right in words of two scripts, and in words of lookalikes alone among Latin ones."""
     put_right = token.translate(LOOKALIKES)
     mixed = any(c.isascii() and c.isalpha() for c in token)
-    return put_right if put_right.isascii() and (mixed or among_latin) or mixed else token
+    return put_right if (put_right.isascii() and (mixed or among_latin)) or mixed else token
 
 
 def _unleet(token: str, known: Container[str]) -> str:
@@ -113,7 +117,7 @@ def _closed(spaced: str, known: Container[str]) -> str:
     gaps = re.findall(r"(?<=[^\W_])[^\w]+|_+", spaced)
     if len(set(gaps)) > 1 and min(gaps, key=len) != max(gaps, key=len):
         narrow = min(gaps, key=len)
-        parts = re.split(r"[ .\-_*|/]{%d,}" % (len(narrow) + 1), spaced)
+        parts = re.split(rf"[ .\-_*|/]{{{len(narrow) + 1},}}", spaced)
     else:
         parts = [spaced]
     return " ".join(re.sub(r"[\W_]", "", part) for part in parts)
@@ -136,7 +140,35 @@ def _cut(word: str, known: Container[str]) -> str:
     return word if found is None else " ".join(found[1])
 
 
-_SHORT = frozenset("a i of in on to at is it by he me my we us be an as so no up do go or if".split())
+_SHORT = frozenset(
+    [
+        "a",
+        "i",
+        "of",
+        "in",
+        "on",
+        "to",
+        "at",
+        "is",
+        "it",
+        "by",
+        "he",
+        "me",
+        "my",
+        "we",
+        "us",
+        "be",
+        "an",
+        "as",
+        "so",
+        "no",
+        "up",
+        "do",
+        "go",
+        "or",
+        "if",
+    ]
+)
 
 
 def _hidden(text: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""The policy: categories, what they mean, and the score from which each refuses. Data, versioned, an operator's to change.
+"""The policy: categories, what they mean, and the score from which each refuses. Data, versioned, an operator's to
+change.
 
 An operator's file says what differs, in TOML; it is named by `--policy` or $LUMORA_POLICY:
 
@@ -10,6 +11,9 @@ An operator's file says what differs, in TOML; it is named by `--policy` or $LUM
     [moderations]
     url = "http://127.0.0.1:8000/v1/moderations"
     model = "guard"
+    [guard]
+    folder = "/models/toxicity"
+    labels = { toxic = "harassment" }
 """
 
 from __future__ import annotations
@@ -49,14 +53,22 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class Classifier:
+    """A text classifier of the library transformers (extra `open`) to ask as well."""
+
+    folder: Path
+    labels: Mapping[str, str]
+    """Which of its labels mean which category."""
+
+
+@dataclass(frozen=True)
 class Policy:
     version: str
     categories: Mapping[str, Category]
     names: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     """Names that an operator adds to the lists, in the form of data/names.toml."""
     moderations: Endpoint | None = None
-    guard: str | None = None
-    """The folder of a text classifier of the library transformers (extra `open`) to ask as well."""
+    guard: Classifier | None = None
 
     @classmethod
     def load(cls, changes: Path | None = None) -> Policy:
@@ -97,14 +109,13 @@ def _changed(policy: Policy, file: Path) -> Policy:
     _check_keys(names, ("figures", "characters", "brands"), file)
     for group in names:
         _check_keys(_table(names, group, file), ("names", "alone", "ambiguous", "beside"), file)
-    endpoint = said.get("moderations")
     return replace(
         policy,
         version=f"{policy.version}+{said['version']}",
         categories=_with_thresholds(policy.categories, _table(said, "thresholds", file), file),
         names=names,
-        moderations=None if endpoint is None else _endpoint(_table(said, "moderations", file), file),
-        guard=said.get("guard"),
+        moderations=_endpoint(_table(said, "moderations", file), file) if "moderations" in said else None,
+        guard=_classifier(_table(said, "guard", file), file) if "guard" in said else None,
     )
 
 
@@ -123,6 +134,13 @@ def _endpoint(said: Mapping[str, Any], file: Path) -> Endpoint:
     if not str(said.get("url", "")).startswith(("http://", "https://")):
         raise ValueError(f"{file}: [moderations] needs a url that begins with http:// or https://.")
     return Endpoint(**said)
+
+
+def _classifier(said: Mapping[str, Any], file: Path) -> Classifier:
+    _check_keys(said, ("folder", "labels"), file)
+    if not isinstance(said.get("folder"), str) or not isinstance(said.get("labels"), dict):
+        raise ValueError(f'{file}: [guard] needs folder = "…" and labels = {{ theirs = "ours" }}.')
+    return Classifier(Path(said["folder"]), said["labels"])
 
 
 def _table(said: Mapping[str, Any], key: str, file: Path) -> dict[str, Any]:

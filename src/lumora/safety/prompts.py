@@ -1,4 +1,5 @@
-"""The prompt check: every reading of a prompt, and every window of each, judged by the classifier and the lists of names."""
+"""The prompt check: every reading of a prompt, and every window of each, judged by the classifier and the lists of
+names."""
 
 from __future__ import annotations
 

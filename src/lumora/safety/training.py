@@ -2,7 +2,8 @@
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0]
 
-Heads are fit on one trained part, their operating points set on the other, and the other way round; then they are fit once
+Heads are fit on one trained part, their operating points set on the other, and the other way round; then they are fit
+once
 more on both. The held-out part plays no role here (`benchmarks/moderate.py` measures on it).
 """
 
@@ -23,7 +24,8 @@ from lumora.safety.prompts import WEIGHTS
 
 INVERSE_PENALTY = 30.0
 FALSE_ALARMS = 0.003
-"""The share of good sentences for development that each head may refuse: thirteen heads together refuse some percent."""
+"""The share of good sentences for development that each head may refuse: thirteen heads together refuse some
+percent."""
 COUNTS = {"benign": 550, "hard": 350}
 PER_CATEGORY = 65
 
@@ -39,7 +41,9 @@ def main() -> None:
     halves = list(zip((first, second), meanings, strict=True))
     operating = np.mean([operating_points(trained(*a), *b) for a, b in (halves, halves[::-1])], axis=0)
     trained([*first, *second], np.concatenate(meanings), operating).save(options.out)
-    print(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB, operating points (log odds) {operating.round(2)}")
+    print(
+        f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB, operating points (log odds) {operating.round(2)}"
+    )
 
 
 def corpus(parts: Sequence[Part], generator: np.random.Generator) -> list[Sentence]:
@@ -48,9 +52,10 @@ def corpus(parts: Sequence[Part], generator: np.random.Generator) -> list[Senten
 
 
 def trained(
-    examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"], operating: Float[np.ndarray, "c"] | None = None
+    examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"], operating: Float[np.ndarray, c] | None = None
 ) -> Classifier:
-    """Heads fit to sentences, each knowing its category from all else; a score of .5 lies at `operating`, in log odds."""
+    """Heads fit to sentences, each knowing its category from all else; a score of .5 lies at `operating`, in log
+    odds."""
     from sklearn.linear_model import LogisticRegression
 
     texts = [example.text for example in examples]
@@ -70,8 +75,9 @@ def trained(
 
 def operating_points(
     classifier: Classifier, examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"]
-) -> Float[np.ndarray, "c"]:
-    """The log odds at which each head refuses `FALSE_ALARMS` of the good examples, or less where all bad ones lie higher."""
+) -> Float[np.ndarray, c]:
+    """The log odds at which each head refuses `FALSE_ALARMS` of the good examples, or less where all bad ones lie
+    higher."""
     odds = log_odds(classifier.scores([example.text for example in examples], meanings))
     good = np.array([example.group in GOOD for example in examples])
     points = []
@@ -88,7 +94,7 @@ def log_odds(scores: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b c"]:
     return np.log(kept / (1 - kept))
 
 
-def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, "buckets"]:
+def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, buckets]:
     """1 + ln(n / how many texts have the bucket), smoothed; never seen buckets weigh as much as ones seen once."""
     counts = np.zeros(BUCKETS)
     for text in texts:
@@ -96,7 +102,7 @@ def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, "buckets"]:
     return (1 + np.log((1 + len(texts)) / (1 + np.maximum(counts, 1)))).astype(np.float32)
 
 
-def word_matrix(texts: Sequence[str], idf: Float[np.ndarray, "buckets"]) -> csr_matrix:
+def word_matrix(texts: Sequence[str], idf: Float[np.ndarray, buckets]) -> csr_matrix:
     rows = [weighted_words(text, idf) for text in texts]
     ends = np.cumsum([0, *(len(buckets) for buckets, _ in rows)])
     columns, values = (np.concatenate(parts) for parts in zip(*rows, strict=True))

@@ -1,6 +1,6 @@
 """What a check says, and how several checks speak as one: the worst score of each category, and no answer is a refusal.
 
-    Panel([PromptCheck.load(policy), Moderations(...)], seconds=10).check("a red ball") -> Verdict(...)
+Panel([PromptCheck.load(policy), Moderations(...)], seconds=10).check("a red ball") -> Verdict(...)
 """
 
 from __future__ import annotations
