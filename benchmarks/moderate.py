@@ -19,10 +19,11 @@ import numpy as np
 
 from lumora.config import VideoShape
 from lumora.evaluate.shares import Share, table
-from lumora.safety.corpus import GOOD, Sentence, groups, sentences
+from lumora.safety.corpus import GOOD, groups, sentences
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.policy import Policy
 from lumora.safety.prompts import PromptCheck
+from lumora.safety.verdict import Verdict
 from lumora.world.clip import make_captions, make_scene
 from lumora.world.facts import facts_of
 
@@ -41,29 +42,19 @@ def main() -> None:
         for group, count in counts.items()
     }
     print("distinct requests:", {group: len({s.bare for s in found}) for group, found in held_out.items()})
-    print(table({"refused": {group: refusals(check, found) for group, found in held_out.items()}}))
+    verdicts = {group: [check.check(s.text) for s in found] for group, found in held_out.items()}
+    print(table({"refused": {group: refused(found) for group, found in verdicts.items()}}))
     print("its own category among the refused ones:")
-    print(table({"named": {g: named(check, found) for g, found in held_out.items() if g not in GOOD}}))
-    evasions(
-        check, [s for group, found in held_out.items() if group not in GOOD for s in found], options.evasions, generator
-    )
+    print(table({"named": {g: named(g, found) for g, found in verdicts.items() if g not in GOOD}}), flush=True)
+    bad = [s.text for group, found in held_out.items() if group not in GOOD for s in found]
+    evasions(check, bad, options.evasions, generator)
     others = {"world captions": [c for n in range(options.world) for c in world_captions(n)]}
-    others |= {"benign prompts of others": lines(options.benign)} if options.benign else {}
-    others |= (
-        {f"T2VSafetyBench {n}": lines(options.t2v / f"{n}.txt")[:: options.stride] for n in range(1, 15)}
-        if options.t2v
-        else {}
-    )
-    print(
-        table(
-            {
-                "refused": {
-                    name: Share(sum(not check.check(t).allowed for t in texts), len(texts))
-                    for name, texts in others.items()
-                }
-            }
-        )
-    )
+    if options.benign:
+        others["benign prompts of others"] = lines(options.benign)
+    if options.t2v:
+        others |= {f"T2VSafetyBench {n}": lines(options.t2v / f"{n}.txt")[:: options.stride] for n in range(1, 15)}
+    shares = {name: refused([check.check(text) for text in texts]) for name, texts in others.items()}
+    print(table({"refused": shares}))
     speed(check, [s.text for found in held_out.values() for s in found[:8]])
 
 
@@ -81,23 +72,22 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def refusals(check: PromptCheck, found: Sequence[Sentence]) -> Share:
-    return Share(sum(not check.check(s.text).allowed for s in found), len(found))
+def refused(verdicts: Sequence[Verdict]) -> Share:
+    return Share(sum(not verdict.allowed for verdict in verdicts), len(verdicts))
 
 
-def named(check: PromptCheck, found: Sequence[Sentence]) -> Share:
-    verdicts = [(s.group, check.check(s.text)) for s in found]
-    return Share(sum(group in v.refused for group, v in verdicts), sum(not v.allowed for _, v in verdicts))
+def named(group: str, verdicts: Sequence[Verdict]) -> Share:
+    found = [verdict for verdict in verdicts if not verdict.allowed]
+    return Share(sum(group in verdict.refused for verdict in found), len(found))
 
 
-def evasions(check: PromptCheck, bad: Sequence[Sentence], count: int, generator: np.random.Generator) -> None:
+def evasions(check: PromptCheck, bad: Sequence[str], count: int, generator: np.random.Generator) -> None:
     """Each family on the same sentences, beside the same without disguise."""
     chosen = [bad[i] for i in generator.permutation(len(bad))[:count]]
-    shares = {"clean": refusals(check, chosen)}
+    shares = {"clean": refused([check.check(text) for text in chosen])}
     for name, evade in EVASIONS.items():
-        texts = [evade(s.text, generator) for s in chosen]
-        shares[name] = Share(sum(not check.check(text).allowed for text in texts), len(texts))
-    print(table({"refused": shares}))
+        shares[name] = refused([check.check(evade(text, generator)) for text in chosen])
+    print(table({"refused": shares}), flush=True)
 
 
 def world_captions(index: int) -> list[str]:

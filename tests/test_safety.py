@@ -139,12 +139,19 @@ def test_the_corpus_is_as_large_as_it_says_and_every_category_has_one():
 
 KNOWN = frozenset(["man", "stabbing", "hostage", "with", "knife", "the", "garden", "apple"])
 DISGUISED = {
-    "full width": "ｓｔａｂｂｉｎｇ", "lookalikes": "stаbbіng", "zero width": "st\u200babb\u200ding", "leet":
-    "st4bb1ng",
-    "spaced": "s t a b b i n g", "accents": "stàbbíng", "boxed": "🆂tabbing", "pierced": "st*abb*ing", "base64":
-    base64.b64encode(b"a man stabbing").decode(),
-    "rot13": "fgnoovat", "backwards": "gnibbats", "joined": "manstabbinghostage",
-}  # fmt: skip
+    "full width": "ｓｔａｂｂｉｎｇ",
+    "lookalikes": "stаbbіng",
+    "zero width": "st\u200babb\u200ding",
+    "leet": "st4bb1ng",
+    "spaced": "s t a b b i n g",
+    "accents": "stàbbíng",
+    "boxed": "🆂tabbing",
+    "pierced": "st*abb*ing",
+    "base64": base64.b64encode(b"a man stabbing").decode(),
+    "rot13": "fgnoovat",
+    "backwards": "gnibbats",
+    "joined": "manstabbinghostage",
+}
 
 
 @pytest.mark.parametrize("disguise", DISGUISED)

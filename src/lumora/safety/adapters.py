@@ -22,13 +22,20 @@ from lumora.safety.policy import Endpoint, Policy
 from lumora.safety.verdict import Score, Verdict
 
 THEIR_CATEGORIES = {
-    "violence": "violence", "violence/graphic": "violence", "sexual": "sexual", "sexual/minors": "minors", "hate":
-    "hate",
-    "hate/threatening": "hate", "harassment": "harassment", "harassment/threatening": "harassment", "self-harm":
-    "self_harm",
-    "self-harm/intent": "self_harm", "self-harm/instructions": "self_harm", "illicit": "illicit", "illicit/violent":
-    "illicit",
-}  # fmt: skip
+    "violence": "violence",
+    "violence/graphic": "violence",
+    "sexual": "sexual",
+    "sexual/minors": "minors",
+    "hate": "hate",
+    "hate/threatening": "hate",
+    "harassment": "harassment",
+    "harassment/threatening": "harassment",
+    "self-harm": "self_harm",
+    "self-harm/intent": "self_harm",
+    "self-harm/instructions": "self_harm",
+    "illicit": "illicit",
+    "illicit/violent": "illicit",
+}
 """The categories of OpenAI's moderation API, and ours."""
 MOST_BYTES = 1 << 20
 

@@ -1,4 +1,4 @@
-"""The learned half of the prompt check: words and meanings, weighed by one linear head a category.
+"""The learned half of the prompt check: a linear softmax over the categories and "good", on words and meanings.
 
 Words are TF-IDF features of words, pairs of words and pieces of words, hashed (Weinberger et al., arXiv:0902.2206);
 meanings are the text encoder's. Running it needs numpy alone; `training.py` makes its weights.
@@ -21,12 +21,12 @@ from lumora.files import written_whole
 
 BUCKETS = 1 << 15
 MEANING_SCALE = 4.0
-"""How much longer the vector of meanings is than that of words, in the common space in which the heads are fit."""
+"""How much longer the vector of meanings is than that of words, in the common space of the inputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Logistic heads over [idf-weighted words, meaning]."""
+    """Softmax over `categories` and, last, all that is good; its inputs are idf-weighted words and the meaning."""
 
     categories: tuple[str, ...]
     idf: Float[np.ndarray, buckets]
@@ -35,12 +35,26 @@ class Classifier:
     bias: Float[np.ndarray, c]
 
     def scores(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b c"]:
-        """Each text's probability of each category; `meanings` are the encoder's unit vectors of the same texts."""
+        """How surely each text belongs to each category; `meanings` are the encoder's unit vectors of the same texts.
+
+        The likeliest category scores the probability that the text is not good at all, the others in proportion: what
+        two categories share between them must not slip through between their thresholds.
+        """
+        bad = self.logits(texts, meanings)[:, :-1]
+        share = np.exp(bad - bad.max(axis=1, keepdims=True))
+        return share / (1 + np.exp(-self.odds(texts, meanings)))[:, None]
+
+    def odds(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, b]:
+        """Log odds of each text's belonging to any category."""
+        logits = self.logits(texts, meanings)
+        return np.logaddexp.reduce(logits[:, :-1], axis=1) - logits[:, -1]
+
+    def logits(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b k"]:
         logits = meanings @ self.meaning * MEANING_SCALE + self.bias
         for row, text in enumerate(texts):
             buckets, values = weighted_words(text, self.idf)
             logits[row] += values @ self.words[buckets]
-        return 1 / (1 + np.exp(-logits))
+        return logits
 
     def save(self, path: Path) -> None:
         with written_whole(path) as part, part.open("wb") as file:

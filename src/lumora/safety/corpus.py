@@ -26,6 +26,7 @@ T = TypeVar("T")
 GOOD = ("benign", "hard")
 """The groups that must not be refused; all others are named as the category that they belong to."""
 _SLOT = re.compile(r"\{(\w+)\}")
+_WORD = re.compile(r"[^\W\d_]{4,}")
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,19 @@ def _of_parts(options: Sequence[str], parts: Sequence[Part]) -> list[str]:
 
 def _drawn(options: Sequence[T], generator: np.random.Generator) -> T:
     return options[int(generator.integers(len(options)))]
+
+
+def terms(group: str) -> list[str]:
+    """Short phrases of a group for training alone, without those that have a word which only held-out entries know."""
+    said = tomllib.loads((DATA / "terms.toml").read_text("utf-8")).get(group, [])
+    unread = _words(("held out",)) - _words(TRAINED)
+    return [term for term in said if not unread.intersection(_WORD.findall(term.lower()))]
+
+
+@cache
+def _words(parts: tuple[Part, ...]) -> frozenset[str]:
+    groups, frames, slots = _lists()
+    lists = [frames, *slots.values(), *(entries for group in groups.values() for entries in group.values())]
+    return frozenset(
+        w for entries in lists for entry in _of_parts(entries, parts) for w in _WORD.findall(entry.lower())
+    )

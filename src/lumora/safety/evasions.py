@@ -16,10 +16,23 @@ CYRILLIC = str.maketrans("aeopcxyijsABEKMHOPCTX", "аеорсхуіјѕАВЕК�
 LEET = str.maketrans("aeiost", "431057")
 FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 PICTURES = {
-    "knife": "🔪", "gun": "🔫", "blood": "🩸", "bomb": "💣", "fire": "🔥", "pills": "💊", "child": "🧒", "girl": "👧",
+    "knife": "🔪",
+    "gun": "🔫",
+    "blood": "🩸",
+    "bomb": "💣",
+    "fire": "🔥",
+    "pills": "💊",
+    "child": "🧒",
+    "girl": "👧",
     "boy": "👦",
-    "woman": "👩", "man": "👨", "baby": "👶", "pigs": "🐷", "rats": "🐀", "bank": "🏦", "car": "🚗",
-}  # fmt: skip
+    "woman": "👩",
+    "man": "👨",
+    "baby": "👶",
+    "pigs": "🐷",
+    "rats": "🐀",
+    "bank": "🏦",
+    "car": "🚗",
+}
 PADDING = (
     "A calm lake at sunrise with mist over the water.",
     "Birds fly over a green field in soft light.",
@@ -117,12 +130,24 @@ def excused(text: str, generator: np.random.Generator) -> str:
 
 
 EVASIONS: dict[str, Evasion] = {
-    "full width": full_width, "lookalikes": lookalikes, "leet": leet, "zero width": zero_width, "spaced": spaced,
+    "full width": full_width,
+    "lookalikes": lookalikes,
+    "leet": leet,
+    "zero width": zero_width,
+    "spaced": spaced,
     "dotted": dotted,
-    "joined": joined, "accents": accents, "capitals": capitals, "pictures": pictures, "base64": in_base64, "rot13":
-    rot13,
-    "backwards": backwards, "padded": padded, "trailing": trailing, "misspelt": misspelt, "excused": excused,
+    "joined": joined,
+    "accents": accents,
+    "capitals": capitals,
+    "pictures": pictures,
+    "base64": in_base64,
+    "rot13": rot13,
+    "backwards": backwards,
+    "padded": padded,
+    "trailing": trailing,
+    "misspelt": misspelt,
+    "excused": excused,
     "lookalikes, padded": lambda text, g: padded(lookalikes(text, g), g),
     "misspelt, full width": lambda text, g: full_width(misspelt(text, g), g),
-}  # fmt: skip
+}
 """By the name under which results are reported; the last ones are chains of two."""

@@ -19,12 +19,32 @@ LOOKALIKES = str.maketrans(
 """Cyrillic and Greek letters that pass for Latin ones."""
 LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
 EMOJI = {
-    "🔫": "gun", "🔪": "knife", "🗡": "dagger", "🩸": "blood", "🔞": "nsfw porn", "💣": "bomb", "💀": "dead", "☠":
-    "dead", "⚰": "corpse",
-    "🧨": "explosive", "💊": "pills", "💉": "syringe", "👶": "baby", "🧒": "child", "👧": "girl", "👦": "boy", "👩":
-    "woman", "👨": "man",
-    "🔥": "fire", "🗳": "ballot box", "🐷": "pig", "🐀": "rat", "🐒": "monkey", "✡": "jewish", "☪": "muslim",
-}  # fmt: skip
+    "🔫": "gun",
+    "🔪": "knife",
+    "🗡": "dagger",
+    "🩸": "blood",
+    "🔞": "nsfw porn",
+    "💣": "bomb",
+    "💀": "dead",
+    "☠": "dead",
+    "⚰": "corpse",
+    "🧨": "explosive",
+    "💊": "pills",
+    "💉": "syringe",
+    "👶": "baby",
+    "🧒": "child",
+    "👧": "girl",
+    "👦": "boy",
+    "👩": "woman",
+    "👨": "man",
+    "🔥": "fire",
+    "🗳": "ballot box",
+    "🐷": "pig",
+    "🐀": "rat",
+    "🐒": "monkey",
+    "✡": "jewish",
+    "☪": "muslim",
+}
 """What pictures stand for where their Unicode name would not tell."""
 _LETTER_BY_NAME = re.compile(
     r"(?:LATIN (?:SMALL |CAPITAL )?LETTER (?:SMALL CAPITAL )?|NEGATIVE (?:SQUARED|CIRCLED) LATIN CAPITAL LETTER |"
@@ -57,7 +77,7 @@ def plainly(text: str, known: Container[str]) -> str:
     text = _without_marks(text).casefold()
     latin = bool(re.search("[a-z]", text))
     text = re.sub(r"\w+", lambda m: _latin(m[0], latin), text)
-    text = _SPACED.sub(lambda m: _closed(m[0], known), text)
+    text = _SPACED.sub(lambda m: _closed(m[0]), text)
     text = _LEET_TOKEN.sub(lambda m: _unleet(m[0], known), text)
     text = _PIERCED.sub("", text)
     return " ".join(_cut(word, known) for word in text.split())
@@ -112,8 +132,8 @@ def _unleet(token: str, known: Container[str]) -> str:
     return as_l if as_l in known and as_i not in known else as_i
 
 
-def _closed(spaced: str, known: Container[str]) -> str:
-    """Letters with holes between them as words again: wider holes part words; failing that, known words are found."""
+def _closed(spaced: str) -> str:
+    """Letters with holes between them as words again: wider holes part words."""
     gaps = re.findall(r"(?<=[^\W_])[^\w]+|_+", spaced)
     if len(set(gaps)) > 1 and min(gaps, key=len) != max(gaps, key=len):
         narrow = min(gaps, key=len)

@@ -2,9 +2,9 @@
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0]
 
-Heads are fit on one trained part, their operating points set on the other, and the other way round; then they are fit
-once
-more on both. The held-out part plays no role here (`benchmarks/moderate.py` measures on it).
+It is fit on one trained part and its operating point is set on the other, and the other way round; then it is fit
+once more on both.
+The held-out part plays no role here (`benchmarks/moderate.py` measures on it).
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from scipy.sparse import csr_matrix, hstack
 
 from lumora.language.text_encoder import TextEncoder
 from lumora.safety.classifier import BUCKETS, MEANING_SCALE, Classifier, features, weighted_words
-from lumora.safety.corpus import GOOD, TRAINED, Part, Sentence, groups, sentences
+from lumora.safety.corpus import GOOD, TRAINED, Part, Sentence, groups, sentences, terms
 from lumora.safety.prompts import WEIGHTS
 
-INVERSE_PENALTY = 30.0
-FALSE_ALARMS = 0.003
-"""The share of good sentences for development that each head may refuse: thirteen heads together refuse some
-percent."""
+INVERSE_PENALTY = 1.0
+FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
+"""What share of the good sentences of each group may be refused where the operating point is set."""
 COUNTS = {"benign": 550, "hard": 350}
 PER_CATEGORY = 65
 
@@ -36,62 +35,45 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     generator, encoder = np.random.default_rng(options.seed), TextEncoder.load()
-    first, second = (corpus((part,), generator) for part in TRAINED)
+    first, second = (corpus(part, generator) for part in TRAINED)
     meanings = [encoder.pooled([s.text for s in half]).cpu().numpy() for half in (first, second)]
     halves = list(zip((first, second), meanings, strict=True))
-    operating = np.mean([operating_points(trained(*a), *b) for a, b in (halves, halves[::-1])], axis=0)
-    trained([*first, *second], np.concatenate(meanings), operating).save(options.out)
-    print(
-        f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB, operating points (log odds) {operating.round(2)}"
-    )
+    points = [operating_point(trained(*a), *b) for a, b in (halves, halves[::-1])]
+    trained([*first, *second], np.concatenate(meanings), float(np.mean(points))).save(options.out)
+    print(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB, operating points (log odds) {points}")
 
 
-def corpus(parts: Sequence[Part], generator: np.random.Generator) -> list[Sentence]:
+def corpus(part: Part, generator: np.random.Generator) -> list[Sentence]:
+    """Sentences of one part, and half of the terms."""
     counts = {group: COUNTS.get(group, PER_CATEGORY) for group in groups()}
-    return [sentence for group, count in counts.items() for sentence in sentences(group, parts, count, generator)]
+    found = [sentence for group, count in counts.items() for sentence in sentences(group, (part,), count, generator)]
+    half = TRAINED.index(part)
+    return found + [Sentence(term, group, term) for group in groups() for term in terms(group)[half::2]]
 
 
-def trained(
-    examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"], operating: Float[np.ndarray, c] | None = None
-) -> Classifier:
-    """Heads fit to sentences, each knowing its category from all else; a score of .5 lies at `operating`, in log
-    odds."""
+def trained(examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"], point: float = 0.0) -> Classifier:
+    """The softmax fit to sentences; odds of 1 : 1 lie at `point`, in log odds."""
     from sklearn.linear_model import LogisticRegression
 
     texts = [example.text for example in examples]
     idf = inverse_frequency(texts)
     inputs = hstack([csr_matrix(meanings * MEANING_SCALE), word_matrix(texts, idf)]).tocsr()
     categories = tuple(group for group in groups() if group not in GOOD)
-    heads = []
-    for category in categories:
-        labels = np.array([example.group == category for example in examples])
-        model = LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced", max_iter=1000, solver="liblinear")
-        heads.append(model.fit(inputs, labels))
-    weights = np.concatenate([head.coef_ for head in heads]).T.astype(np.float32)
-    bias = np.concatenate([head.intercept_ for head in heads]).astype(np.float32)
-    shift = np.zeros_like(bias) if operating is None else operating.astype(np.float32)
-    return Classifier(categories, idf, weights[384:], weights[:384], bias - shift)
+    labels = [(*categories, example.group).index(example.group) for example in examples]
+    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=200, tol=1e-3).fit(inputs, labels)
+    bias = model.intercept_.astype(np.float32)
+    bias[-1] += point
+    weights = model.coef_.T.astype(np.float32)
+    return Classifier(categories, idf, weights[384:], weights[:384], bias)
 
 
-def operating_points(
+def operating_point(
     classifier: Classifier, examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"]
-) -> Float[np.ndarray, c]:
-    """The log odds at which each head refuses `FALSE_ALARMS` of the good examples, or less where all bad ones lie
-    higher."""
-    odds = log_odds(classifier.scores([example.text for example in examples], meanings))
-    good = np.array([example.group in GOOD for example in examples])
-    points = []
-    for column, category in zip(odds.T, classifier.categories, strict=True):
-        bad = column[np.array([example.group == category for example in examples])]
-        alarm = np.quantile(column[good], 1 - FALSE_ALARMS)
-        lowest = np.quantile(bad, 0.01)
-        points.append((alarm + lowest) / 2 if lowest > alarm else alarm)
-    return np.array(points)
-
-
-def log_odds(scores: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b c"]:
-    kept = scores.clip(1e-7, 1 - 1e-7)
-    return np.log(kept / (1 - kept))
+) -> float:
+    """The log odds from which on no more than `FALSE_ALARMS` of the good examples are refused."""
+    odds = classifier.odds([example.text for example in examples], meanings)
+    group = np.array([example.group for example in examples])
+    return max(float(np.quantile(odds[group == name], 1 - share)) for name, share in FALSE_ALARMS.items())
 
 
 def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, buckets]:
