@@ -21,7 +21,7 @@ from lumora.safety.frames import FrameReview, views
 from lumora.safety.panels import frame_panel
 from lumora.safety.policy import DATA, Endpoint, Policy
 from lumora.safety.symbols import SymbolCheck, drawn
-from lumora.safety.verdict import Panel, Verdict
+from lumora.safety.verdict import Panel
 from lumora.world.clip import make_clip
 
 POLICY = Policy.load()
@@ -63,13 +63,6 @@ def test_nothing_to_see_and_nothing_that_sees_is_no_permission():
     with pytest.raises(ValueError, match="allow everything"):
         FrameReview([])
     assert not frame_panel(POLICY).check(np.zeros((0, 8, 8, 3), np.uint8)).allowed
-
-
-class Red:
-    """A check that refuses a picture whose middle column has a red pixel."""
-
-    def check(self, picture: np.ndarray, /) -> Verdict:
-        return Verdict({}, refused=() if (picture[..., 0] < 255).all() else ("red",))
 
 
 @settings(max_examples=30)
