@@ -240,7 +240,6 @@ def test_each_category_is_refused_and_named(category: str, check: PromptCheck):
         "shooting a film",
         "a child's drawing of a sword",
         "a cancer cell dividing in a documentary",
-        "",
     ],
 )
 def test_harmless_prompts_pass(text: str, check: PromptCheck):

@@ -66,7 +66,7 @@ def readings(text: str, known: Container[str]) -> list[str]:
     for decoded in (text, *_hidden(text)):
         plain = plainly(decoded, known)
         found += [plain, *(_redeemed(plain, known, decode) for decode in (_rot13, _backwards))]
-    return list({reading.casefold(): reading for reading in found if reading}.values())
+    return list({reading.casefold(): reading for reading in found if reading}.values()) or [""]
 
 
 def plainly(text: str, known: Container[str]) -> str:
