@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.cli import main
 from lumora.language.text_encoder import TextEncoder
 from lumora.safety.classifier import Classifier
-from lumora.safety.corpus import GOOD, PARTS, TRAINED, groups, sentences
+from lumora.safety.corpus import GOOD, TRAINED, groups, sentences
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.names import Names
 from lumora.safety.normalise import plainly, readings, windows
@@ -37,6 +37,7 @@ def check() -> PromptCheck:
 # Verdicts
 
 
+@settings(max_examples=25)
 @given(st.lists(SCORES, min_size=1, max_size=4))
 def test_the_worst_score_of_each_category_decides(several: list[Mapping[str, Score]]):
     verdict = joined(POLICY.judge(scores) for scores in several)
@@ -69,7 +70,7 @@ def test_a_check_without_an_answer_refuses(bad: Answering, first: bool):
     checks = [bad, Answering(FINE)] if first else [Answering(FINE), bad]
     verdict = Panel(checks, seconds=0.2).check("a ball")
     assert not verdict.allowed and verdict.failure
-    assert Panel([Answering(FINE)], seconds=60).check("a ball").allowed
+    assert Panel([Answering(FINE)], seconds=60.0).check("a ball").allowed
 
 
 def test_neither_an_empty_panel_nor_a_score_that_is_no_number_allows():
@@ -131,8 +132,6 @@ def test_the_corpus_is_as_large_as_it_says_and_every_category_has_one():
     for group in groups():
         count = {"benign": 1000, "hard": 500}.get(group, 150)
         assert len(sentences(group, ("held out",), count, np.random.default_rng(0))) == count
-    with pytest.raises(ValueError, match="write more"):
-        sentences("minors", PARTS, 1_000_000, np.random.default_rng(0))
 
 
 # Readings
@@ -167,6 +166,7 @@ def test_what_is_meant_as_it_stands_is_left_alone(text: str):
     assert [word for word in plainly(text, KNOWN).split() if word.isascii()] == [w for w in text.split() if w.isascii()]
 
 
+@settings(max_examples=60)
 @given(st.text(max_size=200))
 def test_any_text_can_be_read_and_the_first_reading_is_itself(text: str):
     read = readings(text, KNOWN)
@@ -175,6 +175,7 @@ def test_any_text_can_be_read_and_the_first_reading_is_itself(text: str):
         assert read[0].casefold() == " ".join(text.split()).casefold()
 
 
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(["red", "ball", "rolls", "far."]), min_size=1, max_size=120))
 def test_every_word_is_in_some_window_and_no_window_of_a_long_text_is_long(words: list[str]):
     text = " ".join(words)

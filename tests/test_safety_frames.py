@@ -153,14 +153,14 @@ def test_a_moderation_service_judges_texts_and_pictures(monkeypatch: pytest.Monk
 )
 def test_an_answer_that_is_not_understood_refuses(answer: Any):
     with service(answer) as (endpoint, _):
-        verdict = Panel([Moderations(POLICY, endpoint)], seconds=10).check("a text")
+        verdict = Panel([Moderations(POLICY, endpoint)], seconds=10.0).check("a text")
     assert not verdict.allowed and verdict.failure
 
 
 def test_a_service_that_is_away_refuses():
     with service({}) as (endpoint, _):
         pass
-    assert not Panel([Moderations(POLICY, endpoint)], seconds=10).check("a text").allowed
+    assert not Panel([Moderations(POLICY, endpoint)], seconds=10.0).check("a text").allowed
 
 
 def test_a_guard_is_a_classifier_in_a_folder(tmp_path: Path):

@@ -133,7 +133,10 @@ def _endpoint(said: Mapping[str, Any], file: Path) -> Endpoint:
     _check_keys(said, tuple(Endpoint.__dataclass_fields__), file)
     if not str(said.get("url", "")).startswith(("http://", "https://")):
         raise ValueError(f"{file}: [moderations] needs a url that begins with http:// or https://.")
-    return Endpoint(**said)
+    endpoint = Endpoint(**said)
+    if not isinstance(endpoint.seconds, int | float) or not 0 < endpoint.seconds < 3600:
+        raise ValueError(f"{file}: the seconds of [moderations] must be a number above 0, not {endpoint.seconds!r}.")
+    return replace(endpoint, seconds=float(endpoint.seconds))
 
 
 def _classifier(said: Mapping[str, Any], file: Path) -> Classifier:
