@@ -5,7 +5,6 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lumora.config import VideoShape
-from lumora.safety.adapters import Guard, Moderations
+from lumora.safety.adapters import Moderations
 from lumora.safety.frames import FrameReview, views
 from lumora.safety.panels import frame_panel
 from lumora.safety.policy import DATA, Endpoint, Policy
@@ -161,31 +160,6 @@ def test_a_service_that_is_away_refuses():
     with service({}) as (endpoint, _):
         pass
     assert not Panel([Moderations(POLICY, endpoint)], seconds=10.0).check("a text").allowed
-
-
-def test_a_guard_is_a_classifier_in_a_folder(tmp_path: Path):
-    transformers = pytest.importorskip("transformers")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "ball"]
-    (tmp_path / "vocab.txt").write_text("\n".join(words))
-    config = transformers.BertConfig(
-        vocab_size=len(words),
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        intermediate_size=8,
-        id2label={0: "fine", 1: "toxic"},
-        label2id={"fine": 0, "toxic": 1},
-    )
-    model = transformers.BertForSequenceClassification(config)
-    model.classifier.bias.data = model.classifier.bias.data.new_tensor([-9.0, 9.0])
-    model.save_pretrained(tmp_path)
-    transformers.BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
-    assert Guard(POLICY, tmp_path, {"toxic": "harassment"}).check("a ball " * 400).refused == ("harassment",)
-    assert Guard(POLICY, tmp_path, {"fine": "harassment"}).check("a ball").allowed
-    with pytest.raises(ValueError, match="toxic"):
-        Guard(POLICY, tmp_path, {"toxik": "harassment"})
-    with pytest.raises(ValueError, match="no text classifier"):
-        Guard(POLICY, tmp_path / "none", {"toxic": "harassment"})
 
 
 def test_a_check_of_pictures_answers_for_any_size():

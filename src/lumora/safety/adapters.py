@@ -1,6 +1,6 @@
-"""Stronger checks of other houses behind the same protocol: a moderation service, and classifiers of transformers.
+"""A stronger check of another house behind the same protocol: a moderation service.
 
-Both fail closed: what they can't answer, or answer in a way that isn't understood, raises, and the panel refuses.
+It fails closed: what it can't answer, or answers in a way that isn't understood, raises, and the panel refuses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import os
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,48 +74,6 @@ class Moderations:
         if len(said) > MOST_BYTES:
             raise ValueError("the moderation service's answer is longer than a megabyte")
         return json.loads(said)
-
-
-class Guard:
-    """A text classifier of the library transformers (extra `open`) in a local folder."""
-
-    def __init__(self, policy: Policy, folder: Path, labels: Mapping[str, str]):
-        """`labels` says which of the model's labels mean which category. Raises ValueError for ones that there
-        aren't."""
-        try:
-            from transformers import AutoModelForSequenceClassification, AutoTokenizer
-        except ImportError:
-            raise ValueError("A guard needs the library transformers; run `pip install 'lumora[open]'`.") from None
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self.model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
-        except (OSError, ValueError) as error:
-            raise ValueError(f"There is no text classifier in {folder}: {error}") from None
-        known = {name: number for number, name in self.model.config.id2label.items()}
-        wrong = sorted(labels.keys() - known.keys()) + sorted(set(labels.values()) - policy.categories.keys())
-        if wrong or not labels:
-            raise ValueError(
-                f"The guard's labels must map some of {', '.join(known)} to categories; not {wrong or labels}."
-            )
-        self.policy = policy
-        self.labels = {known[theirs]: (theirs, ours) for theirs, ours in labels.items()}
-
-    def check(self, text: str, /) -> Verdict:
-        import torch
-
-        several = self.model.config.problem_type == "multi_label_classification"
-        given = self.tokenizer(
-            text, return_tensors="pt", truncation=True, stride=32, return_overflowing_tokens=True, padding=True
-        )
-        given.pop("overflow_to_sample_mapping", None)
-        with torch.inference_mode():
-            logits = self.model(**given).logits
-        worst = (logits.sigmoid() if several else logits.softmax(-1)).amax(0)
-        scores: dict[str, Score] = {}
-        for number, (theirs, ours) in self.labels.items():
-            score = Score(float(worst[number]), f"guard, {theirs}")
-            scores[ours] = max(scores.get(ours, score), score, key=lambda s: s.value)
-        return self.policy.judge(scores)
 
 
 def _results(answer: Any) -> list[Mapping[str, Any]]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lumora.language.text_encoder import TextEncoder
-from lumora.safety.adapters import Guard, Moderations
+from lumora.safety.adapters import Moderations
 from lumora.safety.frames import FrameReview
 from lumora.safety.policy import Policy
 from lumora.safety.prompts import PromptCheck
@@ -29,8 +29,6 @@ def text_panel(policy: Policy, encoder: TextEncoder | None = None) -> Panel[str]
     checks: list[Check[str]] = [PromptCheck.load(policy, encoder)]
     if policy.moderations is not None:
         checks.append(Moderations(policy, policy.moderations))
-    if policy.guard is not None:
-        checks.append(Guard(policy, policy.guard.folder, policy.guard.labels))
     return Panel(checks, TEXT_SECONDS)
 
 

@@ -11,9 +11,6 @@ An operator's file says what differs, in TOML; it is named by `--policy` or $LUM
     [moderations]
     url = "http://127.0.0.1:8000/v1/moderations"
     model = "guard"
-    [guard]
-    folder = "/models/toxicity"
-    labels = { toxic = "harassment" }
 """
 
 from __future__ import annotations
@@ -53,22 +50,12 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """A text classifier of the library transformers (extra `open`) to ask as well."""
-
-    folder: Path
-    labels: Mapping[str, str]
-    """Which of its labels mean which category."""
-
-
-@dataclass(frozen=True)
 class Policy:
     version: str
     categories: Mapping[str, Category]
     names: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     """Names that an operator adds to the lists, in the form of data/names.toml."""
     moderations: Endpoint | None = None
-    guard: Classifier | None = None
 
     @classmethod
     def load(cls, changes: Path | None = None) -> Policy:
@@ -102,7 +89,7 @@ def _changed(policy: Policy, file: Path) -> Policy:
         raise ValueError(f"There is no policy file {file}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"The policy file {file} is not TOML: {error}.") from None
-    _check_keys(said, ("version", "thresholds", "names", "moderations", "guard"), file)
+    _check_keys(said, ("version", "thresholds", "names", "moderations"), file)
     if not isinstance(said.get("version"), str):
         raise ValueError(f'{file} needs a version of its own, such as version = "our-house-1".')
     names = _table(said, "names", file)
@@ -115,7 +102,6 @@ def _changed(policy: Policy, file: Path) -> Policy:
         categories=_with_thresholds(policy.categories, _table(said, "thresholds", file), file),
         names=names,
         moderations=_endpoint(_table(said, "moderations", file), file) if "moderations" in said else None,
-        guard=_classifier(_table(said, "guard", file), file) if "guard" in said else None,
     )
 
 
@@ -137,13 +123,6 @@ def _endpoint(said: Mapping[str, Any], file: Path) -> Endpoint:
     if not isinstance(endpoint.seconds, int | float) or not 0 < endpoint.seconds < 3600:
         raise ValueError(f"{file}: the seconds of [moderations] must be a number above 0, not {endpoint.seconds!r}.")
     return replace(endpoint, seconds=float(endpoint.seconds))
-
-
-def _classifier(said: Mapping[str, Any], file: Path) -> Classifier:
-    _check_keys(said, ("folder", "labels"), file)
-    if not isinstance(said.get("folder"), str) or not isinstance(said.get("labels"), dict):
-        raise ValueError(f'{file}: [guard] needs folder = "…" and labels = {{ theirs = "ours" }}.')
-    return Classifier(Path(said["folder"]), said["labels"])
 
 
 def _table(said: Mapping[str, Any], key: str, file: Path) -> dict[str, Any]:
