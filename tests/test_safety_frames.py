@@ -32,7 +32,7 @@ def clean() -> np.ndarray:
     return make_clip("simple", 5, 1, VideoShape(3, 96, 128, 8.0)).frames.numpy()
 
 
-def planted(frames: np.ndarray, name: str, area: float, at: int, degrees: float = 0) -> np.ndarray:
+def planted(frames: np.ndarray, name: str, area: float, at: int, degrees: float = 0.0) -> np.ndarray:
     """The symbol in black on a white square, the sign's own box `area` of the picture, in one frame."""
     height, width = frames.shape[1:3]
     side = round((area * height * width) ** 0.5 * 1.5)  # a drawn symbol has a margin of a half
@@ -51,7 +51,7 @@ def test_a_symbol_in_one_frame_is_found(name: str, clean: np.ndarray):
 
 
 def test_two_percent_of_one_frame_suffice(clean: np.ndarray):
-    assert not frame_panel(POLICY).check(planted(clean, "swastika", 0.02, at=2, degrees=45)).allowed
+    assert not frame_panel(POLICY).check(planted(clean, "swastika", 0.02, at=2, degrees=45.0)).allowed
 
 
 def test_clean_clips_pass(clean: np.ndarray):

@@ -68,11 +68,13 @@ def templates() -> tuple[list[str], Float[np.ndarray, "n d"]]:
         for turn in range(-outline["turn"], outline["turn"] + 1, STEP):
             for mirrored in (False, True):
                 names.append(name)
-                rows.append(normalised(drawn(outline, 144, turn, mirrored)))
+                rows.append(normalised(drawn(outline, 144, float(turn), mirrored)))
     return names, np.stack(rows)
 
 
-def drawn(outline: Mapping[str, Any], side: int, degrees: float = 0, mirrored: bool = False) -> Bool[np.ndarray, "s s"]:
+def drawn(
+    outline: Mapping[str, Any], side: int, degrees: float = 0.0, mirrored: bool = False
+) -> Bool[np.ndarray, "s s"]:
     """The symbol's mask on a square of `side` pixels, with a margin that lets it turn."""
     scale, middle = side / 2 / 1.5, side / 2
     angle = np.deg2rad(degrees)
