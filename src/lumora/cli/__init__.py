@@ -14,6 +14,7 @@ import tyro
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.evaluate import Evaluate
 from lumora.cli.generate import Generate
+from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Replay, Verify
 from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldCache
 from lumora.cli.world import WorldSample, WorldSheet
@@ -45,6 +46,7 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "train codec": TrainCodec,
     "train transformer": TrainTransformer,
     "evaluate": Evaluate,
+    "moderate": Moderate,
 }
 
 

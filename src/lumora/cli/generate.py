@@ -129,20 +129,21 @@ def make_and_deliver(
     request: Request, output: Path, weights: Path | None, parents: Sequence[Parent], record: str | None = None
 ) -> None:
     """Wakes the model, makes the video, and lets it out by the only road."""
-    from lumora.cli import checks
-
     # A long video goes on from here if it is interrupted and asked for again.
     work = output.with_name(f"{output.name}.work")
     with progress_bar("Waking the model") as report:
         from lumora.deliver import deliver
         from lumora.generate.pipeline import Pipeline
         from lumora.generate.recipe import model_digest
+        from lumora.safety.panels import frame_panel, text_panel
+        from lumora.safety.policy import Policy
 
-        pipeline = Pipeline.load(weights)
+        policy, pipeline = Policy.load(), Pipeline.load(weights)
+        words, frames = text_panel(policy, pipeline.text_encoder), frame_panel(policy)
 
         def make(request: Request) -> Video:
             return pipeline.generate(request, lambda done, steps: report("Making the video", done, steps), work)
 
-        about = {"model": {"sha256": model_digest(weights)}, "policy": checks.POLICY}
-        deliver(request, output, make, checks.check_prompt, checks.review_frames, about, parents, record)
+        about = {"model": {"sha256": model_digest(weights)}, "policy": policy.version}
+        deliver(request, output, make, words.check, frames.check, about, parents, record)
     work.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""`lumora moderate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tyro.conf import Positional
+
+from lumora.cli.flags import File, Words
+
+if TYPE_CHECKING:
+    from lumora.safety.policy import Policy
+    from lumora.safety.verdict import Verdict
+
+REFUSED = 1
+
+
+@dataclass(frozen=True)
+class Moderate:
+    """Say whether a prompt or a video may be made or shown, and why not; exit code 0: yes, 1: no (docs/safety.md)."""
+
+    text: Positional[Words] = None
+    """A prompt to judge."""
+    video: File = None
+    """A video or picture whose frames to judge, every one."""
+    policy: File = None
+    """What differs from lumora's policy; else the file that $LUMORA_POLICY names."""
+    json: bool = False
+    """Answer in JSON, with every score."""
+
+    def run(self) -> int:
+        from lumora.safety.policy import Policy
+
+        if self.text is None and self.video is None:
+            raise ValueError("There is nothing to judge: give a text, or --video FILE.")
+        policy = Policy.load(self.policy)
+        verdict = self._verdict(policy)
+        print(as_json(policy, verdict) if self.json else as_text(policy, verdict))
+        return 0 if verdict.allowed else REFUSED
+
+    def _verdict(self, policy: Policy) -> Verdict:
+        from lumora.safety.panels import frame_panel, text_panel
+        from lumora.safety.verdict import joined
+        from lumora.video import Video
+
+        frames = None if self.video is None else Video.load(self.video).frames
+        verdicts = [] if self.text is None else [text_panel(policy).check(self.text)]
+        return joined(verdicts if frames is None else [*verdicts, frame_panel(policy).check(frames)])
+
+
+def as_text(policy: Policy, verdict: Verdict) -> str:
+    meant = (f"  {policy.categories[name].title}: {policy.categories[name].definition}" for name in verdict.refused)
+    return "\n".join([verdict.reason, *meant])
+
+
+def as_json(policy: Policy, verdict: Verdict) -> str:
+    import json
+
+    scores = {
+        name: {"score": round(score.value, 4), "threshold": policy.categories[name].threshold, "source": score.source}
+        for name, score in verdict.scores.items()
+    }
+    about = {
+        "allowed": verdict.allowed,
+        "refused": verdict.refused,
+        "failure": verdict.failure,
+        "policy": policy.version,
+    }
+    return json.dumps(about | {"scores": scores}, indent=2, ensure_ascii=False)

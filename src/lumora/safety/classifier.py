@@ -1,0 +1,94 @@
+"""The learned half of the prompt check: a linear softmax over the categories and "good", on words and meanings.
+
+Words are TF-IDF features of words, pairs of words and pieces of words, hashed (Weinberger et al., arXiv:0902.2206);
+meanings are the text encoder's. Running it needs numpy alone; `training.py` makes its weights.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from lumora.files import written_whole
+
+BUCKETS = 1 << 15
+MEANING_SCALE = 4.0
+"""How much longer the vector of meanings is than that of words, in the common space of the inputs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Softmax over `categories` and, last, all that is good; its inputs are idf-weighted words and the meaning."""
+
+    categories: tuple[str, ...]
+    idf: Float[np.ndarray, buckets]
+    words: Float[np.ndarray, "buckets c"]
+    meaning: Float[np.ndarray, "384 c"]
+    bias: Float[np.ndarray, c]
+
+    def scores(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b c"]:
+        """How surely each text belongs to each category; `meanings` are the encoder's unit vectors of the same texts.
+
+        The likeliest category scores the probability that the text is not good at all, the others in proportion: what
+        two categories share between them must not slip through between their thresholds.
+        """
+        bad = self.logits(texts, meanings)[:, :-1]
+        share = np.exp(bad - bad.max(axis=1, keepdims=True))
+        return share / (1 + np.exp(-self.odds(texts, meanings)))[:, None]
+
+    def odds(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, b]:
+        """Log odds of each text's belonging to any category."""
+        logits = self.logits(texts, meanings)
+        return np.logaddexp.reduce(logits[:, :-1], axis=1) - logits[:, -1]
+
+    def logits(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b k"]:
+        logits = meanings @ self.meaning * MEANING_SCALE + self.bias
+        for row, text in enumerate(texts):
+            buckets, values = weighted_words(text, self.idf)
+            logits[row] += values @ self.words[buckets]
+        return logits
+
+    def save(self, path: Path) -> None:
+        with written_whole(path) as part, part.open("wb") as file:
+            np.savez_compressed(
+                file,
+                categories=np.array(self.categories),
+                **{name: getattr(self, name).astype(np.float16) for name in ("idf", "words", "meaning", "bias")},
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Classifier:
+        """Raises ValueError, in a sentence, for a file that is missing or that `save` did not write."""
+        try:
+            with np.load(path) as kept:
+                numbers = {name: kept[name].astype(np.float32) for name in ("idf", "words", "meaning", "bias")}
+                return cls(tuple(map(str, kept["categories"])), **numbers)
+        except (OSError, KeyError, ValueError) as error:
+            raise ValueError(f"The prompt classifier can't be read from {path}: {error}.") from error
+
+
+def features(text: str) -> tuple[Int[np.ndarray, n], Float[np.ndarray, n]]:
+    """The buckets of a text's words, pairs and pieces of 3 to 5 letters, and how often each occurs, damped."""
+    words = re.findall(r"[^\W_]+", text.casefold())
+    grams = Counter(f"w{word}" for word in words)
+    grams.update(f"p{a} {b}" for a, b in pairwise(words))
+    for word in words:
+        bounded = f"<{word}>"
+        grams.update(f"c{bounded[i : i + n]}" for n in (3, 4, 5) for i in range(len(bounded) - n + 1))
+    buckets = np.array([crc32(gram.encode()) % BUCKETS for gram in grams], dtype=np.int64)
+    return buckets, 1 + np.log(np.array(list(grams.values()), dtype=np.float32))
+
+
+def weighted_words(text: str, idf: Float[np.ndarray, buckets]) -> tuple[Int[np.ndarray, n], Float[np.ndarray, n]]:
+    """Buckets and TF-IDF values of unit length."""
+    buckets, counts = features(text)
+    values = counts * idf[buckets]
+    return buckets, values / max(float(np.linalg.norm(values)), 1e-6)

@@ -1,0 +1,126 @@
+"""The prompt check's corpus: short, non-graphic requests, made from templates and slots that we wrote ourselves.
+
+It is split before anything is trained: by its place in its list, every template, every slot's value and every frame
+around
+them belongs to one part alone, so a held-out sentence shares neither words of its slots nor its template with a
+trained one.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
+
+from lumora.safety.policy import DATA
+
+Part: TypeAlias = Literal["first", "second", "held out"]
+TRAINED: tuple[Part, ...] = ("first", "second")
+PARTS: tuple[Part, ...] = (*TRAINED, "held out")
+T = TypeVar("T")
+GOOD = ("benign", "hard")
+"""The groups that must not be refused; all others are named as the category that they belong to."""
+_SLOT = re.compile(r"\{(\w+)\}")
+_WORD = re.compile(r"[^\W\d_]{4,}")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    text: str
+    group: str
+    bare: str
+    """The same without the frame around it."""
+
+
+@cache
+def _lists() -> tuple[Mapping[str, Any], Sequence[str], Mapping[str, Sequence[str]]]:
+    """The groups with their patterns and slots, the frames, and the slots that all groups share."""
+    bad, good, names = (
+        tomllib.loads((DATA / f"{file}.toml").read_text("utf-8")) for file in ("corpus", "benign", "names")
+    )
+    listed = {slot: [*names[table]["names"], *names[table]["alone"]] for slot, table in _NAMED.items()}
+    groups = {name: lists for name, lists in (bad | good).items() if isinstance(lists, dict) and name != "slots"}
+    return groups, bad["frames"], bad["slots"] | listed
+
+
+_NAMED = {"figure": "figures", "character": "characters", "brand": "brands"}
+
+
+def groups() -> tuple[str, ...]:
+    """The categories of the corpus, then `benign` and `hard`."""
+    return tuple(_lists()[0])
+
+
+def part_of(place: int) -> Part:
+    """Which part the entry at this place of any list belongs to: a third each."""
+    return PARTS[place % len(PARTS)]
+
+
+def sentences(group: str, parts: Sequence[Part], count: int, generator: np.random.Generator) -> list[Sentence]:
+    """`count` different sentences of a group, of entries of these parts alone.
+
+    Raises ValueError where the templates don't give so many.
+    """
+    lists, frames, shared = _lists()
+    slots = shared | lists[group]
+    found: dict[str, Sentence] = {}
+    said: set[str] = set()
+    for attempt in range(40 * count):
+        bare = _filled(_pick(slots["patterns"], parts, generator), slots, parts, generator)
+        if bare in said and attempt < 20 * count:
+            continue  # the same request in another frame counts only where the templates give no more requests
+        frame = _pick(frames, parts, generator).replace("{x}", bare)
+        text = _filled(frame, shared, parts, generator)
+        found.setdefault(text, Sentence(text, group, bare))
+        said.add(bare)
+        if len(found) == count:
+            return list(found.values())
+    raise ValueError(f"The templates of {group} give fewer than {count} different sentences; write more of them.")
+
+
+def _filled(
+    pattern: str, slots: Mapping[str, Sequence[str]], parts: Sequence[Part], generator: np.random.Generator
+) -> str:
+    """The pattern with a value in each slot; the same slot twice gets two values."""
+    used: set[str] = set()
+
+    def value(match: re.Match[str]) -> str:
+        options = _of_parts(slots[match[1]], parts)
+        chosen = _drawn([option for option in options if option not in used] or options, generator)
+        used.add(chosen)
+        return chosen
+
+    return _SLOT.sub(value, pattern)
+
+
+def _pick(options: Sequence[str], parts: Sequence[Part], generator: np.random.Generator) -> str:
+    return _drawn(_of_parts(options, parts), generator)
+
+
+def _of_parts(options: Sequence[str], parts: Sequence[Part]) -> list[str]:
+    return [option for place, option in enumerate(options) if part_of(place) in parts]
+
+
+def _drawn(options: Sequence[T], generator: np.random.Generator) -> T:
+    return options[int(generator.integers(len(options)))]
+
+
+def terms(group: str) -> list[str]:
+    """Short phrases of a group for training alone, without those that have a word which only held-out entries know."""
+    said = tomllib.loads((DATA / "terms.toml").read_text("utf-8")).get(group, [])
+    unread = _words(("held out",)) - _words(TRAINED)
+    return [term for term in said if not unread.intersection(_WORD.findall(term.lower()))]
+
+
+@cache
+def _words(parts: tuple[Part, ...]) -> frozenset[str]:
+    groups, frames, slots = _lists()
+    lists = [frames, *slots.values(), *(entries for group in groups.values() for entries in group.values())]
+    return frozenset(
+        w for entries in lists for entry in _of_parts(entries, parts) for w in _WORD.findall(entry.lower())
+    )

@@ -1,0 +1,55 @@
+"""The prompt check: every reading of a prompt, and every window of each, judged by the classifier and the lists of
+names."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from lumora.language.text_encoder import TextEncoder
+from lumora.safety.classifier import Classifier
+from lumora.safety.names import Names
+from lumora.safety.normalise import readings, windows
+from lumora.safety.policy import Policy
+from lumora.safety.verdict import Score, Verdict
+
+WEIGHTS = Path(__file__).parent / "data" / "prompts.npz"
+
+
+class PromptCheck:
+    """Judges texts in English; what it misses in other languages is in docs/safety.md."""
+
+    def __init__(self, policy: Policy, classifier: Classifier, names: Names, encoder: TextEncoder):
+        self.policy = policy
+        self.classifier = classifier
+        self.names = names
+        self.encoder = encoder
+
+    @classmethod
+    def load(cls, policy: Policy, encoder: TextEncoder | None = None) -> PromptCheck:
+        """With the weights that come with lumora; `encoder` spares loading one where there is one already."""
+        return cls(policy, Classifier.load(WEIGHTS), Names.load(policy.names), encoder or TextEncoder.load())
+
+    def check(self, text: str, /) -> Verdict:
+        read = readings(text, self.known)
+        worst = self.scores(list(dict.fromkeys(w for reading in read for w in windows(reading)))).max(axis=0)
+        scores = {
+            name: Score(float(value), "prompt classifier")
+            for name, value in zip(self.classifier.categories, worst, strict=True)
+        }
+        for reading in read:
+            for category, name in self.names.found(reading).items():
+                scores[category] = Score(1.0, f"the name “{name}”")
+        return self.policy.judge(scores)
+
+    def scores(self, texts: list[str]) -> Float[np.ndarray, "b c"]:
+        """The classifier's probabilities for these very texts, without other readings, windows or names."""
+        return self.classifier.scores(texts, self.encoder.pooled(texts).cpu().numpy())
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The English words that are whole tokens of the text encoder: enough to tell sense from cipher."""
+        return frozenset(word for word in self.encoder.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)

@@ -1,0 +1,97 @@
+"""Trains the prompt check's classifier; needs scikit-learn (extra `eval`), which running it does not.
+
+    python -m lumora.safety.training [--out prompts.npz] [--seed 0]
+
+It is fit on one trained part and its operating point is set on the other, and the other way round; then it is fit
+once more on both.
+The held-out part plays no role here (`benchmarks/moderate.py` measures on it).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from scipy.sparse import csr_matrix, hstack
+
+from lumora.language.text_encoder import TextEncoder
+from lumora.safety.classifier import BUCKETS, MEANING_SCALE, Classifier, features, weighted_words
+from lumora.safety.corpus import GOOD, TRAINED, Part, Sentence, groups, sentences, terms
+from lumora.safety.prompts import WEIGHTS
+
+INVERSE_PENALTY = 1.0
+FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
+"""What share of the good sentences of each group may be refused where the operating point is set."""
+COUNTS = {"benign": 550, "hard": 350}
+PER_CATEGORY = 65
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    generator, encoder = np.random.default_rng(options.seed), TextEncoder.load()
+    first, second = (corpus(part, generator) for part in TRAINED)
+    meanings = [encoder.pooled([s.text for s in half]).cpu().numpy() for half in (first, second)]
+    halves = list(zip((first, second), meanings, strict=True))
+    points = [operating_point(trained(*a), *b) for a, b in (halves, halves[::-1])]
+    trained([*first, *second], np.concatenate(meanings), float(np.mean(points))).save(options.out)
+    print(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB, operating points (log odds) {points}")
+
+
+def corpus(part: Part, generator: np.random.Generator) -> list[Sentence]:
+    """Sentences of one part, and half of the terms."""
+    counts = {group: COUNTS.get(group, PER_CATEGORY) for group in groups()}
+    found = [sentence for group, count in counts.items() for sentence in sentences(group, (part,), count, generator)]
+    half = TRAINED.index(part)
+    return found + [Sentence(term, group, term) for group in groups() for term in terms(group)[half::2]]
+
+
+def trained(examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"], point: float = 0.0) -> Classifier:
+    """The softmax fit to sentences; odds of 1 : 1 lie at `point`, in log odds."""
+    from sklearn.linear_model import LogisticRegression
+
+    texts = [example.text for example in examples]
+    idf = inverse_frequency(texts)
+    inputs = hstack([csr_matrix(meanings * MEANING_SCALE), word_matrix(texts, idf)]).tocsr()
+    categories = tuple(group for group in groups() if group not in GOOD)
+    labels = [(*categories, example.group).index(example.group) for example in examples]
+    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=200, tol=1e-3).fit(inputs, labels)
+    bias = model.intercept_.astype(np.float32)
+    bias[-1] += point
+    weights = model.coef_.T.astype(np.float32)
+    return Classifier(categories, idf, weights[384:], weights[:384], bias)
+
+
+def operating_point(
+    classifier: Classifier, examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"]
+) -> float:
+    """The log odds from which on no more than `FALSE_ALARMS` of the good examples are refused."""
+    odds = classifier.odds([example.text for example in examples], meanings)
+    group = np.array([example.group for example in examples])
+    return max(float(np.quantile(odds[group == name], 1 - share)) for name, share in FALSE_ALARMS.items())
+
+
+def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, buckets]:
+    """1 + ln(n / how many texts have the bucket), smoothed; never seen buckets weigh as much as ones seen once."""
+    counts = np.zeros(BUCKETS)
+    for text in texts:
+        counts[np.unique(features(text)[0])] += 1
+    return (1 + np.log((1 + len(texts)) / (1 + np.maximum(counts, 1)))).astype(np.float32)
+
+
+def word_matrix(texts: Sequence[str], idf: Float[np.ndarray, buckets]) -> csr_matrix:
+    rows = [weighted_words(text, idf) for text in texts]
+    ends = np.cumsum([0, *(len(buckets) for buckets, _ in rows)])
+    columns, values = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    matrix = csr_matrix((values, columns, ends), shape=(len(texts), BUCKETS))
+    matrix.sum_duplicates()
+    return matrix
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""One bad frame, however small what is bad in it, refuses a video; and so does a service that doesn't answer."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lumora.config import VideoShape
+from lumora.safety.adapters import Moderations
+from lumora.safety.frames import FrameReview, views
+from lumora.safety.panels import frame_panel
+from lumora.safety.policy import DATA, Endpoint, Policy
+from lumora.safety.symbols import SymbolCheck, drawn
+from lumora.safety.verdict import Panel
+from lumora.world.clip import make_clip
+
+POLICY = Policy.load()
+OUTLINES = {k: v for k, v in tomllib.loads((DATA / "symbols.toml").read_text("utf-8")).items() if isinstance(v, dict)}
+
+
+@pytest.fixture(scope="module")
+def clean() -> np.ndarray:
+    return make_clip("simple", 5, 1, VideoShape(3, 96, 128, 8.0)).frames.numpy()
+
+
+def planted(frames: np.ndarray, name: str, area: float, at: int, degrees: float = 0.0) -> np.ndarray:
+    """The symbol in black on a white square, the sign's own box `area` of the picture, in one frame."""
+    height, width = frames.shape[1:3]
+    side = round((area * height * width) ** 0.5 * 1.5)  # a drawn symbol has a margin of a half
+    sign = np.where(drawn(OUTLINES[name], 8 * side, degrees), 0, 255).astype(np.uint8)
+    small = np.asarray(Image.fromarray(sign).resize((side, side), Image.Resampling.BOX))
+    top, left = (height - side) // 3, (width - side) // 2
+    result = frames.copy()
+    result[at, top : top + side, left : left + side] = small[..., None]
+    return result
+
+
+@pytest.mark.parametrize("name", OUTLINES)
+def test_a_symbol_in_one_frame_is_found(name: str, clean: np.ndarray):
+    verdict = frame_panel(POLICY).check(planted(clean, name, 0.1, at=1))
+    assert verdict.refused == ("hate",) and name.replace("_", " ") in verdict.reason
+
+
+def test_two_percent_of_one_frame_suffice(clean: np.ndarray):
+    assert not frame_panel(POLICY).check(planted(clean, "swastika", 0.02, at=2, degrees=45.0)).allowed
+
+
+def test_clean_clips_pass(clean: np.ndarray):
+    assert frame_panel(POLICY).check(clean).allowed
+
+
+def test_nothing_to_see_and_nothing_that_sees_is_no_permission():
+    with pytest.raises(ValueError, match="allow everything"):
+        FrameReview([])
+    assert not frame_panel(POLICY).check(np.zeros((0, 8, 8, 3), np.uint8)).allowed
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 5), st.integers(1, 40), st.integers(1, 40), st.data())
+def test_every_pixel_of_every_frame_is_looked_at_whole_and_nearer(
+    frames: int, height: int, width: int, data: st.DataObject
+):
+    at = (
+        data.draw(st.integers(0, frames - 1)),
+        data.draw(st.integers(0, height - 1)),
+        data.draw(st.integers(0, width - 1)),
+    )
+    video = np.zeros((frames, height, width, 3), np.uint8)
+    video[at] = 255
+    whole, *crops = views(video[at[0]])
+    assert whole.shape == video.shape[1:] and len(crops) == 5
+    assert any(crop.max() == 255 for crop in crops)
+
+
+# Services
+
+
+class Service(BaseHTTPRequestHandler):
+    answer: Any = None
+    asked: ClassVar[list[Any]] = []
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        type(self).asked.append((asked, self.headers.get("Authorization")))
+        body = self.answer if isinstance(self.answer, bytes) else json.dumps(self.answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def service(answer: Any) -> Iterator[tuple[Endpoint, list[Any]]]:
+    handler = type("Handler", (Service,), {"answer": answer, "asked": []})
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield (
+            Endpoint(f"http://127.0.0.1:{server.server_port}/v1/moderations", model="guard", seconds=2.0),
+            handler.asked,
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def result(flagged: bool, **scores: float) -> dict[str, Any]:
+    flags = {name: value >= 0.5 for name, value in scores.items()}
+    return {"results": [{"flagged": flagged, "categories": flags, "category_scores": scores}]}
+
+
+def test_a_moderation_service_judges_texts_and_pictures(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OUR_KEY", "secret")
+    with service(result(True, sexual=0.9, violence=0.2)) as (endpoint, asked):
+        check = Moderations(POLICY, Endpoint(endpoint.url, "guard", "OUR_KEY"))
+        assert check.check("a text").refused == ("sexual",)
+        assert check.check(np.zeros((4, 4, 3), np.uint8)).refused == ("sexual",)
+    assert asked[0] == ({"input": "a text", "model": "guard"}, "Bearer secret")
+    assert asked[1][0]["input"][0]["image_url"]["url"].startswith("data:image/png;base64,")
+    with service(result(False, sexual=0.1)) as (endpoint, _):
+        assert Moderations(POLICY, endpoint).check("a text").allowed
+    monkeypatch.delenv("OUR_KEY")
+    with pytest.raises(ValueError, match="OUR_KEY"):
+        Moderations(POLICY, Endpoint(endpoint.url, key_variable="OUR_KEY"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"not json",
+        {},
+        {"results": []},
+        {"results": [{}]},
+        result(True, dancing=0.9),
+        {"results": [{"flagged": True, "categories": {}}]},
+        b" " * (1 << 21),
+    ],
+    ids=["no json", "no results", "none", "empty", "unknown category", "says not what", "endless"],
+)
+def test_an_answer_that_is_not_understood_refuses(answer: Any):
+    with service(answer) as (endpoint, _):
+        verdict = Panel([Moderations(POLICY, endpoint)], seconds=10.0).check("a text")
+    assert not verdict.allowed and verdict.failure
+
+
+def test_a_service_that_is_away_refuses():
+    with service({}) as (endpoint, _):
+        pass
+    assert not Panel([Moderations(POLICY, endpoint)], seconds=10.0).check("a text").allowed
+
+
+def test_a_check_of_pictures_answers_for_any_size():
+    for shape in ((1, 1, 3), (1, 200, 3), (300, 7, 3), (96, 96, 3)):
+        assert SymbolCheck(POLICY).check(np.zeros(shape, np.uint8)).allowed
