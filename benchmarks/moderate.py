@@ -81,7 +81,7 @@ def named(group: str, verdicts: Sequence[Verdict]) -> Share:
     return Share(sum(group in verdict.refused for verdict in found), len(found))
 
 
-def evasions(check: PromptCheck, bad: Sequence[str], count: int, generator: np.random.Generator) -> None:
+def evasions(check: PromptCheck, bad: list[str], count: int, generator: np.random.Generator) -> None:
     """Each family on the same sentences, beside the same without disguise."""
     chosen = [bad[i] for i in generator.permutation(len(bad))[:count]]
     shares = {"clean": refused([check.check(text) for text in chosen])}

@@ -25,6 +25,7 @@ from lumora.cli import main
 from lumora.deliver import Refused, deliver
 from lumora.generate.recipe import as_recipe, digest, from_recipe
 from lumora.generate.request import Request
+from lumora.generate.timeline import Given
 from lumora.provenance import watermark
 from lumora.provenance.index import Index
 from lumora.provenance.manifest import Parent, read
@@ -194,7 +195,7 @@ def test_every_kind_of_file_is_delivered(suffix: str, tmp_path: Path):
 
 def test_prompts_and_given_pictures_are_checked_before_anything_is_made(tmp_path: Path):
     given = Video(moving(Request("x")).frames[:1], 1.0)
-    request = Request("a ball", beginning=given)
+    request = Request("a ball", given=(Given(given),))
     texts, pictures = Reviewer(), Reviewer()
     send(tmp_path / "a.mp4", request=request, check_prompt=texts, review_frames=pictures)
     assert texts.seen == ["a ball"] and np.array_equal(pictures.seen[0], given.frames) and len(pictures.seen) == 2
@@ -218,7 +219,7 @@ def test_a_parent_that_was_tampered_with_is_refused(tmp_path: Path):
 
 def test_a_recipe_is_the_request_again():
     given = moving(Request("x"))
-    request = Request("a ball", seconds=1.5, width=64, seed=2**63 - 1, beginning=given)
+    request = Request("a ball", seconds=1.5, width=64, seed=2**63 - 1, given=(Given(given),))
     recipe = json.loads(json.dumps(as_recipe(request)))
     assert from_recipe(recipe, [moving(Request("x", seed=5)), given]) == request
     with pytest.raises(ValueError, match="--given"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Making:
+class Making(ABC):
     """What every video is made with."""
 
     output: Output
@@ -44,9 +45,13 @@ class Making:
     weights: File = None
     """The folder of another model than the one that comes with lumora."""
 
+    @abstractmethod
     def request(self, config: ModelConfig) -> Request:
         """What is asked for, of a model of this configuration."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def parents(self) -> list[Parent]:
+        """The files that it is made of."""
 
     def run(self) -> None:
         from lumora.generate.weights import read_config

@@ -29,10 +29,10 @@ class Classifier:
     """Softmax over `categories` and, last, all that is good; its inputs are idf-weighted words and the meaning."""
 
     categories: tuple[str, ...]
-    idf: Float[np.ndarray, buckets]
+    idf: Float[np.ndarray, " buckets"]
     words: Float[np.ndarray, "buckets c"]
     meaning: Float[np.ndarray, "384 c"]
-    bias: Float[np.ndarray, c]
+    bias: Float[np.ndarray, " c"]
 
     def scores(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b c"]:
         """How surely each text belongs to each category; `meanings` are the encoder's unit vectors of the same texts.
@@ -44,7 +44,7 @@ class Classifier:
         share = np.exp(bad - bad.max(axis=1, keepdims=True))
         return share / (1 + np.exp(-self.odds(texts, meanings)))[:, None]
 
-    def odds(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, b]:
+    def odds(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, " b"]:
         """Log odds of each text's belonging to any category."""
         logits = self.logits(texts, meanings)
         return np.logaddexp.reduce(logits[:, :-1], axis=1) - logits[:, -1]
@@ -75,7 +75,7 @@ class Classifier:
             raise ValueError(f"The prompt classifier can't be read from {path}: {error}.") from error
 
 
-def features(text: str) -> tuple[Int[np.ndarray, n], Float[np.ndarray, n]]:
+def features(text: str) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """The buckets of a text's words, pairs and pieces of 3 to 5 letters, and how often each occurs, damped."""
     words = re.findall(r"[^\W_]+", text.casefold())
     grams = Counter(f"w{word}" for word in words)
@@ -87,7 +87,9 @@ def features(text: str) -> tuple[Int[np.ndarray, n], Float[np.ndarray, n]]:
     return buckets, 1 + np.log(np.array(list(grams.values()), dtype=np.float32))
 
 
-def weighted_words(text: str, idf: Float[np.ndarray, buckets]) -> tuple[Int[np.ndarray, n], Float[np.ndarray, n]]:
+def weighted_words(
+    text: str, idf: Float[np.ndarray, " buckets"]
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Buckets and TF-IDF values of unit length."""
     buckets, counts = features(text)
     values = counts * idf[buckets]

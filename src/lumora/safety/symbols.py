@@ -94,7 +94,7 @@ def drawn(
     return np.asarray(picture) > 127
 
 
-def normalised(piece: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, d]:
+def normalised(piece: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, " d"]:
     """The piece on the common grid, moved to its centre and scaled to its spread, of zero mean and unit length."""
     rows, columns = np.nonzero(piece)
     y, x = rows.mean(), columns.mean()
@@ -125,7 +125,8 @@ def _pieces(picture: UInt8[np.ndarray, "h w 3"]) -> Iterator[Bool[np.ndarray, "_
 
 
 def _components(mask: Bool[np.ndarray, "h w"]) -> Iterator[Bool[np.ndarray, "_ _"]]:
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    labels = np.empty(mask.shape, np.int32)
+    ndimage.label(mask, np.ones((3, 3)), output=labels)
     most = LARGEST * min(mask.shape)
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         height, width = rows.stop - rows.start, columns.stop - columns.start

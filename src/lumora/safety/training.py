@@ -76,7 +76,7 @@ def operating_point(
     return max(float(np.quantile(odds[group == name], 1 - share)) for name, share in FALSE_ALARMS.items())
 
 
-def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, buckets]:
+def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, " buckets"]:
     """1 + ln(n / how many texts have the bucket), smoothed; never seen buckets weigh as much as ones seen once."""
     counts = np.zeros(BUCKETS)
     for text in texts:
@@ -84,7 +84,7 @@ def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, buckets]:
     return (1 + np.log((1 + len(texts)) / (1 + np.maximum(counts, 1)))).astype(np.float32)
 
 
-def word_matrix(texts: Sequence[str], idf: Float[np.ndarray, buckets]) -> csr_matrix:
+def word_matrix(texts: Sequence[str], idf: Float[np.ndarray, " buckets"]) -> csr_matrix:
     rows = [weighted_words(text, idf) for text in texts]
     ends = np.cumsum([0, *(len(buckets) for buckets, _ in rows)])
     columns, values = (np.concatenate(parts) for parts in zip(*rows, strict=True))
