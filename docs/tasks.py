@@ -12,7 +12,7 @@ from PIL import Image
 
 from lumora import Given, Pipeline, Request, Shot, Video
 from lumora.config import VideoShape
-from lumora.evaluate.physics import held_out_starts
+from lumora.evaluate.starts import held_out_starts
 from lumora.video import contact_sheet
 
 DOCS = Path(__file__).parent
