@@ -34,6 +34,8 @@ LEVELS: dict[str, tuple[float, ...]] = {"light": (40, 75, 110, 145, 180, 215), "
 """Where light and the two opponent colours are cut, of values from 0 to 255 and −255 to 255."""
 SMALLEST, LARGEST = 9, 0.95
 """Least side of a piece in pixels, and greatest as a share of the view's."""
+DRAWN = 8
+"""Least side of a piece in pixels of the view as it came: fewer, scaled up, may look like anything."""
 
 
 class SymbolCheck:
@@ -51,7 +53,9 @@ class SymbolCheck:
 def most_alike(picture: UInt8[np.ndarray, "h w 3"]) -> tuple[str, float]:
     """The symbol that a piece of the picture is most like, and their correlation."""
     names, bank = templates()
-    shapes = [normalised(piece) for piece in _pieces(_scaled(picture))]
+    scaled = _scaled(picture)
+    least = max(SMALLEST, DRAWN * len(scaled) / len(picture))
+    shapes = [normalised(piece) for piece in _pieces(scaled, least)]
     if not shapes:
         return names[0], 0.0
     likeness = np.stack(shapes) @ bank.T
@@ -113,7 +117,7 @@ def _scaled(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
-def _pieces(picture: UInt8[np.ndarray, "h w 3"]) -> Iterator[Bool[np.ndarray, "_ _"]]:
+def _pieces(picture: UInt8[np.ndarray, "h w 3"], least: float) -> Iterator[Bool[np.ndarray, "_ _"]]:
     """The connected pieces of a fitting size and shape that are lighter, darker or of another colour than a level."""
     red, green, blue = np.moveaxis(picture.astype(np.float32), -1, 0)
     channels = {"light": 0.3 * red + 0.59 * green + 0.11 * blue, "red": red - green, "blue": blue - (red + green) / 2}
@@ -121,17 +125,17 @@ def _pieces(picture: UInt8[np.ndarray, "h w 3"]) -> Iterator[Bool[np.ndarray, "_
         for level in levels:
             above = channels[channel] > level
             for mask in (above, ~above):
-                yield from _components(mask)
+                yield from _components(mask, least)
 
 
-def _components(mask: Bool[np.ndarray, "h w"]) -> Iterator[Bool[np.ndarray, "_ _"]]:
+def _components(mask: Bool[np.ndarray, "h w"], least: float) -> Iterator[Bool[np.ndarray, "_ _"]]:
     labels = np.empty(mask.shape, np.int32)
     ndimage.label(mask, np.ones((3, 3)), output=labels)
     most = LARGEST * min(mask.shape)
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         height, width = rows.stop - rows.start, columns.stop - columns.start
         if (
-            min(height, width) >= SMALLEST
+            min(height, width) >= least
             and max(height, width) <= most
             and max(height, width) < 2.5 * min(height, width)
         ):
