@@ -95,7 +95,7 @@ class _Axis:
     def ticks(self) -> list[float]:
         """A few round values."""
         rough = (self.high - self.low) / 4
-        size = 10 ** math.floor(math.log10(rough))
+        size = 10.0 ** math.floor(math.log10(rough))
         step = next(m * size for m in (1, 2, 5, 10) if m * size >= rough)
         first = math.ceil(self.low / step)
         return [step * n for n in range(first, math.floor(self.high / step) + 1)]
