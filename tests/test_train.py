@@ -149,7 +149,7 @@ def test_a_run_by_time_ends_in_time_and_keeps_its_schedule(tmp_path: Path):
     progress = train(task, config, tmp_path, HERE, minutes=2 / 60)
     assert time.monotonic() - began < 6
     assert 10 < progress.steps < 200
-    assert 0.5 * progress.steps < progress.step <= progress.steps
+    assert 0.2 * progress.steps < progress.step <= progress.steps
     assert not torch.equal(before, task.module.weight)
     assert train(Parabola(), config, tmp_path, HERE).steps == progress.steps
     with pytest.raises(ValueError, match="needs a length"):
