@@ -17,16 +17,22 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_matrix, hstack
 
+from lumora.config import VideoShape
 from lumora.language.text_encoder import TextEncoder
 from lumora.safety.classifier import BUCKETS, MEANING_SCALE, Classifier, features, weighted_words
 from lumora.safety.corpus import GOOD, TRAINED, Part, Sentence, groups, sentences, terms
 from lumora.safety.prompts import WEIGHTS
+from lumora.world.caption import caption
+from lumora.world.clip import make_scene
+from lumora.world.facts import facts_of
 
 INVERSE_PENALTY = 1.0
 FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
 """What share of the good sentences of each group may be refused where the operating point is set."""
 COUNTS = {"benign": 550, "hard": 350}
 PER_CATEGORY = 65
+SCENES = 250
+"""Of lumora's own world, whose captions must not be refused: as many for each part."""
 
 
 def main() -> None:
@@ -44,11 +50,21 @@ def main() -> None:
 
 
 def corpus(part: Part, generator: np.random.Generator) -> list[Sentence]:
-    """Sentences of one part, and half of the terms."""
+    """Sentences of one part, half of the terms, and captions of the world."""
     counts = {group: COUNTS.get(group, PER_CATEGORY) for group in groups()}
     found = [sentence for group, count in counts.items() for sentence in sentences(group, (part,), count, generator)]
     half = TRAINED.index(part)
+    found += [Sentence(text, "benign", text) for text in captions(half, SCENES, generator)]
     return found + [Sentence(term, group, term) for group in groups() for term in terms(group)[half::2]]
+
+
+def captions(seed: int, scenes: int, generator: np.random.Generator) -> list[str]:
+    """Short, long and longest captions of so many scenes of the `full` world."""
+    shape, found = VideoShape(17, 64, 64), []
+    for index in range(scenes):
+        facts = facts_of(*make_scene("full", seed, index, shape))
+        found += [caption(facts, length, generator).text for length in ("short", "sentence", "paragraph")]
+    return found
 
 
 def trained(examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"], point: float = 0.0) -> Classifier:
