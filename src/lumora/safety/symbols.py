@@ -32,7 +32,7 @@ SURE, UNSURE = 0.98, 0.60
 """Correlations that score 1 and 0; half-way lies the operating point, which benchmarks/moderate.py measures."""
 LEVELS: dict[str, tuple[float, ...]] = {"light": (40, 75, 110, 145, 180, 215), "red": (-30, 30), "blue": (-30, 30)}
 """Where light and the two opponent colours are cut, of values from 0 to 255 and −255 to 255."""
-SMALLEST, LARGEST = 9, 0.95
+SMALLEST, LARGEST = 9.0, 0.95
 """Least side of a piece in pixels, and greatest as a share of the view's."""
 DRAWN = 8
 """Least side of a piece in pixels of the view as it came: fewer, scaled up, may look like anything."""
