@@ -134,9 +134,5 @@ def _components(mask: Bool[np.ndarray, "h w"], least: float) -> Iterator[Bool[np
     most = LARGEST * min(mask.shape)
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         height, width = rows.stop - rows.start, columns.stop - columns.start
-        if (
-            min(height, width) >= least
-            and max(height, width) <= most
-            and max(height, width) < 2.5 * min(height, width)
-        ):
+        if min(height, width) >= least and max(height, width) <= most and max(height, width) < 2.5 * min(height, width):
             yield labels[rows, columns] == number
