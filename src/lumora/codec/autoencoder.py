@@ -228,6 +228,12 @@ def conv(width: int, out: int, stride: int = 1, zero: bool = False) -> nn.Conv2d
     return layer
 
 
+def bias_of(layer: nn.Conv2d) -> Tensor:
+    """All convolutions of a codec have one."""
+    assert layer.bias is not None
+    return layer.bias
+
+
 def _still(layer: nn.Conv2d) -> nn.Conv2d:
     """Zero, and not trained: a gradient step that suits the networks is far too coarse for a closed-form optimum."""
     for parameter in layer.parameters():

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from lumora.codec.autoencoder import Codec
+from lumora.codec.autoencoder import Codec, bias_of
 
 NUDGE = 0.05
 """By so much a channel is changed to see what it shows; small against its unit variance."""
@@ -59,14 +59,9 @@ def change_basis(codec: Codec, matrix: Float[Tensor, "c c"]) -> None:
     forward = matrix / statistics.std  # of what the encoder puts out
     for layer in (encoder.leave, encoder.linear):
         layer.weight.copy_(torch.einsum("dc,ckij->dkij", forward, layer.weight))
-        _bias(layer).copy_(forward @ _bias(layer))
+        bias_of(layer).copy_(forward @ bias_of(layer))
     statistics.mean.copy_(forward @ statistics.mean)
     statistics.std.fill_(1.0)
     back = torch.linalg.inv(matrix)
     for layer in (decoder.enter, decoder.linear):
         layer.weight.copy_(torch.einsum("kcij,cd->kdij", layer.weight, back))
-
-
-def _bias(layer: nn.Conv2d) -> Tensor:
-    assert layer.bias is not None
-    return layer.bias

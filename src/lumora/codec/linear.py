@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lumora.codec.autoencoder import Codec, grouped
+from lumora.codec.autoencoder import Codec, bias_of, grouped
 
 ROUNDS = 12
 """Subspace iterations; the spectrum of pictures falls steeply, so few are enough."""
@@ -45,11 +45,11 @@ def start_linear(codec: Codec, pixels: Float[Tensor, "b 3 T H W"], generator: to
     codec.standardize.std.copy_(std)
     enter, leave = codec.encoder.linear, codec.decoder.linear
     enter.weight.copy_(to_latent.view_as(enter.weight))
-    _bias(enter).copy_(-to_latent @ mean)
+    bias_of(enter).copy_(-to_latent @ mean)
     for network in (codec.encoder, codec.decoder):
         nn.init.zeros_(network.leave.weight)  # what it adds to the optimum begins at nothing
     leave.weight.copy_((to_pixels * std).view_as(leave.weight))
-    _bias(leave).copy_(mean)
+    bias_of(leave).copy_(mean)
 
 
 def _principal(rows: Float[Tensor, "n d"], count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -60,8 +60,3 @@ def _principal(rows: Float[Tensor, "n d"], count: int, generator: torch.Generato
         basis = torch.linalg.qr(rows.T @ (rows @ basis))[0]
     _, singular, right = torch.linalg.svd(rows @ basis, full_matrices=False)
     return basis @ right.T[:, :count], singular[:count] ** 2 / len(rows)
-
-
-def _bias(layer: nn.Conv2d) -> Tensor:
-    assert layer.bias is not None
-    return layer.bias

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from lumora.config import TransformerConfig
 from lumora.model.layers import Block, Positions, hidden_width, modulated, spread
 from lumora.model.packing import Batch
-from lumora.model.patchify import patchify, stacks_of_equals, unpatchify
-from lumora.model.places import locate, tokens_of
+from lumora.model.patchify import patchify, stacks_of_equals
+from lumora.model.places import latents_of, locate
 
 
 class Fine(nn.Module):
@@ -57,21 +57,17 @@ class Pass:
 
     def down(self) -> Float[Tensor, "video width"]:
         """What it tells the transformer's video tokens, in the order of the samples."""
-        features = self._in_order(self.x).split([tokens_of(size, 1) for size in self.sizes])
-        grids = [unpatchify(part, t, h, w, 1) for part, (t, h, w) in zip(features, self.sizes, strict=True)]
+        grids = latents_of(self._in_order(self.x), self.sizes, 1)
         return self.fine.merge(torch.cat([patchify(stack, self.fine.patch) for stack in stacks_of_equals(grids)]))
 
     def up(self, video: Float[Tensor, "video width"]) -> list[Float[Tensor, "c _ _ _"]]:
         """What it adds to the predicted latents, from what the transformer's video tokens mean."""
-        patch = self.fine.patch
-        parts = self.fine.split(video).split([tokens_of(size, patch) for size in self.sizes])
-        grids = [unpatchify(part, t, h, w, patch) for part, (t, h, w) in zip(parts, self.sizes, strict=True)]
+        grids = latents_of(self.fine.split(video), self.sizes, self.fine.patch)
         meant = torch.cat([patchify(stack, 1) for stack in stacks_of_equals(grids)])
         x = self._through(self.fine.after, self.x + spread(meant, self.places.order))
         shift, scale = self.modulation[:, 6:].to(x.dtype).unbind(1)
         tokens = self._in_order(self.fine.head(modulated(x, shift, scale, self.places.frame))).float()
-        parts = tokens.split([tokens_of(size, 1) for size in self.sizes])
-        return [unpatchify(part, t, h, w, 1) for part, (t, h, w) in zip(parts, self.sizes, strict=True)]
+        return latents_of(tokens, self.sizes, 1)
 
     def _through(self, blocks: nn.ModuleList, x: Tensor) -> Tensor:
         for block in blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -11,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumora.model.packing import Layout
-from lumora.model.patchify import grid
+from lumora.model.patchify import grid, unpatchify
 
 TEXT_TOKENS = 128
 """The longest caption."""
@@ -77,3 +78,11 @@ def video_positions(size: torch.Size, seconds: Float[Tensor, " t"], patch: int) 
 def tokens_of(size: torch.Size | tuple[int, int, int], patch: int) -> int:
     frames, height, width = size
     return frames * math.prod(grid(height, width, patch))
+
+
+def latents_of(
+    tokens: Float[Tensor, "n token"], sizes: Sequence[torch.Size], patch: int
+) -> list[Float[Tensor, "c _ _ _"]]:
+    """The latents of these sizes (t, h, w) whose tokens lie one sample after the other."""
+    parts = tokens.split([tokens_of(size, patch) for size in sizes])
+    return [unpatchify(part, t, h, w, patch) for part, (t, h, w) in zip(parts, sizes, strict=True)]

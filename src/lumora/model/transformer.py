@@ -14,8 +14,8 @@ from lumora.config import TransformerConfig
 from lumora.model.fine import Fine
 from lumora.model.layers import TIME_WAVES, Block, Positions, TimeEmbedding, hidden_width, modulated, spread
 from lumora.model.packing import Batch
-from lumora.model.patchify import patchify, stacks_of_equals, unpatchify
-from lumora.model.places import TEXT_TOKENS, Places, locate, tokens_of
+from lumora.model.patchify import patchify, stacks_of_equals
+from lumora.model.places import TEXT_TOKENS, Places, latents_of, locate, tokens_of
 
 
 def sized(dial: int, latent_channels: int = 32) -> TransformerConfig:
@@ -138,8 +138,7 @@ class Transformer(nn.Module):
         """Clean latents of these sizes from their tokens, in the order of the samples."""
         shift, scale = modulation.to(video.dtype).unbind(1)
         tokens = self.head(modulated(video, shift, scale, places.frame[places.video])).float()
-        parts = tokens.split([tokens_of(size, self.patch) for size in sizes])
-        return [unpatchify(part, t, h, w, self.patch) for part, (t, h, w) in zip(parts, sizes, strict=True)]
+        return latents_of(tokens, sizes, self.patch)
 
     def cast(self, x: Tensor) -> Tensor:
         """x in the precision of the activations."""
