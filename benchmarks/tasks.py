@@ -145,7 +145,7 @@ def main() -> None:
 def real_clip(index: int, shape: VideoShape) -> Real:
     """Held-out clip `index` of a camera that stands still or moves, as sampled."""
     long = VideoShape(round(SECONDS * 8), shape.height, shape.width, 8.0)
-    scene, trajectory = make_scene("simple", HELD_OUT_SEED, index, long)
+    scene, trajectory = make_scene("plain", HELD_OUT_SEED, index, long)
     other = replace(scene, light=LIGHTS[(LIGHTS.index(scene.light) + 1) % len(LIGHTS)])
     drawn = render([scene, other], [trajectory, trajectory], long.height, long.width).frames.numpy()
     words = [caption_of(facts_of(s, trajectory), HELD_OUT_SEED, index, "sentence").text for s in (scene, other)]

@@ -23,7 +23,7 @@ RED = np.array([255, 0, 0], np.uint8)
 def main() -> None:
     pipeline = Pipeline.load()
     shape = pipeline.config.shape
-    start = held_out_starts("simple", 1, VideoShape(25, shape.height, shape.width, shape.fps))[0]
+    start = held_out_starts("plain", 1, VideoShape(25, shape.height, shape.width, shape.fps))[0]
     made = [(label, shown(pipeline, request)) for label, request in tasks(start.prompt, start.frames, shape.fps)]
     videos = [Video(start.frames, shape.fps), *(video for _, video in made)]
     sheet = contact_sheet(

@@ -160,7 +160,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--run-minutes", type=float, default=20.0, help="of training in all sittings together")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="what to continue")
     parser.add_argument("--from-scratch", action="store_true", help="begin a larger transformer on their codec")
-    parser.add_argument("--world", choices=("simple", "medium", "full"), default="simple", help="what it learns from")
+    parser.add_argument("--world", choices=("plain", "simple", "medium", "full"), default="plain", help="what it learns from")
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "gpu", help="where all is kept between sittings")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "parts", help="weights in files of up to 16 MB")
     parser.add_argument("--workers", type=int, default=14, help="processes that make clips; 0: none but this one")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lumora.world.render import film, primitives, render
 from lumora.world.render.vectors import dot
+from lumora.world.sample.cast import SOLIDS
 from lumora.world.scene import (
     CHARACTERS,
     COLORS,
@@ -397,3 +398,16 @@ def test_mistakes_are_explained():
         render([one, one], [still(one), still(one, 2)], 8, 8)
     with pytest.raises(ValueError, match="positive"):
         render([one], [still(one)], 0, 8)
+
+
+@settings(max_examples=8)
+@given(st.sampled_from(SOLIDS), st.sampled_from([color for color in COLORS if color not in ("black", "white")]))
+def test_bodies_of_a_plain_scene_have_one_tone(kind: Kind, color: Color) -> None:
+    painted = scene(subject(kind, color), light="overcast")
+
+    def spread_of_hue(some: Scene) -> float:
+        drawn = draw(some)
+        seen = drawn.frames[0, 0][drawn.subject[0, 0] == 0].float()
+        return float((seen / seen.sum(1, keepdim=True)).std(0).amax())
+
+    assert spread_of_hue(replace(painted, plain=True)) < 0.85 * spread_of_hue(painted)

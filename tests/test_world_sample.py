@@ -123,6 +123,7 @@ def test_presets_are_a_curriculum() -> None:
         assert {scene.place for scene in drawn} == set(PLACES)
         assert {scene.light for scene in drawn} == set(LIGHTS)
     simple, medium, full = seen["simple"], seen["medium"], seen["full"]
+    assert seen["plain"] == simple
     assert simple["kinds"] == set(SOLIDS)
     assert simple["verbs"] == set(VERBS) - {"walk", "orbit"}
     assert simple["materials"] == {"matte", "shiny"}
@@ -134,6 +135,14 @@ def test_presets_are_a_curriculum() -> None:
     assert simple["events"] == medium["events"] == set()
     assert full["events"] == set(EVENTS)
     assert full["counts"] == {1, 2, 3}
+
+
+def test_a_plain_world_always_has_the_same_decoration() -> None:
+    def decoration(preset: str) -> set[tuple[bool, int]]:
+        return {(scene.plain, scene.texture_seed) for scene in (sample_scene(preset, 2, n) for n in range(10))}
+
+    assert decoration("plain") == {(True, 0)}
+    assert len(decoration("simple")) == 10 and not any(plain for plain, _ in decoration("simple"))
 
 
 def test_training_never_sees_the_combinations_that_are_held_out() -> None:

@@ -50,7 +50,7 @@ def tiny() -> Preset:
 
 
 def cpu() -> Preset:
-    """The default weights as two cores can make them: 64×64 pixels, 17 frames at 8 fps, of the `simple` world.
+    """The default weights as two cores can make them: 64×64 pixels, 17 frames at 8 fps, of the `plain` world.
 
     `python runs/default.py --preset cpu`. Clips 3 min, codec 26 min (32.8 dB), latents 10 min on two shared cores;
     transformer 125 min in several runs (LOG.md, 2026-11-22): 58 % of stated facts found.
@@ -65,7 +65,8 @@ def cpu() -> Preset:
     codec = TrainConfig(batch=6, steps=2_700, optimizer=OptimizerConfig(muon_lr=0.03, ema=(0.99, 0.995)))
     return Preset(
         model,
-        clips=16_000,
+        "plain",
+        clips=12_000,
         shapes=(square, square, square, wide, square, square, square, tall),
         codec=codec,
         transformer=TrainConfig(batch=32, steps=3_000),

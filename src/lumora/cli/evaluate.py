@@ -21,7 +21,7 @@ class Evaluate:
     """Where to write the figures as a page (index.html) and as report.json."""
     clips: int = 200
     """How many held-out captions."""
-    preset: Preset = "simple"
+    preset: Preset = "plain"
     """The world whose captions they are."""
     length: Literal["short", "sentence", "paragraph"] = "sentence"
     steps: int = 30

@@ -56,7 +56,7 @@ class Plan:
 
     clips: int = 200
     """Held-out captions."""
-    preset: str = "simple"
+    preset: str = "plain"
     """The world whose captions they are."""
     length: Length = "sentence"
     steps: int = 30

@@ -113,3 +113,5 @@ class Scene:
     event: Event | None = None
     texture_seed: int = 0
     """Chooses clouds, stars, ground texture and other decoration, never anything that a caption states."""
+    plain: bool = False
+    """Whether bodies have one tone instead of painted patterns."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from lumora.world.render.bodies import Part, parts_of
 from lumora.world.render.camera import Cameras
 from lumora.world.render.faces import NEUTRAL
+from lumora.world.render.paint import PLAIN
 from lumora.world.render.primitives import COOKIE
 from lumora.world.scene import CHARACTERS, EMOTIONS, MATERIALS, Scene, Subject
 from lumora.world.trajectory import Trajectory
@@ -62,6 +63,7 @@ def set_stage(
     most = max(len(scene.subjects) for scene in scenes)
     tables: list[dict[str, np.ndarray]] = []
     parts: list[tuple[Part, Subject]] = []
+    paints: list[int] = []
     balls, clip, first_frame = [], [], 0
     for number, (scene, trajectory) in enumerate(zip(scenes, trajectories, strict=True)):
         frames = len(trajectory.times)
@@ -69,6 +71,7 @@ def set_stage(
             body = parts_of(subject)
             tables.append(_place(subject, index, body, trajectory, first_frame, len(parts)))
             parts.extend((part, subject) for part in body)
+            paints.extend(PLAIN if scene.plain else part.paint for part in body)
         balls.append(_bounding_balls(scene, trajectory, most))
         clip.append(np.full(frames, number))
         first_frame += frames
@@ -96,7 +99,7 @@ def set_stage(
         k=real(rows["k"]),
         color=real(np.array([p.color for p, _ in parts]).reshape(-1, 3).T),
         second=real(np.array([p.second for p, _ in parts]).reshape(-1, 3).T),
-        paint=whole(np.array([p.paint for p, _ in parts])),
+        paint=whole(np.array(paints)),
         material=whole(np.array([MATERIALS.index(s.material) if p.own_material else 0 for p, s in parts])),
         emotion=whole(np.array([EMOTIONS.index(s.emotion) if s.emotion else NEUTRAL for _, s in parts])),
         balls=real(np.concatenate(balls).transpose(2, 0, 1)),

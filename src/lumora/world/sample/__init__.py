@@ -45,6 +45,7 @@ def sample_scene(preset: str, seed: int, index: int, seconds: float = 2.0, aspec
     chosen = PRESETS[preset]
     # What is settled here stays through all tries, so that what is hard to frame is not rarer.
     place, light, texture = choice(rng, PLACES), choice(rng, LIGHTS), int(rng.integers(2**31))
+    decoration = 0 if chosen.plain else texture
     situation = SITUATIONS[choice(rng, tuple(chosen.situations), tuple(chosen.situations.values()))]
     move: CameraMove = "static" if rng.random() < 0.5 else choice(rng, chosen.moves)
     if move == "follow":
@@ -61,7 +62,7 @@ def sample_scene(preset: str, seed: int, index: int, seconds: float = 2.0, aspec
             if seed < FIRST_HELD_OUT_SEED and any(map(held_out, play.subjects)):
                 break
             camera = _camera(rng, play, move, seconds, attempt / TRIES)
-            scene = Scene(play.subjects, place, light, camera, seconds, play.event, texture)
+            scene = Scene(play.subjects, place, light, camera, seconds, play.event, decoration, chosen.plain)
             if in_view(scene, aspect, play.overlap) and (play.touching or apart(scene)):
                 return scene
     raise AssertionError("The count of casts has no end.")
@@ -74,7 +75,8 @@ def restaged(rng: np.random.Generator, scene: Scene, move: CameraMove, aspect: f
     for attempt in range(TRIES):
         play = stage(rng, hall)
         camera = _camera(rng, play, move, scene.seconds, attempt / TRIES)
-        other = replace(scene, subjects=play.subjects, camera=camera, event=None, texture_seed=int(rng.integers(2**31)))
+        decoration = scene.texture_seed if scene.plain else int(rng.integers(2**31))
+        other = replace(scene, subjects=play.subjects, camera=camera, event=None, texture_seed=decoration)
         if in_view(other, aspect, play.overlap) and apart(other):
             return other
     return None

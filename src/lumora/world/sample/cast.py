@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -76,17 +76,21 @@ class Preset:
     moves: tuple[CameraMove, ...]
     situations: dict[str, float]
     """Shares of the ways to arrange a scene, by their names in `situations`."""
+    plain: bool = False
+    """Whether bodies have no patterns, and each place by each light always the same decoration."""
 
+
+_SIMPLE = Preset(
+    counts=(0.55, 0.45),
+    kinds=SOLIDS,
+    verbs=("roll", "slide", "bounce", "fall", "jump", "spin"),
+    materials={"matte": 0.7, "shiny": 0.3},
+    moves=("pan left", "pan right", "tilt up", "tilt down", "move in", "move out", "orbit"),
+    situations={"at large": 1.0},
+)
 
 PRESETS: dict[str, Preset] = {
-    "simple": Preset(
-        counts=(0.55, 0.45),
-        kinds=SOLIDS,
-        verbs=("roll", "slide", "bounce", "fall", "jump", "spin"),
-        materials={"matte": 0.7, "shiny": 0.3},
-        moves=("pan left", "pan right", "tilt up", "tilt down", "move in", "move out", "orbit"),
-        situations={"at large": 1.0},
-    ),
+    "simple": _SIMPLE,
     "medium": Preset(
         counts=(0.45, 0.55),
         kinds=KINDS,
@@ -113,6 +117,7 @@ PRESETS: dict[str, Preset] = {
             "hide": 0.08,
         },
     ),
+    "plain": replace(_SIMPLE, plain=True),
 }
 
 
