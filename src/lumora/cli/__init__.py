@@ -16,6 +16,7 @@ from lumora.cli.evaluate import Evaluate
 from lumora.cli.generate import Generate
 from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Replay, Verify
+from lumora.cli.redteam import RedTeam
 from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldCache
 from lumora.cli.world import WorldSample, WorldSheet
 
@@ -47,6 +48,7 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "train transformer": TrainTransformer,
     "evaluate": Evaluate,
     "moderate": Moderate,
+    "redteam": RedTeam,
 }
 
 
