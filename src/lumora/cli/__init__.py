@@ -13,6 +13,7 @@ import tyro
 
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.evaluate import Evaluate
+from lumora.cli.feedback import Appeal, Report, Review
 from lumora.cli.generate import Generate
 from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Replay, Verify
@@ -49,6 +50,9 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "evaluate": Evaluate,
     "moderate": Moderate,
     "redteam": RedTeam,
+    "report": Report,
+    "appeal": Appeal,
+    "review": Review,
 }
 
 

@@ -14,10 +14,15 @@ from lumora.files import written_whole
 from lumora.safety.corpus import GOOD, Sentence, groups
 
 
+def categories() -> tuple[str, ...]:
+    """What a sentence can belong to."""
+    return tuple(group for group in groups() if group not in GOOD)
+
+
 def read_labelled(file: Path) -> list[Sentence]:
     """Those without a category belong to the group `benign`. Raises ValueError, in a sentence, for another file."""
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8").split("\n")  # and not at what else Unicode takes for the end of a line
     except FileNotFoundError:
         raise ValueError(f"There is no file {file}.") from None
     except UnicodeDecodeError:
@@ -42,7 +47,6 @@ def _sentence(line: str, where: str) -> Sentence:
         raise ValueError(f"{where} is not JSON: {error}.") from None
     if not isinstance(said, dict) or set(said) != {"text", "category"} or not isinstance(said["text"], str):
         raise ValueError(f'{where} must be {{"text": "…", "category": "…" or null}}.')
-    categories = [group for group in groups() if group not in GOOD]
-    if said["category"] is not None and said["category"] not in categories:
-        raise ValueError(f"{where}: {said['category']!r} is no category, only {', '.join(categories)} and null are.")
+    if said["category"] is not None and said["category"] not in categories():
+        raise ValueError(f"{where}: {said['category']!r} is no category, only {', '.join(categories())} and null are.")
     return Sentence(said["text"], said["category"] or "benign", said["text"])
