@@ -2,9 +2,9 @@
 
     python benchmarks/tamper.py [--flips N] [--clips N]
 
-Clips of noise over a slope, marked and signed as delivered ones are; then single bits are flipped in the pictures (mdat)
-and in their index (moov), ends are cut off, the stream is packed anew, and a clip that was tampered with is given as a
-parent.
+Clips of noise over a slope, marked and signed as delivered ones are. Then single bits are flipped in the pictures
+(mdat) and in their index (moov), ends are cut off, the stream is packed anew, and a clip that was tampered with is given
+as a parent.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from lumora.evaluate import estimates
-from lumora.evaluate.page import bars, page
+from lumora.evaluate.page import bars, page, percent
 from lumora.evaluate.shares import Share, table
 from lumora.files import written_whole
 from lumora.redteam.choices import Choice
@@ -34,10 +34,8 @@ def on_screen(policy: Policy, figures: Figures, choices: Choices) -> str:
         parts += [table({"refused": figures.disguised}), estimates.table({"lost by the disguise": figures.lost})]
     if figures.planted:
         parts.append("frames\n" + table({"refused": figures.planted}))
-    parts += [
-        f"{kind}, largest gap {gap(shares):.1%}\n" + table({"refused": shares})
-        for kind, shares in figures.people.items()
-    ]
+    if figures.people:
+        parts.append("\n".join(_spread(kind, shares) for kind, shares in figures.people.items()))
     parts += [_chosen(category, choice) for category, choice in choices.items()]
     cost = figures.milliseconds
     parts.append(f"a prompt: {cost['median']:.1f} ms of a processor, p95 {cost['p95']:.1f} ms")
@@ -128,6 +126,12 @@ def _people(figures: Figures) -> list[str]:
 def _wrong(group: str, text: str, refused: tuple[str, ...]) -> str:
     verdict = f"refused: {', '.join(refused)}" if refused else "let through"
     return f"<tr><th>{escape(group)}</th><td>{escape(text)}</td><td>{escape(verdict)}</td></tr>"
+
+
+def _spread(kind: str, shares: Mapping[str, Share]) -> str:
+    least, most = (choose(shares, key=lambda who: shares[who].value) for choose in (min, max))
+    said = f"{most} {percent(shares[most])}, {least} {percent(shares[least])}, each of {shares[most].stated}"
+    return f"{kind}: largest gap in refusals {gap(shares):.1%} ({said})"
 
 
 def _chosen(category: str, choice: Choice) -> str:
