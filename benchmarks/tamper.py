@@ -2,8 +2,8 @@
 
     python benchmarks/tamper.py [--flips N] [--clips N]
 
-Clips of noise over a slope, marked and signed as delivered ones are. Then single bits are flipped in the pictures
-(mdat) and in their index (moov), ends are cut off, the stream is packed anew, and a clip that was tampered with is given
+Clips of noise over a slope, marked and signed. Then single bits are flipped in the pictures (mdat) and in their index
+(moov), ends are cut off, the stream is packed anew, and a clip that was tampered with is given
 as a parent.
 """
 
