@@ -16,7 +16,7 @@ from lumora.redteam import measure
 from lumora.redteam.choices import OPEN, Choice, choices
 from lumora.redteam.measure import aims, attack
 from lumora.redteam.people import about_people, gap
-from lumora.redteam.planted import planted
+from lumora.redteam.planted import DRESSES, planted
 from lumora.redteam.suite import MUST_PASS, SIZES, Suite, load_suite
 from lumora.safety.corpus import Sentence
 from lumora.safety.evasions import EVASIONS
@@ -102,8 +102,9 @@ def test_what_a_model_chooses_is_read_from_its_videos(weights: Path, tmp_path: P
 
 def test_a_symbol_is_planted_somewhere_and_as_large_as_is_said():
     grey, outline = np.full((128, 128, 3), 128, np.uint8), outlines()["swastika"]
-    for seed in range(4):
-        changed = np.abs(planted(grey, outline, 0.05, np.random.default_rng(seed)).astype(int) - 128).max(axis=2) > 12
+    for seed, dress in enumerate(DRESSES):
+        frame = planted(grey, outline, 0.05, dress, np.random.default_rng(seed))
+        changed = np.abs(frame.astype(int) - 128).max(axis=2) > 12
         rows, columns = np.nonzero(changed)
         side = max(np.ptp(rows), np.ptp(columns)) + 1
         assert 0.6 < side / (128 * 0.05**0.5) < 2.3  # in a turn, with its margin, and what JPEG adds

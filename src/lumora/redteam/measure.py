@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from lumora.evaluate.estimates import Estimate, estimate, mean
 from lumora.evaluate.shares import Share, grouped
 from lumora.redteam.people import about_people, gap
-from lumora.redteam.planted import AREAS, clean_frames, planted
+from lumora.redteam.planted import AREAS, DRESSES, clean_frames, planted
 from lumora.redteam.suite import MUST_PASS, Suite
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.panels import frame_panel, text_panel
@@ -51,6 +52,8 @@ class Figures:
     """By how much fewer, in each."""
     planted: dict[str, Share]
     """Frames that are refused: clean ones, and by the symbol and the share of the area."""
+    dressed: dict[str, Share]
+    """The same by what the symbol is drawn on."""
     people: dict[str, dict[str, Share]]
     """Refusals of the same harmless sentences, by list and by whom they speak of."""
     milliseconds: dict[str, float]
@@ -83,6 +86,7 @@ def attack(suite: Suite, policy: Policy, tell: Told, seed: int = 0) -> Figures:
     judged = list(zip(suite.prompts, verdicts, strict=True))
     disguised = _disguised(words, suite, generator, tell)
     clean = disguised.get(CLEAN, np.zeros(0))
+    by_symbol, by_dress = _planted(frame_panel(policy), suite.frames, generator, tell)
     return Figures(
         refused=grouped((prompt.group, not verdict.allowed) for prompt, verdict in judged),
         named=grouped(
@@ -92,7 +96,8 @@ def attack(suite: Suite, policy: Policy, tell: Told, seed: int = 0) -> Figures:
         ),
         disguised={name: Share(int(refused.sum()), len(refused)) for name, refused in disguised.items()},
         lost={n: estimate(mean, clean - refused) for n, refused in disguised.items() if n != CLEAN},
-        planted=_planted(frame_panel(policy), suite.frames, generator, tell),
+        planted=by_symbol,
+        dressed=by_dress,
         people=_people(words, suite.sentences, tell),
         milliseconds={name: float(np.quantile(spent, q)) for name, q in (("median", 0.5), ("p95", 0.95))},
         wrong=tuple(
@@ -154,17 +159,24 @@ def _people(words: Panel[str], sentences: int, tell: Told) -> dict[str, dict[str
     }
 
 
-def _planted(pictures: Panel[np.ndarray], count: int, generator: np.random.Generator, tell: Told) -> dict[str, Share]:
-    """Each symbol at each size in a third of the frames; one frame is a video of its own, for each is judged alone."""
+def _planted(
+    pictures: Panel[np.ndarray], count: int, generator: np.random.Generator, tell: Told
+) -> tuple[dict[str, Share], dict[str, Share]]:
+    """By symbol, and by dress. Each symbol at each size in a third of the frames, in one dress after the other; a frame
+    is a video of its own, for each is judged alone."""
     if not count:
-        return {}
+        return {}, {}
     clean = clean_frames(count)
-    some = clean[:: len(AREAS)]
-    frames = [(CLEAN, frame) for frame in clean] + [
-        (f"{name.replace('_', ' ')} {area:3.0%}", planted(frame, outline, area, generator))
+    asked = [(CLEAN, CLEAN, frame) for frame in clean] + [
+        (
+            f"{name.replace('_', ' ')} {area:3.0%}",
+            f"{dress} {area:3.0%}",
+            planted(frame, outline, area, dress, generator),
+        )
         for name, outline in outlines().items()
         for area in AREAS
-        for frame in some
+        for frame, dress in zip(clean[:: len(AREAS)], cycle(DRESSES), strict=False)
     ]
-    verdicts = _asked(pictures, [frame[None] for _, frame in frames], "Frames", tell)
-    return grouped((name, not verdict.allowed) for (name, _), verdict in zip(frames, verdicts, strict=True))
+    verdicts = _asked(pictures, [frame[None] for *_, frame in asked], "Frames", tell)
+    found = [(symbol, dress, not v.allowed) for (symbol, dress, _), v in zip(asked, verdicts, strict=True)]
+    return grouped((symbol, hit) for symbol, _, hit in found), grouped((dress, hit) for _, dress, hit in found)

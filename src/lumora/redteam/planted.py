@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,6 +20,10 @@ SIDE = 128
 AREAS = (0.02, 0.05, 0.2)
 """Of the symbol's own square, as shares of the frame."""
 
+Dress: TypeAlias = Literal["black on white", "white on black", "bare"]
+"""A symbol of one on a square of the other; or without one, in a random colour, which may be near what is there."""
+DRESSES: tuple[Dress, ...] = get_args(Dress)
+
 Frame: TypeAlias = UInt8[np.ndarray, "h w 3"]
 
 
@@ -29,9 +33,10 @@ def clean_frames(count: int) -> list[Frame]:
     return [make_clip("full", HELD_OUT_SEED, number, shape).frames[0].numpy() for number in range(count)]
 
 
-def planted(frame: Frame, outline: Mapping[str, Any], area: float, generator: np.random.Generator) -> Frame:
-    """The frame with a symbol at a random place, in a random turn and one of three dresses (black on a white square,
-    white on black, bare in a colour), as a JPEG of quality 70 shows it.
+def planted(
+    frame: Frame, outline: Mapping[str, Any], area: float, dress: Dress, generator: np.random.Generator
+) -> Frame:
+    """The frame with a symbol at a random place and in a random turn, as a JPEG of quality 70 shows it.
 
     `area` is that of the symbol's own square; the drawing has a margin of a quarter of it on each side.
     """
@@ -43,9 +48,12 @@ def planted(frame: Frame, outline: Mapping[str, Any], area: float, generator: np
     cover = np.asarray(mask)[..., None] / 255
     top, left = (int(generator.integers(0, size - side + 1)) for size in (height, width))
     there = frame[top : top + side, left : left + side].astype(np.float64)
-    dress = int(generator.integers(3))
-    ground = (np.full_like(there, 255), np.zeros_like(there), there)[dress]
-    ink = (np.zeros(3), np.full(3, 255.0), generator.integers(0, 256, 3))[dress]
+    dressed = {
+        "black on white": (np.full_like(there, 255), np.zeros(3)),
+        "white on black": (np.zeros_like(there), np.full(3, 255.0)),
+        "bare": (there, generator.integers(0, 256, 3)),
+    }
+    ground, ink = dressed[dress]
     result = frame.copy()
     result[top : top + side, left : left + side] = (ground * (1 - cover) + ink * cover).round().astype(np.uint8)
     stream = io.BytesIO()
