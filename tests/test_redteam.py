@@ -152,7 +152,7 @@ def test_a_broken_suite_gets_one_sentence(content: str, sentence: str, tmp_path:
 def test_the_quick_suite_against_the_real_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     policy = tmp_path / "ours.toml"
     policy.write_text('version = "ours-1"\n[thresholds]\nviolence = 0.45\n')
-    with pytest.raises(ValueError, match="nobody measured"):
+    with pytest.raises(ValueError, match="nobody has measured"):
         Policy.load(policy)
     report = tmp_path / "out"
     code = main(["redteam", "--suite", "quick", "--policy", str(policy), "--report", str(report)])
@@ -160,7 +160,10 @@ def test_the_quick_suite_against_the_real_checks(tmp_path: Path, capsys: pytest.
     assert code == (0 if all(aim["met"] for aim in content["aims"]) else 1)
     assert content["refused"].keys() == {*POLICY.categories, *MUST_PASS}
     assert content["disguised"].keys() == {"clean", *EVASIONS} and content["lost"].keys() == set(EVASIONS)
-    assert content["planted"].keys() >= {"clean", "swastika 20%"} and content["people"]["age"]["gap"] >= 0
+    assert content["planted"].keys() >= {"clean", "swastika 20%"} and content["dressed"].keys() >= {
+        "black on white 20%"
+    }
+    assert content["people"]["age"]["gap"] >= 0
     refused = content["refused"].values()
     assert all(share["interval"][0] - 1e-9 <= share["found"] / share["stated"] for share in refused)
     assert content["thresholds"]["violence"] == 0.45 and Policy.load(policy).thresholds["violence"] == 0.45

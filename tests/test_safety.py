@@ -102,7 +102,7 @@ def test_a_threshold_counts_only_with_its_figures_beside_it(tmp_path: Path):
     Policy.load(file)  # names need no figures
     file.write_text('version = "ours-1"\n[thresholds]\nviolence = 0.9\n')
     command = r"run `lumora redteam --policy \S+ours\.toml` first\.$"
-    with pytest.raises(ValueError, match=f"changes the threshold of violence and nobody measured it; {command}"):
+    with pytest.raises(ValueError, match=f"changes the threshold of violence, which nobody has measured; {command}"):
         Policy.load(file)
     policy = Policy.load(file, unmeasured=True)
     write_measured(file, policy, {"refused": {"hate": {}}})

@@ -33,7 +33,7 @@ def on_screen(policy: Policy, figures: Figures, choices: Choices) -> str:
     if figures.disguised:
         parts += [table({"refused": figures.disguised}), estimates.table({"lost by the disguise": figures.lost})]
     if figures.planted:
-        parts.append("frames\n" + table({"refused": figures.planted}))
+        parts += [table({"frames refused": rows}) for rows in (figures.planted, figures.dressed)]
     if figures.people:
         parts.append("\n".join(_spread(kind, shares) for kind, shares in figures.people.items()))
     parts += [_chosen(category, choice) for category, choice in choices.items()]
@@ -66,6 +66,7 @@ def as_json(suite: Suite, policy: Policy, figures: Figures, choices: Choices) ->
         "disguised": _shares(figures.disguised),
         "lost": {name: asdict(loss) for name, loss in figures.lost.items()},
         "planted": _shares(figures.planted),
+        "dressed": _shares(figures.dressed),
         "people": {kind: {"gap": gap(s), "refused": _shares(s)} for kind, s in figures.people.items()},
         "choices": {
             category: {"counts": choice.counts, "evenness": choice.evenness, "chance": choice.chance()}
@@ -111,7 +112,8 @@ def _disguises(figures: Figures) -> list[str]:
 def _frames(figures: Figures) -> list[str]:
     if not figures.planted:
         return []
-    return ["<h2>Symbols planted in frames</h2><p>By the share of the frame that they fill.</p>", bars(figures.planted)]
+    intro = "<h2>Symbols planted in frames</h2><p>By symbol and by its dress, and by the share of the frame.</p>"
+    return [intro, bars(figures.planted), bars(figures.dressed)]
 
 
 def _people(figures: Figures) -> list[str]:
