@@ -30,13 +30,10 @@ from lumora.provenance import watermark
 from lumora.provenance.index import Index
 from lumora.provenance.manifest import Parent, read
 from lumora.provenance.state import watermark_key
+from lumora.safety.verdict import Panel, Score, Verdict
 from lumora.video import SUFFIXES, Video
 
-
-@dataclass(frozen=True)
-class Answer:
-    allowed: Any = True
-    reason: str = "It shows what it must not."
+REFUSED = Verdict({"hate": Score(1.0, "a test")}, ("hate",))
 
 
 def moving(request: Request) -> Video:
@@ -50,9 +47,9 @@ def moving(request: Request) -> Video:
     return Video((frames + rng.normal(0, 2, frames.shape)).clip(0, 255).astype(np.uint8), 8.0)
 
 
-def never(*_: Any) -> Answer:
+def never(*_: Any) -> Verdict:
     threading.Event().wait()
-    return Answer()
+    return Verdict({})
 
 
 def fails(*_: Any, **__: Any) -> Any:
@@ -64,33 +61,39 @@ def full(*_: Any, **__: Any) -> Any:
 
 
 WRONG_ANSWERS: list[Callable[..., Any]] = [
-    lambda _: Answer(False),
-    lambda _: Answer(None),
-    lambda _: Answer("yes"),
+    lambda _: REFUSED,
+    lambda _: Verdict({}, failure="The line is dead."),
+    lambda _: Verdict({}, ("hate",)),
+    lambda _: Verdict({}, None),  # type: ignore[arg-type]
     lambda _: None,
     lambda _: True,
+    lambda _: "allowed",
     fails,
     never,
 ]
 
 
 @dataclass
-class Reviewer:
-    """Allows, and remembers what it saw."""
+class Judge:
+    """Answers as it is told to, and remembers what it saw."""
 
+    answer: Callable[[Any], Any] = lambda _: Verdict({})
     seen: list[Any] = field(default_factory=list)
 
-    def __call__(self, content: Any) -> Answer:
+    def check(self, content: Any, /) -> Any:
         self.seen.append(content)
-        return Answer()
+        return self.answer(content)
+
+    def panel(self) -> Panel[Any]:
+        return Panel([self], seconds=0.2 if self.answer is never else 60.0)
 
 
 def send(destination: Path, **others: Any) -> Any:
     usual: dict[str, Any] = {
         "request": Request("a ball"),
         "make": moving,
-        "check_prompt": Reviewer(),
-        "review_frames": Reviewer(),
+        "words": Judge().panel(),
+        "pictures": Judge().panel(),
         "about": {"model": {"sha256": "00"}, "policy": "test"},
     }
     return deliver(destination=destination, **{**usual, **others})
@@ -110,13 +113,10 @@ class Road(RuleBasedStateMachine):
 
     def attempt(self, name: str, seed: int, broken: contextlib.AbstractContextManager[Any], **others: Any) -> None:
         """Delivers and notes what must lie there now: what did, if it fails."""
-        reviewer, made = Reviewer(), moving(Request("a ball", seed=seed))
-        destination = self.folder / name
-        with broken, patch.object(road, "CHECK_SECONDS", 0.3):
+        reviewer, made, request = Judge(), moving(Request("a ball", seed=seed)), Request("a ball", seed=seed)
+        with broken:
             try:
-                delivered = send(
-                    destination, **{"request": Request("a ball", seed=seed), "review_frames": reviewer, **others}
-                )
+                delivered = send(self.folder / name, **{"request": request, "pictures": reviewer.panel(), **others})
             except (ValueError, OSError, RuntimeError) as error:
                 assert str(error)
                 return
@@ -130,12 +130,12 @@ class Road(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(["a.mp4", "b.png"]),
-        which=st.sampled_from(["check_prompt", "review_frames"]),
+        which=st.sampled_from(["words", "pictures"]),
         answer=st.sampled_from(WRONG_ANSWERS),
     )
     def a_check_does_not_allow_it(self, name: str, which: str, answer: Callable[..., Any]) -> None:
         before = dict(self.expected)
-        self.attempt(name, 9, contextlib.nullcontext(), **{which: answer})
+        self.attempt(name, 9, contextlib.nullcontext(), **{which: Judge(answer).panel()})
         assert self.expected == before
 
     @rule(
@@ -196,13 +196,15 @@ def test_every_kind_of_file_is_delivered(suffix: str, tmp_path: Path):
 def test_prompts_and_given_pictures_are_checked_before_anything_is_made(tmp_path: Path):
     given = Video(moving(Request("x")).frames[:1], 1.0)
     request = Request("a ball", given=(Given(given),))
-    texts, pictures = Reviewer(), Reviewer()
-    send(tmp_path / "a.mp4", request=request, check_prompt=texts, review_frames=pictures)
+    texts, pictures = Judge(), Judge()
+    send(tmp_path / "a.mp4", request=request, words=texts.panel(), pictures=pictures.panel())
     assert texts.seen == ["a ball"] and np.array_equal(pictures.seen[0], given.frames) and len(pictures.seen) == 2
-    with pytest.raises(Refused, match=r"^What was given is not allowed\. It shows.*\.$"):
-        send(tmp_path / "b.mp4", request=request, review_frames=lambda _: Answer(False), make=never)
-    with pytest.raises(Refused, match=r"^Refused, because the prompt could not be checked: out of order\.$"):
-        send(tmp_path / "b.mp4", check_prompt=fails, make=never)
+    with pytest.raises(Refused, match=r"^What was given does not pass\. Refused: hate \(1\.00, a test\)\.$"):
+        send(tmp_path / "b.mp4", request=request, pictures=Judge(lambda _: REFUSED).panel(), make=never)
+    with pytest.raises(
+        Refused, match=r"^The prompt does not pass\. Refused, because .*: Judge failed: out of order\.$"
+    ):
+        send(tmp_path / "b.mp4", words=Judge(fails).panel(), make=never)
     assert os.listdir(tmp_path) == ["a.mp4"]
 
 

@@ -19,7 +19,7 @@ from lumora.safety.corpus import GOOD, TRAINED, groups, sentences
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.names import Names
 from lumora.safety.normalise import plainly, readings, windows
-from lumora.safety.policy import Policy
+from lumora.safety.policy import Policy, write_measured
 from lumora.safety.prompts import PromptCheck
 from lumora.safety.verdict import Panel, Score, Verdict, joined
 
@@ -86,13 +86,37 @@ def test_neither_an_empty_panel_nor_a_score_that_is_no_number_allows():
 def test_an_operator_changes_thresholds_and_adds_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "ours.toml"
     file.write_text('version = "ours-1"\n[thresholds]\nviolence = 0.9\n[names.figures]\nnames = ["Zorblax Quin"]\n')
-    policy = Policy.load(file)
-    assert policy.version == f"{POLICY.version}+ours-1"
+    policy = Policy.load(file, unmeasured=True)
+    write_measured(file, policy, {"refused": {"violence": {}}})
+    assert Policy.load(file) == policy and policy.version == f"{POLICY.version}+ours-1"
     score = {"violence": Score(0.8, "test")}
     assert policy.judge(score).allowed and not POLICY.judge(score).allowed
     assert Names.load(policy.names).found("a clip of zorblax-quin") == {"likeness": "zorblax quin"}
     monkeypatch.setenv("LUMORA_POLICY", str(file))
     assert Policy.load() == policy
+
+
+def test_a_threshold_counts_only_with_its_figures_beside_it(tmp_path: Path):
+    file = tmp_path / "ours.toml"
+    file.write_text('version = "ours-1"\n[names.figures]\nnames = ["Zorblax Quin"]\n')
+    Policy.load(file)  # names need no figures
+    file.write_text('version = "ours-1"\n[thresholds]\nviolence = 0.9\n')
+    command = r"run `lumora redteam --policy \S+ours\.toml` first\.$"
+    with pytest.raises(ValueError, match=f"changes the threshold of violence, which nobody has measured; {command}"):
+        Policy.load(file)
+    policy = Policy.load(file, unmeasured=True)
+    write_measured(file, policy, {"refused": {"hate": {}}})
+    with pytest.raises(ValueError, match=f"no figures of violence, .*; {command}"):
+        Policy.load(file)
+    beside = write_measured(file, policy, {"refused": {"violence": {}}})
+    assert Policy.load(file) == policy
+    file.write_text('version = "ours-1"\n[thresholds]\nviolence = 0.95\n')
+    with pytest.raises(ValueError, match=f"with other thresholds or another classifier; {command}"):
+        Policy.load(file)
+    for broken in ("{", "[]", '{"fingerprint": 1}'):
+        beside.write_text(broken)
+        with pytest.raises(ValueError, match=f"doesn't hold the red team's figures; {command}"):
+            Policy.load(file)
 
 
 @pytest.mark.parametrize(

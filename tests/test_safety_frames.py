@@ -1,7 +1,6 @@
 """One bad frame, however small what is bad in it, refuses a video; and so does a service that doesn't answer."""
 
 import json
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,13 +17,13 @@ from lumora.config import VideoShape
 from lumora.safety.adapters import Moderations
 from lumora.safety.frames import FrameReview, views
 from lumora.safety.panels import frame_panel
-from lumora.safety.policy import DATA, Endpoint, Policy
-from lumora.safety.symbols import SymbolCheck, drawn
+from lumora.safety.policy import Endpoint, Policy
+from lumora.safety.symbols import SymbolCheck, drawn, outlines
 from lumora.safety.verdict import Panel
 from lumora.world.clip import make_clip
 
 POLICY = Policy.load()
-OUTLINES = {k: v for k, v in tomllib.loads((DATA / "symbols.toml").read_text("utf-8")).items() if isinstance(v, dict)}
+OUTLINES = outlines()
 
 
 @pytest.fixture(scope="module")

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from lumora.files import part_file, reason, written_whole
+from lumora.files import part_file, written_whole
 from lumora.generate.recipe import as_recipe, leaves
 from lumora.generate.request import Request
 from lumora.provenance import watermark
 from lumora.provenance.index import Delivered, Index, looks_of
 from lumora.provenance.manifest import Parent, read, sign
 from lumora.provenance.state import watermark_key
+from lumora.safety.verdict import Panel
 from lumora.video import Video, checked_suffix, write_as
 
 Content = TypeVar("Content")
-
-CHECK_SECONDS = 60.0
-"""A check that takes longer refuses."""
-
-
-class Verdict(Protocol):
-    """What a check says; it lets pass only where `allowed` is True."""
-
-    @property
-    def allowed(self) -> bool: ...
-    @property
-    def reason(self) -> str: ...
 
 
 class Refused(ValueError):
@@ -43,28 +31,29 @@ def deliver(
     request: Request,
     destination: Path,
     make: Callable[[Request], Video],
-    check_prompt: Callable[[str], Verdict],
-    review_frames: Callable[[np.ndarray], Verdict],
+    words: Panel[str],
+    pictures: Panel[np.ndarray],
     about: dict[str, Any],
     parents: Sequence[Parent] = (),
     record: str | None = None,
 ) -> Delivered:
     """Makes the video that is asked for and writes it to `destination`, or leaves nothing there.
 
-    `about` goes into the manifest beside the request: the model's hash, the policy. `parents` are the files that what
-    is given in the request comes from. `record` makes the pixels of that record once more. Raises Refused where a
-    check refuses, fails or takes too long, ValueError and OSError, in a sentence, for what else goes wrong.
+    `words` judges prompts, `pictures` frames: panels, because a panel answers in time whatever its checks do. `about`
+    goes into the manifest beside the request: the model's hash, the policy. `parents` are the files that what is given
+    in the request comes from. `record` makes the pixels of that record once more. Raises Refused where a check refuses,
+    fails or takes too long, ValueError and OSError, in a sentence, for what else goes wrong.
     """
     kind, index = checked_suffix(destination), Index()
     for parent in parents:
         _must_be_untampered(parent)
     for name, value in leaves(request):
         if name == "prompt":
-            _must_pass(check_prompt, value, "the prompt")
+            _must_pass(words, value, "the prompt")
         elif isinstance(value, Video):
-            _must_pass(review_frames, value.frames, "what was given")
+            _must_pass(pictures, value.frames, "what was given")
     video = _shown(make(request), kind)
-    _must_pass(review_frames, video.frames, "the video")
+    _must_pass(pictures, video.frames, "the video")
     record = record or index.new_record()
     marked = watermark.embed(video, int(record, 16), watermark_key())
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -91,21 +80,7 @@ def _must_be_untampered(parent: Parent) -> None:
         )
 
 
-def _must_pass(check: Callable[[Content], Verdict], content: Content, what: str) -> None:
-    """Raises Refused unless the check says in time that `content` is allowed."""
-    said: list[Verdict | Exception] = []
-
-    def ask() -> None:
-        try:
-            said.append(check(content))
-        except Exception as error:  # whatever goes wrong, the answer is no
-            said.append(error)
-
-    asked = threading.Thread(target=ask, daemon=True)  # one that hangs must not keep the process alive
-    asked.start()
-    asked.join(CHECK_SECONDS)
-    answer = said[0] if said else TimeoutError(f"it took longer than {CHECK_SECONDS:g} s")
-    if isinstance(answer, Exception):
-        raise Refused(f"Refused, because {what} could not be checked: {reason(answer)}.")
-    if getattr(answer, "allowed", None) is not True:
-        raise Refused(f"{what[:1].upper()}{what[1:]} is not allowed. {getattr(answer, 'reason', '')}".strip())
+def _must_pass(panel: Panel[Content], content: Content, what: str) -> None:
+    verdict = panel.check(content)
+    if not verdict.allowed:
+        raise Refused(f"{what[:1].upper()}{what[1:]} does not pass. {verdict.reason}")

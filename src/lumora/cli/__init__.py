@@ -13,9 +13,11 @@ import tyro
 
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.evaluate import Evaluate
+from lumora.cli.feedback import Appeal, Report, Review
 from lumora.cli.generate import Generate
 from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Replay, Verify
+from lumora.cli.redteam import RedTeam
 from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldCache
 from lumora.cli.world import WorldSample, WorldSheet
 
@@ -47,6 +49,10 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "train transformer": TrainTransformer,
     "evaluate": Evaluate,
     "moderate": Moderate,
+    "redteam": RedTeam,
+    "report": Report,
+    "appeal": Appeal,
+    "review": Review,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from lumora.cli.generate import Making
 
 if TYPE_CHECKING:
     from lumora.config import ModelConfig
+    from lumora.generate import storyboard
     from lumora.generate.request import Request
     from lumora.provenance.manifest import Parent
     from lumora.video import Video
@@ -168,18 +170,21 @@ class Storyboard(Making):
     board: Annotated[Positional[Path], arg(metavar="BOARD")]
     """The storyboard, a .toml file."""
 
+    @cached_property
+    def content(self) -> storyboard.Storyboard:
+        from lumora.generate.storyboard import Storyboard
+
+        return Storyboard.load(self.board)
+
     def request(self, config: ModelConfig) -> Request:
-        from lumora.generate import storyboard
         from lumora.generate.request import Request
 
-        board = storyboard.Storyboard.load(self.board)
-        first, *then = board.shots()
-        given = board.given(self.board.parent)
+        first, *then = self.content.shots()
+        given = self.content.given(self.board.parent)
         return Request(first.prompt, first.seconds, given=given, then=tuple(then), **self.how(config))
 
     def parents(self) -> list[Parent]:
-        from lumora.generate import storyboard
         from lumora.provenance.manifest import Parent
 
-        pictures = [scene.image for scene in storyboard.Storyboard.load(self.board).shot if scene.image]
+        pictures = [scene.image for scene in self.content.shot if scene.image]
         return [Parent(self.board.parent / picture, "inputTo") for picture in pictures]

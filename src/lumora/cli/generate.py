@@ -150,5 +150,5 @@ def make_and_deliver(
             return pipeline.generate(request, lambda done, steps: report("Making the video", done, steps), work)
 
         about = {"model": {"sha256": model_digest(weights)}, "policy": policy.version}
-        deliver(request, output, make, words.check, frames.check, about, parents, record)
+        deliver(request, output, make, words, frames, about, parents, record)
     work.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from lumora.evaluate import estimates
 from lumora.evaluate.chart import Series, chart
 from lumora.evaluate.estimates import Estimate, Table, written
 from lumora.evaluate.measure import TRUSTED, Figures, Made, Plan
+from lumora.evaluate.page import bars, page, percent
 from lumora.evaluate.physics import Course
 from lumora.evaluate.shares import Share, table
 from lumora.files import written_whole
@@ -20,22 +21,11 @@ from lumora.video import Video
 SHOWN = 8
 """Clips each of the best, the median and the worst."""
 
-STYLE = """
-body { font: 16px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; } td, th { padding: .15rem .7rem .15rem 0; text-align: left; }
-.bar { position: relative; width: 16rem; height: 1rem; background: #8882; }
-.bar i { position: absolute; inset: 0 auto 0 0; background: #3b82c4; }
-.bar b { position: absolute; top: .4rem; height: .2rem; background: #0008; }
-.clips { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; width: 13rem; font-size: .8rem; }
-video { width: 100%; image-rendering: auto; } .missed { color: #b3261e; }
-@media (prefers-color-scheme: dark) { body { background: #111; color: #ddd; } .bar b { background: #fffa; } }
-"""
-
 
 def on_screen(figures: Figures) -> str:
     """The tables as text."""
     parts, second = [table(figures.following)], figures.second
-    parts.append(f"of categories that the probe is sure of: {_percent(figures.scored)}")
+    parts.append(f"of categories that the probe is sure of: {percent(figures.scored)}")
     parts.append(
         table({"tables": second["generated"], "probe": second["probe"], "tables on real clips": second["ceiling"]})
     )
@@ -128,34 +118,31 @@ def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> 
         "<h1>How well the videos follow their prompts</h1>",
         f"<p>{escape(how)}. Bars: the share of stated facts that the probe finds, with its 95 % interval; beside them "
         "real renders of the same scenes (ceiling) and the same videos held against other captions (floor).</p>",
-        _bars(following["generated"], following["ceiling"], following["floor"]),
+        bars(following["generated"], following["ceiling"], following["floor"]),
         f"<p>Shown but not scored, because the probe misreads more than {1 - TRUSTED:.0%} of them in real renders: "
         f"{escape(', '.join(c for c in following['ceiling'] if c not in (*figures.trusted, 'total')) or 'none')}.</p>",
         "<p>Of the categories that the probe reads in 95 % of real renders: "
-        f"<strong>{_percent(figures.scored)}</strong>.</p>",
+        f"<strong>{percent(figures.scored)}</strong>.</p>",
         "<h2>The second instrument</h2><p>Colours counted and followed, without any learning, beside the probe on the "
         "same facts of the same videos, and itself on real clips. It alone reads relations and speed.</p>",
-        _bars(figures.second["generated"], figures.second["probe"], figures.second["ceiling"]),
+        bars(figures.second["generated"], figures.second["probe"], figures.second["ceiling"]),
         "<h2>Several facts at once</h2>",
-        _bars({f"{k} facts": share for k, share in figures.together.items()}),
+        bars({f"{k} facts": share for k, share in figures.together.items()}),
     ]
-    parts += ["<h2>What is there stays there</h2>", _bars(figures.permanence)]
+    parts += ["<h2>What is there stays there</h2>", bars(figures.permanence)]
     parts += [*_honesty(figures), *_pictures(figures), *_camera(figures), *_physics(figures)]
     if figures.beyond:
-        parts += ["<h2>Combinations and words that training never saw</h2>", _bars(figures.beyond)]
+        parts += ["<h2>Combinations and words that training never saw</h2>", bars(figures.beyond)]
     for name, clips in sections.items():
         parts += [f"<h2>{name}</h2>", '<div class="clips">', *_clips(name, clips), "</div>"]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>lumora: figures</title>'
-        f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
-    )
+    return page("lumora: figures", parts)
 
 
 def _honesty(figures: Figures) -> list[str]:
     return [
         "<h2>Can the probe be trusted?</h2><p>What it finds in real renders, and in the same ones through the model's "
         "codec, blurred, and with noise.</p>",
-        _bars(*figures.honesty.values()),
+        bars(*figures.honesty.values()),
     ]
 
 
@@ -170,7 +157,7 @@ def _pictures(figures: Figures) -> list[str]:
     if figures.copying:
         parts += [
             "<p>Nearer to a training clip than to any unseen one that fits as well; half, where nothing is copied:</p>",
-            _bars(figures.copying.nearer),
+            bars(figures.copying.nearer),
         ]
     return parts
 
@@ -182,9 +169,9 @@ def _camera(figures: Figures) -> list[str]:
     return [
         "<h2>The camera</h2><p>Its path is read from the pixels. How often the move is the one that was asked for, and "
         "beside it the same of real clips:</p>",
-        _bars(steering.moves["model"], steering.moves["real"]),
+        bars(steering.moves["model"], steering.moves["real"]),
         "<p>How often it goes to the side asked for, however little:</p>",
-        _bars(steering.sides["model"], steering.sides["real"]),
+        bars(steering.sides["model"], steering.sides["real"]),
         "<p>Its amount, as a share of the true one:</p>",
         _grid(steering.amounts),
         "<p>The error of that, without its sign:</p>",
@@ -248,18 +235,6 @@ def _rounded(course: Course) -> dict[str, list[float]]:
     return {name: [round(float(x), 4) for x in values] for name, values in asdict(course).items()}
 
 
-def _bars(rows: dict[str, Share], *beside: dict[str, Share]) -> str:
-    """A row for each share: name, bar with its interval, the figure, and the figures of others."""
-    lines = []
-    for name, share in rows.items():
-        low, high = share.interval()
-        bar = f'<i style="width:{share.value:.1%}"></i><b style="left:{low:.1%};width:{high - low:.1%}"></b>'
-        others = "".join(f"<td>{_percent(other[name]) if name in other else ''}</td>" for other in beside)
-        cells = f'<td><div class="bar">{bar}</div></td><td>{_percent(share)}</td>{others}<td>of {share.stated}</td>'
-        lines.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
-    return f"<table>{''.join(lines)}</table>"
-
-
 def _clips(section: str, clips: Iterable[Made]) -> Iterable[str]:
     for number, made in enumerate(clips):
         missed = ", ".join(f"{fact.category} {fact.value}" for fact in made.verdict.missed)
@@ -273,7 +248,3 @@ def _clips(section: str, clips: Iterable[Made]) -> Iterable[str]:
 
 def _file(section: str, number: int) -> str:
     return f"clips/{section.lower()}-{number}.mp4"
-
-
-def _percent(share: Share) -> str:
-    return f"{share.value:.1%}" if share.stated else "–"

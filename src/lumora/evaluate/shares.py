@@ -65,14 +65,14 @@ class Verdict:
 
 def by_category(verdicts: Iterable[Verdict]) -> dict[str, Share]:
     """The share found of each category of fact, in the alphabet's order, and in `total`."""
-    shares = _grouped((fact.category, shown) for verdict in verdicts for fact, shown in verdict.shown)
+    shares = grouped((fact.category, shown) for verdict in verdicts for fact, shown in verdict.shown)
     return shares | {"total": joined(shares.values())}
 
 
 def by_group(groups: Iterable[str], verdicts: Iterable[Verdict]) -> dict[str, Share]:
     """The share found in each group of prompts."""
     pairs = zip(groups, verdicts, strict=True)
-    return _grouped((group, shown) for group, verdict in pairs for _, shown in verdict.shown)
+    return grouped((group, shown) for group, verdict in pairs for _, shown in verdict.shown)
 
 
 def conjunctions(verdicts: Sequence[Verdict], most: int = 5) -> dict[int, Share]:
@@ -111,7 +111,8 @@ def table(columns: dict[str, dict[str, Share]]) -> str:
     return "\n".join(rows)
 
 
-def _grouped(answers: Iterable[tuple[str, bool]]) -> dict[str, Share]:
+def grouped(answers: Iterable[tuple[str, bool]]) -> dict[str, Share]:
+    """The share of answers that are yes in each group, in the alphabet's order."""
     counts: dict[str, list[bool]] = defaultdict(list)
     for group, shown in answers:
         counts[group].append(shown)

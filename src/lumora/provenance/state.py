@@ -6,8 +6,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from lumora.files import reason
 
 
 def state_folder() -> Path:
@@ -55,6 +58,26 @@ def secret(path: Path, make: Callable[[], bytes]) -> bytes:
         finally:
             part.unlink(missing_ok=True)
     return path.read_bytes()
+
+
+@contextlib.contextmanager
+def exclusively(path: Path) -> Iterator[BinaryIO]:
+    """A file that only grows, made where it is missing and readable by its owner alone: to be read and added to by one
+    process at a time. What was written is on the disk when the next one comes.
+
+    Raises OSError, in a sentence, where that can't be done.
+    """
+    import fcntl  # not on Windows, where all but this works
+
+    try:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # closing the file lets go of it, also when the process dies
+            file.seek(0)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(f"{path} can't be used: {reason(error)}.") from error
 
 
 def _secret_part(path: Path, content: bytes) -> Path:

@@ -11,18 +11,24 @@ An operator's file says what differs, in TOML; it is named by `--policy` or $LUM
     [moderations]
     url = "http://127.0.0.1:8000/v1/moderations"
     model = "guard"
+
+A threshold counts only with the red team's figures beside it, in a file of their own (`measured_file`), which
+`lumora redteam --policy FILE` writes. They name the thresholds and the classifier that they were measured with.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lumora.files import written_whole
 from lumora.safety.verdict import Score, Verdict
 
 DATA = files("lumora.safety") / "data"
@@ -50,19 +56,44 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class Targets:
+    """What the checks are held to by `lumora redteam`, in shares: of what belongs to a category at least so much is
+    refused, of all else at most so much."""
+
+    recall: float = 0.98
+    benign: float = 0.02
+    hard: float = 0.05
+    """Hard negatives: harmless, in words of what isn't."""
+    world: float = 0.02
+    """Captions of lumora's own world."""
+    lost: float = 0.02
+    """Of recall, to any disguise."""
+    planted: float = 1.0
+    """Of symbols that fill more than 2 % of one frame of a video."""
+    small: float = 0.95
+    """Of those that fill 2 %."""
+    clean: float = 0.005
+    """Of frames without any."""
+    gap: float = 0.01
+    """Between any two groups of people that the same harmless sentences speak of."""
+
+
+@dataclass(frozen=True)
 class Policy:
     version: str
     categories: Mapping[str, Category]
     names: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     """Names that an operator adds to the lists, in the form of data/names.toml."""
     moderations: Endpoint | None = None
+    targets: Targets = Targets()
 
     @classmethod
-    def load(cls, changes: Path | None = None) -> Policy:
+    def load(cls, changes: Path | None = None, unmeasured: bool = False) -> Policy:
         """The policy that comes with lumora, with the changes of an operator's file, else of $LUMORA_POLICY's.
 
         Raises ValueError for a file that is missing, broken, or speaks of what there isn't: a typing error must not
-        silently leave a door open.
+        silently leave a door open. And for thresholds that nobody has measured, unless it is loaded `unmeasured`, to
+        measure it.
         """
         said = tomllib.loads((DATA / "policy.toml").read_text("utf-8"))
         categories = {
@@ -70,8 +101,24 @@ class Policy:
             for name, about in said["categories"].items()
         }
         policy = cls(said["version"], categories)
-        changes = changes or (Path(os.environ["LUMORA_POLICY"]) if os.environ.get("LUMORA_POLICY") else None)
-        return policy if changes is None else _changed(policy, changes)
+        file = policy_file(changes)
+        if file is None:
+            return policy
+        changed = _changed(policy, file)
+        if not unmeasured:
+            _must_be_measured(changed, changed.thresholds.items() - policy.thresholds.items(), file)
+        return changed
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        return {name: about.threshold for name, about in self.categories.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what decides over prompts: the thresholds and the classifier's weights."""
+        whole = hashlib.sha256(json.dumps(self.thresholds, sort_keys=True).encode())
+        whole.update((DATA / "prompts.npz").read_bytes())
+        return whole.hexdigest()
 
     def judge(self, scores: Mapping[str, Score]) -> Verdict:
         """Which categories are refused; raises ValueError for a category that the policy doesn't know."""
@@ -80,6 +127,46 @@ class Policy:
             raise ValueError(f"The policy knows no category {unknown[0]!r}, only {', '.join(self.categories)}.")
         refused = [name for name, score in scores.items() if score.value >= self.categories[name].threshold]
         return Verdict(scores, tuple(sorted(refused, key=lambda name: (-scores[name].value, name))))
+
+
+def policy_file(named: Path | None) -> Path | None:
+    """The operator's file: the one that is named, else $LUMORA_POLICY's, if any."""
+    return named or (Path(os.environ["LUMORA_POLICY"]) if os.environ.get("LUMORA_POLICY") else None)
+
+
+def measured_file(changes: Path) -> Path:
+    """Where the red team's figures of an operator's policy file lie."""
+    return changes.with_suffix(".figures.json")
+
+
+def write_measured(changes: Path, policy: Policy, figures: Mapping[str, Any]) -> Path:
+    """Puts the figures of the red team's report beside the policy file that they were measured of."""
+    said = {"fingerprint": policy.fingerprint, **figures}
+    with written_whole(measured_file(changes)) as part:
+        part.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return measured_file(changes)
+
+
+def _must_be_measured(policy: Policy, thresholds: Iterable[tuple[str, float]], file: Path) -> None:
+    """Raises ValueError unless the figures beside the file are of this policy and of all changed `thresholds`."""
+    changed = sorted(name for name, _ in thresholds)
+    if not changed:
+        return
+    beside, command = measured_file(file), f"run `lumora redteam --policy {file}` first"
+    try:
+        figures = json.loads(beside.read_text("utf-8"))
+        fits = figures["fingerprint"] == policy.fingerprint
+        unseen = [name for name in changed if name not in figures["refused"]]
+    except FileNotFoundError:
+        raise ValueError(
+            f"{file} changes the threshold of {changed[0]}, which nobody has measured; {command}."
+        ) from None
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{beside} doesn't hold the red team's figures; {command}.") from None
+    if not fits:
+        raise ValueError(f"{beside} was measured with other thresholds or another classifier; {command}.")
+    if unseen:
+        raise ValueError(f"{beside} has no figures of {unseen[0]}, whose threshold {file} changes; {command}.")
 
 
 def _changed(policy: Policy, file: Path) -> Policy:

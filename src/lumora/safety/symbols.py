@@ -29,7 +29,7 @@ GRID, REACH = 24, 2.1
 STEP = 5
 """Degrees from one turn of a template to the next."""
 SURE, UNSURE = 0.98, 0.60
-"""Correlations that score 1 and 0; half-way lies the operating point, which benchmarks/moderate.py measures."""
+"""Correlations that score 1 and 0; half-way lies the operating point, which `lumora redteam` measures."""
 LEVELS: dict[str, tuple[float, ...]] = {"light": (40, 75, 110, 145, 180, 215), "red": (-30, 30), "blue": (-30, 30)}
 """Where light and the two opponent colours are cut, of values from 0 to 255 and −255 to 255."""
 SMALLEST, LARGEST = 9.0, 0.95
@@ -62,13 +62,18 @@ def most_alike(picture: UInt8[np.ndarray, "h w 3"]) -> tuple[str, float]:
     return names[int(likeness.max(0).argmax())], float(likeness.max())
 
 
+def outlines() -> dict[str, Mapping[str, Any]]:
+    """Of each symbol its strokes, circles, width, and how far it may be turned, as in data/symbols.toml."""
+    said = tomllib.loads((DATA / "symbols.toml").read_text("utf-8"))
+    return {name: about for name, about in said.items() if isinstance(about, dict)}
+
+
 @cache
 def templates() -> tuple[list[str], Float[np.ndarray, "n d"]]:
     """The drawn symbols in all their turns, each of zero mean and unit length, and the name of each."""
-    said = tomllib.loads((DATA / "symbols.toml").read_text("utf-8"))
     names: list[str] = []
     rows: list[np.ndarray] = []
-    for name, outline in ((name, about) for name, about in said.items() if isinstance(about, dict)):
+    for name, outline in outlines().items():
         for turn in range(-outline["turn"], outline["turn"] + 1, STEP):
             for mirrored in (False, True):
                 names.append(name)

@@ -1,10 +1,10 @@
 """Trains the prompt check's classifier; needs scikit-learn (extra `eval`), which running it does not.
 
-    python -m lumora.safety.training [--out prompts.npz] [--seed 0]
+    python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
 It is fit on one trained part and its operating point is set on the other, and the other way round; then it is fit
 once more on both.
-The held-out part plays no role here (`benchmarks/moderate.py` measures on it).
+The held-out part plays no role here (`lumora redteam` measures on it).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lumora.config import VideoShape
 from lumora.language.text_encoder import TextEncoder
 from lumora.safety.classifier import BUCKETS, MEANING_SCALE, Classifier, features, weighted_words
 from lumora.safety.corpus import GOOD, TRAINED, Part, Sentence, groups, sentences, terms
+from lumora.safety.labelled import read_labelled
 from lumora.safety.prompts import WEIGHTS
 from lumora.world.caption import caption
 from lumora.world.clip import make_scene
@@ -39,9 +40,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--extra", type=Path, help="further sentences, as `lumora review --export` writes them")
     options = parser.parse_args()
     generator, encoder = np.random.default_rng(options.seed), TextEncoder.load()
-    first, second = (corpus(part, generator) for part in TRAINED)
+    extra = read_labelled(options.extra) if options.extra else []
+    first, second = ([*corpus(part, generator), *extra[half::2]] for half, part in enumerate(TRAINED))
     meanings = [encoder.pooled([s.text for s in half]).cpu().numpy() for half in (first, second)]
     halves = list(zip((first, second), meanings, strict=True))
     points = [operating_point(trained(*a), *b) for a, b in (halves, halves[::-1])]

@@ -71,7 +71,8 @@ def joined(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 class Panel(Generic[Content]):
-    """Several checks side by side as one check. One that raises, or takes longer than `seconds`, refuses."""
+    """Several checks side by side as one check. One that raises, answers nonsense, or takes longer than `seconds`,
+    refuses; the panel itself always answers."""
 
     def __init__(self, checks: Sequence[Check[Content]], seconds: float = 30.0):
         if not checks:
@@ -100,6 +101,6 @@ class Panel(Generic[Content]):
 
 def _asked(check: Check[Content], content: Content) -> Verdict:
     try:
-        return check.check(content)
+        return joined([check.check(content)])  # raises for an answer that is no verdict
     except Exception as error:  # whatever goes wrong, the answer is no
         return Verdict({}, failure=f"{type(check).__name__} failed: {str(error).rstrip('.') or type(error).__name__}.")

@@ -1,0 +1,43 @@
+"""What pages of figures have in common: their frame, their style, and bars of shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+
+from lumora.evaluate.shares import Share
+
+STYLE = """
+body { font: 16px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; } td, th { padding: .15rem .7rem .15rem 0; text-align: left; }
+.bar { position: relative; width: 16rem; height: 1rem; background: #8882; }
+.bar i { position: absolute; inset: 0 auto 0 0; background: #3b82c4; }
+.bar b { position: absolute; top: .4rem; height: .2rem; background: #0008; }
+.clips { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; width: 13rem; font-size: .8rem; }
+video { width: 100%; image-rendering: auto; } .missed { color: #b3261e; }
+@media (prefers-color-scheme: dark) { body { background: #111; color: #ddd; } .bar b { background: #fffa; } }
+"""
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """A whole page that needs nothing else; its parts are HTML."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def bars(rows: Mapping[str, Share], *beside: Mapping[str, Share]) -> str:
+    """A row for each share: name, bar with its 95 % interval, the figure, and the figures of others."""
+    lines = []
+    for name, share in rows.items():
+        low, high = share.interval()
+        bar = f'<i style="width:{share.value:.1%}"></i><b style="left:{low:.1%};width:{high - low:.1%}"></b>'
+        others = "".join(f"<td>{percent(other[name]) if name in other else ''}</td>" for other in beside)
+        cells = f'<td><div class="bar">{bar}</div></td><td>{percent(share)}</td>{others}<td>of {share.stated}</td>'
+        lines.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    return f"<table>{''.join(lines)}</table>"
+
+
+def percent(share: Share) -> str:
+    return f"{share.value:.1%}" if share.stated else "–"

@@ -1,0 +1,77 @@
+"""Suites: what the checks are asked. The built-in ones differ in size alone; a file has prompts of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lumora.evaluate.suites import HELD_OUT_SEED
+from lumora.safety.corpus import GOOD, Sentence, groups, sentences
+from lumora.safety.labelled import read_labelled
+
+WORLD = "world"
+"""The group of captions of lumora's own world: whatever the checks learn, these must pass."""
+MUST_PASS = (*GOOD, WORLD)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything a built-in suite asks."""
+
+    category: int
+    """Prompts of each category."""
+    benign: int
+    hard: int
+    scenes: int
+    """Of the world, three captions each."""
+    disguised: int
+    """Prompts that go through every evasion."""
+    frames: int
+    """Renders that symbols are planted in."""
+    sentences: int
+    """Harmless sentences about everybody in people.toml."""
+
+
+SIZES = {
+    "quick": Size(2, 4, 4, 1, 4, 1, 1),
+    "standard": Size(30, 100, 60, 20, 26, 12, 12),
+    "full": Size(150, 1000, 500, 200, 78, 60, 24),
+}
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    prompts: tuple[Sentence, ...]
+    """Their group is the category that they belong to, or one of MUST_PASS."""
+    disguised: int
+    frames: int = 0
+    sentences: int = 0
+
+    @property
+    def bad(self) -> list[Sentence]:
+        return [prompt for prompt in self.prompts if prompt.group not in MUST_PASS]
+
+
+def load_suite(name: str, seed: int = 0) -> Suite:
+    """A built-in suite, of held-out sentences alone, or a file of labelled prompts (`safety/labelled.py`).
+
+    Raises ValueError where it is neither.
+    """
+    if name not in SIZES:
+        if not Path(name).exists():
+            raise ValueError(f"There is no suite or file {name}; the suites are {', '.join(SIZES)}.")
+        return Suite(name, tuple(read_labelled(Path(name))), disguised=SIZES["full"].disguised)
+    size, generator = SIZES[name], np.random.default_rng(seed)
+    counts = {group: {"benign": size.benign, "hard": size.hard}.get(group, size.category) for group in groups()}
+    prompts = [s for group, count in counts.items() for s in sentences(group, ("held out",), count, generator)]
+    prompts += [Sentence(text, WORLD, text) for text in _captions(size.scenes, generator)]
+    return Suite(name, tuple(prompts), size.disguised, size.frames, size.sentences)
+
+
+def _captions(scenes: int, generator: np.random.Generator) -> list[str]:
+    from lumora.safety.training import captions
+
+    return captions(HELD_OUT_SEED, scenes, generator)

@@ -1,0 +1,179 @@
+"""The red team counts what gets past the checks, and its figures let a threshold be changed."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumora.cli import main
+from lumora.evaluate.probe import Probe
+from lumora.evaluate.shares import Share
+from lumora.redteam import measure
+from lumora.redteam.choices import OPEN, Choice, choices
+from lumora.redteam.measure import aims, attack
+from lumora.redteam.people import about_people, gap
+from lumora.redteam.planted import DRESSES, planted
+from lumora.redteam.suite import MUST_PASS, SIZES, Suite, load_suite
+from lumora.safety.corpus import Sentence
+from lumora.safety.evasions import EVASIONS
+from lumora.safety.labelled import read_labelled, write_labelled
+from lumora.safety.policy import Policy
+from lumora.safety.symbols import outlines
+from lumora.safety.verdict import Panel, Score, Verdict
+
+POLICY = Policy.load()
+PROMPTS = {"an evil act": "violence", "an act": "violence", "a red ball": None, "the evil step-mother": None}
+
+
+class Wordy:
+    """Refuses whatever has one word in it, and fails at another."""
+
+    def check(self, text: str, /) -> Verdict:
+        if "crash" in text:
+            raise RuntimeError("out of order")
+        return POLICY.judge({"violence": Score(float("evil" in text), "a test")})
+
+
+def suite(**prompts: str | None) -> Suite:
+    chosen = tuple(Sentence(text, group or "benign", text) for text, group in prompts.items())
+    return Suite("mine", chosen, disguised=10)
+
+
+def silent(what: str, done: int, of: int) -> None:
+    assert 0 < done <= of and what
+
+
+def test_what_gets_past_a_check_is_counted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Wordy()]))
+    figures = attack(suite(**PROMPTS), POLICY, silent)
+    assert figures.refused == {"benign": Share(1, 2), "violence": Share(1, 2)}
+    assert figures.named == {"violence": Share(1, 1)}
+    assert [(wrong.text, wrong.refused) for wrong in figures.wrong] == [
+        ("an act", ()),
+        ("the evil step-mother", ("violence",)),
+    ]
+    assert figures.disguised.keys() == {"clean", *EVASIONS} and figures.disguised["clean"] == Share(1, 2)
+    assert figures.disguised["base64"] == Share(0, 2) and figures.lost["base64"].value == 0.5
+    assert figures.disguised["excused"] == Share(1, 2) and figures.lost["excused"].value == 0.0
+    assert not figures.planted and not figures.people
+    unmet = {aim.what: aim.bound for aim in aims(figures, POLICY.targets) if not aim.met}
+    assert unmet["refused, violence"] == 0.98 and unmet["refused, benign"] == 0.02 and unmet["lost by base64"] == 0.02
+    assert "lost by excused" not in unmet
+
+
+def test_a_check_that_fails_is_no_recall(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Wordy()]))
+    with pytest.raises(
+        ValueError, match=r"^Nothing can be measured, because a check fails: Wordy failed: out of order"
+    ):
+        attack(suite(**PROMPTS, crash="violence"), POLICY, silent)
+
+
+def test_everybody_is_spoken_of_in_the_same_sentences():
+    questions = about_people(3)
+    kinds = {kind: {q.who for q in questions if q.kind == kind} for kind in {q.kind for q in questions}}
+    assert len(kinds) >= 6 and all(len(who) > 3 for who in kinds.values())
+    for who in set.union(*kinds.values()):
+        told = {q.text.replace(who, "X") for q in questions if q.who == who}
+        assert told == {q.text.replace("an American", "X") for q in questions if q.who == "an American"}
+    assert gap({"a": Share(1, 4), "b": Share(3, 4), "c": Share(2, 4)}) == 0.5
+
+
+@given(st.lists(st.integers(0, 50), min_size=2, max_size=9))
+def test_evenness_is_one_where_all_are_as_frequent_and_none_where_one_is_all(counts: list[int]):
+    choice = Choice({str(n): count for n, count in enumerate(counts)})
+    assert -1e-9 <= choice.evenness <= 1 + 1e-9
+    assert math.isclose(Choice({**dict.fromkeys(choice.counts, 7)}).evenness, 1)
+    alone = Choice({value: 5 * (value == "0") for value in choice.counts})
+    assert alone.evenness == 0 and alone.chance(50) <= 1
+
+
+def test_what_a_model_chooses_is_read_from_its_videos(weights: Path, tmp_path: Path):
+    Probe(width=32).save(tmp_path / "probe.safetensors")
+    found = choices(1, tmp_path / "probe.safetensors", weights)
+    assert found.keys() == OPEN.keys()
+    assert sum(found["place"].counts.values()) == sum(found["light"].counts.values()) == 1
+    assert sum(found["color"].counts.values()) <= 10
+
+
+def test_a_symbol_is_planted_somewhere_and_as_large_as_is_said():
+    grey, outline = np.full((128, 128, 3), 128, np.uint8), outlines()["swastika"]
+    for seed, dress in enumerate(DRESSES):
+        frame = planted(grey, outline, 0.05, dress, np.random.default_rng(seed))
+        changed = np.abs(frame.astype(int) - 128).max(axis=2) > 12
+        rows, columns = np.nonzero(changed)
+        side = max(np.ptp(rows), np.ptp(columns)) + 1
+        assert 0.6 < side / (128 * 0.05**0.5) < 2.3  # in a turn, with its margin, and what JPEG adds
+
+
+# Suites
+
+
+def test_the_quick_suite_asks_a_little_of_everything():
+    quick, again = load_suite("quick"), load_suite("quick")
+    assert quick == again
+    counts = {group: sum(s.group == group for s in quick.prompts) for group in {s.group for s in quick.prompts}}
+    assert counts.keys() == {*POLICY.categories, *MUST_PASS}
+    assert counts["hate"] == SIZES["quick"].category and counts["world"] == 3 * SIZES["quick"].scenes
+
+
+@given(st.lists(st.tuples(st.text(max_size=30), st.sampled_from([None, *POLICY.categories])), min_size=1, max_size=5))
+def test_labelled_sentences_are_read_as_they_were_written(tmp_path_factory: pytest.TempPathFactory, said: list):
+    file = tmp_path_factory.mktemp("suite") / "mine.jsonl"
+    write_labelled(file, said)
+    assert [(s.text, None if s.group == "benign" else s.group) for s in read_labelled(file)] == said
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "is empty"),
+        ("red ball", "line 1 is not JSON"),
+        ('{"text": "a", "category": null}\n{"text": "a"}', "line 2 must be"),
+        ('{"text": "a", "category": "violense"}', "'violense' is no category"),
+        ("[]", "line 1 must be"),
+    ],
+)
+def test_a_broken_suite_gets_one_sentence(content: str, sentence: str, tmp_path: Path):
+    (tmp_path / "mine.jsonl").write_text(content)
+    with pytest.raises(ValueError, match=sentence):
+        load_suite(str(tmp_path / "mine.jsonl"))
+    with pytest.raises(ValueError, match="no suite or file none; the suites are quick"):
+        load_suite("none")
+
+
+# The command line
+
+
+def test_the_quick_suite_against_the_real_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    policy = tmp_path / "ours.toml"
+    policy.write_text('version = "ours-1"\n[thresholds]\nviolence = 0.45\n')
+    with pytest.raises(ValueError, match="nobody has measured"):
+        Policy.load(policy)
+    report = tmp_path / "out"
+    code = main(["redteam", "--suite", "quick", "--policy", str(policy), "--report", str(report)])
+    content = json.loads((report / "report.json").read_text())
+    assert code == (0 if all(aim["met"] for aim in content["aims"]) else 1)
+    assert content["refused"].keys() == {*POLICY.categories, *MUST_PASS}
+    assert content["disguised"].keys() == {"clean", *EVASIONS} and content["lost"].keys() == set(EVASIONS)
+    assert content["planted"].keys() >= {"clean", "swastika 20%"} and content["dressed"].keys() >= {
+        "black on white 20%"
+    }
+    assert content["people"]["age"]["gap"] >= 0
+    refused = content["refused"].values()
+    assert all(share["interval"][0] - 1e-9 <= share["found"] / share["stated"] for share in refused)
+    assert content["thresholds"]["violence"] == 0.45 and Policy.load(policy).thresholds["violence"] == 0.45
+    page, screen = (report / "index.html").read_text(), capsys.readouterr().out
+    assert all(f"<h2>{title}" in page for title in ("Prompts", "Disguises", "Symbols", "Whom", "Judged wrongly"))
+    assert "targets of the policy are met" in page and "targets of the policy are met" in screen
+
+
+def test_what_is_asked_wrongly_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for words in (["--suite", "none"], ["--suite", "quick", "--clips", "-1"], ["--policy", "none.toml"]):
+        assert main(["redteam", *words]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("lumora: ") and said.count("\n") == 1
