@@ -45,7 +45,7 @@ def likeness(heard: Sound | None, wanted: Sound, begins: float = 0.0) -> float:
 
 def loudest(heard: Sound | None, begins: float, ends: float) -> int:
     assert heard is not None
-    return int(np.abs(heard[samples(begins) : samples(ends)].astype(int)).max())
+    return int(np.abs(heard[samples(float(begins)) : samples(float(ends))].astype(int)).max())
 
 
 def film(path: Path, codecs: tuple[str, str], rate: int, layout: str, late: float = 0.0) -> tuple[Path, Video]:

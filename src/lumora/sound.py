@@ -16,7 +16,7 @@ RATE = 48_000
 """Samples a second."""
 BITS_A_SECOND = 192_000
 """Of the AAC that is written."""
-SYNC_SECONDS = 0.05
+SYNC_SECONDS = 0.01
 """Time stamps that are off by less are rounded ones, as Matroska's are, and samples just follow each other."""
 
 Sound: TypeAlias = Int16[np.ndarray, "_ 2"]

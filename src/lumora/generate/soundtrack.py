@@ -28,11 +28,12 @@ def soundtrack(takes: Sequence[Take], given: Sequence[Given], fps: float, loop: 
         return None
     heard = silence(len(sources) / fps)
     for source, run in groupby(range(len(sources)), sources.__getitem__):
-        if source is not None:
-            first, *rest = run
-            ends = (rest[-1] if rest else first) + 1
+        sound = given[source[0]].video.sound if source else None
+        if source and sound is not None:
+            shown = list(run)
+            first, ends = shown[0], shown[-1] + 1
             at, until, begins = samples(first / fps), samples(ends / fps), samples(source[1] / fps)
-            piece = cut(given[source[0]].video.sound, at - begins, until - begins)
+            piece = cut(sound, at - begins, until - begins)
             heard[at:until] = _faded(piece, first > 0 or loop, ends < len(sources) or loop)
     return heard
 
