@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Given, Pipeline, Request, Shot, Video
+from lumora import deliver as road
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop
 from lumora.cli.generate import Making
@@ -48,9 +49,11 @@ def loudest(heard: Sound | None, begins: float, ends: float) -> int:
     return int(np.abs(heard[samples(float(begins)) : samples(float(ends))].astype(int)).max())
 
 
-def film(path: Path, codecs: tuple[str, str], rate: int, layout: str, late: float = 0.0) -> tuple[Path, Video]:
+def film(
+    path: Path, codecs: tuple[str, str], rate: int, layout: str, late: float = 0.0, frames: int = 50
+) -> tuple[Path, Video]:
     """A film as others make them: 90×50 pixels, 25 frames a second, and a tone that begins so many seconds late."""
-    video = clip(50, 25.0)
+    video = clip(frames, 25.0)
     with av.open(str(path), "w") as container:
         pictures = container.add_stream(codecs[0], rate=25)
         pictures.width, pictures.height, pictures.pix_fmt = 90, 50, "yuv420p"
@@ -217,10 +220,11 @@ def test_a_foreign_film_is_extended_signed_and_made_again_with_its_sound(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
     monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))
-    file, video = film(tmp_path / "a.mov", ("mpeg4", "aac"), 44_100, "stereo")
+    monkeypatch.setattr(road, "CHECK_SECONDS", 3600.0)  # a busy machine must not fail it
+    file, video = film(tmp_path / "a.mov", ("mpeg4", "aac"), 44_100, "stereo", frames=25)
     out, again = tmp_path / "out.mp4", tmp_path / "again.mp4"
     how = ["--steps", "1", "--weights", str(weights)]
-    ask = ["extend", str(file), "a ball", "--seconds", "1", *how]
+    ask = ["extend", str(file), "a ball", "--seconds", "0.5", *how]
     assert main([*ask, "-o", str(out)]) == 0
     said = capsys.readouterr()
     assert "90x50, 25 a second, with sound, scaled to" in said.out and "has no sound" not in said.err
@@ -230,7 +234,7 @@ def test_a_foreign_film_is_extended_signed_and_made_again_with_its_sound(
     assert np.array_equal(made.frames, same.frames) and made.sound is not None and same.sound is not None
     assert np.array_equal(made.sound, same.sound)
     assert likeness(made.sound, np.repeat(tone(0.9)[:, :1], 2, axis=1)) > 0.99
-    assert loudest(made.sound, 2.1, made.seconds) < 30
+    assert loudest(made.sound, 1.1, made.seconds) < 30
     given = video.fitted(50, 90).fitted(*made.frames.shape[1:3]).at_rate(8.0).frames
     assert np.abs(made.frames[: len(given)].astype(int) - given).mean() < 6
     assert main([*ask, "-o", str(tmp_path / "out.gif")]) == 0
