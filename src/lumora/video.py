@@ -1,27 +1,34 @@
-"""A video: 8-bit RGB pictures and a rate; files in and out, and many videos on one sheet. No torch in here."""
+"""A video: 8-bit RGB pictures, a rate, perhaps a sound; files in and out, and many videos on one sheet. No torch."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.video.reformatter import Interpolation
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from lumora.files import part_file, reason, written_whole
+from lumora.sound import Sound, add_track, cut, encode, read_sound, samples
 
 SUFFIXES = (".mp4", ".gif", ".webp", ".png")
 """What `Video.save` writes; `.png` is a still, the first frame."""
+WITH_SOUND = ".mp4"
+"""The one of them that has a sound."""
 
 Fit: TypeAlias = Literal["crop", "letterbox"]
 """How pictures get another shape: what sticks out is cut off, or what is missing is black."""
+
+Shape: TypeAlias = Callable[[np.ndarray], np.ndarray]
+"""What is done to each picture as it is read."""
 
 PICTURE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 PICTURE_RATE = 1.0
@@ -46,6 +53,8 @@ class Video:
 
     frames: UInt8[np.ndarray, "t h w 3"]
     fps: float
+    sound: Sound | None = None
+    """From the first frame on, of lumora.sound.RATE samples a second; None where nothing is to be heard."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
@@ -54,6 +63,8 @@ class Video:
             )
         if 0 in self.frames.shape:
             raise ValueError("A video must have at least one frame of at least one pixel.")
+        if self.sound is not None and (self.sound.dtype != np.int16 or self.sound.shape[1:] != (2,)):
+            raise ValueError(f"A sound must be int16 (N, 2), not {self.sound.dtype} {self.sound.shape}.")
         if not 0 < self.fps < 1000:
             raise ValueError(f"A video's rate must lie between 0 and 1,000 frames a second, not {self.fps:g}.")
 
@@ -64,8 +75,8 @@ class Video:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes .mp4 (H.264), .gif, .webp or .png (the first frame): the whole file or none, always the same bytes.
 
-        An .mp4 has even sides, so the last row or column of an odd size is written twice. Raises ValueError for another
-        suffix and OSError, in a sentence, where the file can't be written.
+        An .mp4 has even sides, so the last row or column of an odd size is written twice, and it alone has the sound
+        (AAC). Raises ValueError for another suffix and OSError, in a sentence, where the file can't be written.
         """
         path = Path(path)
         kind = checked_suffix(path)
@@ -74,41 +85,51 @@ class Video:
         return path
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], max_frames: int | None = None) -> Video:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        max_frames: int | None = None,
+        size: tuple[int, int] | None = None,
+        fit: Fit = "crop",
+    ) -> Video:
         """Reads .mp4, .mov, .mkv, .webm, .avi and pictures, moving or not; the content decides, not the name.
 
-        Only local files are opened, whatever the path looks like, and only by the reader of their own format. Raises
-        ValueError, in a sentence, for a file that is missing, broken or of another kind.
+        Frames are fitted to a `size` (height, width) one by one, so a large film needs no more memory than a small one.
+        A film of more than one frame has its sound; where that can't be decoded it is silent. Only local files are
+        opened, whatever the path looks like, and only by the reader of their own format. Raises ValueError, in a
+        sentence, for a file that is missing, broken or of another kind.
         """
         if max_frames is not None and max_frames < 1:
             raise ValueError(f"At least one frame must be read, not {max_frames}.")
         path = Path(path)
+
+        def shape(frame: np.ndarray) -> np.ndarray:
+            return frame if size is None else _fitted(frame, size, fit)
+
         try:
             with path.open("rb") as file:
                 demuxer = _demuxer_of(file.read(16))
-                file.seek(0)
-                frames, fps = _read_film(file, demuxer, max_frames) if demuxer else _read_picture(file, max_frames)
+                if demuxer is None:
+                    return _read_picture(file, max_frames, shape)
+                return _read_film(file, demuxer, max_frames, shape)
         except FileNotFoundError:
             raise ValueError(f"There is no file {path}.") from None
         except (
             Exception
         ) as error:  # fed with broken bytes, Pillow's readers raise anything, IndexError and SyntaxError too
             raise ValueError(f"{path} can't be read as a video or picture: {_reason(error)}.") from error
-        return cls(frames, fps)
 
     def fitted(self, height: int, width: int, fit: Fit = "crop") -> Video:
         """Scaled to cover height × width pixels and cropped around its centre; or to lie within them, on black."""
         if self.frames.shape[1:3] == (height, width):
             return self
-        scale = ImageOps.fit if fit == "crop" else ImageOps.pad
-        fitted = [scale(Image.fromarray(f), (width, height), Image.Resampling.LANCZOS) for f in self.frames]
-        return Video(np.stack([np.asarray(f) for f in fitted]), self.fps)
+        return replace(self, frames=np.stack([_fitted(frame, (height, width), fit) for frame in self.frames]))
 
     def at_rate(self, fps: float) -> Video:
         """As many seconds at another rate: frames are left out or shown again, never mixed."""
         count = max(1, round(len(self.frames) * fps / self.fps))
         nearest = np.minimum(np.arange(count) * self.fps / fps + 1e-6, len(self.frames) - 1).round().astype(int)
-        return self if fps == self.fps else Video(self.frames[nearest], fps)
+        return self if fps == self.fps else replace(self, frames=self.frames[nearest], fps=fps)
 
 
 def write_as(kind: str, video: Video, path: Path) -> None:
@@ -194,10 +215,16 @@ def _write_mp4(video: Video, part: Path) -> None:
         context = stream.codec_context
         # Written down, or players guess the matrix from the size of the picture. 1 is BT.709, and limited range.
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
-        for frame in frames:
+        track = None if video.sound is None else add_track(container)
+        for number, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             container.mux(stream.encode(_exactly(picture, "yuv420p")))
+            if track is not None and video.sound is not None:
+                begins, ends = (samples(n / video.fps) for n in (number, number + 1))
+                container.mux(encode(track, cut(video.sound, begins, ends), begins))
         container.mux(stream.encode(None))
+        if track is not None:
+            container.mux(track.encode(None))
 
 
 def _write_gif(video: Video, part: Path) -> None:
@@ -254,37 +281,56 @@ def _demuxer_of(head: bytes) -> str | None:
     return None
 
 
-def _read_film(file: BinaryIO, demuxer: str, max_frames: int | None) -> tuple[np.ndarray, float]:
-    with av.open(file, "r", format=demuxer, options={"protocol_whitelist": "none"}) as container:
+def _read_film(file: BinaryIO, demuxer: str, max_frames: int | None, shape: Shape) -> Video:
+    with _opened(file, demuxer) as container:
         if not container.streams.video:
             raise ValueError("it has no pictures")
         stream = container.streams.video[0]
         if stream.codec_context is None:
             raise ValueError("its pictures are of an unknown kind")
         _check_size(stream.codec_context.width, stream.codec_context.height)
-        frames = []
+        frames, begins, pixels = [], 0.0, 0
         for frame in container.decode(stream):
-            if frames and frame.width * frame.height != frames[0].shape[0] * frames[0].shape[1]:
+            if not frames:
+                begins, pixels = frame.time or 0.0, frame.width * frame.height
+            if frame.width * frame.height != pixels:
                 raise ValueError("its pictures change size")
             # A phone writes its pictures as the sensor lies and says how to turn them.
-            frames.append(np.rot90(_exactly(frame, "rgb24").to_ndarray(), round(frame.rotation / 90)))
+            frames.append(shape(np.rot90(_exactly(frame, "rgb24").to_ndarray(), round(frame.rotation / 90))))
             if len(frames) == max_frames:
                 break
         if not frames:
             raise ValueError("it has no pictures")
-        return np.stack(frames), float(stream.average_rate or stream.guessed_rate or PICTURE_RATE)
+        video = Video(np.stack(frames), float(stream.average_rate or stream.guessed_rate or PICTURE_RATE))
+        if len(frames) == 1 or not container.streams.audio:
+            return video
+    with _opened(file, demuxer) as container:
+        return replace(video, sound=read_sound(container, begins, video.seconds))
 
 
-def _read_picture(file: BinaryIO, max_frames: int | None) -> tuple[np.ndarray, float]:
+def _opened(file: BinaryIO, demuxer: str) -> InputContainer:
+    file.seek(0)
+    return av.open(file, "r", format=demuxer, options={"protocol_whitelist": "none"})
+
+
+def _read_picture(file: BinaryIO, max_frames: int | None, shape: Shape) -> Video:
+    file.seek(0)
     with Image.open(file, formats=PICTURE_FORMATS) as image:
         _check_size(*image.size)
         frames, milliseconds = [], 0.0
         for index in range(min(getattr(image, "n_frames", 1), max_frames or np.iinfo(int).max)):
             image.seek(index)
-            frames.append(_on_white(ImageOps.exif_transpose(image)))
+            frames.append(shape(_on_white(ImageOps.exif_transpose(image))))
             milliseconds += image.info.get("duration", 0)
         fps = 1000 * len(frames) / milliseconds if milliseconds and len(frames) > 1 else PICTURE_RATE
-        return np.stack(frames), fps
+        return Video(np.stack(frames), fps)
+
+
+def _fitted(frame: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
+    if frame.shape[:2] == size:
+        return frame
+    scale = ImageOps.fit if fit == "crop" else ImageOps.pad
+    return np.asarray(scale(Image.fromarray(frame), size[::-1], Image.Resampling.LANCZOS))
 
 
 def _on_white(image: Image.Image) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -32,21 +32,29 @@ class WithClip(Making):
 
         return [Parent(self.clip, "parentOf")]
 
-    def load(self, config: ModelConfig, file: Path | None = None) -> Video:
-        """The clip, or that of another `file`, at the video's rate."""
-        return self.original(config, file).at_rate(self.rate(config))
-
-    def original(self, config: ModelConfig, file: Path | None = None) -> Video:
-        """The clip as it is; says what is going to be done to it."""
+    def like_the_clip(self, config: ModelConfig) -> dict[str, Any]:
+        """The fields of a request that all tasks have; the size is that of the clip, unless a flag says otherwise."""
         from lumora.video import Video
 
-        video = Video.load(file or self.clip)
-        how = self.how(config, video)
-        frames, height, width, _ = video.frames.shape
-        size = f"{how['width'] or config.shape.width}x{how['height'] or config.shape.height}"
-        fitted = "" if size == f"{width}x{height}" else f", scaled to {size} ({self.fit})"
-        shown = "" if video.fps == how["fps"] else f", shown at {how['fps']:g}"
-        print(f"{file or self.clip}: {frames} frames of {width}x{height}, {video.fps:g} a second{fitted}{shown}.")
+        return self.how(config, Video.load(self.clip, max_frames=1))
+
+    def load(self, how: dict[str, Any], file: Path | None = None) -> Video:
+        """The clip, or that of another `file`, at the video's size and rate."""
+        return self.original(how, file).at_rate(how["fps"])
+
+    def original(self, how: dict[str, Any], file: Path | None = None) -> Video:
+        """The clip at the video's size and its own rate; says what is done to it."""
+        from lumora.video import Video
+
+        file = file or self.clip
+        height, width = Video.load(file, max_frames=1).frames.shape[1:3]
+        video = Video.load(file, size=(how["height"], how["width"]), fit=self.fit)
+        size = f"{how['width']}x{how['height']}"
+        told = f"{len(video.frames)} frames of {width}x{height}, {video.fps:g} a second"
+        told += ", with sound" if video.sound is not None else ""
+        told += "" if size == f"{width}x{height}" else f", scaled to {size} ({self.fit})"
+        told += "" if video.fps == how["fps"] else f", shown at {how['fps']:g}"
+        print(f"{file}: {told}.")
         return video
 
 
@@ -65,9 +73,10 @@ class Extend(WithClip):
         from lumora.generate.request import Request
         from lumora.generate.timeline import Given
 
-        clip = self.load(config)
+        how = self.like_the_clip(config)
+        clip = self.load(how)
         given = Given(clip, "end" if self.backward else 0.0)
-        return Request(self.prompt, clip.seconds + self.seconds, given=(given,), **self.how(config, clip))
+        return Request(self.prompt, clip.seconds + self.seconds, given=(given,), **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +92,9 @@ class Loop(WithClip):
         from lumora.generate.request import Request
         from lumora.generate.timeline import Given
 
-        clip = self.load(config)
-        seconds = clip.seconds + self.seconds
-        return Request(self.prompt, seconds, given=(Given(clip),), loop=True, **self.how(config, clip))
+        how = self.like_the_clip(config)
+        clip = self.load(how)
+        return Request(self.prompt, clip.seconds + self.seconds, given=(Given(clip),), loop=True, **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +112,11 @@ class Connect(WithClip):
         from lumora.generate.request import Request
         from lumora.generate.timeline import Given
 
-        first, second = self.load(config), self.load(config, self.second)
+        how = self.like_the_clip(config)
+        first, second = self.load(how), self.load(how, self.second)
         seconds = first.seconds + self.seconds + second.seconds
         given = Given(first), Given(second, "end")
-        return Request(self.prompt, seconds, given=given, **self.how(config, first))
+        return Request(self.prompt, seconds, given=given, **how)
 
     def parents(self) -> list[Parent]:
         from lumora.provenance.manifest import Parent
@@ -128,21 +138,19 @@ class Infill(WithClip):
     def request(self, config: ModelConfig) -> Request:
         from lumora.generate.request import Request
         from lumora.generate.timeline import Given
-        from lumora.video import Video
 
-        clip = self.load(config) if self.fps is None else self.original(config)
+        how = self.like_the_clip(config)
+        clip = self.load(how) if self.fps is None else self.original(how)
         if (self.from_ is None) != (self.to is None):
             raise ValueError("A gap has two ends; give both --from and --to.")
         begins, ends = round((self.from_ or 0) * clip.fps), round((self.to or 0) * clip.fps)
-        count, rate = len(clip.frames), self.rate(config)
+        count, rate = len(clip.frames), how["fps"]
         if not 0 <= begins <= ends <= count or (begins == 0 and ends == count):
             raise ValueError(f"The gap must lie within the clip's {clip.seconds:g} seconds and leave some of it.")
         if begins == ends and rate <= clip.fps:
             raise ValueError("Nothing is missing; say where --from and --to, or ask for more --fps than the clip has.")
-        parts = (clip.frames[:begins], 0.0), (clip.frames[ends:], ends / clip.fps)
-        given = tuple(Given(Video(frames, clip.fps), start) for frames, start in parts if len(frames))
-        seconds = (count - 1) / clip.fps + 1 / rate
-        return Request(self.prompt, seconds, given=given, **self.how(config, clip))
+        given = Given(clip, gap=None if self.from_ is None or self.to is None else (self.from_, self.to))
+        return Request(self.prompt, (count - 1) / clip.fps + 1 / rate, given=(given,), **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +166,9 @@ class Edit(WithClip):
         from lumora.generate.request import Request
         from lumora.generate.timeline import Given
 
-        clip = self.load(config)
-        given = Given(clip, strength=self.strength)
-        return Request(self.prompt, clip.seconds, given=(given,), **self.how(config, clip))
+        how = self.like_the_clip(config)
+        clip = self.load(how)
+        return Request(self.prompt, clip.seconds, given=(Given(clip, strength=self.strength),), **how)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,6 +134,11 @@ def make_and_deliver(
     request: Request, output: Path, weights: Path | None, parents: Sequence[Parent], record: str | None = None
 ) -> None:
     """Wakes the model, makes the video, and lets it out by the only road."""
+    from lumora.video import WITH_SOUND
+
+    kind = output.suffix.lower()
+    if kind != WITH_SOUND and any(thing.video.sound is not None for thing in request.given):
+        print(f"lumora: A {kind} has no sound; write an {WITH_SOUND} to keep that of what was given.", file=sys.stderr)
     # A long video goes on from here if it is interrupted and asked for again.
     work = output.with_name(f"{output.name}.work")
     with progress_bar("Waking the model") as report:

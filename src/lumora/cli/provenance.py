@@ -15,8 +15,11 @@ from lumora.cli.flags import File, Output
 from lumora.cli.generate import make_and_deliver
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lumora.provenance.detect import Detection
     from lumora.provenance.manifest import Manifest
+    from lumora.video import Video
 
 STATES = {
     "trusted": (0, "signed by {signer}, who is trusted, and unchanged since"),
@@ -91,18 +94,30 @@ class Replay:
         from lumora.generate.recipe import from_recipe, model_digest
         from lumora.provenance.index import Index
         from lumora.provenance.manifest import Parent
-        from lumora.video import Video
 
         recipe = _recipe_of(self.file)
         if recipe["model"]["sha256"] != model_digest(self.weights):
             raise ValueError(f"{self.file} was made by another model; name its folder with --weights.")
-        request = from_recipe(recipe["request"], [Video.load(path) for path in self.given])
+        request = from_recipe(recipe["request"], self.readings(recipe["request"]))
         record = recipe["record"] if Index().has(recipe["record"]) else None
         if record is None:
             print("It was delivered elsewhere, so the mark will be another one.", file=sys.stderr)
         parents = [Parent(path, "inputTo") for path in self.given]
         make_and_deliver(request, self.output, self.weights, parents, record)
         print(f"{self.output}: made again from the manifest of {self.file}.")
+
+    def readings(self, asked: dict[str, Any]) -> Iterator[Video]:
+        """What the verbs may have read of each given file: its first picture, and the clip at the video's size, at its
+        own rate and at the video's."""
+        from lumora.generate.weights import read_config
+        from lumora.video import Video
+
+        shape = read_config(self.weights).shape
+        size = asked["height"] or shape.height, asked["width"] or shape.width
+        for path in self.given:
+            yield Video.load(path, max_frames=1)
+            yield (clip := Video.load(path, size=size, fit=asked["fit"]))
+            yield clip.at_rate(asked["fps"])
 
 
 def _recipe_of(file: Path) -> dict[str, Any]:

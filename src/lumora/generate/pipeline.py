@@ -23,6 +23,7 @@ from lumora.diffusion.guidance import Guidance, denoiser
 from lumora.diffusion.sampler import sample, schedule
 from lumora.generate.pictures import Pictures
 from lumora.generate.request import Request
+from lumora.generate.soundtrack import soundtrack
 from lumora.generate.timeline import Take
 from lumora.generate.weights import model_folder, read_config
 from lumora.generate.windows import Window, usually_at_once, windows
@@ -109,7 +110,7 @@ class Pipeline:
                 if work and mark:
                     save_work(work, states, mark)
         return [
-            Video(self._assemble([parts[n] for parts in scripts], [s.clean[n] for s in states]), request.fps)
+            self._assemble(request, [parts[n] for parts in scripts], [s.clean[n] for s in states])
             for n, request in enumerate(requests)
         ]
 
@@ -155,9 +156,9 @@ class Pipeline:
         return latent
 
     def _assemble(
-        self, script: Sequence[_Part], latents: Sequence[Float[Tensor, "c _ h w"]]
-    ) -> UInt8[np.ndarray, "T H W 3"]:
-        """All takes one after the other; what was given to be kept is put back pixel by pixel."""
+        self, request: Request, script: Sequence[_Part], latents: Sequence[Float[Tensor, "c _ h w"]]
+    ) -> Video:
+        """All takes one after the other; what was given to be kept is put back pixel by pixel, and with its sound."""
         space, takes = self.config.codec.space, [part.take for part in script]
         height, width = (side * space for side in latents[0].shape[-2:])
         # The frames that a take has behind the shown ones lie where the next take comes.
@@ -170,7 +171,8 @@ class Pipeline:
                 frames[frame : frame + len(piece)] = piece
                 frame += len(piece)
             part.pictures.put_back(part.take, frames)
-        return video[: sum(take.shown for take in takes)]
+        sound = soundtrack(takes, request.given, request.fps, request.loop)
+        return Video(video[: sum(take.shown for take in takes)], request.fps, sound)
 
     def _decode(self, latent: Float[Tensor, "1 c t h w"]) -> Iterator[UInt8[np.ndarray, "_ H W 3"]]:
         at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def as_recipe(value: Any) -> Any:
     return [as_recipe(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
-def from_recipe(recipe: dict[str, Any], given: Sequence[Video] = ()) -> Request:
+def from_recipe(recipe: dict[str, Any], given: Iterable[Video] = ()) -> Request:
     """The request that `recipe` was made of; `given` are the videos and pictures that it began with, in any order.
 
     Raises ValueError, in a sentence, where one of them is missing, and as Request does.
@@ -48,9 +48,11 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def digest(video: Video) -> str:
-    """SHA-256 of a video's pixels, shape and rate."""
-    head = f"{video.frames.shape} {video.fps!r} ".encode()
-    return hashlib.sha256(head + video.frames.tobytes()).hexdigest()
+    """SHA-256 of a video's pixels, shape and rate, and of its sound."""
+    whole = hashlib.sha256(f"{video.frames.shape} {video.fps!r} ".encode() + video.frames.tobytes())
+    if video.sound is not None:
+        whole.update(video.sound.tobytes())
+    return whole.hexdigest()
 
 
 def model_digest(folder: Path | None = None) -> str:

@@ -49,12 +49,22 @@ class Given:
     arXiv:2108.01073)."""
     shot: int = 0
     """In which shot it begins, counted from 0."""
+    gap: tuple[float, float] | None = None
+    """Seconds of it between which it is missing, and made."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise ValueError(f"A strength lies between 0, to keep what is given, and 1, not at {self.strength:g}.")
         if self.start != "end" and not 0 <= self.start < math.inf:
             raise ValueError(f"A given picture or video begins 0 or more seconds after the start, not {self.start:g}.")
+        if self.gap is not None and not 0 <= self.gap[0] <= self.gap[1] <= self.video.seconds + 1e-6:
+            raise ValueError(f"A gap lies within the {self.video.seconds:g} seconds of what is given.")
+
+    @property
+    def missing(self) -> range:
+        """Its pictures in the gap."""
+        begins, ends = self.gap or (0.0, 0.0)
+        return range(round(begins * self.video.fps), round(ends * self.video.fps))
 
     def span(self, fps: float) -> int:
         """How many frames of a time line it reaches over."""
@@ -68,6 +78,8 @@ class Place:
     given: int
     picture: int
     strength: float
+    at: float
+    """Where in time it lies, in frames of the take; it is shown in the nearest one."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +172,12 @@ class _Laid:
         """The given pictures by frame, of a take of so many; later things lie on top."""
         places: dict[int, Place] = {}
         for number, thing in enumerate(self.given):
-            nearest: dict[int, tuple[float, int]] = {}
-            for picture, at in enumerate(self._frames_of(thing, frames)):
-                apart = round(abs(at - round(at)), 6)  # of two that are as near, the earlier
-                nearest[round(at)] = min(nearest.get(round(at), (math.inf, 0)), (apart, picture))
-            places |= {f: Place(number, p, thing.strength) for f, (_, p) in nearest.items() if 0 <= f < frames}
+            nearest: dict[int, tuple[float, int, float]] = {}
+            for picture, at in enumerate(self._frames_of(thing, frames).tolist()):
+                if picture not in thing.missing:
+                    apart = round(abs(at - round(at)), 6)  # of two that are as near, the earlier
+                    nearest[round(at)] = min(nearest.get(round(at), (math.inf, 0, at)), (apart, picture, at))
+            places |= {f: Place(number, p, thing.strength, at) for f, (_, p, at) in nearest.items() if 0 <= f < frames}
         return places
 
     def _frames_of(self, thing: Given, frames: int) -> Float[np.ndarray, " n"]:

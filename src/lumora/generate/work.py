@@ -23,7 +23,9 @@ def fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
     digest = hashlib.sha256()
     for thing in request.given:
         digest.update(
-            repr((thing.start, thing.strength, thing.shot, thing.video.fps, thing.video.frames.shape)).encode()
+            repr(
+                (thing.start, thing.strength, thing.shot, thing.gap, thing.video.fps, thing.video.frames.shape)
+            ).encode()
         )
         digest.update(thing.video.frames.tobytes())
     plain = {name: value for name, value in vars(request).items() if name != "given"}

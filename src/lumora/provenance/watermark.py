@@ -77,7 +77,7 @@ class Reading:
 
 
 def embed(video: Video, payload: int, key: bytes) -> Video:
-    """The video with `payload`, of BITS bits, in its pixels; of the same shape and rate, at no less than PSNR dB."""
+    """The video with `payload`, of BITS bits, in its pixels; otherwise the same, at no less than PSNR dB."""
     frames, height, width, _ = video.frames.shape
     size, band = _band(frames)
     in_time = _time_waves(np.arange(frames) / video.fps)
@@ -95,7 +95,7 @@ def embed(video: Video, payload: int, key: bytes) -> Video:
             marked, budget = moved.astype(np.uint8), budget * allowed / max(cost, 1e-3)
         else:
             budget *= 0.98 * allowed / cost
-    return Video(marked, video.fps)
+    return replace(video, frames=marked)
 
 
 def read(video: Video, key: bytes, enough: float = 1e-6) -> Reading:

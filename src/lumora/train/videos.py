@@ -54,7 +54,7 @@ def _entries(folder: Path) -> list[tuple[Path, str]]:
 def _pieces(entries: Sequence[tuple[Path, str]], shape: VideoShape) -> Iterator[tuple[np.ndarray, str]]:
     """Consecutive clips of each video, resampled to the shape's rate and size, with its text."""
     for path, text in entries:
-        video = Video.load(path).fitted(shape.height, shape.width)
+        video = Video.load(path, size=(shape.height, shape.width))
         times = np.arange(int(len(video.frames) / video.fps * shape.fps + 0.5)) / shape.fps
         frames = video.frames[np.minimum((times * video.fps + 0.5).astype(int), len(video.frames) - 1)]
         for first in range(0, len(frames) - shape.frames + 1, shape.frames):

@@ -1,0 +1,88 @@
+"""Sound: 16-bit samples of two channels at one rate, whatever a film has; out of films and into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TypeAlias
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from jaxtyping import Int16
+
+RATE = 48_000
+"""Samples a second."""
+BITS_A_SECOND = 192_000
+"""Of the AAC that is written."""
+SYNC_SECONDS = 0.01
+"""Time stamps that are off by less are rounded ones, as Matroska's are, and samples just follow each other."""
+
+Sound: TypeAlias = Int16[np.ndarray, "_ 2"]
+
+
+def silence(seconds: float) -> Sound:
+    return np.zeros((samples(seconds), 2), np.int16)
+
+
+def samples(seconds: float) -> int:
+    """How many there are in so many seconds."""
+    return round(seconds * RATE)
+
+
+def cut(sound: Sound, begins: int, ends: int) -> Sound:
+    """Its samples from `begins` on up to `ends`; silent before its own beginning and behind its end."""
+    piece = np.zeros((ends - begins, 2), np.int16)
+    first, last = max(begins, 0), min(ends, len(sound))
+    if first < last:
+        piece[first - begins : last - begins] = sound[first:last]
+    return piece
+
+
+def read_sound(container: InputContainer, begins: float, seconds: float) -> Sound | None:
+    """The first sound of a film that can be decoded, from the second `begins` of the film on; None if there is none.
+
+    What is missing of it, or broken, is silent.
+    """
+    stream = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+    if stream is None:
+        return None
+    sound, expected, heard = silence(seconds), 0, False
+    for frame in _decoded(container, stream):
+        at = expected if frame.time is None else samples(frame.time - begins)
+        if heard and abs(at - expected) < SYNC_SECONDS * RATE:
+            at = expected
+        read = frame.to_ndarray().reshape(-1, 2)
+        expected, heard = at + len(read), True
+        first, last = max(at, 0), min(expected, len(sound))
+        if first < last:
+            sound[first:last] = read[first - at : last - at]
+        elif at >= len(sound):
+            break
+    return sound if heard else None
+
+
+def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
+    resampler = av.AudioResampler("s16", "stereo", RATE)
+    for packet in container.demux(stream):
+        try:
+            read = [piece for frame in packet.decode() for piece in resampler.resample(frame)]
+        except (av.FFmpegError, ValueError):  # broken, or of another kind than those before
+            continue
+        yield from read
+    yield from resampler.resample(None)
+
+
+def add_track(container: OutputContainer) -> AudioStream:
+    """A track of sound in a film that is being written."""
+    track = container.add_stream("aac", rate=RATE, layout="stereo", options={"flags": "+bitexact"})
+    track.codec_context.bit_rate = BITS_A_SECOND
+    return track
+
+
+def encode(track: AudioStream, sound: Sound, begins: int) -> list[av.Packet]:
+    """Packets of the samples from the track's sample `begins` on."""
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound).reshape(1, -1), format="s16", layout="stereo")
+    frame.sample_rate, frame.pts, frame.time_base = RATE, begins, Fraction(1, RATE)
+    return track.encode(frame)
