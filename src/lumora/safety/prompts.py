@@ -51,5 +51,6 @@ class PromptCheck:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """The English words that are whole tokens of the text encoder: enough to tell sense from cipher."""
-        return frozenset(word for word in self.encoder.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+        """Words to tell sense from cipher and slips by: the text encoder's whole tokens, the corpus's, and the names."""
+        tokens = (word for word in self.encoder.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+        return self.classifier.vocabulary.union(tokens, self.names.categories)

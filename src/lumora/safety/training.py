@@ -10,7 +10,9 @@ The held-out part plays no role here (`benchmarks/moderate.py` measures on it).
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +31,12 @@ from lumora.world.facts import facts_of
 INVERSE_PENALTY = 1.0
 FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
 """What share of the good sentences of each group may be refused where the operating point is set."""
-COUNTS = {"benign": 550, "hard": 350}
-PER_CATEGORY = 65
-SCENES = 250
+COUNTS = {"benign": 850, "hard": 850}
+PER_CATEGORY = 150
+SCENES = 80
 """Of lumora's own world, whose captions must not be refused: as many for each part."""
+SLIPS, BURIED = 6, 7
+"""Every so manieth sentence is misspelt, or stands behind a harmless one: as people write, and as they hide."""
 
 
 def main() -> None:
@@ -53,9 +57,33 @@ def corpus(part: Part, generator: np.random.Generator) -> list[Sentence]:
     """Sentences of one part, half of the terms, and captions of the world."""
     counts = {group: COUNTS.get(group, PER_CATEGORY) for group in groups()}
     found = [sentence for group, count in counts.items() for sentence in sentences(group, (part,), count, generator)]
+    found = roughened(found, generator)
     half = TRAINED.index(part)
     found += [Sentence(text, "benign", text) for text in captions(half, SCENES, generator)]
     return found + [Sentence(term, group, term) for group in groups() for term in terms(group)[half::2]]
+
+
+def roughened(found: Sequence[Sentence], generator: np.random.Generator) -> list[Sentence]:
+    """The same sentences, some with slips of the pen and some behind a harmless one of the same part."""
+    harmless = [sentence.bare for sentence in found if sentence.group == "benign"]
+    rough: list[Sentence] = []
+    for place, sentence in enumerate(found):
+        text = sentence.text
+        if place % BURIED == 0 and sentence.group != "hard":
+            before = harmless[int(generator.integers(len(harmless)))]
+            text = before + (", then ", ". ", " while ", " and ")[int(generator.integers(4))] + text
+        if place % SLIPS == 0:
+            text = re.sub(r"[A-Za-z]{5,}", lambda match: slip(match[0], generator), text)
+        rough.append(replace(sentence, text=text))
+    return rough
+
+
+def slip(word: str, generator: np.random.Generator) -> str:
+    """Half of the time the word as it is, else with a letter left out, written twice, or another in its place."""
+    place, kind = int(generator.integers(1, len(word))), int(generator.integers(6))
+    other = chr(ord("a") + int(generator.integers(26)))
+    written = (word[:place], word[:place] + word[place], word[:place] + other)
+    return written[kind] + word[place + (kind != 1) :] if kind < 3 else word
 
 
 def captions(seed: int, scenes: int, generator: np.random.Generator) -> list[str]:
