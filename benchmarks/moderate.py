@@ -3,9 +3,8 @@
     python benchmarks/moderate.py [--count N] [--evasions N] [--t2v FOLDER] [--benign FILE] [--frames N]
 
 All sentences are of the held-out part of the corpus, with templates, slots and frames that nothing was trained on.
-`--t2v` names the
-folder of T2VSafetyBench's lists (1.txt … 14.txt), which has no licence and so is not here; `--benign` a file of
-harmless prompts.
+`--t2v` names the folder of T2VSafetyBench's lists (1.txt … 14.txt), which has no licence and so is not here; `--benign`
+a file of harmless prompts.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def main() -> None:
         for group, count in counts.items()
     }
     print("distinct requests:", {group: len({s.bare for s in found}) for group, found in held_out.items()})
-    verdicts = {group: [check.check(s.text) for s in found] for group, found in held_out.items()}
+    verdicts = {group: check.check_all([s.text for s in found]) for group, found in held_out.items()}
     print(table({"refused": {group: refused(found) for group, found in verdicts.items()}}))
     print("its own category among the refused ones:")
     print(table({"named": {g: named(g, found) for g, found in verdicts.items() if g not in GOOD}}), flush=True)
@@ -53,7 +52,7 @@ def main() -> None:
         others["benign prompts of others"] = lines(options.benign)
     if options.t2v:
         others |= {f"T2VSafetyBench {n}": lines(options.t2v / f"{n}.txt")[:: options.stride] for n in range(1, 15)}
-    shares = {name: refused([check.check(text) for text in texts]) for name, texts in others.items()}
+    shares = {name: refused(check.check_all(texts)) for name, texts in others.items()}
     print(table({"refused": shares}))
     speed(check, [s.text for found in held_out.values() for s in found[:8]])
 
@@ -84,9 +83,9 @@ def named(group: str, verdicts: Sequence[Verdict]) -> Share:
 def evasions(check: PromptCheck, bad: list[str], count: int, generator: np.random.Generator) -> None:
     """Each family on the same sentences, beside the same without disguise."""
     chosen = [bad[i] for i in generator.permutation(len(bad))[:count]]
-    shares = {"clean": refused([check.check(text) for text in chosen])}
+    shares = {"clean": refused(check.check_all(chosen))}
     for name, evade in EVASIONS.items():
-        shares[name] = refused([check.check(evade(text, generator)) for text in chosen])
+        shares[name] = refused(check.check_all([evade(text, generator) for text in chosen]))
     print(table({"refused": shares}), flush=True)
 
 

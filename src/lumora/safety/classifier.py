@@ -74,7 +74,9 @@ class Classifier:
             with np.load(path) as kept:
                 numbers = {name: kept[name].astype(np.float32) for name in ("idf", "words", "meaning", "bias")}
                 return cls(
-                    tuple(map(str, kept["categories"])), **numbers, vocabulary=frozenset(str(kept["vocabulary"]).split())
+                    tuple(map(str, kept["categories"])),
+                    **numbers,
+                    vocabulary=frozenset(str(kept["vocabulary"]).split()),
                 )
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"The prompt classifier can't be read from {path}: {error}.") from error

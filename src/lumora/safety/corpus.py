@@ -1,9 +1,8 @@
 """The prompt check's corpus: short, non-graphic requests, made from templates and slots that we wrote ourselves.
 
 It is split before anything is trained: by its place in its list, every template, every slot's value and every frame
-around
-them belongs to one part alone, so a held-out sentence shares neither words of its slots nor its template with a
-trained one.
+around them belongs to one part alone, so a held-out sentence shares neither a value of its slots nor its template with
+a trained one.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def _cut(word: str, known: Container[str]) -> str:
 
 _LOST = "~"
 """Marks a letter that belongs to no known word."""
-_SHORT = frozenset("a i of in on to at is it by he me my we us be an as so no up do go or if".split())
+_SHORT = frozenset(re.findall(r"\w+", "a i of in on to at is it by he me my we us be an as so no up do go or if"))
 
 
 def _hidden(text: str) -> list[str]:
