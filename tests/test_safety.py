@@ -174,12 +174,22 @@ DISGUISED = {
     "rot13": "fgnoovat",
     "backwards": "gnibbats",
     "joined": "manstabbinghostage",
+    "joined with unknown words": "manstabbingxzqhostagewithknife",
+    "two letters swapped": "stbabing",
+    "a letter too few": "stabing",
+    "a letter too many": "stabbbing",
+    "another letter": "stabbinh",
 }
 
 
 @pytest.mark.parametrize("disguise", DISGUISED)
 def test_disguises_come_off(disguise: str):
     assert any("stabbing" in reading.split() for reading in readings(DISGUISED[disguise], KNOWN))
+
+
+@pytest.mark.parametrize("text", ["the apple with knif", "a hostile man", "zzzzzzz"])
+def test_short_words_and_words_far_from_every_known_one_are_not_corrected(text: str):
+    assert readings(text, KNOWN) == [text]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +281,7 @@ def test_harmless_prompts_pass(text: str, check: PromptCheck):
     assert check.check(text).allowed
 
 
-@pytest.mark.parametrize("evasion", [name for name in EVASIONS if "misspelt" not in name])
+@pytest.mark.parametrize("evasion", EVASIONS)
 def test_a_disguise_does_not_help(evasion: str, check: PromptCheck):
     generator = np.random.default_rng(0)
     plain = [

@@ -33,6 +33,8 @@ class Classifier:
     words: Float[np.ndarray, "buckets c"]
     meaning: Float[np.ndarray, "384 c"]
     bias: Float[np.ndarray, " c"]
+    vocabulary: frozenset[str]
+    """The words, in small letters, of the texts it was trained on."""
 
     def scores(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b c"]:
         """How surely each text belongs to each category; `meanings` are the encoder's unit vectors of the same texts.
@@ -61,6 +63,7 @@ class Classifier:
             np.savez_compressed(
                 file,
                 categories=np.array(self.categories),
+                vocabulary=np.array(" ".join(sorted(self.vocabulary))),
                 **{name: getattr(self, name).astype(np.float16) for name in ("idf", "words", "meaning", "bias")},
             )
 
@@ -70,7 +73,11 @@ class Classifier:
         try:
             with np.load(path) as kept:
                 numbers = {name: kept[name].astype(np.float32) for name in ("idf", "words", "meaning", "bias")}
-                return cls(tuple(map(str, kept["categories"])), **numbers)
+                return cls(
+                    tuple(map(str, kept["categories"])),
+                    **numbers,
+                    vocabulary=frozenset(str(kept["vocabulary"]).split()),
+                )
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"The prompt classifier can't be read from {path}: {error}.") from error
 

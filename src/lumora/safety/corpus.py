@@ -1,9 +1,8 @@
 """The prompt check's corpus: short, non-graphic requests, made from templates and slots that we wrote ourselves.
 
 It is split before anything is trained: by its place in its list, every template, every slot's value and every frame
-around
-them belongs to one part alone, so a held-out sentence shares neither words of its slots nor its template with a
-trained one.
+around them belongs to one part alone, so a held-out sentence shares neither a value of its slots nor its template with
+a trained one.
 """
 
 from __future__ import annotations
@@ -40,20 +39,23 @@ class Sentence:
 @cache
 def _lists() -> tuple[Mapping[str, Any], Sequence[str], Mapping[str, Sequence[str]]]:
     """The groups with their patterns and slots, the frames, and the slots that all groups share."""
-    bad, good, names = (
-        tomllib.loads((DATA / f"{file}.toml").read_text("utf-8")) for file in ("corpus", "benign", "names")
-    )
+    found = {group: _read(f"corpus/{group}") for group in groups()}
+    shared, names = _read("corpus/shared"), _read("names")
     listed = {slot: [*names[table]["names"], *names[table]["alone"]] for slot, table in _NAMED.items()}
-    groups = {name: lists for name, lists in (bad | good).items() if isinstance(lists, dict) and name != "slots"}
-    return groups, bad["frames"], bad["slots"] | listed
+    return found, shared["frames"], shared["slots"] | listed
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((DATA / f"{name}.toml").read_text("utf-8"))
 
 
 _NAMED = {"figure": "figures", "character": "characters", "brand": "brands"}
 
 
+@cache
 def groups() -> tuple[str, ...]:
-    """The categories of the corpus, then `benign` and `hard`."""
-    return tuple(_lists()[0])
+    """The categories of the policy, then `benign` and `hard`."""
+    return (*_read("policy")["categories"], *GOOD)
 
 
 def part_of(place: int) -> Part:
@@ -112,7 +114,7 @@ def _drawn(options: Sequence[T], generator: np.random.Generator) -> T:
 
 def terms(group: str) -> list[str]:
     """Short phrases of a group for training alone, without those that have a word which only held-out entries know."""
-    said = tomllib.loads((DATA / "terms.toml").read_text("utf-8")).get(group, [])
+    said = _read("terms").get(group, [])
     unread = _words(("held out",)) - _words(TRAINED)
     return [term for term in said if not unread.intersection(_WORD.findall(term.lower()))]
 

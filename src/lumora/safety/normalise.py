@@ -11,6 +11,8 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Callable, Container
+from itertools import chain
+from string import ascii_lowercase
 
 LOOKALIKES = str.maketrans(
     "аеорсухкмтнвіјѕԁһӏԛԝьгпзАВЕКМНОРСТУХІЈЅαβγεηικνορτυχωςσμ",
@@ -65,7 +67,8 @@ def readings(text: str, known: Container[str]) -> list[str]:
     found = [" ".join(text.split())]
     for decoded in (text, *_hidden(text)):
         plain = plainly(decoded, known)
-        found += [plain, *(_redeemed(plain, known, decode) for decode in (_rot13, _backwards))]
+        redeemed = (_redeemed(plain, known, decode) for decode in (_rot13, _backwards))
+        found += [plain, _corrected(plain, known), *redeemed]
     return list({reading.casefold(): reading for reading in found if reading}.values()) or [""]
 
 
@@ -144,51 +147,30 @@ def _closed(spaced: str) -> str:
 
 
 def _cut(word: str, known: Container[str]) -> str:
-    """A long unknown word as the fewest known ones that make it up, if there are such."""
+    """A long unknown word as the fewest known ones that make it up, if there are such; of a very long one, which is a
+    sentence without its spaces, a third may be of unknown words."""
     if len(word) < 10 or not word.isascii() or not word.isalpha() or word in known:
         return word
-    best: list[tuple[float, list[str]] | None] = [(0.0, [])] + [None] * len(word)
+    best: list[tuple[int, float, list[str]]] = [(0, 0.0, [])]
+    """For every place in the word the letters lost before it, a cost of the known words, and all pieces."""
     for end in range(1, len(word) + 1):
+        lost, cost, parts = best[-1]
+        options = [(lost + 1, cost, [*parts, word[end - 1] + _LOST])]
         for start in range(max(0, end - 14), end):
-            before, part = best[start], word[start:end]
-            if before is None or not (part in known if len(part) > 2 else part in _SHORT):
-                continue
-            cost = before[0] + 1 + 2 / len(part)
-            if best[end] is None or cost < best[end][0]:  # type: ignore[index]
-                best[end] = (cost, [*before[1], part])
-    found = best[-1]
-    return word if found is None else " ".join(found[1])
+            part = word[start:end]
+            if part in known if len(part) > 2 else part in _SHORT:
+                lost, cost, parts = best[start]
+                options.append((lost, cost + 1 + 2 / len(part), [*parts, part]))
+        best.append(min(options))
+    lost, _, parts = best[-1]
+    if lost > (len(word) // 3 if len(word) >= 16 else 0):
+        return word
+    return re.sub(rf"{_LOST} (?=.{_LOST})", "", " ".join(parts)).replace(_LOST, "")
 
 
-_SHORT = frozenset(
-    [
-        "a",
-        "i",
-        "of",
-        "in",
-        "on",
-        "to",
-        "at",
-        "is",
-        "it",
-        "by",
-        "he",
-        "me",
-        "my",
-        "we",
-        "us",
-        "be",
-        "an",
-        "as",
-        "so",
-        "no",
-        "up",
-        "do",
-        "go",
-        "or",
-        "if",
-    ]
-)
+_LOST = "~"
+"""Marks a letter that belongs to no known word."""
+_SHORT = frozenset(re.findall(r"\w+", "a i of in on to at is it by he me my we us be an as so no up do go or if"))
 
 
 def _hidden(text: str) -> list[str]:
@@ -212,6 +194,22 @@ def _redeemed(text: str, known: Container[str], decode: Callable[[str], str]) ->
     if not strange or sense < 0.4 * len(strange):
         return text
     return _WORD.sub(lambda m: m[0] if m[0] in known and len(m[0]) > 3 else decode(m[0]), text)
+
+
+def _corrected(text: str, known: Container[str]) -> str:
+    """The text with every long unknown word as the known one that a single slip of the pen parts it from."""
+    return _WORD.sub(lambda m: m[0] if m[0] in known else _meant(m[0], known), text)
+
+
+def _meant(word: str, known: Container[str]) -> str:
+    if len(word) < 5 or not word.isascii():
+        return word
+    cuts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
+    swapped = (head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1)
+    without = (head + tail[1:] for head, tail in cuts if tail)
+    added = (head + letter + tail for head, tail in cuts for letter in ascii_lowercase)
+    other = (head + letter + tail[1:] for head, tail in cuts if tail for letter in ascii_lowercase)
+    return next((option for option in chain(swapped, without, added, other) if option in known), word)
 
 
 def _rot13(word: str) -> str:

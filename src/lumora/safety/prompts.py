@@ -1,8 +1,8 @@
-"""The prompt check: every reading of a prompt, and every window of each, judged by the classifier and the lists of
-names."""
+"""The prompt check: every reading of a prompt, and every window of each, judged by classifier and lists of names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -34,8 +34,20 @@ class PromptCheck:
         return cls(policy, Classifier.load(WEIGHTS), Names.load(policy.names), encoder or TextEncoder.load())
 
     def check(self, text: str, /) -> Verdict:
-        read = readings(text, self.known)
-        worst = self.scores(list(dict.fromkeys(w for reading in read for w in windows(reading)))).max(axis=0)
+        return self.check_all([text])[0]
+
+    def check_all(self, texts: Sequence[str]) -> list[Verdict]:
+        """As `check` for each text; many at once take about half the time."""
+        if not texts:
+            return []
+        read = [readings(text, self.known) for text in texts]
+        judged = [list(dict.fromkeys(w for reading in several for w in windows(reading))) for several in read]
+        every = list(dict.fromkeys(window for several in judged for window in several))
+        rows, scores = {window: row for row, window in enumerate(every)}, self.scores(every)
+        worst = (scores[[rows[window] for window in several]].max(axis=0) for several in judged)
+        return [self._verdict(several, values) for several, values in zip(read, worst, strict=True)]
+
+    def _verdict(self, read: list[str], worst: Float[np.ndarray, " c"]) -> Verdict:
         scores = {
             name: Score(float(value), "prompt classifier")
             for name, value in zip(self.classifier.categories, worst, strict=True)
@@ -51,5 +63,6 @@ class PromptCheck:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """The English words that are whole tokens of the text encoder: enough to tell sense from cipher."""
-        return frozenset(word for word in self.encoder.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+        """Words to tell sense from cipher and slips by: whole tokens of the text encoder, the corpus, and names."""
+        tokens = (word for word in self.encoder.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+        return self.classifier.vocabulary.union(tokens, self.names.categories)

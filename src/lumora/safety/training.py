@@ -1,21 +1,25 @@
-"""Trains the prompt check's classifier; needs scikit-learn (extra `eval`), which running it does not.
+"""Trains the prompt check's classifier, in one or two minutes of a processor.
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
 It is fit on one trained part and its operating point is set on the other, and the other way round; then it is fit
-once more on both.
-The held-out part plays no role here (`lumora redteam` measures on it).
+once more on both. The held-out part plays no role here (`lumora redteam` measures on it).
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
-from scipy.sparse import csr_matrix, hstack
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
+from scipy.special import logsumexp
 
 from lumora.config import VideoShape
 from lumora.language.text_encoder import TextEncoder
@@ -27,13 +31,17 @@ from lumora.world.caption import caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import facts_of
 
-INVERSE_PENALTY = 1.0
+PENALTY = 1.0
+"""On half the sum of squared weights, beside the summed cross entropy."""
+STEPS = 80
 FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
 """What share of the good sentences of each group may be refused where the operating point is set."""
-COUNTS = {"benign": 550, "hard": 350}
-PER_CATEGORY = 65
-SCENES = 250
+COUNTS = {"benign": 850, "hard": 850}
+PER_CATEGORY = 150
+SCENES = 80
 """Of lumora's own world, whose captions must not be refused: as many for each part."""
+SLIPS, BURIED = 6, 7
+"""Every so manieth sentence is misspelt, or stands behind a harmless one: as people write, and as they hide."""
 
 
 def main() -> None:
@@ -45,20 +53,59 @@ def main() -> None:
     generator, encoder = np.random.default_rng(options.seed), TextEncoder.load()
     extra = read_labelled(options.extra) if options.extra else []
     first, second = ([*corpus(part, generator), *extra[half::2]] for half, part in enumerate(TRAINED))
-    meanings = [encoder.pooled([s.text for s in half]).cpu().numpy() for half in (first, second)]
-    halves = list(zip((first, second), meanings, strict=True))
-    points = [operating_point(trained(*a), *b) for a, b in (halves, halves[::-1])]
-    trained([*first, *second], np.concatenate(meanings), float(np.mean(points))).save(options.out)
-    print(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB, operating points (log odds) {points}")
+    meanings = [meanings_of(half, encoder) for half in (first, second)]
+    classifier = calibrated(list(zip((first, second), meanings, strict=True)))
+    classifier.save(options.out)
+    print(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB")
+
+
+def calibrated(halves: Sequence[tuple[list[Sentence], Float[np.ndarray, "_ 384"]]]) -> Classifier:
+    """Fit to both halves; its operating point is the mean of those of either half's fit, found on the other."""
+    points = []
+    for fit, other in (halves, halves[::-1]):
+        classifier = trained(*fit)
+        points.append(operating_point(classifier, *other))
+        print(f"found on the other half: {share_found(classifier, points[-1], *other)}, log odds {points[-1]:.2f}")
+    (first, meanings), (second, more) = halves
+    return trained([*first, *second], np.concatenate([meanings, more]), float(np.mean(points)))
+
+
+def meanings_of(half: Sequence[Sentence], encoder: TextEncoder) -> Float[np.ndarray, "n 384"]:
+    with torch.autocast("cpu", torch.bfloat16):  # a third faster, and at least .9999 alike
+        return encoder.pooled([sentence.text for sentence in half]).float().cpu().numpy()
 
 
 def corpus(part: Part, generator: np.random.Generator) -> list[Sentence]:
     """Sentences of one part, half of the terms, and captions of the world."""
     counts = {group: COUNTS.get(group, PER_CATEGORY) for group in groups()}
     found = [sentence for group, count in counts.items() for sentence in sentences(group, (part,), count, generator)]
+    found = roughened(found, generator)
     half = TRAINED.index(part)
     found += [Sentence(text, "benign", text) for text in captions(half, SCENES, generator)]
     return found + [Sentence(term, group, term) for group in groups() for term in terms(group)[half::2]]
+
+
+def roughened(found: Sequence[Sentence], generator: np.random.Generator) -> list[Sentence]:
+    """The same sentences, some with slips of the pen and some behind a harmless one of the same part."""
+    harmless = [sentence.bare for sentence in found if sentence.group == "benign"]
+    rough: list[Sentence] = []
+    for place, sentence in enumerate(found):
+        text = sentence.text
+        if place % BURIED == 0 and sentence.group != "hard":
+            before = harmless[int(generator.integers(len(harmless)))]
+            text = before + (", then ", ". ", " while ", " and ")[int(generator.integers(4))] + text
+        if place % SLIPS == 0:
+            text = re.sub(r"[A-Za-z]{5,}", lambda match: slip(match[0], generator), text)
+        rough.append(replace(sentence, text=text))
+    return rough
+
+
+def slip(word: str, generator: np.random.Generator) -> str:
+    """Half of the time the word as it is, else with a letter left out, written twice, or another in its place."""
+    place, kind = int(generator.integers(1, len(word))), int(generator.integers(6))
+    other = chr(ord("a") + int(generator.integers(26)))
+    written = (word[:place], word[:place] + word[place], word[:place] + other)
+    return written[kind] + word[place + (kind != 1) :] if kind < 3 else word
 
 
 def captions(seed: int, scenes: int, generator: np.random.Generator) -> list[str]:
@@ -72,18 +119,41 @@ def captions(seed: int, scenes: int, generator: np.random.Generator) -> list[str
 
 def trained(examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"], point: float = 0.0) -> Classifier:
     """The softmax fit to sentences; odds of 1 : 1 lie at `point`, in log odds."""
-    from sklearn.linear_model import LogisticRegression
-
     texts = [example.text for example in examples]
     idf = inverse_frequency(texts)
-    inputs = hstack([csr_matrix(meanings * MEANING_SCALE), word_matrix(texts, idf)]).tocsr()
     categories = tuple(group for group in groups() if group not in GOOD)
-    labels = [(*categories, example.group).index(example.group) for example in examples]
-    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=200, tol=1e-3).fit(inputs, labels)
-    bias = model.intercept_.astype(np.float32)
+    labels = np.array([(*categories, example.group).index(example.group) for example in examples])
+    meaning, words, bias = softmax(meanings * MEANING_SCALE, word_matrix(texts, idf), labels)
     bias[-1] += point
-    weights = model.coef_.T.astype(np.float32)
-    return Classifier(categories, idf, weights[384:], weights[:384], bias)
+    vocabulary = frozenset(word for text in texts for word in re.findall(r"[^\W\d_]{3,}", text.casefold()))
+    return Classifier(categories, idf, words, meaning, bias, vocabulary)
+
+
+def softmax(
+    dense: Float[np.ndarray, "n d"], sparse: csr_matrix, labels: Int[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "d k"], Float[np.ndarray, "w k"], Float[np.ndarray, " k"]]:
+    """Weights of dense and of sparse inputs and the bias of the most likely softmax under a Gaussian prior of weights.
+
+    Multinomial logistic regression by L-BFGS; the two kinds of inputs stay apart, which is several times faster than
+    one sparse matrix.
+    """
+    wanted = np.eye(labels.max() + 1, dtype=np.float32)[labels]
+    width, columns = dense.shape[1], sparse.T.tocsr()
+
+    def loss(flat: Float[np.ndarray, " all"]) -> tuple[float, Float[np.ndarray, " all"]]:
+        weights = flat.astype(np.float32).reshape(-1, wanted.shape[1])
+        logits = dense @ weights[:width] + sparse @ weights[width:-1] + weights[-1]
+        logits -= logsumexp(logits, axis=1, keepdims=True)
+        error = np.exp(logits) - wanted
+        slope = np.concatenate([dense.T @ error, columns @ error, error.sum(0, keepdims=True)])
+        slope[:-1] += PENALTY * weights[:-1]
+        value = -np.sum(logits * wanted) + PENALTY / 2 * np.sum(weights[:-1] ** 2)
+        return float(value), slope.ravel().astype(np.float64)
+
+    start = np.zeros((width + sparse.shape[1] + 1) * wanted.shape[1])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-5}).x
+    weights = found.astype(np.float32).reshape(-1, wanted.shape[1])
+    return weights[:width], weights[width:-1], weights[-1]
 
 
 def operating_point(
@@ -93,6 +163,15 @@ def operating_point(
     odds = classifier.odds([example.text for example in examples], meanings)
     group = np.array([example.group for example in examples])
     return max(float(np.quantile(odds[group == name], 1 - share)) for name, share in FALSE_ALARMS.items())
+
+
+def share_found(
+    classifier: Classifier, point: float, examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"]
+) -> str:
+    """How much of each group lies above the operating point, to choose the features and the penalty by."""
+    above = classifier.odds([example.text for example in examples], meanings) >= point
+    group = np.array([example.group for example in examples])
+    return ", ".join(f"{name} {above[group == name].mean():.3f}" for name in groups())
 
 
 def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, " buckets"]:
