@@ -16,7 +16,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
 from lumora.evaluate.camera import CameraPath, path_of
+from lumora.evaluate.effects import Way, deed
 from lumora.evaluate.probe_training import Clip
+from lumora.evaluate.relations import holds
+from lumora.evaluate.track import Track, follow
 from lumora.world.facts import Fact, subjects_of, value_of
 from lumora.world.scene import COLORS, LIGHTS, PLACES
 
@@ -24,29 +27,15 @@ BINS = 16
 """Of each of red, green and blue."""
 SURE = 0.5
 """Probability from which on a pixel counts as a subject's."""
-LEAST = 0.0015
-"""Share of the picture from which on a spot is a thing: in 64 × 64 pixels, 6 of them."""
+UNSURE = frozenset({"white"})
+"""Colours that the grounds and skies have too: half of such things are lost, so that nothing is said of what they do to
+others."""
 SEEN = 0.5
 """Share of the frames in which a thing must be found."""
 FAR = 0.08
 """Shares of the picture's width that a thing must have moved against the background, to have gone anywhere."""
 FAST = 2.8
 """Of its own widths that a thing goes in a clip of two seconds: about a metre a second."""
-
-
-@dataclass(frozen=True)
-class Track:
-    """Where one thing is, frame by frame; NaN where it is not found."""
-
-    places: Float[np.ndarray, "t 2"]
-    """Column and row of its middle, as shares of the picture's width and height."""
-    areas: Float[np.ndarray, " t"]
-    """Share of the picture that it covers; 0 where it is not found."""
-
-    @property
-    def seen(self) -> float:
-        """Share of the frames in which it is found."""
-        return float((self.areas > 0).mean())
 
 
 @dataclass(frozen=True)
@@ -139,11 +128,13 @@ class Sighting:
         widths = np.linalg.norm(gone[0]) / width * (len(areas) - 1) / gone[1]
         return "fast" if widths > FAST else "slow"
 
-    def relation(self, first: str, second: str) -> str | None:
-        """On which side of the second thing the first one is when both are first seen; None if they never are."""
-        apart = (self.tracks[first].places - self.tracks[second].places)[:, 0]
-        apart = apart[~np.isnan(apart)]
-        return None if not len(apart) else "right of" if apart[0] > 0 else "left of"
+    def way(self, color: str) -> Way:
+        """What the thing does, and what of it the camera doesn't."""
+        track = self.tracks[color]
+        return Way(track, track.places - self.path.carries(track.places, self.aspect))
+
+    def _happens(self, kind: str, color: str, other: str | None) -> bool:
+        return deed(kind, self.way(color), None if other is None else self.way(other)).whole
 
     def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
         """Whether the clip shows `fact`, one of those `stated` together; None for what tables can't tell."""
@@ -156,8 +147,10 @@ class Sighting:
             return color in self.present and self.direction(color) == fact.value
         if fact.category == "speed" and color:
             return color in self.present and self.speed(color) == fact.value
-        if fact.category == "relation" and fact.value in ("left of", "right of") and color and other:
-            return {color, other} <= self.present and self.relation(color, other) == fact.value
+        if fact.category == "relation" and color and other and UNSURE.isdisjoint((color, other)):
+            return {color, other} <= self.present and holds(fact.value, self.tracks[color], self.tracks[other])
+        if fact.category == "event" and color and UNSURE.isdisjoint((color, other)):
+            return {color, other or color} <= self.present and self._happens(fact.value, color, other)
         if fact.category == "camera" and fact.value != "follow":
             return self.path.move == fact.value
         return None
@@ -180,22 +173,6 @@ def tracked(
     best = belongs.argmax(axis=0)
     tracks: dict[str, Track] = {c: follow((belongs[i] > SURE) & (best == i)) for i, c in enumerate(COLORS)}
     return place, light, tracks, belongs.max(axis=0) > SURE
-
-
-def follow(mask: Bool[np.ndarray, "t h w"]) -> Track:
-    """The largest connected spot of each frame, if it is large enough."""
-    frames, height, width = mask.shape
-    places, areas = np.full((frames, 2), np.nan), np.zeros(frames)
-    labels = np.empty((height, width), np.int32)
-    for number, frame in enumerate(mask):
-        ndimage.label(frame, np.ones((3, 3)), output=labels)
-        sizes = np.bincount(labels.ravel())
-        largest = 1 + int(sizes[1:].argmax()) if len(sizes) > 1 else 0
-        if largest and sizes[largest] >= LEAST * height * width:
-            rows, columns = np.nonzero(labels == largest)
-            places[number] = (columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height
-            areas[number] = sizes[largest] / (height * width)
-    return Track(places, areas)
 
 
 def binned(frames: UInt8[np.ndarray, "*shape 3"]) -> Int[np.ndarray, "*shape"]:
