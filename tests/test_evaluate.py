@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
+from lumora.evaluate.estimates import Estimate
 from lumora.evaluate.measure import Figures, Plan, measure
 from lumora.evaluate.physics import Course
 from lumora.evaluate.probe import Probe
@@ -126,9 +127,12 @@ def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
     assert figures.copying is not None and figures.copying.nearer["model"].stated == 2
     assert figures.steering.moves.keys() == {"model", "real"} and figures.physics == figures.laws == {}
     assert figures.made[0].frames.shape == (5, 32, 48, 3) and len(figures.made) == 3
-    course = Course(np.array([0.25, 0.5]), np.array([0.1, 0.2]), np.ones(2))
+    distance = tuple(Estimate(d, d - 0.05, d + 0.05, 3) for d in (0.1, 0.2))
+    course = Course(np.array([0.25, 0.5]), distance, (Share(3, 3), Share(2, 3)))
     begun = dataclasses.replace(figures, physics={"model": course})
-    assert "20.0%" in on_screen(begun) and json.loads(json.dumps(as_json(plan, begun)))["physics"]["model"]
+    assert (
+        "0.200 [0.150, 0.250]" in on_screen(begun) and json.loads(json.dumps(as_json(plan, begun)))["physics"]["model"]
+    )
     assert "generated" in on_screen(figures) and figures.together[2].stated == 3
 
 

@@ -22,8 +22,8 @@ SENT = 0.3
 TOGETHER, SOON = 1.1, 0.25
 """What is pushed is less than this many times as far from the other one, this share of the clip after they met."""
 DOWN, OFF, LOWER = 0.45, 0.5, 0.1
-"""Of its height that a thing must be lower to have come down; or of its width that it must have left its seat, and of its
-height that it must then be lower, for what falls away from the camera is higher in the picture."""
+"""Of its height that a thing must be lower to have come down; or of its width that it must have left its seat, and of
+its height that it must then be lower, for what falls away from the camera is higher in the picture."""
 HIDDEN = 0.55
 """Of its area before and after that may be seen of a thing that is hidden."""
 UNLIKE = 1.7
@@ -93,7 +93,7 @@ def reached(actor: Way, target: Way) -> int | None:
     return int(near[0]) if len(near) and near[0] > 0 else None
 
 
-def filled(values: Float[np.ndarray, "t *n"]) -> Float[np.ndarray, "t *n"]:
+def filled(values: Float[np.ndarray, "t ..."]) -> Float[np.ndarray, "t ..."]:
     """Straight on from one frame in which it is seen to the next one, and as it was before the first and after the
     last; NaN throughout where it never is."""
     flat = values.reshape(len(values), -1)

@@ -16,15 +16,18 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
 from lumora.evaluate.camera import CameraPath, path_of
-from lumora.evaluate.effects import Way, deed
+from lumora.evaluate.effects import Deed, Way, deed
 from lumora.evaluate.probe_training import Clip
 from lumora.evaluate.relations import holds
 from lumora.evaluate.track import Track, follow
+from lumora.jobs import run_jobs
 from lumora.world.facts import Fact, subjects_of, value_of
 from lumora.world.scene import COLORS, LIGHTS, PLACES
 
 BINS = 16
 """Of each of red, green and blue."""
+TOGETHER = 20
+"""Clips that a process reads before it takes up the next ones."""
 SURE = 0.5
 """Probability from which on a pixel counts as a subject's."""
 UNSURE = frozenset({"white"})
@@ -133,8 +136,9 @@ class Sighting:
         track = self.tracks[color]
         return Way(track, track.places - self.path.carries(track.places, self.aspect))
 
-    def _happens(self, kind: str, color: str, other: str | None) -> bool:
-        return deed(kind, self.way(color), None if other is None else self.way(other)).whole
+    def deed(self, kind: str, color: str, other: str | None = None) -> Deed:
+        """Whether one of two things that are there does this to the other; see `effects`."""
+        return deed(kind, self.way(color), None if other is None else self.way(other))
 
     def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
         """Whether the clip shows `fact`, one of those `stated` together; None for what tables can't tell."""
@@ -150,7 +154,7 @@ class Sighting:
         if fact.category == "relation" and color and other and UNSURE.isdisjoint((color, other)):
             return {color, other} <= self.present and holds(fact.value, self.tracks[color], self.tracks[other])
         if fact.category == "event" and color and UNSURE.isdisjoint((color, other)):
-            return {color, other or color} <= self.present and self._happens(fact.value, color, other)
+            return {color, other or color} <= self.present and self.deed(fact.value, color, other).whole
         if fact.category == "camera" and fact.value != "follow":
             return self.path.move == fact.value
         return None
@@ -160,6 +164,16 @@ def sight(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]) -> Sighting:
     """Reads a clip by the tables."""
     place, light, tracks, things = tracked(tables, frames)
     return Sighting(place, light, tracks, path_of(frames, things), frames.shape[2] / frames.shape[1])
+
+
+def sight_all(tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], workers: int = 0) -> list[Sighting]:
+    """Reads clips in so many processes (0: in this one)."""
+    jobs = [(tables, videos[first : first + TOGETHER]) for first in range(0, len(videos), TOGETHER)]
+    return [sighting for some in run_jobs(_sight_some, jobs, workers, lambda job: len(job[1])) for sighting in some]
+
+
+def _sight_some(job: tuple[Tables, Sequence[UInt8[np.ndarray, "t h w 3"]]]) -> list[Sighting]:
+    return [sight(job[0], frames) for frames in job[1]]
 
 
 def tracked(
