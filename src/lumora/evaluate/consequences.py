@@ -10,8 +10,8 @@ from lumora.evaluate.effects import Deed
 from lumora.evaluate.lies import lies_about
 from lumora.evaluate.shares import Share, Verdict, by_value
 from lumora.evaluate.suites import Case
-from lumora.evaluate.tracking import UNSURE, Sighting
-from lumora.world.facts import Category, value_of
+from lumora.evaluate.tracking import Sighting
+from lumora.world.facts import Category
 
 LASTING = {"bite": "the bite stays", "topple": "the stack stays down", "hide": "it comes back the same"}
 ORDERED = ("hit", "push", "topple")
@@ -48,13 +48,6 @@ def consequences(
 
 def _deeds(sighting: Sighting, case: Case) -> list[tuple[str, Deed]]:
     """The stated events that are done, in order and lasting or not."""
-    found = []
-    for fact in case.asked:
-        if fact.category != "event":
-            continue
-        named = [value_of(case.stated, "color", i) for i in (fact.subject, fact.other) if i is not None]
-        colors = [color for color in named if color in sighting.present - UNSURE]
-        if len(colors) == len(named):
-            deed = sighting.deed(fact.value, *colors)
-            found += [(fact.value, deed)] if deed.done else []
-    return found
+    events = [fact for fact in case.asked if fact.category == "event"]
+    deeds = [(event.value, sighting.deed(event, case.stated)) for event in events]
+    return [(kind, deed) for kind, deed in deeds if deed is not None and deed.done]

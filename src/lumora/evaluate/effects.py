@@ -13,20 +13,21 @@ from jaxtyping import Float
 
 from lumora.evaluate.track import Track
 
-NEAR = 0.25
-"""Of a thing's width, the gap within which another one has reached it."""
+NEAR = 0.62
+"""Of the widths of two things, what lies between their middles at most when one has reached the other: more than half,
+for of a character its colour is seen alone."""
 STANDS = 0.3
 """Of its width or height that a thing may move and be said to stand still."""
 SENT = 0.3
 """Of its width that a thing must go to have been sent off."""
-TOGETHER, SOON = 1.1, 0.25
+TOGETHER, SOON = 1.08, 0.25
 """What is pushed is less than this many times as far from the other one, this share of the clip after they met."""
-DOWN, OFF, LOWER = 0.45, 0.5, 0.1
+DOWN, OFF, LOWER = 0.45, 0.5, 0.05
 """Of its height that a thing must be lower to have come down; or of its width that it must have left its seat, and of
 its height that it must then be lower, for what falls away from the camera is higher in the picture."""
 HIDDEN = 0.55
 """Of its area before and after that may be seen of a thing that is hidden."""
-UNLIKE = 1.7
+UNLIKE = 2.0
 """Times as large or as small as it was, and it is not the same thing that comes back."""
 BITTEN, RESTLESS = 0.06, 4.0
 """Of a thing's area (its logarithm) that a bite takes at least, from one frame to the next; so many times what its area
@@ -87,10 +88,12 @@ def deed(kind: str, actor: Way, target: Way | None) -> Deed:
 
 def reached(actor: Way, target: Way) -> int | None:
     """The first frame in which two things that were apart have met, side by side; None if they never do."""
-    one, other = filled(actor.track.boxes), filled(target.track.boxes)
-    gap = np.maximum(one[:, 0] - other[:, 2], other[:, 0] - one[:, 2])
-    near = np.flatnonzero(gap <= NEAR * target.width)
-    return int(near[0]) if len(near) and near[0] > 0 else None
+    apart = np.abs(filled(actor.track.places) - filled(target.track.places))[:, 0]
+    near = np.flatnonzero(apart <= NEAR * (actor.width + target.width))
+    if not len(near):
+        return None
+    # What begins so near has met where it comes nearest.
+    return int(near[0] or np.argmin(apart)) or None
 
 
 def filled(values: Float[np.ndarray, "t ..."]) -> Float[np.ndarray, "t ..."]:
@@ -113,13 +116,17 @@ def _strike(actor: Way, target: Way, pushes: bool) -> Deed:
     apart, side = np.abs(one - other), np.sign(other[0] - one[0])
     gone = side * (other - other[met - 1]) / target.width
     touch = met - 1 + int(np.argmin(apart[met - 1 : met + MOMENTS]))
-    soon = min(touch + round(SOON * (len(one) - 1)), len(one) - 1)
-    together = bool(apart[soon] <= TOGETHER * apart[touch])
+    soon = min(touch + round(SOON * (len(one) - 1)), len(one) - 2)
+    together = bool(_around(apart, soon) <= TOGETHER * _around(apart, touch))
     came = side * (one[met] - one[0]) > 0
     return Deed(
         done=bool(came and gone[met:].max() > SENT and together == pushes),
         in_order=bool(np.abs(gone[:met]).max() < STANDS),
     )
+
+
+def _around(values: Float[np.ndarray, " t"], frame: int) -> float:
+    return float(np.median(values[max(0, frame - 1) : frame + 2]))
 
 
 def _topple(actor: Way, target: Way) -> Deed:
@@ -152,7 +159,7 @@ def _hide(actor: Way, target: Way) -> Deed:
     behind = cover[passing].min() > HIDDEN * np.median(cover)
     return Deed(
         done=bool(hidden and behind and apart[0] * apart[-1] < 0),
-        lasts=max(before, after) < UNLIKE * min(before, after),
+        lasts=bool(max(before, after) < UNLIKE * min(before, after)),
     )
 
 

@@ -136,9 +136,17 @@ class Sighting:
         track = self.tracks[color]
         return Way(track, track.places - self.path.carries(track.places, self.aspect))
 
-    def deed(self, kind: str, color: str, other: str | None = None) -> Deed:
-        """Whether one of two things that are there does this to the other; see `effects`."""
-        return deed(kind, self.way(color), None if other is None else self.way(other))
+    def deed(self, event: Fact, stated: Sequence[Fact]) -> Deed | None:
+        """What is seen of an event, one of the facts stated together; None where it isn't told of things whose colours
+        the tables are sure of."""
+        colors = [value_of(stated, "color", i) for i in (event.subject, event.other) if i is not None]
+        if not colors or any(color is None or color in UNSURE for color in colors):
+            return None
+        # What is hidden for a while need not be seen in half of the frames.
+        if not set(colors[-1:] if event.value == "hide" else colors) <= self.present:
+            return Deed(False)
+        ways = [self.way(str(color)) for color in colors]
+        return deed(event.value, ways[0], ways[1] if len(ways) > 1 else None)
 
     def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
         """Whether the clip shows `fact`, one of those `stated` together; None for what tables can't tell."""
@@ -153,8 +161,9 @@ class Sighting:
             return color in self.present and self.speed(color) == fact.value
         if fact.category == "relation" and color and other and UNSURE.isdisjoint((color, other)):
             return {color, other} <= self.present and holds(fact.value, self.tracks[color], self.tracks[other])
-        if fact.category == "event" and color and UNSURE.isdisjoint((color, other)):
-            return {color, other or color} <= self.present and self.deed(fact.value, color, other).whole
+        if fact.category == "event" and color:
+            deed = self.deed(fact, stated)
+            return None if deed is None else deed.whole
         if fact.category == "camera" and fact.value != "follow":
             return self.path.move == fact.value
         return None
