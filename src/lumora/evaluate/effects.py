@@ -20,7 +20,7 @@ STANDS = 0.3
 """Of its width or height that a thing may move and be said to stand still."""
 SENT = 0.3
 """Of its width that a thing must go to have been sent off."""
-TOGETHER, SOON = 1.08, 0.25
+TOGETHER, SOON = 1.05, 0.25
 """What is pushed is less than this many times as far from the other one, this share of the clip after they met."""
 DOWN, OFF, LOWER = 0.45, 0.5, 0.05
 """Of its height that a thing must be lower to have come down; or of its width that it must have left its seat, and of
@@ -69,10 +69,9 @@ class Deed:
 
 
 def deed(kind: str, actor: Way, target: Way | None) -> Deed:
-    """What an event of this kind looks like here; of a bite, `actor` is what is bitten, and nobody else is asked.
-
-    Of both, something must be seen in half of the frames, as of all that is said to be there.
-    """
+    """What an event of this kind looks like here; of a bite, `actor` is what is bitten, and nobody else is asked."""
+    if not actor.track.seen or (target is not None and not target.track.seen):
+        return Deed(False)
     if kind == "bite":
         return _bite(actor)
     if target is None:

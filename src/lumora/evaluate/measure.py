@@ -180,23 +180,17 @@ def measure(
                    for name, clips in {"renders": real, **worse}.items()}  # fmt: skip
     with _timed("the tables and the camera", 2 * len(real)):
         sightings, real_sightings = (sight_all(counted, clips, workers) for clips in (made, real))
-    verdicts, seen = _verdicts(readings, cases), _verdicts(sightings, captions)
+    verdicts = _verdicts(readings, cases)
     generated = verdicts[: len(captions)]
-    others = shuffled(captions)
     features = _features(judge, plan, shape, {"generated": made, "real": real, "codec": worse["codec"]}, workers)
     paths = {"model": [s.path for s in sightings], "real": [s.path for s in real_sightings]}
     return Figures(
         following={
             "generated": by_category(generated),
             "ceiling": honesty["renders"],
-            "floor": by_category(_verdicts(readings[: len(captions)], others)),
+            "floor": by_category(_verdicts(readings[: len(captions)], shuffled(captions))),
         },
-        second={
-            "generated": by_category(seen),
-            "ceiling": by_category(_verdicts(real_sightings, captions)),
-            "floor": by_category(_verdicts(sightings, others)),
-            "probe": by_category([_of_the_same(*pair) for pair in zip(generated, seen, strict=True)]),
-        },
+        second=_second(captions, generated, sightings, real_sightings),
         told=tuple(c for c in CATEGORIES if any(fact.category == c for case in captions for fact in case.stated)),
         relations=told_apart(captions, sightings, real_sightings, "relation"),
         events=told_apart(captions, sightings, real_sightings, "event"),
@@ -229,6 +223,19 @@ def _read(judge: Probe, videos: Sequence[Frames]) -> Sequence[Reader]:
 
 def _verdicts(readers: Sequence[Reader], cases: Sequence[Case]) -> list[Verdict]:
     return [Verdict.of(r, case.asked, case.stated) for r, case in zip(readers, cases, strict=True)]
+
+
+def _second(
+    captions: Sequence[Case], read: Sequence[Verdict], sightings: Sequence[Reader], real: Sequence[Reader]
+) -> dict[str, dict[str, Share]]:
+    """What the tables say, and the probe (`read`) of the same facts."""
+    seen = _verdicts(sightings, captions)
+    return {
+        "generated": by_category(seen),
+        "ceiling": by_category(_verdicts(real, captions)),
+        "floor": by_category(_verdicts(sightings, shuffled(captions))),
+        "probe": by_category([_of_the_same(*pair) for pair in zip(read, seen, strict=True)]),
+    }
 
 
 def _of_the_same(one: Verdict, two: Verdict) -> Verdict:
