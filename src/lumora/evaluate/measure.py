@@ -129,7 +129,7 @@ class Figures:
         return joined(self.following["generated"][category] for category in self.trusted)
 
     @property
-    def judges(self) -> dict[Category, str]:
+    def judges(self) -> dict[str, str]:
         """Which instrument is sure of each category: the `probe`, or else the `tables`, or `nobody`."""
         tables = self.second["ceiling"]
         sure = [c for c, share in tables.items() if share.stated and share.value >= TRUSTED]

@@ -287,7 +287,7 @@ def _second(figures: Figures) -> dict[str, dict[str, Share]]:
 def _judged(figures: Figures) -> dict[str, dict[str, Share]]:
     """With the instrument's name beside each category's."""
     named = {category: f"{category} ({judge})" for category, judge in figures.judges.items()}
-    return {column: {named.get(c, c): s for c, s in rows.items()} for column, rows in figures.judged.items()}  # type: ignore[call-overload]
+    return {column: {named.get(c, c): s for c, s in rows.items()} for column, rows in figures.judged.items()}
 
 
 def _unjudged(figures: Figures) -> str:
