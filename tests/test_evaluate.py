@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
+from lumora.evaluate.estimates import Estimate
 from lumora.evaluate.measure import Figures, Plan, measure
 from lumora.evaluate.physics import Course
 from lumora.evaluate.probe import Probe
@@ -119,6 +120,10 @@ def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
     second = figures.second
     assert second["generated"].keys() == second["ceiling"].keys() >= second["probe"].keys() >= {"color", "total"}
     assert all(second["generated"][c].stated == s.stated for c, s in second["probe"].items() if c != "total")
+    assert set(figures.judges) == set(figures.told) and set(figures.judges.values()) <= {"probe", "tables", "nobody"}
+    scored = {c for c, judge in figures.judges.items() if judge != "nobody"}
+    assert all(set(rows) == {*scored, "total"} for rows in figures.judged.values())
+    assert figures.permanence.keys() == {"generated", "real clips"} and figures.momentum == {}
     assert figures.honesty.keys() == {"renders", "codec", "blur", "noise"}
     assert figures.honesty["renders"] == figures.following["ceiling"]
     assert set(figures.trusted) == {c for c, s in figures.following["ceiling"].items() if s.value >= 0.95} - {"total"}
@@ -126,9 +131,12 @@ def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
     assert figures.copying is not None and figures.copying.nearer["model"].stated == 2
     assert figures.steering.moves.keys() == {"model", "real"} and figures.physics == figures.laws == {}
     assert figures.made[0].frames.shape == (5, 32, 48, 3) and len(figures.made) == 3
-    course = Course(np.array([0.25, 0.5]), np.array([0.1, 0.2]), np.ones(2))
+    distance = tuple(Estimate(d, d - 0.05, d + 0.05, 3) for d in (0.1, 0.2))
+    course = Course(np.array([0.25, 0.5]), distance, (Share(3, 3), Share(2, 3)))
     begun = dataclasses.replace(figures, physics={"model": course})
-    assert "20.0%" in on_screen(begun) and json.loads(json.dumps(as_json(plan, begun)))["physics"]["model"]
+    assert (
+        "0.200 [0.150, 0.250]" in on_screen(begun) and json.loads(json.dumps(as_json(plan, begun)))["physics"]["model"]
+    )
     assert "generated" in on_screen(figures) and figures.together[2].stated == 3
 
 
@@ -139,7 +147,9 @@ def test_the_report_is_a_page_with_its_clips(measured: tuple[Plan, Figures], tmp
     write_report(tmp_path, plan, figures)
     page = (tmp_path / "index.html").read_text()
     assert "&lt;b&gt;bold" in page and "<b>bold" not in page
-    files = re.findall(r'src="([^"]+)"', page)
+    assert "http" not in page, "It needs no network."
+    assert all(label in page for label in ("generated", "ceiling", "floor", "Worst", "Median", "Best"))
+    files = re.findall(r'src="([^"]+)" aria-label="', page)
     assert len(files) == 9 and all(Video.load(tmp_path / file).frames.shape[1:3] == (32, 48) for file in files)
     content = json.loads((tmp_path / "report.json").read_text())
     assert content == json.loads(json.dumps(as_json(plan, figures))) and len(content["clips"]) == 3

@@ -13,6 +13,7 @@ from lumora.config import VideoShape, to_json
 from lumora.evaluate.laws import landing, laws, rebound
 from lumora.evaluate.measure import TABLES
 from lumora.evaluate.physics import course, goes_on, measure_physics, stays
+from lumora.evaluate.shares import Share, joined
 from lumora.evaluate.starts import DOMAINS, FASTER, LARGER, Domain, approached, held_out_starts, hurried, middles
 from lumora.evaluate.tracking import Tables, tracked
 from lumora.generate.weights import read_config
@@ -26,8 +27,8 @@ def test_what_moves_evenly_goes_on_as_it_went(x: float, y: float, speed: float, 
     straight, still = goes_on(truth, known), stays(truth, known)
     assert np.allclose(straight, truth)
     errors = course([still], [truth], known, 8.0)
-    assert np.allclose(errors.distance, abs(speed) * np.arange(1, 10 - known), atol=1e-9)
-    assert errors.seconds[0] == 1 / 8 and (errors.found == 1).all()
+    assert np.allclose([d.value for d in errors.distance], abs(speed) * np.arange(1, 10 - known), atol=1e-9)
+    assert errors.seconds[0] == 1 / 8 and all(share.value == 1 for share in errors.found)
 
 
 def test_what_is_out_of_sight_does_not_count_and_what_is_lost_is_told():
@@ -36,7 +37,14 @@ def test_what_is_out_of_sight_does_not_count_and_what_is_lost_is_told():
     lost = truth.copy()
     lost[3] = np.nan
     errors = course([lost, truth], [truth, truth], 2, 8.0)
-    assert errors.found.tolist() == [1, 0.5, 1, 0] and (errors.distance == 0).all()
+    assert errors.found == (Share(2, 2), Share(1, 2), Share(2, 2), Share(0, 0))
+    assert [d.value for d in errors.distance[:3]] == [0, 0, 0] and errors.distance[3].of == 0
+
+
+def test_courses_have_intervals():
+    truth = np.tile([[0.5, 0.5]], (6, 1))
+    distance = course([truth + np.array([0.1 * n, 0]) for n in range(9)], [truth] * 9, 2, 8.0).distance[0]
+    assert distance.low < distance.value < distance.high and distance.value == pytest.approx(0.4)
 
 
 def test_the_middle_of_what_is_shown():
@@ -51,7 +59,7 @@ def test_the_instrument_follows_real_clips():
     starts = held_out_starts("simple", 4, VideoShape(17, 64, 64))
     places = [tracked(tables, start.frames)[2][start.color].places for start in starts]
     errors = course(places, [start.truth for start in starts], 5, 8.0)
-    assert errors.found.mean() > 0.5 and np.nanmean(errors.distance) < 0.1
+    assert joined(errors.found).value > 0.5 and np.nanmean([d.value for d in errors.distance]) < 0.1
 
 
 def test_a_model_is_measured_against_floor_and_rules(weights: Path, tmp_path: Path):

@@ -21,7 +21,7 @@ from lumora.evaluate.probe_training import (
     where_loss,
     where_of,
 )
-from lumora.evaluate.questions import CLIP, SUBJECT, UNKNOWN, Answers, answers_of
+from lumora.evaluate.questions import CLIP, NOTHING, SUBJECT, UNKNOWN, Answers, answers_of, options
 from lumora.evaluate.shares import Share, Verdict, by_category
 from lumora.world.facts import VALUES, Fact, facts_to_dicts
 from lumora.world.scene import COLORS
@@ -44,7 +44,7 @@ def all_knowing(facts: tuple[Fact, ...]) -> Logits:
     answers = answers_of(facts)
 
     def certain(category, index):
-        one_hot = torch.nn.functional.one_hot(index.clamp(min=0), len(VALUES[category]))
+        one_hot = torch.nn.functional.one_hot(index.clamp(min=0), len(options(category)))
         return 20.0 * one_hot.float() * (index != UNKNOWN)[..., None]
 
     return Logits(
@@ -70,6 +70,33 @@ def test_what_no_probe_can_tell_is_not_scored():
     assert Reading.of(all_knowing(facts), 0).shows(facts[-1], facts) is None
     shares = by_category([Verdict.of(Reading.of(all_knowing(facts), 0), facts, facts)])
     assert "relation" not in shares and shares["total"] == Share(len(FACTS), len(FACTS))
+
+
+def test_events_are_asked_of_who_acts_and_need_both():
+    cast = facts_about(RED_BALL, BLUE_CUBE, camera="static")
+    told = (*cast, Fact("event", "hit", 0, 1))
+    answers, event = answers_of(told), SUBJECT.index("event")
+    red, blue = (answers.subject[0, COLORS.index(c), event] for c in ("red", "blue"))
+    assert options("event")[red] == "hit" and options("event")[blue] == NOTHING
+    assert (answers_of(cast[:-1]).subject[..., event] == UNKNOWN).all(), "A picture tells of no events."
+    reading = Reading.of(all_knowing(told), 0)
+    assert reading.shows(told[-1], told) is True and reading.shows(replace(told[-1], value="push"), told) is False
+    elsewhere = [Fact("color", "pink", 1) if f.value == "blue" else f for f in told]
+    assert reading.shows(told[-1], elsewhere) is False, "There is nothing pink that could be hit."
+
+
+def test_a_probe_of_before_is_read_for_what_it_knows_and_can_learn_the_rest(tmp_path):
+    older = Probe(width=32, subject=[c for c in SUBJECT if c not in ("emotion", "event")])
+    older.save(tmp_path / "older.safetensors")
+    same, grown = (Probe.load(tmp_path / "older.safetensors", to_learn) for to_learn in (False, True))
+    assert same.tells == older.tells and grown.tells == SUBJECT
+    assert torch.equal(same.subject["kind"].weight, grown.subject["kind"].weight)
+    clips = list(rendered_clips("full", 2, range(4), VideoShape(5, 32, 32)))
+    before = grown.subject["emotion"].weight.clone()
+    train(grown, clips, 2, torch.Generator().manual_seed(0), 2)
+    assert not torch.equal(before, grown.subject["emotion"].weight)
+    shown = [same.read_all([clips[0].pixels])[0].shows(Fact("emotion", "sad", 0), clips[0].facts)]
+    assert shown == [None] and {"event", "emotion"} <= accuracy(grown, clips).keys()
 
 
 def test_a_colour_that_two_share_is_present_but_not_asked_about():

@@ -24,6 +24,9 @@ class Series:
     joined: bool = True
     colour: int | None = None
     """Number of its colour; None: its own number among the series."""
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    """The interval of each y, drawn as a band; nothing where they have none."""
 
 
 def chart(series: Sequence[Series], across: str, up: str, log: bool = False) -> str:
@@ -31,11 +34,16 @@ def chart(series: Sequence[Series], across: str, up: str, log: bool = False) -> 
     numbers (or, on logarithmic axes, not positive) are left out."""
     scale = math.log10 if log else float
     drawn = [_Points.of(one, log) for one in series]
-    xs, ys = ([scale(v) for points in drawn for v in getattr(points, axis)] for axis in ("x", "y"))
+    xs = [scale(v) for points in drawn for v in points.x]
+    ys = [scale(v) for points in drawn for v in (*points.y, *points.low, *points.high)]
     if not xs:
         return f"<p>There is nothing to draw of {escape(up)}.</p>"
     x, y = _Axis.around(xs, LEFT, WIDTH - RIGHT), _Axis.around(ys, HEIGHT - BOTTOM, TOP)
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" font-size="12" fill="currentColor">']
+    said = escape(f"{up} against {across}: {', '.join(points.name for points in drawn if points.name)}", quote=True)
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" font-size="12" fill="currentColor" role="img" '
+        f'aria-label="{said}">'
+    ]
     parts += [_tick(x.at(v), HEIGHT - BOTTOM, x.at(v), TOP, x.at(v), HEIGHT - 26.0, _said(v, log)) for v in x.ticks]
     parts += [_tick(LEFT, y.at(v), WIDTH - RIGHT, y.at(v), 30.0, y.at(v) + 4, _said(v, log)) for v in y.ticks]
     parts.append(
@@ -46,6 +54,10 @@ def chart(series: Sequence[Series], across: str, up: str, log: bool = False) -> 
     for number, points in enumerate(drawn):
         colour = COLOURS[(number if points.colour is None else points.colour) % len(COLOURS)]
         places = [(x.at(scale(a)), y.at(scale(b))) for a, b in zip(points.x, points.y, strict=True)]
+        if points.low:
+            edges = [*zip(points.x, points.low, strict=True), *reversed([*zip(points.x, points.high, strict=True)])]
+            band = " ".join(f"{x.at(scale(a)):.1f},{y.at(scale(b)):.1f}" for a, b in edges)
+            parts.append(f'<polygon points="{band}" fill="{colour}" fill-opacity=".15"/>')
         if points.joined:
             line = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
             parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -64,13 +76,17 @@ class _Points:
     y: list[float]
     joined: bool
     colour: int | None
+    low: list[float]
+    high: list[float]
 
     @classmethod
     def of(cls, series: Series, log: bool) -> _Points:
         least = 0.0 if log else -math.inf
-        pairs = [(float(a), float(b)) for a, b in zip(series.x, series.y, strict=True)]
-        kept = [pair for pair in pairs if all(math.isfinite(v) and v > least for v in pair)]
-        return cls(series.name, [a for a, _ in kept], [b for _, b in kept], series.joined, series.colour)
+        columns = [series.x, series.y] + ([series.low, series.high] if len(series.low) else [])
+        rows = [[float(v) for v in row] for row in zip(*columns, strict=True)]
+        kept = [row for row in rows if all(math.isfinite(v) and v > least for v in row)]
+        x, y, low, high = ([row[n] for row in kept if len(row) > n] for n in range(4))
+        return cls(series.name, x, y, series.joined, series.colour, low, high)
 
 
 @dataclass(frozen=True)

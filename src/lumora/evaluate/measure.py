@@ -20,6 +20,7 @@ import torch
 from jaxtyping import UInt8
 
 from lumora.config import VideoShape
+from lumora.evaluate.consequences import consequences, told_apart
 from lumora.evaluate.copying import Copying, alike_clips, copying
 from lumora.evaluate.degraded import degraded
 from lumora.evaluate.estimates import Estimate, Table
@@ -32,11 +33,12 @@ from lumora.evaluate.shares import Reader, Share, Verdict, by_category, by_group
 from lumora.evaluate.starts import Domain
 from lumora.evaluate.steering import Steering, steering
 from lumora.evaluate.suites import HELD_OUT_SEED, Case, combinations, held_out_captions, outside_words, retold
-from lumora.evaluate.tracking import Sighting, Tables, sight
+from lumora.evaluate.tracking import Tables, sight_all
 from lumora.evaluate.videos import make_videos, through_codec
 from lumora.generate.request import Request
 from lumora.generate.weights import DEFAULT_FOLDER, read_config
 from lumora.world.caption import Length
+from lumora.world.facts import CATEGORIES, Category
 
 PROBE, TABLES = DEFAULT_FOLDER / "probe.safetensors", DEFAULT_FOLDER / "tables.npz"
 """The instruments that come with lumora."""
@@ -88,13 +90,21 @@ class Figures:
     following: dict[str, dict[str, Share]]
     """By category of fact: `generated`, `ceiling` and `floor`, all as the probe reads them."""
     second: dict[str, dict[str, Share]]
-    """`generated` and `ceiling` as the tables read them, and the `probe` on the same facts of the same videos."""
+    """`generated`, `ceiling` and `floor` as the tables read them, and the `probe` on the same facts of the videos."""
+    told: tuple[Category, ...]
+    """The categories of which the prompts tell."""
+    relations: dict[str, dict[str, Share]]
+    """Each relation, by the tables: `generated`, `ceiling`, and `floor`: false statements about real clips."""
+    events: dict[str, dict[str, Share]]
+    """The same of each kind of event."""
+    consequences: dict[str, dict[str, Share]]
+    """Of events that happen, in `generated` and real videos (`ceiling`): does the cause come first, does it last?"""
     honesty: dict[str, dict[str, Share]]
     """What the probe finds in real `renders`, and in the same ones through the `codec`, with `blur`, with `noise`."""
     together: dict[int, Share]
     """How often so many facts are all found."""
-    permanence: dict[str, Share]
-    """How many videos keep their cast."""
+    permanence: dict[str, dict[str, Share]]
+    """How many videos keep their cast, and `real clips`."""
     picture: Table
     """Of `generated` videos, real ones through the `codec`, and real ones of `other seeds`; see `picture.compare`."""
     encoder: str
@@ -108,6 +118,8 @@ class Figures:
     """How far from the truth things are in continued clips; empty where none were asked for."""
     laws: dict[Domain, Table]
     """Errors of what physics says of these clips, in the range of the training and beyond it."""
+    momentum: Table
+    """Errors of the momentum before and after a hit; empty where the world has none, or no clips were begun."""
     made: tuple[Made, ...]
     fps: float
 
@@ -115,6 +127,25 @@ class Figures:
     def scored(self) -> Share:
         """The share of all facts of categories that the probe can be trusted with."""
         return joined(self.following["generated"][category] for category in self.trusted)
+
+    @property
+    def judges(self) -> dict[str, str]:
+        """Which instrument is sure of each category: the `probe`, or else the `tables`, or `nobody`."""
+        tables = self.second["ceiling"]
+        sure = [c for c, share in tables.items() if share.stated and share.value >= TRUSTED]
+        return {c: "probe" if c in self.trusted else "tables" if c in sure else "nobody" for c in self.told}
+
+    @property
+    def judged(self) -> dict[str, dict[str, Share]]:
+        """`generated`, `ceiling` and `floor` of each category by the instrument that is sure of it, and in `total`."""
+        read = {"probe": self.following, "tables": self.second}
+        columns: dict[str, dict[str, Share]] = {}
+        for name in ("generated", "ceiling", "floor"):
+            rows = {
+                c: read[judge][name][c] for c, judge in self.judges.items() if c in read.get(judge, {}).get(name, {})
+            }
+            columns[name] = {**rows, "total": joined(rows.values())}
+        return columns
 
     @property
     def trusted(self) -> tuple[str, ...]:
@@ -130,10 +161,12 @@ def measure(
     comes with lumora) and reads them."""
     shape = read_config(weights).shape
     judge, counted = Probe.load(probe), Tables.load(tables)
-    captions = held_out_captions(plan.preset, plan.clips, plan.length, shape)
+    with _timed("drawing a real clip", plan.clips):
+        captions = held_out_captions(plan.preset, plan.clips, plan.length, shape, workers=workers)
     beyond = [*combinations(plan.preset, plan.beyond, shape), *outside_words()] if plan.beyond else []
     cases = [*captions, *beyond]
-    videos = make_videos([_request(plan, shape, c.prompt, n) for n, c in enumerate(cases)], weights, workers)
+    with _timed("making a video", len(cases)):
+        videos = make_videos([_request(plan, shape, c.prompt, n) for n, c in enumerate(cases)], weights, workers)
     physics: Physics | None = None
     if plan.physics:
         physics = measure_physics(counted, plan.preset, plan.physics, plan.steps, plan.guidance, weights, workers)
@@ -146,23 +179,22 @@ def measure(
         honesty = {name: by_category(_verdicts(_read(judge, clips), captions))
                    for name, clips in {"renders": real, **worse}.items()}  # fmt: skip
     with _timed("the tables and the camera", 2 * len(real)):
-        sightings, real_sightings = _sighted(counted, made), _sighted(counted, real)
-    verdicts, seen = _verdicts(readings, cases), _verdicts(sightings, captions)
+        sightings, real_sightings = (sight_all(counted, clips, workers) for clips in (made, real))
+    verdicts = _verdicts(readings, cases)
     generated = verdicts[: len(captions)]
-    floor = [Verdict.of(r, c.asked, c.stated) for r, c in zip(readings, shuffled(captions), strict=False)]
-    features = _features(judge, plan, shape, {"generated": made, "real": real, "codec": worse["codec"]})
+    features = _features(judge, plan, shape, {"generated": made, "real": real, "codec": worse["codec"]}, workers)
     paths = {"model": [s.path for s in sightings], "real": [s.path for s in real_sightings]}
     return Figures(
         following={
             "generated": by_category(generated),
             "ceiling": honesty["renders"],
-            "floor": by_category(floor),
+            "floor": by_category(_verdicts(readings[: len(captions)], shuffled(captions))),
         },
-        second={
-            "generated": by_category(seen),
-            "ceiling": by_category(_verdicts(real_sightings, captions)),
-            "probe": by_category([_of_the_same(*pair) for pair in zip(generated, seen, strict=True)]),
-        },
+        second=_second(captions, generated, sightings, real_sightings),
+        told=tuple(c for c in CATEGORIES if any(fact.category == c for case in captions for fact in case.stated)),
+        relations=told_apart(captions, sightings, real_sightings, "relation"),
+        events=told_apart(captions, sightings, real_sightings, "event"),
+        consequences=consequences(captions, sightings, real_sightings),
         honesty=honesty,
         together=conjunctions(generated),
         permanence=permanence(real_sightings, sightings),
@@ -174,6 +206,7 @@ def measure(
         beyond=by_group([case.group for case in beyond], verdicts[len(captions) :]),
         physics=physics.courses if physics else {},
         laws=physics.laws if physics else {},
+        momentum=physics.momentum if physics else {},
         made=tuple(Made(*parts) for parts in zip(cases, videos, verdicts, strict=True)),
         fps=shape.fps,
     )
@@ -188,12 +221,21 @@ def _read(judge: Probe, videos: Sequence[Frames]) -> Sequence[Reader]:
     return judge.read_all([torch.from_numpy(frames) for frames in videos])
 
 
-def _sighted(tables: Tables, videos: Sequence[Frames]) -> list[Sighting]:
-    return [sight(tables, frames) for frames in videos]
-
-
 def _verdicts(readers: Sequence[Reader], cases: Sequence[Case]) -> list[Verdict]:
     return [Verdict.of(r, case.asked, case.stated) for r, case in zip(readers, cases, strict=True)]
+
+
+def _second(
+    captions: Sequence[Case], read: Sequence[Verdict], sightings: Sequence[Reader], real: Sequence[Reader]
+) -> dict[str, dict[str, Share]]:
+    """What the tables say, and the probe (`read`) of the same facts."""
+    seen = _verdicts(sightings, captions)
+    return {
+        "generated": by_category(seen),
+        "ceiling": by_category(_verdicts(real, captions)),
+        "floor": by_category(_verdicts(sightings, shuffled(captions))),
+        "probe": by_category([_of_the_same(*pair) for pair in zip(read, seen, strict=True)]),
+    }
 
 
 def _of_the_same(one: Verdict, two: Verdict) -> Verdict:
@@ -202,10 +244,10 @@ def _of_the_same(one: Verdict, two: Verdict) -> Verdict:
 
 
 def _features(
-    judge: Probe, plan: Plan, shape: VideoShape, clips: dict[str, Sequence[Frames]]
+    judge: Probe, plan: Plan, shape: VideoShape, clips: dict[str, Sequence[Frames]], workers: int
 ) -> dict[str, tuple[Features, Looks]]:
     """Of these clips and of as many real ones of other seeds."""
-    others = held_out_captions(plan.preset, plan.clips, plan.length, shape, HELD_OUT_SEED + 2)
+    others = held_out_captions(plan.preset, plan.clips, plan.length, shape, HELD_OUT_SEED + 2, workers)
     clips = clips | {"other seeds": [case.real for case in others if case.real is not None]}
     with _timed("features and looks", len(clips) * plan.clips):
         return {name: (features_of(judge, some), Looks.of(some)) for name, some in clips.items()}

@@ -22,20 +22,26 @@ video { width: 100%; image-rendering: auto; } .missed { color: #b3261e; }
 def page(title: str, parts: Iterable[str]) -> str:
     """A whole page that needs nothing else; its parts are HTML."""
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width">'
+        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
 
 
-def bars(rows: Mapping[str, Share], *beside: Mapping[str, Share]) -> str:
-    """A row for each share: name, bar with its 95 % interval, the figure, and the figures of others."""
-    lines = []
+def bars(columns: Mapping[str, Mapping[str, Share]]) -> str:
+    """A row for each share of the first column: name, bar with its 95 % interval and the figure, and those of the other
+    columns."""
+    (first, rows), *others = columns.items()
+    heads = "".join(f"<th>{escape(name)}</th>" for name, _ in others)
+    lines = [f"<tr><th></th><th></th><th>{escape(first)}</th>{heads}<th></th></tr>"]
     for name, share in rows.items():
         low, high = share.interval()
-        bar = f'<i style="width:{share.value:.1%}"></i><b style="left:{low:.1%};width:{high - low:.1%}"></b>'
-        others = "".join(f"<td>{percent(other[name]) if name in other else ''}</td>" for other in beside)
-        cells = f'<td><div class="bar">{bar}</div></td><td>{percent(share)}</td>{others}<td>of {share.stated}</td>'
-        lines.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+        said = f"{percent(share)} [{low:.1%}, {high:.1%}]"
+        width = share.value if share.stated else 0.0
+        bar = f'<i style="width:{width:.1%}"></i><b style="left:{low:.1%};width:{high - low:.1%}"></b>'
+        beside = "".join(f"<td>{percent(other[name]) if name in other else ''}</td>" for _, other in others)
+        cells = f'<td><div class="bar" role="img" aria-label="{said}">{bar}</div></td><td>{said}</td>{beside}'
+        lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}<td>of {share.stated}</td></tr>')
     return f"<table>{''.join(lines)}</table>"
 
 

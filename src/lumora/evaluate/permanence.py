@@ -26,11 +26,17 @@ def casts(sighting: Sighting, parts: int = 3) -> list[Cast]:
     return [frozenset(colors) for colors in found]
 
 
-def permanence(real: Sequence[Sighting], made: Sequence[Sighting]) -> dict[str, Share]:
-    """How many of the videos keep their cast, lose nothing of it, and add nothing to it, where the real ones do."""
-    steady = [casts(m) for r, m in zip(real, made, strict=True) if len(set(casts(r))) == 1]
+def permanence(real: Sequence[Sighting], made: Sequence[Sighting]) -> dict[str, dict[str, Share]]:
+    """How many of the videos keep their cast, lose nothing of it, and add nothing to it, where the real ones do; and
+    how many of all the real ones do, as far as the instrument can tell (`real clips`)."""
+    found = [casts(r) for r in real]
+    steady = [casts(m) for parts, m in zip(found, made, strict=True) if len(set(parts)) == 1]
+    return {"generated": _kept(steady), "real clips": _kept(found)}
+
+
+def _kept(clips: Sequence[list[Cast]]) -> dict[str, Share]:
     return {
-        "cast stays": Share(sum(len(set(parts)) == 1 for parts in steady), len(steady)),
-        "nothing vanishes": Share(sum(parts[0] <= parts[-1] for parts in steady), len(steady)),
-        "nothing appears": Share(sum(parts[-1] <= parts[0] for parts in steady), len(steady)),
+        "cast stays": Share(sum(len(set(parts)) == 1 for parts in clips), len(clips)),
+        "nothing vanishes": Share(sum(parts[0] <= parts[-1] for parts in clips), len(clips)),
+        "nothing appears": Share(sum(parts[-1] <= parts[0] for parts in clips), len(clips)),
     }

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lumora.evaluate.estimates import Table
+from lumora.evaluate.contact import Hit, held_out_hits, momentum_errors
+from lumora.evaluate.estimates import Estimate, Table, estimate, mean
 from lumora.evaluate.laws import laws
+from lumora.evaluate.shares import Share
 from lumora.evaluate.starts import DOMAINS, Domain, Start, held_out_starts
 from lumora.evaluate.tracking import Tables, tracked
 from lumora.evaluate.videos import make_videos
@@ -35,10 +37,10 @@ class Course:
 
     seconds: Float[np.ndarray, " t"]
     """Since the last given frame."""
-    distance: Float[np.ndarray, " t"]
+    distance: tuple[Estimate, ...]
     """Mean distance in shares of the picture's width, of what was found."""
-    found: Float[np.ndarray, " t"]
-    """Share of the clips with the thing in sight in which it was found."""
+    found: tuple[Share, ...]
+    """How many of the clips with the thing in sight it was found in."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,14 @@ class Physics:
     """`model`, `floor` (the instrument on the real clips), `still` and `straight`, in the usual domain."""
     laws: dict[Domain, Table]
     """Errors by what is measured, see `laws.laws`."""
+    momentum: Table
+    """Errors around a hit, see `contact.momentum_errors`; empty where the world has no hits."""
 
 
 def measure_physics(
     tables: Tables, preset: str, clips: int, steps: int, guidance: float, weights: Path | None = None, workers: int = 0
 ) -> Physics | None:
-    """On as many held-out clips of the usual domain, and on a quarter of that in each of the others.
+    """On as many held-out clips of the usual domain, and on a quarter of that in each of the others and of hits.
 
     None for a model whose clips are no longer than what is given.
     """
@@ -64,16 +68,17 @@ def measure_physics(
         return None
     counts: dict[Domain, int] = {domain: clips if domain == "usual" else max(1, clips // 4) for domain in DOMAINS}
     starts: dict[Domain, list[Start]] = {d: held_out_starts(preset, count, shape, d) for d, count in counts.items()}
+    hits = held_out_hits(preset, max(1, clips // 4), shape)
     seconds = (shape.frames - 1) / shape.fps
     requests = [
         Request(
             start.prompt, seconds, shape.width, shape.height, shape.fps, seed, steps, guidance,
             (Given(Video(start.frames[:given], shape.fps)),),
         )
-        for some in starts.values() for seed, start in enumerate(some)
+        for some in (*starts.values(), hits) for seed, start in enumerate(some)
     ]  # fmt: skip
     made = make_videos(requests, weights, workers)
-    physics, first = Physics({}, {}), 0
+    physics, first = Physics({}, {}, _momentum(tables, hits, made[len(made) - len(hits) :])), 0
     for domain, some in starts.items():
         ways = {
             "model": _ways(tables, made[first : first + len(some)], some),
@@ -90,6 +95,11 @@ def measure_physics(
     return physics
 
 
+def _momentum(tables: Tables, hits: Sequence[Hit], made: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> Table:
+    model, real = ([tracked(tables, f)[2] for f in videos] for videos in (made, [hit.frames for hit in hits]))
+    return momentum_errors(hits, model, real) if hits else {}
+
+
 def _ways(
     tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], starts: Sequence[Start]
 ) -> list[Float[np.ndarray, "t 2"]]:
@@ -104,9 +114,12 @@ def course(
     apart = np.linalg.norm(np.stack(places) - np.stack(truths), axis=-1)[:, given:]
     seen = ~np.isnan(np.stack(truths)[:, given:, 0])
     found = seen & ~np.isnan(apart)
-    distance = np.where(found, apart, 0).sum(axis=0) / np.maximum(found.sum(axis=0), 1)
-    seconds = (1 + np.arange(apart.shape[1])) / fps
-    return Course(seconds, distance, found.sum(axis=0) / np.maximum(seen.sum(axis=0), 1))
+    frames = range(apart.shape[1])
+    return Course(
+        (1 + np.arange(len(frames))) / fps,
+        tuple(estimate(mean, apart[found[:, t], t]) for t in frames),
+        tuple(Share(int(found[:, t].sum()), int(seen[:, t].sum())) for t in frames),
+    )
 
 
 def stays(truth: Float[np.ndarray, "t 2"], given: int) -> Float[np.ndarray, "t 2"]:

@@ -18,8 +18,8 @@ from jaxtyping import BFloat16, Bool, Float, Int, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lumora.evaluate.questions import CLIP, SCORED, SUBJECT
-from lumora.world.facts import VALUES, Category, Fact, value_of
+from lumora.evaluate.questions import CLIP, SUBJECT, options
+from lumora.world.facts import Category, Fact, value_of
 from lumora.world.scene import COLORS
 
 SIDE = 128
@@ -36,7 +36,7 @@ GLIMPSE = 48
 
 @dataclass(frozen=True)
 class Logits:
-    """What the probe thinks of B clips, as logits over VALUES."""
+    """What the probe thinks of B clips, as logits over the options of each category."""
 
     clip: dict[Category, Float[Tensor, "b _"]]
     present: Float[Tensor, "b colors"]
@@ -56,7 +56,8 @@ class Probe(nn.Module):
     read from the grids as a whole; it is known to the other answers too, because a camera that moves moves all things.
     """
 
-    def __init__(self, width: int = 128):
+    def __init__(self, width: int = 128, subject: Sequence[Category] = SUBJECT):
+        """`subject` are the categories that it tells of subjects: an older probe may know fewer."""
         super().__init__()
         self.trunk = nn.Sequential(
             *_convolution(36, width // 4, stride=2),
@@ -83,8 +84,13 @@ class Probe(nn.Module):
         self.find = _perceptron(STEPS * (width + 3), width, width)
         self.present = nn.Linear(width, 1)
         self.each = _perceptron(STEPS * (width + 3 + width // 2) + width, 4 * width, width)
-        self.clip = nn.ModuleDict({c: nn.Linear(width, len(VALUES[c])) for c in CLIP})
-        self.subject = nn.ModuleDict({c: nn.Linear(width, len(VALUES[c])) for c in SUBJECT})
+        self.clip = nn.ModuleDict({c: nn.Linear(width, len(options(c))) for c in CLIP})
+        self.subject = nn.ModuleDict({c: nn.Linear(width, len(options(c))) for c in SUBJECT if c in subject})
+
+    @property
+    def tells(self) -> tuple[Category, ...]:
+        """The categories that it tells of subjects."""
+        return tuple(c for c in SUBJECT if c in self.subject)
 
     def forward(self, frames: Float[Tensor, "b t h w c"], asked: Bool[Tensor, "b colors"] | None = None) -> Logits:
         """Frames in [−1, 1], FRAMES of them, SIDE × SIDE. Computes in bfloat16, which is what a CPU does fastest.
@@ -125,10 +131,10 @@ class Probe(nn.Module):
             clip={c: head(whole).float() for c, head in zip(CLIP, self.clip.values(), strict=True)},
             present=present,
             subject={
-                c: each.new_zeros(*chosen.shape, len(VALUES[c]), dtype=torch.float32).index_put(
+                c: each.new_zeros(*chosen.shape, len(options(c)), dtype=torch.float32).index_put(
                     (clip, color), head(each).float()
                 )
-                for c, head in zip(SUBJECT, self.subject.values(), strict=True)
+                for c, head in zip(self.tells, self.subject.values(), strict=True)
             },
             where=where,
         )
@@ -162,13 +168,17 @@ class Probe(nn.Module):
         save_file({n: t.to(torch.bfloat16) if t.is_floating_point() else t for n, t in self.state_dict().items()}, path)
 
     @classmethod
-    def load(cls, path: Path) -> Probe:
-        """Raises ValueError where there is no probe at `path`."""
+    def load(cls, path: Path, to_learn: bool = False) -> Probe:
+        """One that tells what it has learnt, or, where it is `to_learn`, has new heads for all else that can be asked.
+
+        Raises ValueError where there is no probe at `path`.
+        """
         if not path.exists():
             raise ValueError(f"There is no probe at {path}; train one with `python -m lumora.evaluate.probe train`.")
-        weights = load_file(path)
-        probe = cls(width=weights["place"].shape[1])
-        probe.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in weights.items()})
+        weights = {n: t.float() if t.is_floating_point() else t for n, t in load_file(path).items()}
+        told: list[Category] = [c for c in SUBJECT if to_learn or f"subject.{c}.weight" in weights]
+        probe = cls(weights["place"].shape[1], told)
+        probe.load_state_dict((probe.state_dict() if to_learn else {}) | weights)
         return probe.eval()
 
 
@@ -185,7 +195,7 @@ class Reading:
     @classmethod
     def of(cls, logits: Logits, index: int) -> Reading:
         def best(category: Category, row: Tensor) -> str:
-            return VALUES[category][int(row.argmax())]
+            return options(category)[int(row.argmax())]
 
         return cls(
             clip={c: best(c, rows[index]) for c, rows in logits.clip.items()},
@@ -202,12 +212,15 @@ class Reading:
         What is said of a red thing has to be true of the red thing, if there is one. Where no colour is stated,
         any subject will do.
         """
-        if fact.category not in SCORED:
-            return None
         if fact.category in CLIP:
             return self.clip[fact.category] == fact.value
         if fact.category == "color":
             return fact.value in self.present
+        if not all(fact.category in told for told in self.subject.values()):
+            return None
+        other = None if fact.other is None else value_of(stated, "color", fact.other)
+        if other is not None and other not in self.present:
+            return False
         color = value_of(stated, "color", fact.subject)
         candidates = self.present if color is None else self.present & {color}
         return any(self.subject[c][fact.category] == fact.value for c in candidates)

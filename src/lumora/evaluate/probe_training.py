@@ -122,11 +122,14 @@ def train(
 
 
 def loss_of(logits: Logits, answers: Answers) -> Float[Tensor, ""]:
-    """Cross entropies, each averaged over the clips or colours that have an answer; presence over all colours."""
+    """Cross entropies of what the probe tells, each averaged over the clips or colours that have an answer; presence
+    over all colours."""
     losses = [F.binary_cross_entropy_with_logits(logits.present, answers.present) * 4]
     for column, category in enumerate(CLIP):
         losses.append(_cross_entropy(logits.clip[category], answers.clip[:, column]))
     for column, category in enumerate(SUBJECT):
+        if category not in logits.subject:
+            continue
         rows = rearrange(logits.subject[category], "b c v -> (b c) v")
         losses.append(_cross_entropy(rows, answers.subject[..., column].flatten()))
     return torch.stack(losses).sum()
@@ -238,11 +241,11 @@ def _train_command(
 ) -> None:
     """Train a probe on `clips` renders (or on the clips in the folder `shards`) and write it to `out`.
 
-    `start` continues from another probe. Clips drawn on the fly are each seen once.
+    `start` continues from another probe, which may know fewer categories. Clips drawn on the fly are each seen once.
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # the first weights
-    probe = Probe() if start is None else Probe.load(start)
+    probe = Probe() if start is None else Probe.load(start, to_learn=True)
     if shards is not None:
         folder = ShardedClips(shards)
         source, count = folder.shuffled(epochs, generator), epochs * len(folder)

@@ -2,6 +2,7 @@
 
 Subjects have no order in pixels, but they have colours. So what is said of a subject is asked of its colour: is there
 something red, and if so, what is it, and what does it do? A colour that two subjects share is not asked about.
+Of an event it is asked who acts (or, of a bite, who is bitten): most things do nothing, and that is an answer too.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from lumora.world.scene import COLORS
 
 CLIP: tuple[Category, ...] = ("count", "place", "light", "camera")
 """Asked of the whole clip."""
-SUBJECT: tuple[Category, ...] = ("kind", "size", "material", "motion", "direction")
+SUBJECT: tuple[Category, ...] = ("kind", "size", "material", "motion", "direction", "emotion", "event")
 """Asked of the subject of a given colour."""
-SCORED: frozenset[Category] = frozenset((*CLIP, *SUBJECT, "color"))
+NOTHING = "nothing"
+"""What a thing does to others that has no event: it is asked of all, for no event is a fact that a caption states."""
 UNKNOWN = -1
 
 
@@ -30,15 +32,20 @@ class Answers:
     """Right answers for B clips; UNKNOWN where there is none to learn."""
 
     clip: Int[Tensor, "b questions"]
-    """Index into VALUES of each category of CLIP."""
+    """Index into the options of each category of CLIP."""
     present: Float[Tensor, "b colors"]
     """Whether something has that colour: 0 or 1."""
     subject: Int[Tensor, "b colors categories"]
-    """Index into VALUES of each category of SUBJECT."""
+    """Index into the options of each category of SUBJECT."""
 
     @classmethod
     def stack(cls, answers: Sequence[Answers]) -> Answers:
         return cls(*(torch.cat([getattr(a, n) for a in answers]) for n in ("clip", "present", "subject")))
+
+
+def options(category: Category) -> tuple[str, ...]:
+    """What can be answered: the values of a category, and of an event that there is none."""
+    return (*VALUES[category], NOTHING) if category == "event" else VALUES[category]
 
 
 def answers_of(facts: Sequence[Fact]) -> Answers:
@@ -50,9 +57,16 @@ def answers_of(facts: Sequence[Fact]) -> Answers:
     subject = [[UNKNOWN] * len(SUBJECT) for _ in COLORS]
     for index, color in colors.items():
         if color is not None and shared[color] == 1:
-            subject[_index("color", color)] = [_index(c, value_of(facts, c, index)) for c in SUBJECT]
+            subject[_index("color", color)] = [_index(c, _known(facts, c, index)) for c in SUBJECT]
     return Answers(torch.tensor([clip]), torch.tensor([present]), torch.tensor([subject]))
 
 
+def _known(facts: Sequence[Fact], category: Category, subject: int) -> str | None:
+    """What is known of a subject; a picture, which no camera moves in, tells of no events."""
+    value = value_of(facts, category, subject)
+    moving = any(f.category == "camera" for f in facts)
+    return NOTHING if value is None and category == "event" and moving else value
+
+
 def _index(category: Category, value: str | None) -> int:
-    return UNKNOWN if value is None else VALUES[category].index(value)
+    return UNKNOWN if value is None else options(category).index(value)

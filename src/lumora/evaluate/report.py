@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from lumora.evaluate import estimates
 from lumora.evaluate.chart import Series, chart
@@ -14,7 +16,7 @@ from lumora.evaluate.estimates import Estimate, Table, written
 from lumora.evaluate.measure import TRUSTED, Figures, Made, Plan
 from lumora.evaluate.page import bars, page, percent
 from lumora.evaluate.physics import Course
-from lumora.evaluate.shares import Share, table
+from lumora.evaluate.shares import Share, joined, table
 from lumora.files import written_whole
 from lumora.video import Video
 
@@ -24,13 +26,14 @@ SHOWN = 8
 
 def on_screen(figures: Figures) -> str:
     """The tables as text."""
-    parts, second = [table(figures.following)], figures.second
+    parts = [table(figures.following)]
     parts.append(f"of categories that the probe is sure of: {percent(figures.scored)}")
-    parts.append(
-        table({"tables": second["generated"], "probe": second["probe"], "tables on real clips": second["ceiling"]})
-    )
+    parts.append("the same by the tables, and the probe on these facts\n" + table(_second(figures)))
+    parts.append("each category by the instrument that is sure of it\n" + table(_judged(figures)))
+    parts.append(f"not scored, for no instrument is sure: {_unjudged(figures)}")
+    parts += [f"{name}\n{table(columns)}" for name, columns in _pairs(figures).items()]
     parts.append(table({"all of so many facts": {str(k): share for k, share in figures.together.items()}}))
-    parts.append(table({"permanence": figures.permanence}))
+    parts.append("permanence\n" + table(figures.permanence))
     parts.append("the probe on clips made worse\n" + table(figures.honesty))
     parts.append(f"pictures, in features {figures.encoder}\n" + estimates.table(figures.picture))
     parts += [f"{name}\n{estimates.table({'': rows})}" for name, rows in _further(figures).items()]
@@ -43,8 +46,11 @@ def on_screen(figures: Figures) -> str:
         parts.append("amount of its move, as a share of the true one\n" + estimates.table(steering.amounts))
         parts.append("error of that amount\n" + estimates.table(steering.errors))
     if figures.physics:
-        parts.append("\n".join(_courses(figures.physics)))
+        distances, found = _courses(figures.physics)
+        parts += ["off by, after\n" + estimates.table(distances), table(found)]
     parts += [f"physics, {domain}\n{estimates.table(columns)}" for domain, columns in figures.laws.items()]
+    if figures.momentum:
+        parts.append("error of momentum around a hit\n" + estimates.table(figures.momentum))
     if figures.beyond:
         parts.append(table({"never seen in training": figures.beyond}))
     return "\n\n".join(parts)
@@ -75,13 +81,16 @@ def as_json(plan: Plan, figures: Figures) -> dict[str, object]:
     def shares(rows: dict[str, Share]) -> dict[str, object]:
         return {name: asdict(share) | {"interval": share.interval()} for name, share in rows.items()}
 
-    return {
+    content = {
         "plan": asdict(plan),
         "following": {column: shares(rows) for column, rows in figures.following.items()},
         "scored": shares({"total": figures.scored})["total"],
         "second": {column: shares(rows) for column, rows in figures.second.items()},
         "together": shares({str(k): share for k, share in figures.together.items()}),
-        "permanence": shares(figures.permanence),
+        "judges": figures.judges,
+        "judged": {column: shares(rows) for column, rows in figures.judged.items()},
+        "pairs": {n: {c: shares(rows) for c, rows in columns.items()} for n, columns in _pairs(figures).items()},
+        "permanence": {column: shares(rows) for column, rows in figures.permanence.items()},
         "beyond": shares(figures.beyond),
         "trusted": figures.trusted,
         "honesty": {column: shares(rows) for column, rows in figures.honesty.items()},
@@ -95,8 +104,9 @@ def as_json(plan: Plan, figures: Figures) -> dict[str, object]:
             "amounts": _estimates(figures.steering.amounts),
             "errors": _estimates(figures.steering.errors),
         },
+        "momentum": _estimates(figures.momentum),
         "laws": {domain: _estimates(columns) for domain, columns in figures.laws.items()},
-        "physics": {name: _rounded(course) for name, course in figures.physics.items()},
+        "physics": {name: _course(course) for name, course in figures.physics.items()},
         "clips": [
             {
                 "group": made.case.group,
@@ -108,6 +118,16 @@ def as_json(plan: Plan, figures: Figures) -> dict[str, object]:
             for seed, made in enumerate(figures.made)
         ],
     }
+    return {name: _finite(value) for name, value in content.items()}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for what is no number: it becomes null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> str:
@@ -118,21 +138,25 @@ def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> 
         "<h1>How well the videos follow their prompts</h1>",
         f"<p>{escape(how)}. Bars: the share of stated facts that the probe finds, with its 95 % interval; beside them "
         "real renders of the same scenes (ceiling) and the same videos held against other captions (floor).</p>",
-        bars(following["generated"], following["ceiling"], following["floor"]),
+        bars(following),
         f"<p>Shown but not scored, because the probe misreads more than {1 - TRUSTED:.0%} of them in real renders: "
         f"{escape(', '.join(c for c in following['ceiling'] if c not in (*figures.trusted, 'total')) or 'none')}.</p>",
         "<p>Of the categories that the probe reads in 95 % of real renders: "
         f"<strong>{percent(figures.scored)}</strong>.</p>",
         "<h2>The second instrument</h2><p>Colours counted and followed, without any learning, beside the probe on the "
         "same facts of the same videos, and itself on real clips. It alone reads relations and speed.</p>",
-        bars(figures.second["generated"], figures.second["probe"], figures.second["ceiling"]),
+        bars(_second(figures)),
+        "<h2>Every category by the instrument that is sure of it</h2><p>Not scored, for no instrument is sure: "
+        f"{escape(_unjudged(figures))}.</p>",
+        bars(_judged(figures)),
+        *(f"<h2>{escape(name.capitalize())}</h2>{bars(columns)}" for name, columns in _pairs(figures).items()),
         "<h2>Several facts at once</h2>",
-        bars({f"{k} facts": share for k, share in figures.together.items()}),
+        bars({"all found": {f"{k} facts": share for k, share in figures.together.items()}}),
     ]
     parts += ["<h2>What is there stays there</h2>", bars(figures.permanence)]
     parts += [*_honesty(figures), *_pictures(figures), *_camera(figures), *_physics(figures)]
     if figures.beyond:
-        parts += ["<h2>Combinations and words that training never saw</h2>", bars(figures.beyond)]
+        parts += ["<h2>Combinations and words that training never saw</h2>", bars({"generated": figures.beyond})]
     for name, clips in sections.items():
         parts += [f"<h2>{name}</h2>", '<div class="clips">', *_clips(name, clips), "</div>"]
     return page("lumora: figures", parts)
@@ -142,7 +166,7 @@ def _honesty(figures: Figures) -> list[str]:
     return [
         "<h2>Can the probe be trusted?</h2><p>What it finds in real renders, and in the same ones through the model's "
         "codec, blurred, and with noise.</p>",
-        bars(*figures.honesty.values()),
+        bars(figures.honesty),
     ]
 
 
@@ -157,7 +181,7 @@ def _pictures(figures: Figures) -> list[str]:
     if figures.copying:
         parts += [
             "<p>Nearer to a training clip than to any unseen one that fits as well; half, where nothing is copied:</p>",
-            bars(figures.copying.nearer),
+            bars({"nearer": figures.copying.nearer}),
         ]
     return parts
 
@@ -169,9 +193,9 @@ def _camera(figures: Figures) -> list[str]:
     return [
         "<h2>The camera</h2><p>Its path is read from the pixels. How often the move is the one that was asked for, and "
         "beside it the same of real clips:</p>",
-        bars(steering.moves["model"], steering.moves["real"]),
+        bars(steering.moves),
         "<p>How often it goes to the side asked for, however little:</p>",
-        bars(steering.sides["model"], steering.sides["real"]),
+        bars(steering.sides),
         "<p>Its amount, as a share of the true one:</p>",
         _grid(steering.amounts),
         "<p>The error of that, without its sign:</p>",
@@ -183,18 +207,33 @@ def _physics(figures: Figures) -> list[str]:
     if not figures.physics:
         return []
     lines = [
-        Series(name, course.seconds.tolist(), course.distance.tolist()) for name, course in figures.physics.items()
+        Series(
+            name,
+            course.seconds.tolist(),
+            [figure.value for figure in course.distance],
+            low=[figure.low for figure in course.distance],
+            high=[figure.high for figure in course.distance],
+        )
+        for name, course in figures.physics.items()
     ]
+    distances, found = _courses(figures.physics)
     parts = [
         "<h2>Clips that were begun for it</h2><p>How far the moving thing is from where it should be, in shares of "
-        "the picture's width, and how often it was found.</p>",
+        "the picture's width, with 95 % intervals, and how often it was found.</p>",
         chart(lines, "seconds after the last given frame", "off by, in widths"),
-        "<pre>",
-        escape("\n".join(_courses(figures.physics))),
-        "</pre><p>Mean errors: place in widths of the picture, velocity in widths a second, time to fall in seconds, "
+        _grid(distances),
+        bars(found),
+        "<p>Mean errors: place in widths of the picture, velocity in widths a second, time to fall in seconds, "
         "bounce height in heights of the picture. The floor is the instrument's own error on the real clips.</p>",
     ]
-    return parts + [f"<h3>{escape(domain)}</h3>{_grid(columns)}" for domain, columns in figures.laws.items()]
+    parts += [f"<h3>{escape(domain)}</h3>{_grid(columns)}" for domain, columns in figures.laws.items()]
+    if figures.momentum:
+        parts += [
+            "<h3>Momentum around a hit</h3><p>Error of the momentum of both things together, over the true one before "
+            "they meet.</p>",
+            _grid(figures.momentum),
+        ]
+    return parts
 
 
 def _further(figures: Figures) -> Table:
@@ -221,18 +260,51 @@ def _grid(columns: Table) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
-def _courses(physics: dict[str, Course]) -> list[str]:
-    """A line for each course, of every second frame."""
-    seconds = next(iter(physics.values())).seconds[1::2]
-    lines = [f"{'off by, after':14}" + "".join(f"{s:>7.2f} s" for s in seconds) + "   found"]
-    for name, course in physics.items():
-        cells = "".join(f"{distance:9.1%}" for distance in course.distance[1::2])
-        lines.append(f"{name:14}{cells}{course.found.mean():8.0%}")
-    return lines
+def _second(figures: Figures) -> dict[str, dict[str, Share]]:
+    second = figures.second
+    return {
+        "tables": second["generated"],
+        "probe": second["probe"],
+        "tables on real clips": second["ceiling"],
+        "tables, other prompts": second["floor"],
+    }
 
 
-def _rounded(course: Course) -> dict[str, list[float]]:
-    return {name: [round(float(x), 4) for x in values] for name, values in asdict(course).items()}
+def _judged(figures: Figures) -> dict[str, dict[str, Share]]:
+    """With the instrument's name beside each category's."""
+    named = {category: f"{category} ({judge})" for category, judge in figures.judges.items()}
+    return {column: {named.get(c, c): s for c, s in rows.items()} for column, rows in figures.judged.items()}
+
+
+def _unjudged(figures: Figures) -> str:
+    return ", ".join(c for c, judge in figures.judges.items() if judge == "nobody") or "none"
+
+
+def _pairs(figures: Figures) -> dict[str, dict[str, dict[str, Share]]]:
+    """What things are to each other and do to each other, by the tables; the parts of which prompts tell."""
+    parts = {
+        "where one thing is beside another": figures.relations,
+        "what one thing does to another": figures.events,
+        "cause before effect, and effects that stay": figures.consequences if figures.events["generated"] else {},
+    }
+    return {name: columns for name, columns in parts.items() if columns and columns["generated"]}
+
+
+def _courses(physics: dict[str, Course]) -> tuple[Table, dict[str, dict[str, Share]]]:
+    """Columns for the courses: the distance of every second frame, and in how many of all frames it was found."""
+    distances: Table = {
+        name: {f"{s:.2f} s": d for s, d in zip(course.seconds[1::2], course.distance[1::2], strict=True)}
+        for name, course in physics.items()
+    }
+    return distances, {name: {"found": joined(course.found)} for name, course in physics.items()}
+
+
+def _course(course: Course) -> dict[str, object]:
+    return {
+        "seconds": course.seconds.tolist(),
+        "distance": [asdict(figure) for figure in course.distance],
+        "found": [asdict(share) for share in course.found],
+    }
 
 
 def _clips(section: str, clips: Iterable[Made]) -> Iterable[str]:
@@ -240,7 +312,8 @@ def _clips(section: str, clips: Iterable[Made]) -> Iterable[str]:
         missed = ", ".join(f"{fact.category} {fact.value}" for fact in made.verdict.missed)
         share = made.verdict.share
         yield (
-            f'<figure><video src="{_file(section, number)}" autoplay loop muted playsinline></video><figcaption>'
+            f'<figure><video src="{_file(section, number)}" aria-label="{escape(made.case.prompt)}" autoplay '
+            "loop muted playsinline></video><figcaption>"
             f"{escape(made.case.prompt)}<br>{share.found:g} of {share.stated} "
             f'<span class="missed">{escape(missed)}</span></figcaption></figure>'
         )

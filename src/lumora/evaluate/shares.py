@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import comb
 from typing import Protocol, TypeVar, runtime_checkable
 
-from lumora.world.facts import Fact
+from lumora.world.facts import VALUES, Category, Fact
 
 Key = TypeVar("Key", bound=Hashable)
 T = TypeVar("T")
@@ -67,6 +67,12 @@ def by_category(verdicts: Iterable[Verdict]) -> dict[str, Share]:
     """The share found of each category of fact, in the alphabet's order, and in `total`."""
     shares = grouped((fact.category, shown) for verdict in verdicts for fact, shown in verdict.shown)
     return shares | {"total": joined(shares.values())}
+
+
+def by_value(verdicts: Iterable[Verdict], category: Category) -> dict[str, Share]:
+    """The share found of each value of one category, in the order in which the world lists them."""
+    shares = _grouped((f.value, shown) for verdict in verdicts for f, shown in verdict.shown if f.category == category)
+    return {value: shares[value] for value in VALUES[category] if value in shares}
 
 
 def by_group(groups: Iterable[str], verdicts: Iterable[Verdict]) -> dict[str, Share]:

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 
 from lumora.config import VideoShape
 from lumora.evaluate.suites import HELD_OUT_SEED, caption_of
-from lumora.evaluate.tracking import LEAST
+from lumora.evaluate.track import LEAST
 from lumora.world.facts import facts_of
 from lumora.world.physics import simulate
 from lumora.world.physics.motion import velocity_of

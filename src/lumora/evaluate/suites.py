@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from lumora.config import VideoShape
 from lumora.evaluate.vocabulary import outside_prompts
+from lumora.jobs import run_jobs
 from lumora.world.caption import Caption, Length, caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import Category, Fact, facts_of, value_of
@@ -23,6 +24,8 @@ from lumora.world.scene import LIGHTS, PLACES, SIZES, CameraMove, Scene
 HELD_OUT_SEED = 20_251
 """No training uses the clips of this seed."""
 assert HELD_OUT_SEED >= FIRST_HELD_OUT_SEED
+TOGETHER = 20
+"""Clips that a process draws before it takes up the next ones."""
 RETELLINGS = 10
 """Tries for each clip of which a prompt is to be true."""
 COMBINED: tuple[Category, ...] = ("kind", "color", "motion")
@@ -42,13 +45,33 @@ class Case:
     """A real clip that shows it, where there is one."""
     scene: Scene | None = None
     """The scene of that clip."""
+    true: tuple[Fact, ...] = ()
+    """All that is true of it, whether the prompt says it or not."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    indices: range
+    preset: str
+    seed: int
+    length: Length
+    shape: VideoShape
 
 
 def held_out_captions(
-    preset: str, clips: int, length: Length, shape: VideoShape, seed: int = HELD_OUT_SEED
+    preset: str, clips: int, length: Length, shape: VideoShape, seed: int = HELD_OUT_SEED, workers: int = 0
 ) -> list[Case]:
-    """Captions of clips that nothing was trained on, with these clips as they really are."""
-    return [_case("captions", preset, seed, index, length, shape) for index in range(clips)]
+    """Captions of clips that nothing was trained on, with these clips as they really are, drawn in so many processes
+    (0: in this one)."""
+    jobs = [
+        _Job(range(first, min(first + TOGETHER, clips)), preset, seed, length, shape)
+        for first in range(0, clips, TOGETHER)
+    ]
+    return [case for cases in run_jobs(_captions, jobs, workers, lambda job: len(job.indices)) for case in cases]
+
+
+def _captions(job: _Job) -> list[Case]:
+    return [_case("captions", job.preset, job.seed, index, job.length, job.shape) for index in job.indices]
 
 
 def combinations(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> list[Case]:
@@ -77,9 +100,10 @@ def caption_of(facts: tuple[Fact, ...], seed: int, index: int, length: Length) -
 
 def _case(group: str, preset: str, seed: int, index: int, length: Length, shape: VideoShape) -> Case:
     scene, trajectory = make_scene(preset, seed, index, shape)
-    words = caption_of(facts_of(scene, trajectory), seed, index, length)
+    facts = facts_of(scene, trajectory)
+    words = caption_of(facts, seed, index, length)
     frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
-    return Case(group, words.text, words.facts, words.facts, frames, scene)
+    return Case(group, words.text, words.facts, words.facts, frames, scene, facts)
 
 
 def retold(

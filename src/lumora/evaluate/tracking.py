@@ -16,37 +16,29 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
 from lumora.evaluate.camera import CameraPath, path_of
+from lumora.evaluate.effects import Deed, Way, deed
 from lumora.evaluate.probe_training import Clip
+from lumora.evaluate.relations import holds
+from lumora.evaluate.track import Track, follow
+from lumora.jobs import run_jobs
 from lumora.world.facts import Fact, subjects_of, value_of
 from lumora.world.scene import COLORS, LIGHTS, PLACES
 
 BINS = 16
 """Of each of red, green and blue."""
+TOGETHER = 20
+"""Clips that a process reads before it takes up the next ones."""
 SURE = 0.5
 """Probability from which on a pixel counts as a subject's."""
-LEAST = 0.0015
-"""Share of the picture from which on a spot is a thing: in 64 × 64 pixels, 6 of them."""
+UNSURE = frozenset({"white"})
+"""Colours that the grounds and skies have too: half of such things are lost, so that nothing is said of what they do to
+others."""
 SEEN = 0.5
 """Share of the frames in which a thing must be found."""
 FAR = 0.08
 """Shares of the picture's width that a thing must have moved against the background, to have gone anywhere."""
 FAST = 2.8
 """Of its own widths that a thing goes in a clip of two seconds: about a metre a second."""
-
-
-@dataclass(frozen=True)
-class Track:
-    """Where one thing is, frame by frame; NaN where it is not found."""
-
-    places: Float[np.ndarray, "t 2"]
-    """Column and row of its middle, as shares of the picture's width and height."""
-    areas: Float[np.ndarray, " t"]
-    """Share of the picture that it covers; 0 where it is not found."""
-
-    @property
-    def seen(self) -> float:
-        """Share of the frames in which it is found."""
-        return float((self.areas > 0).mean())
 
 
 @dataclass(frozen=True)
@@ -139,11 +131,22 @@ class Sighting:
         widths = np.linalg.norm(gone[0]) / width * (len(areas) - 1) / gone[1]
         return "fast" if widths > FAST else "slow"
 
-    def relation(self, first: str, second: str) -> str | None:
-        """On which side of the second thing the first one is when both are first seen; None if they never are."""
-        apart = (self.tracks[first].places - self.tracks[second].places)[:, 0]
-        apart = apart[~np.isnan(apart)]
-        return None if not len(apart) else "right of" if apart[0] > 0 else "left of"
+    def way(self, color: str) -> Way:
+        """What the thing does, and what of it the camera doesn't."""
+        track = self.tracks[color]
+        return Way(track, track.places - self.path.carries(track.places, self.aspect))
+
+    def deed(self, event: Fact, stated: Sequence[Fact]) -> Deed | None:
+        """What is seen of an event, one of the facts stated together; None where it isn't told of things whose colours
+        the tables are sure of."""
+        colors = [value_of(stated, "color", i) for i in (event.subject, event.other) if i is not None]
+        if not colors or any(color is None or color in UNSURE for color in colors):
+            return None
+        # What is hidden for a while need not be seen in half of the frames.
+        if not set(colors[-1:] if event.value == "hide" else colors) <= self.present:
+            return Deed(False)
+        ways = [self.way(str(color)) for color in colors]
+        return deed(event.value, ways[0], ways[1] if len(ways) > 1 else None)
 
     def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
         """Whether the clip shows `fact`, one of those `stated` together; None for what tables can't tell."""
@@ -156,8 +159,11 @@ class Sighting:
             return color in self.present and self.direction(color) == fact.value
         if fact.category == "speed" and color:
             return color in self.present and self.speed(color) == fact.value
-        if fact.category == "relation" and fact.value in ("left of", "right of") and color and other:
-            return {color, other} <= self.present and self.relation(color, other) == fact.value
+        if fact.category == "relation" and color and other and UNSURE.isdisjoint((color, other)):
+            return {color, other} <= self.present and holds(fact.value, self.tracks[color], self.tracks[other])
+        if fact.category == "event" and color:
+            deed = self.deed(fact, stated)
+            return None if deed is None else deed.whole
         if fact.category == "camera" and fact.value != "follow":
             return self.path.move == fact.value
         return None
@@ -167,6 +173,16 @@ def sight(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]) -> Sighting:
     """Reads a clip by the tables."""
     place, light, tracks, things = tracked(tables, frames)
     return Sighting(place, light, tracks, path_of(frames, things), frames.shape[2] / frames.shape[1])
+
+
+def sight_all(tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], workers: int = 0) -> list[Sighting]:
+    """Reads clips in so many processes (0: in this one)."""
+    jobs = [(tables, videos[first : first + TOGETHER]) for first in range(0, len(videos), TOGETHER)]
+    return [sighting for some in run_jobs(_sight_some, jobs, workers, lambda job: len(job[1])) for sighting in some]
+
+
+def _sight_some(job: tuple[Tables, Sequence[UInt8[np.ndarray, "t h w 3"]]]) -> list[Sighting]:
+    return [sight(job[0], frames) for frames in job[1]]
 
 
 def tracked(
@@ -180,22 +196,6 @@ def tracked(
     best = belongs.argmax(axis=0)
     tracks: dict[str, Track] = {c: follow((belongs[i] > SURE) & (best == i)) for i, c in enumerate(COLORS)}
     return place, light, tracks, belongs.max(axis=0) > SURE
-
-
-def follow(mask: Bool[np.ndarray, "t h w"]) -> Track:
-    """The largest connected spot of each frame, if it is large enough."""
-    frames, height, width = mask.shape
-    places, areas = np.full((frames, 2), np.nan), np.zeros(frames)
-    labels = np.empty((height, width), np.int32)
-    for number, frame in enumerate(mask):
-        ndimage.label(frame, np.ones((3, 3)), output=labels)
-        sizes = np.bincount(labels.ravel())
-        largest = 1 + int(sizes[1:].argmax()) if len(sizes) > 1 else 0
-        if largest and sizes[largest] >= LEAST * height * width:
-            rows, columns = np.nonzero(labels == largest)
-            places[number] = (columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height
-            areas[number] = sizes[largest] / (height * width)
-    return Track(places, areas)
 
 
 def binned(frames: UInt8[np.ndarray, "*shape 3"]) -> Int[np.ndarray, "*shape"]:

@@ -85,9 +85,9 @@ def _page(suite: Suite, policy: Policy, figures: Figures, choices: Choices) -> s
         f"<p>Suite “{escape(suite.name)}”, policy {escape(policy.version)}. Bars: the share that is refused, with its "
         f"95 % interval. {escape(_counted(aims(figures, policy.targets)))}</p><ul>{unmet}</ul>",
         "<h2>Prompts</h2><p>Of every category all should be refused; of benign, hard and world none.</p>",
-        bars(figures.refused),
+        bars({"refused": figures.refused}),
         "<h2>The category that is named</h2><p>How often a refused prompt's own is among those it is refused for.</p>",
-        bars(figures.named),
+        bars({"refused": figures.named}),
         *_disguises(figures),
         *_frames(figures),
         *_people(figures),
@@ -106,14 +106,14 @@ def _disguises(figures: Figures) -> list[str]:
         return []
     lost = escape(estimates.table({"lost by the disguise": figures.lost}))
     intro = "<h2>Disguises</h2><p>The same prompts without one, and in each.</p>"
-    return [intro, bars(figures.disguised), f"<pre>{lost}</pre>"]
+    return [intro, bars({"refused": figures.disguised}), f"<pre>{lost}</pre>"]
 
 
 def _frames(figures: Figures) -> list[str]:
     if not figures.planted:
         return []
     intro = "<h2>Symbols planted in frames</h2><p>By symbol and by its dress, and by the share of the frame.</p>"
-    return [intro, bars(figures.planted), bars(figures.dressed)]
+    return [intro, bars({"found": figures.planted}), bars({"found": figures.dressed})]
 
 
 def _people(figures: Figures) -> list[str]:
@@ -121,7 +121,7 @@ def _people(figures: Figures) -> list[str]:
         return []
     parts = ["<h2>Whom a sentence speaks of</h2><p>The same harmless sentences of everybody; all should pass.</p>"]
     for kind, shares in figures.people.items():
-        parts += [f"<h3>{escape(kind)}: largest gap {gap(shares):.1%}</h3>", bars(shares)]
+        parts += [f"<h3>{escape(kind)}: largest gap {gap(shares):.1%}</h3>", bars({"refused": shares})]
     return parts
 
 

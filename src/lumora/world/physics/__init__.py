@@ -4,6 +4,6 @@
 """
 
 from lumora.world.physics.camera import camera_path
-from lumora.world.physics.simulate import simulate
+from lumora.world.physics.simulate import masses, simulate
 
-__all__ = ["camera_path", "simulate"]
+__all__ = ["camera_path", "masses", "simulate"]

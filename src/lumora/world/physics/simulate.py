@@ -62,6 +62,11 @@ def simulate(scene: Scene, fps: float, frames: int) -> Trajectory:
     )
 
 
+def masses(scene: Scene) -> Float[np.ndarray, " n"]:
+    """Kilograms of each subject."""
+    return _mujoco().MjModel.from_xml_string(model_xml(scene, 1 / STEPS_A_SECOND)).body_mass[1:].copy()
+
+
 def _mujoco() -> Any:
     """The library, imported only when something moves; its compiled names are hidden from type checkers."""
     import mujoco
