@@ -21,7 +21,7 @@ from lumora.evaluate.probe_training import (
     where_loss,
     where_of,
 )
-from lumora.evaluate.questions import CLIP, SUBJECT, UNKNOWN, Answers, answers_of
+from lumora.evaluate.questions import ANSWERS, CLIP, SUBJECT, UNKNOWN, Answers, answers_of
 from lumora.evaluate.shares import Share, Verdict, by_category
 from lumora.world.facts import VALUES, Fact, facts_to_dicts
 from lumora.world.scene import COLORS
@@ -44,7 +44,7 @@ def all_knowing(facts: tuple[Fact, ...]) -> Logits:
     answers = answers_of(facts)
 
     def certain(category, index):
-        one_hot = torch.nn.functional.one_hot(index.clamp(min=0), len(VALUES[category]))
+        one_hot = torch.nn.functional.one_hot(index.clamp(min=0), len(ANSWERS[category]))
         return 20.0 * one_hot.float() * (index != UNKNOWN)[..., None]
 
     return Logits(

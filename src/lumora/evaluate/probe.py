@@ -18,8 +18,8 @@ from jaxtyping import BFloat16, Bool, Float, Int, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lumora.evaluate.questions import CLIP, SCORED, SUBJECT
-from lumora.world.facts import VALUES, Category, Fact, value_of
+from lumora.evaluate.questions import ANSWERS, CLIP, SCORED, SUBJECT
+from lumora.world.facts import Category, Fact, value_of
 from lumora.world.scene import COLORS
 
 SIDE = 128
@@ -36,7 +36,7 @@ GLIMPSE = 48
 
 @dataclass(frozen=True)
 class Logits:
-    """What the probe thinks of B clips, as logits over VALUES."""
+    """What the probe thinks of B clips, as logits over ANSWERS."""
 
     clip: dict[Category, Float[Tensor, "b _"]]
     present: Float[Tensor, "b colors"]
@@ -83,8 +83,8 @@ class Probe(nn.Module):
         self.find = _perceptron(STEPS * (width + 3), width, width)
         self.present = nn.Linear(width, 1)
         self.each = _perceptron(STEPS * (width + 3 + width // 2) + width, 4 * width, width)
-        self.clip = nn.ModuleDict({c: nn.Linear(width, len(VALUES[c])) for c in CLIP})
-        self.subject = nn.ModuleDict({c: nn.Linear(width, len(VALUES[c])) for c in SUBJECT})
+        self.clip = nn.ModuleDict({c: nn.Linear(width, len(ANSWERS[c])) for c in CLIP})
+        self.subject = nn.ModuleDict({c: nn.Linear(width, len(ANSWERS[c])) for c in SUBJECT})
 
     def forward(self, frames: Float[Tensor, "b t h w c"], asked: Bool[Tensor, "b colors"] | None = None) -> Logits:
         """Frames in [−1, 1], FRAMES of them, SIDE × SIDE. Computes in bfloat16, which is what a CPU does fastest.
@@ -125,7 +125,7 @@ class Probe(nn.Module):
             clip={c: head(whole).float() for c, head in zip(CLIP, self.clip.values(), strict=True)},
             present=present,
             subject={
-                c: each.new_zeros(*chosen.shape, len(VALUES[c]), dtype=torch.float32).index_put(
+                c: each.new_zeros(*chosen.shape, len(ANSWERS[c]), dtype=torch.float32).index_put(
                     (clip, color), head(each).float()
                 )
                 for c, head in zip(SUBJECT, self.subject.values(), strict=True)
@@ -185,7 +185,7 @@ class Reading:
     @classmethod
     def of(cls, logits: Logits, index: int) -> Reading:
         def best(category: Category, row: Tensor) -> str:
-            return VALUES[category][int(row.argmax())]
+            return ANSWERS[category][int(row.argmax())]
 
         return cls(
             clip={c: best(c, rows[index]) for c, rows in logits.clip.items()},

@@ -15,13 +15,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumora.world.facts import VALUES, Category, Fact, subjects_of, value_of
-from lumora.world.scene import COLORS
+from lumora.world.scene import CAMERA_MOVES, COLORS
 
 CLIP: tuple[Category, ...] = ("count", "place", "light", "camera")
 """Asked of the whole clip."""
 SUBJECT: tuple[Category, ...] = ("kind", "size", "material", "motion", "direction")
 """Asked of the subject of a given colour."""
 SCORED: frozenset[Category] = frozenset((*CLIP, *SUBJECT, "color"))
+ANSWERS: dict[Category, tuple[str, ...]] = {c: VALUES[c] for c in (*CLIP, *SUBJECT, "color")} | {"camera": CAMERA_MOVES}
+"""The values that a probe knows of each category: it has seen no camera that glances aside."""
 UNKNOWN = -1
 
 
@@ -30,11 +32,11 @@ class Answers:
     """Right answers for B clips; UNKNOWN where there is none to learn."""
 
     clip: Int[Tensor, "b questions"]
-    """Index into VALUES of each category of CLIP."""
+    """Index into ANSWERS of each category of CLIP."""
     present: Float[Tensor, "b colors"]
     """Whether something has that colour: 0 or 1."""
     subject: Int[Tensor, "b colors categories"]
-    """Index into VALUES of each category of SUBJECT."""
+    """Index into ANSWERS of each category of SUBJECT."""
 
     @classmethod
     def stack(cls, answers: Sequence[Answers]) -> Answers:
@@ -55,4 +57,4 @@ def answers_of(facts: Sequence[Fact]) -> Answers:
 
 
 def _index(category: Category, value: str | None) -> int:
-    return UNKNOWN if value is None else VALUES[category].index(value)
+    return ANSWERS[category].index(value) if value in ANSWERS[category] else UNKNOWN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from lumora.world.scene import (
     CHARACTERS,
     COLORS,
     EMOTIONS,
+    GLANCES,
     KINDS,
     SIZES,
     VERBS,
@@ -24,6 +25,7 @@ from lumora.world.scene import (
     Material,
     Motion,
     Size,
+    Style,
     Subject,
     Verb,
 )
@@ -76,6 +78,9 @@ class Preset:
     moves: tuple[CameraMove, ...]
     situations: dict[str, float]
     """Shares of the ways to arrange a scene, by their names in `situations`."""
+    styles: dict[Style, float] = field(default_factory=lambda: {"plain": 1.0})
+    shots: tuple[float, ...] = (1.0,)
+    """Shares of films with one, two … shots."""
 
 
 PRESETS: dict[str, Preset] = {
@@ -112,6 +117,16 @@ PRESETS: dict[str, Preset] = {
             "bite": 0.08,
             "hide": 0.08,
         },
+    ),
+    "film": Preset(
+        counts=(0.4, 0.6),
+        kinds=KINDS,
+        verbs=("roll", "slide", "bounce", "fall", "jump", "spin", "walk", "walk"),
+        materials={"matte": 0.5, "shiny": 0.3, "metal": 0.2},
+        moves=("pan left", "pan right", "tilt up", "tilt down", "move in", "move out", "orbit", *GLANCES, *GLANCES),
+        situations={"at large": 0.8, "hide": 0.2},
+        styles={"plain": 0.4, "toon": 0.2, "black and white": 0.2, "pixel art": 0.2},
+        shots=(0.15, 0.4, 0.3, 0.15),
     ),
 }
 
@@ -164,6 +179,14 @@ def _draw_heading(rng: np.random.Generator, kind: Kind, motion: Motion) -> float
     if way is not None and verb == "roll":
         return 0.0 if way in ("right", "left") else math.pi / 2
     return rng.uniform(-0.5, 0.5)
+
+
+def with_deed(rng: np.random.Generator, preset: Preset, subject: Subject, stillness: float) -> Subject:
+    """The same subject, at the origin, with something else to do that suits its kind."""
+    suiting = [verb for verb in preset.verbs if subject.kind in KINDS_FOR[verb]]
+    verb: Verb = "still" if rng.random() < stillness or not suiting else choice(rng, suiting)
+    motion = Motion(verb, draw_way(rng, verb))
+    return replace(subject, position=(0.0, 0.0, 0.0), motion=motion, heading=_draw_heading(rng, subject.kind, motion))
 
 
 def draw_colors(rng: np.random.Generator, count: int) -> list[Color]:
