@@ -58,7 +58,7 @@ Size: TypeAlias = Annotated[tuple[int, int] | None, _flag("WxH", _size)]
 WorldSize: TypeAlias = Annotated[tuple[int, int], _flag("WxH", _size)]
 Output: TypeAlias = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 Directory: TypeAlias = Annotated[Path, arg(metavar="FOLDER")]
-TrainPreset: TypeAlias = Literal["tiny", "cpu", "gpu"]
+TrainPreset: TypeAlias = Literal["tiny", "cpu", "gpu", "film"]
 Device: TypeAlias = Annotated[
     str | None, _flag("DEVICE", lambda words: words[0]), arg(help_behavior_hint="(default: a GPU where there is one)")
 ]
