@@ -131,7 +131,7 @@ def write_latents(
         "fps": torch.tensor([record.fps for record in records]),
         "text": torch.cat(texts),
         "captions": _starts([len(text) for text in texts]),
-        "spans": torch.tensor(spans),
+        "spans": torch.tensor(spans, dtype=torch.int64),
         "parts": _starts([len(part) for part in parts]),
         "first": _starts([len(view) for view in chosen]),
     }

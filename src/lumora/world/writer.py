@@ -159,8 +159,8 @@ class Writer:
         if event.value == "bite":
             assert event.subject is not None
             return self.pick(verbs.BITE).format(self.name(event.subject, looks))
-        whom = "" if event.other is None else self.name(event.other, looks)
-        return self.word(verbs.EVENT[event.value])[0 if form == "third" else 1].format(whom)
+        wording = self.word(verbs.EVENT[event.value])[0 if form == "third" else 1]
+        return wording if event.other is None else wording.format(self.name(event.other, looks))
 
     def deed_clause(self, event: Fact) -> str:
         if event.value == "bite":
