@@ -75,7 +75,8 @@ def test_in_black_and_white_nobody_can_tell_colours(scene: Scene) -> None:
 @settings(max_examples=15)
 @given(numbers, st.integers(5, 65), st.sampled_from([(32, 32), (32, 48), (48, 32)]))
 def test_a_film_has_one_cast_and_style_and_cuts_between_latent_frames(index: int, frames: int, size: tuple) -> None:
-    film = sample_film("film", 7, index, VideoShape(frames, *size, 8.0))
+    shape = VideoShape(frames, size[0], size[1], 8.0)
+    film = sample_film("film", 7, index, shape)
     lengths = [round(shot.seconds * 8) for shot in film.shots]
     assert sum(lengths) == frames and film.seconds == pytest.approx(frames / 8)
     assert all(cut % 4 == 1 for cut in np.cumsum(lengths)[:-1])
@@ -90,7 +91,7 @@ def test_a_film_has_one_cast_and_style_and_cuts_between_latent_frames(index: int
             assert (shot.subjects, shot.place) == (before.subjects, before.place) and shot.camera != before.camera
         else:
             assert shot.place != before.place
-    assert film == sample_film("film", 7, index, VideoShape(frames, *size, 8.0))
+    assert film == sample_film("film", 7, index, shape)
 
 
 def test_films_differ_and_other_presets_have_one_shot() -> None:

@@ -166,7 +166,8 @@ def packed_attention(
         layout.groups, masks, q.split(sizes), k.split(sizes), v.split(sizes), strict=True
     ):
         batch = [rearrange(part, "(b l) head e -> b head l e", b=count) for part in group]
-        parts.append(rearrange(dense_attention(*batch, mask), "b head l e -> (b l) head e"))
+        attended = dense_attention(batch[0], batch[1], batch[2], mask)
+        parts.append(rearrange(attended, "b head l e -> (b l) head e"))
     return torch.cat(parts)
 
 

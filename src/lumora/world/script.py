@@ -75,9 +75,9 @@ def _cast(writer: Writer, length: Length) -> str:
 
 def _shot(writer: Writer, length: Length) -> list[str]:
     """What one shot shows, in one clause or several; the cast is known."""
-    doing = {i: writer.predicate(i, "third") for i in _actors(writer, length)}
-    clauses = [f"{writer.refer(i)} {words}" for i, words in doing.items() if words]
-    story = writer.pick((" while ", " and ", ", and ")).join(clauses) if clauses else "nothing happens"
+    clauses = [f"{writer.refer(i)} {_deeds(writer, i, length)}" for i in _actors(writer, length)]
+    seen = enumerate_in_english([writer.refer(i) for i in writer.subjects])
+    story = writer.pick((" while ", " and ", ", and ")).join(clauses) if clauses else f"we see {seen}"
     setting = writer.setting(light=length == "paragraph" or (length == "sentence" and writer.chance(0.7)))
     story = f"{setting}, {story}" if writer.chance(0.4) else f"{story} {setting}"
     move = writer.camera_move()
@@ -88,6 +88,15 @@ def _shot(writer: Writer, length: Length) -> list[str]:
     told = [writer.relation_clause(fact) for fact in writer.relations()]
     told += [writer.deed_clause(event) for event in writer.deeds()]
     return [story, *told, *([writer.camera_sentence()] if move is not None else [])]
+
+
+def _deeds(writer: Writer, index: int, length: Length) -> str:
+    """What one of them does, and in a sentence also what comes of it: `rolls to the left and passes behind it`."""
+    doing = writer.predicate(index, "third")
+    events = [event for event in writer.deeds() if event.subject == index and event.value != "bite"]
+    if length == "sentence" and events and writer.chance(0.85):
+        doing += f" and {writer.deed(writer.pick(events), 'third')}"
+    return doing
 
 
 def _actors(writer: Writer, length: Length) -> list[int]:

@@ -51,7 +51,8 @@ def draw_scene(rng: np.random.Generator, preset: Preset, seconds: float, aspect:
     place, light, texture = choice(rng, PLACES), choice(rng, LIGHTS), int(rng.integers(2**31))
     situation = SITUATIONS[choice(rng, tuple(preset.situations), tuple(preset.situations.values()))]
     move = draw_move(rng, preset)
-    style = choice(rng, tuple(preset.styles), tuple(preset.styles.values())) if len(preset.styles) > 1 else "plain"
+    # Where there is but one style nothing is drawn, so that the scenes of those presets are what they ever were.
+    style = choice(rng, preset.styles) if len(preset.styles) > 1 else preset.styles[0]
     if move == "follow" or move in GLANCES:
         situation = SITUATIONS["at large"]
     hall = Hall(seconds, min(max(aspect, 1.0), 1.8))

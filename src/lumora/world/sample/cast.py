@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -78,7 +78,7 @@ class Preset:
     moves: tuple[CameraMove, ...]
     situations: dict[str, float]
     """Shares of the ways to arrange a scene, by their names in `situations`."""
-    styles: dict[Style, float] = field(default_factory=lambda: {"plain": 1.0})
+    styles: tuple[Style, ...] = ("plain",)
     shots: tuple[float, ...] = (1.0,)
     """Shares of films with one, two … shots."""
 
@@ -125,7 +125,7 @@ PRESETS: dict[str, Preset] = {
         materials={"matte": 0.5, "shiny": 0.3, "metal": 0.2},
         moves=("pan left", "pan right", "tilt up", "tilt down", "move in", "move out", "orbit", *GLANCES, *GLANCES),
         situations={"at large": 0.8, "hide": 0.2},
-        styles={"plain": 0.4, "toon": 0.2, "black and white": 0.2, "pixel art": 0.2},
+        styles=("plain", "plain", "toon", "black and white", "pixel art"),
         shots=(0.15, 0.4, 0.3, 0.15),
     ),
 }
