@@ -139,7 +139,7 @@ def test_cuts_are_where_they_were_asked_for(pipeline: Pipeline):
 def test_what_has_not_been_learnt_is_made_as_before(pipeline: Pipeline):
     picture = Video(np.zeros((1, 32, 48, 3), np.uint8), 8.0)
     apart = storyboard("It lies on the beach.", given=(Given(picture, shot=1),))
-    runs_on = replace(storyboard(""), then=(Shot("It lies still.", 1.0, cut=False),))
+    runs_on = replace(storyboard("two"), then=(Shot("It lies still.", 1.0, cut=False),))
     assert [len(r.takes(pipeline.config)) for r in (apart, runs_on)] == [2, 1]
     assert not any(take.together for r in (apart, runs_on) for take in r.takes(pipeline.config))
     first = storyboard("It lies on the beach.", given=(Given(picture),))

@@ -35,14 +35,22 @@ def sample_scene(preset: str, seed: int, index: int, seconds: float = 2.0, aspec
     Seeds below FIRST_HELD_OUT_SEED are for training, and leave some combinations out.
     Raises ValueError for an unknown preset, a negative seed or index, or an impossible length or shape.
     """
+    rng = generator_of(preset, seed, index)
+    if not (0 <= seconds <= 600 and 0.2 <= aspect <= 5):
+        raise ValueError(f"A scene lasts 0 to 600 seconds at an aspect of 0.2 to 5, not {seconds} and {aspect}.")
+    return draw_scene(rng, PRESETS[preset], seconds, aspect, seed < FIRST_HELD_OUT_SEED)
+
+
+def generator_of(preset: str, seed: int, index: int, *stream: int) -> np.random.Generator:
+    """For the draws of scene `index` of a seed; others than those of the scene itself have a `stream` of their own.
+
+    Raises ValueError for an unknown preset, or a negative seed or index.
+    """
     if preset not in PRESETS:
         raise ValueError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
     if seed < 0 or index < 0:
         raise ValueError(f"Seed and index count from 0 up; they are {seed} and {index}.")
-    if not (0 <= seconds <= 600 and 0.2 <= aspect <= 5):
-        raise ValueError(f"A scene lasts 0 to 600 seconds at an aspect of 0.2 to 5, not {seconds} and {aspect}.")
-    rng = np.random.default_rng([seed, index, list(PRESETS).index(preset)])
-    return draw_scene(rng, PRESETS[preset], seconds, aspect, seed < FIRST_HELD_OUT_SEED)
+    return np.random.default_rng([seed, index, list(PRESETS).index(preset), *stream])
 
 
 def draw_scene(rng: np.random.Generator, preset: Preset, seconds: float, aspect: float, training: bool) -> Scene:

@@ -13,7 +13,7 @@ from itertools import accumulate, count
 import numpy as np
 
 from lumora.config import VideoShape
-from lumora.world.sample import FIRST_HELD_OUT_SEED, TRIES, draw_move, draw_scene, draw_view, restaged
+from lumora.world.sample import FIRST_HELD_OUT_SEED, TRIES, draw_move, draw_scene, draw_view, generator_of, restaged
 from lumora.world.sample.cast import PRESETS, Preset, choice, held_out, with_deed
 from lumora.world.sample.framing import in_view
 from lumora.world.sample.lens import seen_from
@@ -42,11 +42,7 @@ def sample_film(preset: str, seed: int, index: int, shape: VideoShape) -> Film:
     The first shot has 1 + 4n frames, the others 4n, so all cuts lie between latent frames. Raises ValueError as
     `sample_scene` does.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
-    if seed < 0 or index < 0:
-        raise ValueError(f"Seed and index count from 0 up; they are {seed} and {index}.")
-    rng = np.random.default_rng([seed, index, list(PRESETS).index(preset), _STREAM])
+    rng = generator_of(preset, seed, index, _STREAM)
     chosen, training = PRESETS[preset], seed < FIRST_HELD_OUT_SEED
     frames = _draw_lengths(rng, chosen, shape)
     stays = [False, *(rng.random(len(frames) - 1) < STAYS).tolist()]
