@@ -21,19 +21,21 @@ from lumora.world.sample.framing import project
 from lumora.world.scene import Style
 from lumora.world.visible import SEEN, absences, visibility
 
-CUT, SUDDEN = 3.0, 1.8
-"""A cut changes a picture by so much of 255 in the mean over blocks, and so many times as much as the steps before and
-after it: a camera that whips around takes several."""
+CHANGED, SUDDEN = 8.0, 0.2
+"""A block has changed when it did so by so much of 255, and a cut changes a share of the blocks that is so much larger
+than in the steps before and after it: a camera that whips around takes several. Of 86 cuts in 54 films of seeds 900 and
+901 this finds 94 %, and none among the other 1,642 steps."""
 BLOCKS = 16
 """Of the picture's shorter side, in which frames are compared: grain and edges count less."""
 COLOURLESS = 3.0
 """Mean distance of 255 of channels from their mean, under which a picture is black and white."""
 BLOCKY = 0.3
 """Changes within pixel art's blocks are less than this share of those between them."""
-INKED = 0.012
-"""Share of pixels that are thin and dark, from which on a picture is a cartoon."""
+INKED = 0.003
+"""Share of pixels in thin lines that are nearly black, from which on a picture is a cartoon."""
 HERE = 0.25
-"""Share of a shot's frames in which a colour must be found, to be of the cast: it may be out of sight for a while."""
+"""Share of a shot's frames in which a colour must be found, to be of the cast: it may be out of sight for a while. It is
+found by mistake too, one in twelve that nobody asked for, so colours beyond the asked ones are not counted."""
 SAME_SIZE, SAME_PLACE = 1.6, 0.12
 """What comes back is as large as it should be within this factor, and in its place within so many picture widths."""
 
@@ -44,10 +46,10 @@ def cuts_of(frames: UInt8[np.ndarray, "t h w 3"]) -> tuple[int, ...]:
     height, width = (side * (n // side) for n in frames.shape[1:3])
     blocks = frames[:, :height, :width].astype(np.float32)
     blocks = blocks.reshape(len(frames), height // side, side, width // side, side, 3).mean((2, 4))
-    change = np.abs(np.diff(blocks, axis=0)).mean((1, 2, 3))
-    around = np.pad(change, 1)
+    changed = (np.abs(np.diff(blocks, axis=0)).mean(-1) > CHANGED).mean((1, 2))
+    around = np.pad(changed, 1)
     usual = np.maximum(around[:-2], around[2:])
-    return tuple(int(t) for t in 1 + np.flatnonzero((change > CUT) & (change > SUDDEN * usual)))
+    return tuple(int(t) for t in 1 + np.flatnonzero(changed > usual + SUDDEN))
 
 
 def style_of(frames: UInt8[np.ndarray, "t h w 3"]) -> Style:
@@ -58,8 +60,8 @@ def style_of(frames: UInt8[np.ndarray, "t h w 3"]) -> Style:
         return "black and white"
     if _within(grey) < BLOCKY:
         return "pixel art"
-    closed = ndimage.grey_closing(grey, size=(1, 5, 5))
-    ink = (closed - grey > 0.5 * closed) & (closed > 40)
+    closed = ndimage.grey_closing(grey, size=(1, 3, 3))
+    ink = (closed - grey > 0.75 * closed) & (closed > 20)
     return "toon" if ink.mean() > INKED else "plain"
 
 
@@ -82,8 +84,9 @@ def measure_films(
 ) -> dict[str, Share]:
     """What holds of videos of as many films; the films are what they should show.
 
-    A style or cast holds in a shot if it is that of the video's own first shot. What comes back is compared with where
-    and how large the film's own things are then, so the videos must begin with the film's first frames.
+    A style holds in a shot if it is that of the video's own first shot, and one of the cast if it is there again; in
+    black and white there are no colours to tell the cast by. What comes back is compared with where and how large the
+    film's own things are then, so the videos must begin with the film's first frames.
     """
     found: dict[str, list[bool]] = {}
 
@@ -98,9 +101,10 @@ def measure_films(
         styles = [style_of(shot) for shot in shots]
         note("style as asked", [style == film.scenes[0].style for style in styles])
         note("style holds", [style == styles[0] for style in styles[1:]])
-        if film.scenes[0].style != "black and white":  # which has no colours to tell the cast by
-            casts = [cast_of(tables, shot) for shot in shots]
-            note("cast holds", [cast == casts[0] for cast in casts[1:]])
+        if film.scenes[0].style != "black and white":
+            asked, casts = {s.color for s in film.scenes[0].subjects}, [cast_of(tables, shot) for shot in shots]
+            note("cast as asked", [color in cast for cast in casts for color in asked])
+            note("cast holds", [color in cast for cast in casts[1:] for color in asked & casts[0]])
             for came in _returns(tables, film, shots):
                 note("comes back", [came.back])
                 if came.back:
