@@ -34,8 +34,8 @@ BLOCKY = 0.3
 INKED = 0.003
 """Share of pixels in thin lines that are nearly black, from which on a picture is a cartoon."""
 HERE = 0.25
-"""Share of a shot's frames in which a colour must be found, to be of the cast: it may be out of sight for a while. One in
-six that nobody asked for is found by mistake, so colours beyond the asked ones are not counted."""
+"""Share of a shot's frames in which a colour must be found, to be of the cast: it may be out of sight for a while. Of
+those that nobody asked for one in six is found by mistake, so colours beyond the asked ones are not counted."""
 SAME_SIZE, SAME_PLACE = 1.6, 0.12
 """What comes back is as large as it should be within this factor, and in its place within so many picture widths."""
 
