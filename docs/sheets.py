@@ -5,6 +5,7 @@ python docs/sheets.py
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from PIL import Image
 
 from lumora.config import VideoShape
 from lumora.video import Video, contact_sheet
-from lumora.world.clip import make_clip
+from lumora.world.clip import make_clip, make_film
 from lumora.world.physics import simulate
 from lumora.world.render import render
-from lumora.world.scene import CHARACTERS, COLORS, EMOTIONS, LIGHTS, PLACES, Camera, Scene, Subject
+from lumora.world.sample import sample_scene
+from lumora.world.scene import CHARACTERS, COLORS, EMOTIONS, LIGHTS, PLACES, STYLES, Camera, Scene, Subject
 
 DOCS = Path(__file__).parent
 SHAPE = VideoShape(17, 128, 128)
+FILM = VideoShape(33, 128, 128)
 CAMERA = Camera(position=(0.0, -2.6, 1.0), target=(0.0, 0.0, 0.5))
 """Near enough for a face to fill the picture."""
 
@@ -28,6 +31,8 @@ def main() -> None:
     write("world-simple.png", clips("simple", 8))
     write("world-full.png", clips("full", 16))
     write("world-characters.png", characters())
+    write("world-films.png", films(8))
+    write("world-styles.png", styles())
 
 
 def clips(preset: str, count: int) -> np.ndarray:
@@ -35,6 +40,23 @@ def clips(preset: str, count: int) -> np.ndarray:
     made = [make_clip(preset, 0, index, SHAPE) for index in range(count)]
     videos = [Video(clip.frames.numpy(), SHAPE.fps) for clip in made]
     return contact_sheet(videos, columns=2, labels=[clip.captions["sentence"].text for clip in made])
+
+
+def films(count: int) -> np.ndarray:
+    """The first films of seed 0, as they come, each with its caption."""
+    made = [make_film("film", 0, index, FILM) for index in range(count)]
+    videos = [Video(film.frames.numpy(), FILM.fps) for film in made]
+    labels = [film.scripts["sentence"].whole.text for film in made]
+    return contact_sheet(videos, columns=1, pictures=11, labels=labels, height=80)
+
+
+def styles() -> np.ndarray:
+    """One moment of three scenes in every style."""
+    scenes = [replace(sample_scene("full", 0, index), style=style) for index in (1, 3, 8) for style in STYLES]
+    trajectories = [simulate(scene, SHAPE.fps, 6) for scene in scenes]
+    frames = render(scenes, trajectories, SHAPE.height, SHAPE.width).frames[:, -1:].numpy()
+    videos = [Video(picture, SHAPE.fps) for picture in frames]
+    return contact_sheet(videos, columns=len(STYLES), pictures=1, labels=[scene.style for scene in scenes])
 
 
 def characters() -> np.ndarray:

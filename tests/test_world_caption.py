@@ -24,6 +24,7 @@ READABLE = {
     "material": {v: phrases.MATERIAL[v] + phrases.MATERIAL_AFTER[v] for v in phrases.MATERIAL},
     "kind": phrases.KIND,
     "size": phrases.SIZE,
+    "style": phrases.STYLE,
 }
 
 
@@ -53,8 +54,11 @@ def some_facts(seed: int) -> tuple[Fact, ...]:
             facts.append(Fact("relation", str(rng.choice(RELATIONS)), a, b))
     facts += [Fact("place", any_of("place")), Fact("light", any_of("light"))]
     if rng.random() < 0.4:
-        deed = any_of("event") if count > 1 else "bite"
-        facts.append(Fact("event", deed, 0, None if deed == "bite" else 1))
+        alone = ("bite", "leave")
+        deed = any_of("event") if count > 1 else str(rng.choice(alone))
+        facts.append(Fact("event", deed, 0, None if deed in alone else 1))
+    if rng.random() < 0.3:
+        facts.append(Fact("style", any_of("style")))
     move = any_of("camera")
     return (*facts, Fact("camera", move, 0 if move == "follow" else None))
 
@@ -66,8 +70,11 @@ def say(facts, length: Length, seed: int):
 def read_back(text: str, category: str) -> set[str]:
     """The values of a category whose wordings occur in `text`, taking the longest wording at every place."""
     wordings = {w: value for value, table in READABLE[category].items() for w in table}
+    other = phrases.STYLE if category != "style" else {}  # black and white are no colours there
+    wordings |= {w: "" for table in other.values() for w in table}
     pattern = "|".join(re.escape(w) for w in sorted(wordings, key=len, reverse=True))
-    return {wordings[m.group(1)] for m in re.finditer(rf"(?<![\w-])({pattern})(?![\w-])", text.lower())}
+    found = {wordings[m.group(1)] for m in re.finditer(rf"(?<![\w-])({pattern})(?![\w-])", text.lower())}
+    return found - {""}
 
 
 @given(seed=seeds)
@@ -83,7 +90,7 @@ def test_what_is_stated_is_listed_and_what_is_listed_is_stated(seed, length):
     facts = some_facts(seed)
     made = say(facts, length, seed)
     assert set(made.facts) <= set(facts)
-    for category in ("color", "place", "light", "emotion"):
+    for category in ("color", "place", "light", "emotion", "style"):
         assert read_back(made.text, category) == {f.value for f in made.facts if f.category == category}, made.text
     for category in ("kind", "size", "material"):  # some of these words have other uses ("metal", "can", "big smile")
         assert read_back(made.text, category) >= {f.value for f in made.facts if f.category == category}, made.text

@@ -410,4 +410,4 @@ def test_bodies_of_a_plain_scene_have_one_tone(kind: Kind, color: Color) -> None
         seen = drawn.frames[0, 0][drawn.subject[0, 0] == 0].float()
         return float((seen / seen.sum(1, keepdim=True)).std(0).amax())
 
-    assert spread_of_hue(replace(painted, plain=True)) < 0.85 * spread_of_hue(painted)
+    assert spread_of_hue(replace(painted, unpainted=True)) < 0.85 * spread_of_hue(painted)

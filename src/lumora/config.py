@@ -108,6 +108,8 @@ class ModelConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     shape: VideoShape = field(default_factory=VideoShape)
     """The shape it makes best, and by default."""
+    shots: bool = False
+    """Whether it has learnt hard cuts: then all shots of a video are made in one take, each by its own words."""
 
 
 def to_json(config: Any) -> str:

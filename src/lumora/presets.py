@@ -92,6 +92,23 @@ def gpu() -> Preset:
     )
 
 
+def film() -> Preset:
+    """The `cpu` model, taught films: two to four shots with hard cuts, in four styles, made in one take.
+
+    `lumora train all --preset film`; to begin with the default weights, keep their codec and give `train transformer`
+    their transformer as --start. Nobody has run it to the end yet.
+    """
+    base = cpu()
+    four, six = VideoShape(33, 64, 64), VideoShape(49, 64, 64)
+    return replace(
+        base,
+        model=replace(base.model, shape=four, shots=True),
+        world="film",
+        clips=12_000,
+        shapes=(four, four, four, six),
+    )
+
+
 def variations(shape: VideoShape) -> tuple[VideoShape, ...]:
     """Half of them `shape`; the others about as many pixels wide and tall, twice as long, and at half the rate.
 
@@ -107,4 +124,4 @@ def variations(shape: VideoShape) -> tuple[VideoShape, ...]:
     return (shape, wide, shape, tall, shape, longer, shape, replace(shape, fps=shape.fps / 2))
 
 
-PRESETS = {"tiny": tiny, "cpu": cpu, "gpu": gpu}
+PRESETS = {"tiny": tiny, "cpu": cpu, "gpu": gpu, "film": film}

@@ -52,13 +52,13 @@ OF_THE_MODEL = arg(help_behavior_hint="(default: the model's own)")
 Aspect: TypeAlias = Annotated[float | None, _flag("W:H", _aspect)]
 Fit: TypeAlias = Literal["crop", "letterbox"]
 Keyframe: TypeAlias = Annotated[tuple[float, Path], _flag("SECOND=FILE", _keyframe)]
-Preset: TypeAlias = Literal["plain", "simple", "medium", "full"]
+Preset: TypeAlias = Literal["plain", "simple", "medium", "full", "film"]
 Number: TypeAlias = Annotated[float | None, _flag("X", _number)]
 Size: TypeAlias = Annotated[tuple[int, int] | None, _flag("WxH", _size)]
 WorldSize: TypeAlias = Annotated[tuple[int, int], _flag("WxH", _size)]
 Output: TypeAlias = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 Directory: TypeAlias = Annotated[Path, arg(metavar="FOLDER")]
-TrainPreset: TypeAlias = Literal["tiny", "cpu", "gpu"]
+TrainPreset: TypeAlias = Literal["tiny", "cpu", "gpu", "film"]
 Device: TypeAlias = Annotated[
     str | None, _flag("DEVICE", lambda words: words[0]), arg(help_behavior_hint="(default: a GPU where there is one)")
 ]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lumora.cli.flags import Output, Preset, WorldSize
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lumora.config import VideoShape
+    from lumora.world.caption import Caption
 
 
 @dataclass(frozen=True)
 class WorldSample:
-    """Write one clip of the world, with its captions, facts and scene as .json beside it."""
+    """Write one clip of the world (a film of the `film` preset), with captions, facts and scenes as .json beside it."""
 
     output: Output
     """Where to write the clip: .mp4, .gif, .webp or .png."""
@@ -35,23 +38,14 @@ class WorldSample:
 
         check_destination(self.output)
         shape = _shape(self.seconds, self.size, self.fps)
-        from lumora.world.clip import make_clip
-        from lumora.world.facts import facts_to_dicts
+        from lumora.world.clip import has_films
 
-        clip = make_clip(self.preset, self.seed, self.index, shape)
-        about = {
-            "captions": {
-                length: {"text": caption.text, "facts": facts_to_dicts(caption.facts)}
-                for length, caption in clip.captions.items()
-            },
-            "facts": facts_to_dicts(clip.facts),
-            "scene": dataclasses.asdict(clip.scene),
-        }
+        frames, about = (_film if has_films(self.preset) else _clip)(self.preset, self.seed, self.index, shape)
         description = self.output.with_suffix(".json")
-        Video(clip.frames.numpy(), shape.fps).save(self.output)
+        Video(frames, shape.fps).save(self.output)
         with written_whole(description) as part:
             part.write_text(json.dumps(about, indent=2) + "\n")
-        print(f"{self.output}, {description}: {clip.captions['sentence'].text}")
+        print(f"{self.output}, {description}: {about['captions']['sentence']['text']}")
 
 
 @dataclass(frozen=True)
@@ -73,14 +67,54 @@ class WorldSheet:
         from lumora.video import Video, check_destination, contact_sheet
 
         check_destination(self.output)
-        shape = _shape(2.0, self.size, 8.0)
-        from lumora.world.clip import make_clip
+        from lumora.world.clip import has_films
 
-        clips = [make_clip(self.preset, self.seed, index, shape) for index in range(self.count)]
-        videos = [Video(clip.frames.numpy(), shape.fps) for clip in clips]
-        sheet = contact_sheet(videos, self.columns, labels=[clip.captions["sentence"].text for clip in clips])
+        films = has_films(self.preset)
+        shape = _shape(4.0 if films else 2.0, self.size, 8.0)
+        make = _film if films else _clip
+        clips = [make(self.preset, self.seed, index, shape) for index in range(self.count)]
+        videos = [Video(frames, shape.fps) for frames, _ in clips]
+        labels = [about["captions"]["sentence"]["text"] for _, about in clips]
+        sheet = contact_sheet(videos, self.columns, pictures=8 if films else 4, labels=labels)
         Video(sheet[None], 1.0).save(self.output)
         print(f"{self.output}: {self.count} clips.")
+
+
+def _clip(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[np.ndarray, dict[str, Any]]:
+    """The frames of a clip, and all that is known of it."""
+    from lumora.world.clip import make_clip
+    from lumora.world.facts import facts_to_dicts
+
+    clip = make_clip(preset, seed, index, shape)
+    captions = {length: _as_dict(caption) for length, caption in clip.captions.items()}
+    about = {"captions": captions, "facts": facts_to_dicts(clip.facts), "scene": dataclasses.asdict(clip.scene)}
+    return clip.frames.numpy(), about
+
+
+def _film(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[np.ndarray, dict[str, Any]]:
+    """The frames of a film, and all that is known of it: also where it is cut, and how much of whom shows when."""
+    from lumora.world.clip import make_film
+    from lumora.world.facts import facts_to_dicts
+
+    film = make_film(preset, seed, index, shape)
+    begins = (0, *film.cuts)
+    shots = [
+        {
+            "begins": begins[n],
+            "captions": {length: _as_dict(script.shots[n]) for length, script in film.scripts.items()},
+            "facts": facts_to_dicts(film.facts[n]),
+            "scene": dataclasses.asdict(scene),
+        }
+        for n, scene in enumerate(film.scenes)
+    ]
+    captions = {length: _as_dict(script.whole) for length, script in film.scripts.items()}
+    return film.frames.numpy(), {"captions": captions, "shots": shots, "visible": film.visibility().round(2).tolist()}
+
+
+def _as_dict(caption: Caption) -> dict[str, Any]:
+    from lumora.world.facts import facts_to_dicts
+
+    return {"text": caption.text, "facts": facts_to_dicts(caption.facts)}
 
 
 def _shape(seconds: float, size: tuple[int, int], fps: float) -> VideoShape:

@@ -15,7 +15,7 @@ from torch.nn.functional import one_hot
 
 from lumora.config import FlowConfig
 from lumora.diffusion.condition import draw_condition, frame_times
-from lumora.model.packing import Batch
+from lumora.model.packing import Batch, Span, silenced
 from lumora.model.patchify import stacks_of_equals
 from lumora.model.places import tokens_of
 from lumora.model.transformer import Transformer, batch_flops
@@ -60,13 +60,15 @@ def flow_step(
     config: FlowConfig,
     generator: torch.Generator,
     subjects: list[Float[Tensor, "_ _ _"]] | None = None,
+    spans: list[tuple[Span, ...]] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, float]]:
     """The training loss on clean latents (C, t, h, w) with their captions and time stamps, ready for `backward`.
 
-    It draws times, masks, noise and which captions are dropped, all from `generator`. The loss is the squared error of
-    the velocity, averaged over all numbers of frames that are made, with more weight where `subjects` (the share of
-    each place (t, h, w) that they cover, if known) are; see `emphasis`. Metrics are `loss`, `loss_t0` … `loss_t3` (the
-    same in four ranges of time, those that occur) and `flops` of the forward pass.
+    `spans` are the shots of each clip, if it has several captions. It draws times, masks, noise and which captions are
+    dropped, all from `generator`. The loss is the squared error of the velocity, averaged over all numbers of frames
+    that are made, with more weight where `subjects` (the share of each place (t, h, w) that they cover, if known) are;
+    see `emphasis`. Metrics are `loss`, `loss_t0` … `loss_t3` (the same in four ranges of time, those that occur) and
+    `flops` of the forward pass.
     """
     # Clips of equal size side by side are handled as one tensor.
     order = sorted(range(len(latents)), key=lambda i: latents[i].shape)
@@ -77,7 +79,8 @@ def flow_step(
     kept = (torch.rand(len(text), generator=generator, device=generator.device) >= config.text_dropout).tolist()
     text = [text[i] if kept[i] else text[i][:0] for i in order]
     times = [clip for _, t in drawn for clip in t]
-    batch = Batch([clip for group in noisy for clip in group], times, text, [seconds[i] for i in order])
+    shots = [spans[i] if kept[i] else silenced(spans[i]) for i in order] if spans else None
+    batch = Batch([clip for group in noisy for clip in group], times, text, [seconds[i] for i in order], shots)
     predicted = transformer(batch)
 
     errors, weights = [], []

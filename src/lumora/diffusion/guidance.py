@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lumora.diffusion.condition import State, frame_times
 from lumora.diffusion.flow import velocity
-from lumora.model.packing import Batch
+from lumora.model.packing import Batch, Span, silenced
 from lumora.model.transformer import Transformer
 
 Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
@@ -41,8 +41,10 @@ def denoiser(
     text: list[Float[Tensor, "_ text_width"]],
     guidance: Guidance,
     floor: float = 1e-3,
+    spans: list[tuple[Span, ...]] | None = None,
 ) -> Denoiser:
-    """The velocity of all clips of `state`, which has one leading dimension, by their captions (one for each clip).
+    """The velocity of all clips of `state`, which has one leading dimension, by their captions: one for each clip, or
+    for each of its shots, where `spans` say which they are.
 
     Kept frames do not move. Where guidance acts, clips with and without captions go through the network as one batch.
     Raises ValueError if captions and clips differ in number.
@@ -50,13 +52,15 @@ def denoiser(
     clips = len(state.latent)
     if state.latent.dim() != 5 or len(text) != clips:
         raise ValueError(f"Each clip needs a caption: {len(text)} captions, latents of shape {(*state.latent.shape,)}.")
-    without = [words[:0] for words in text]
-    seconds = [*state.seconds]
+    without, seconds = [words[:0] for words in text], [*state.seconds]
+    shots = spans or [(Span(len(words), state.latent.shape[2]),) for words in text]
+    silent = [silenced(spans) for spans in shots]
 
     @torch.inference_mode()
     def predict(latent: Tensor, times: list[Tensor], texts: list[Tensor]) -> Tensor:
         repeats = len(texts) // clips
-        return torch.stack(transformer(Batch([*latent] * repeats, times * repeats, texts, seconds * repeats)))
+        said = [*shots, *silent][: len(texts)]
+        return torch.stack(transformer(Batch([*latent] * repeats, times * repeats, texts, seconds * repeats, said)))
 
     def denoise(latent: Tensor, t: float) -> Tensor:
         times = [*frame_times(state.mask, t)]

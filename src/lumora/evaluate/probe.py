@@ -212,6 +212,8 @@ class Reading:
         What is said of a red thing has to be true of the red thing, if there is one. Where no colour is stated,
         any subject will do.
         """
+        if fact.value not in options(fact.category):
+            return None
         if fact.category in CLIP:
             return self.clip[fact.category] == fact.value
         if fact.category == "color":

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumora.world.facts import VALUES, Category, Fact, subjects_of, value_of
-from lumora.world.scene import COLORS
+from lumora.world.scene import CAMERA_MOVES, COLORS
 
 CLIP: tuple[Category, ...] = ("count", "place", "light", "camera")
 """Asked of the whole clip."""
@@ -44,7 +44,10 @@ class Answers:
 
 
 def options(category: Category) -> tuple[str, ...]:
-    """What can be answered: the values of a category, and of an event that there is none."""
+    """What can be answered: the values of a category, and of an event that there is none. A probe has seen no camera
+    that glances aside."""
+    if category == "camera":
+        return CAMERA_MOVES
     return (*VALUES[category], NOTHING) if category == "event" else VALUES[category]
 
 
@@ -69,4 +72,4 @@ def _known(facts: Sequence[Fact], category: Category, subject: int) -> str | Non
 
 
 def _index(category: Category, value: str | None) -> int:
-    return UNKNOWN if value is None else options(category).index(value)
+    return options(category).index(value) if value in options(category) else UNKNOWN

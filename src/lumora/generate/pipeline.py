@@ -29,6 +29,7 @@ from lumora.generate.weights import model_folder, read_config
 from lumora.generate.windows import Window, usually_at_once, windows
 from lumora.generate.work import fingerprint, load_work, save_work
 from lumora.language.text_encoder import TextEncoder
+from lumora.model.packing import Span
 from lumora.model.places import tokens_of
 from lumora.model.transformer import Transformer
 from lumora.video import Video
@@ -104,8 +105,8 @@ class Pipeline:
         steps = _Steps(requests[0].steps, planned, planned - left, progress)
         for number, parts in enumerate(scripts):
             for window in _windows(parts, states[number], most):
-                prompts = [part.take.shots[window.shot][0] for part in parts]
-                states[number] = self._make(states[number], window.frames, prompts, requests[0], steps.tick)
+                said = [part.take.said(window.frames, window.shot) for part in parts]
+                states[number] = self._make(states[number], window.frames, said, requests[0], steps.tick)
                 steps.pieces += 1
                 if work and mark:
                     save_work(work, states, mark)
@@ -124,20 +125,34 @@ class Pipeline:
             states.append(begin(self._encode(part, request, mask)[None], mask[None], seconds[None], noise))
         return stacked(states)
 
-    def _make(self, state: State, frames: range, prompts: list[str], request: Request, tick: Progress) -> State:
-        """`state`, with these latent frames known."""
+    def _make(
+        self, state: State, frames: range, said: list[list[tuple[str, int]]], request: Request, tick: Progress
+    ) -> State:
+        """`state`, with these latent frames known; of each clip the prompts, and of how many of them each speaks."""
         seen, device = slice(frames.start, frames.stop), self.text_encoder.device
         latent, clean, mask = state.latent[:, :, seen], state.clean[:, :, seen], state.mask[:, seen]
         # What a piece goes on from was noise at first.
         latent = torch.where(mask[:, None, :, None, None] > 0, latent, clean)
         piece = State(*(x.to(device) for x in (latent, clean, mask, state.seconds[:, : len(frames)])))
-        text = [t if p.strip() else t[:0] for p, t in zip(prompts, self.text_encoder.encode(prompts), strict=True)]
-        denoise = denoiser(self.transformer, piece, text, Guidance(request.guidance))
+        text, spans = self._read(said)
+        denoise = denoiser(self.transformer, piece, text, Guidance(request.guidance), spans=spans)
         tokens = tokens_of(latent.shape[2:], self.transformer.patch)
         times = schedule(request.steps, log_shift(tokens, self.config.flow))
         clean, mask = state.clean.clone(), state.mask.clone()
         clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
+
+    def _read(self, said: list[list[tuple[str, int]]]) -> tuple[list[Tensor], list[tuple[Span, ...]]]:
+        """The words of each clip, and which belong to which of its shots."""
+        prompts = [prompt for shots in said for prompt, _ in shots]
+        encoded = zip(prompts, self.text_encoder.encode(prompts), strict=True)
+        words = iter([tokens if prompt.strip() else tokens[:0] for prompt, tokens in encoded])
+        text = [[next(words) for _ in shots] for shots in said]
+        spans = [
+            tuple(Span(len(tokens), frames) for tokens, (_, frames) in zip(clip, shots, strict=True))
+            for clip, shots in zip(text, said, strict=True)
+        ]
+        return [torch.cat(clip) for clip in text], spans
 
     def _encode(self, part: _Part, request: Request, mask: Float[Tensor, " t"]) -> Float[Tensor, "c t h w"]:
         """The latents of what is given of a take; 0 where nothing is."""
@@ -210,7 +225,8 @@ def _script(request: Request, config: ModelConfig) -> list[_Part]:
 
 def _windows(parts: Sequence[_Part], state: State, most: int) -> list[Window]:
     """Of one take of each request, which must be made in the same pieces."""
-    ends = [end for _, end in parts[0].take.shots]
+    take = parts[0].take
+    ends = [take.latents] if take.together else [end for _, end in take.shots]
     planned = [windows(mask.double().numpy(), ends, most) for mask in state.mask]
     if any(other != planned[0] for other in planned):
         raise ValueError("Videos that are made together must be made in the same pieces; make these one by one.")

@@ -98,8 +98,14 @@ class Request:
         return self.height or config.shape.height, self.width or config.shape.width
 
     def takes(self, config: ModelConfig) -> list[Take]:
-        """What lies where on the time line."""
-        return takes(self.shots, self.given, self.fps, config.codec.time, self.loop)
+        """What lies where on the time line.
+
+        A model that has learnt cuts makes all shots together, but for those that begin with something given, because
+        cuts would lie up to two frames beside it, or that go on without a cut, which it has not learnt.
+        """
+        apart = any(thing.shot for thing in self.given) or not all(shot.cut for shot in self.then)
+        together = config.shots and bool(self.then) and not apart
+        return takes(self.shots, self.given, self.fps, config.codec.time, self.loop, together)
 
     def frames(self, config: ModelConfig) -> int:
         """How many frames the video has: nearly seconds × fps, as many as latent frames hold (see `timeline.takes`)."""

@@ -97,6 +97,8 @@ class Take:
     shots: tuple[tuple[str, int], ...]
     """Prompts, and the latent frames at which they end."""
     time: int
+    together: bool = False
+    """Whether there are hard cuts between its shots, which are made at once, each of its own words."""
 
     @property
     def latents(self) -> int:
@@ -113,6 +115,17 @@ class Take:
         """How many frames it has: the shown ones, and those behind them that its latent frames hold besides."""
         return max(self.shown, self.frames_of(self.latents - 1).stop)
 
+    def said(self, frames: range, shot: int) -> list[tuple[str, int]]:
+        """The prompts of some of its latent frames, made as part of `shot`, and of how many of them each speaks."""
+        if not self.together:
+            return [(self.shots[shot][0], len(frames))]
+        begins = [0, *(end for _, end in self.shots)]
+        shown = [
+            (prompt, min(end, frames.stop) - max(begin, frames.start))
+            for begin, (prompt, end) in zip(begins, self.shots, strict=False)
+        ]
+        return [(prompt, count) for prompt, count in shown if count > 0]
+
     def strengths(self) -> Float[np.ndarray, " T"]:
         """Of the 1 + time · (t − 1) frames that its latent frames hold: 0 where kept, 1 where nothing is given."""
         held = range(self.offset, self.frames_of(self.latents - 1).stop)
@@ -123,20 +136,28 @@ class Take:
         return {frame: place for frame, place in self.places.items() if place.strength == 0}
 
 
-def takes(shots: Sequence[Shot], given: Sequence[Given], fps: float, time: int, loop: bool = False) -> list[Take]:
-    """The time line of all shots, cut where they cut.
+def takes(
+    shots: Sequence[Shot],
+    given: Sequence[Given],
+    fps: float,
+    time: int,
+    loop: bool = False,
+    together: bool = False,
+) -> list[Take]:
+    """The time line of all shots, cut where they cut; or, for a model that has learnt cuts, all of them `together` in
+    one take, cut between the latent frames that are nearest.
 
     A take has as many frames as its latent frames hold, so it ends up to time / 2 frames from where it was asked to;
     these errors don't add up. It has exactly as many as were asked for where its last frame is given.
     """
     made: list[Take] = []
     begins, asked, starts = 0, 0.0, []
-    scenes = _scenes(shots)
+    scenes = [list(shots)] if together else _scenes(shots)
     for number, scene in enumerate(scenes):
         starts += [begins + fps * before for before in accumulate((shot.seconds for shot in scene[:-1]), initial=0.0)]
         asked += sum(shot.seconds for shot in scene)
         laid = _Laid(given, fps, starts, begins, last=number == len(scenes) - 1)
-        made.append(_take(scene, laid, time, asked * fps - begins, loop))
+        made.append(_take(scene, laid, time, asked * fps - begins, loop, together))
         begins += made[-1].shown
     return made
 
@@ -190,7 +211,7 @@ class _Laid:
         return self.starts[thing.shot] + thing.start * self.fps - self.begins + apart
 
 
-def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool) -> Take:
+def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool, together: bool) -> Take:
     asked, tail = max(1, round(wish)), laid.tail
     places = laid.places(asked)
     leading = _leading({f: p for f, p in places.items() if laid.given[p.given].start != "end"}, asked)
@@ -210,7 +231,9 @@ def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool) ->
     last = max(places, default=-1)
     if last >= shown - 1:  # what is given last stays, to fill its latent frame
         places |= dict.fromkeys(range(last + 1, offset + time * (latents - 1) + 1), places[last])
-    return Take(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time), time)
+    # A cut belongs before a frame, other words in the middle of a latent frame at the latest.
+    early = (1 + offset) / time if together else 0.5
+    return Take(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time, early), time, together)
 
 
 def _leading(places: dict[int, Place], frames: int) -> int:
@@ -224,13 +247,13 @@ def _nearest(wish: float, rest: int, time: int) -> int:
     return least + time * max(0, math.floor((wish - least) / time + 0.5))
 
 
-def _ends(scene: list[Shot], latents: int, rate: float) -> tuple[tuple[str, int], ...]:
+def _ends(scene: list[Shot], latents: int, rate: float, early: float) -> tuple[tuple[str, int], ...]:
     """Each shot's prompt and the latent frame at which it ends; all shots have at least one if there are enough."""
     ends: list[tuple[str, int]] = []
     end, seconds = 0, 0.0
     for following, shot in zip(reversed(range(len(scene))), scene, strict=True):
         seconds += shot.seconds
-        wish = 1 + round(seconds * rate - 0.5) if following else latents
+        wish = 1 + round(seconds * rate - early) if following else latents
         end = min(max(wish, end + 1), max(end, latents - following))
         ends.append((shot.prompt, end))
     return tuple(ends)

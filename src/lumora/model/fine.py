@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lumora.config import TransformerConfig
 from lumora.model.layers import Block, Positions, hidden_width, modulated, spread
-from lumora.model.packing import Batch
+from lumora.model.packing import Batch, silenced
 from lumora.model.patchify import patchify, stacks_of_equals
 from lumora.model.places import latents_of, locate
 
@@ -49,7 +49,8 @@ class Pass:
 
     def __init__(self, fine: Fine, batch: Batch, conditions: Float[Tensor, "rows width"]) -> None:
         self.fine, self.sizes = fine, [latent.shape[1:] for latent in batch.latents]
-        self.places = locate(self.sizes, [0] * len(batch), batch.seconds, 1)
+        silent = [silenced(spans) for spans in batch.shots]
+        self.places = locate(self.sizes, silent, batch.seconds, 1)
         self.modulation = rearrange(fine.modulation(conditions), "rows (kind d) -> rows kind d", kind=8)
         self.rotation = fine.positions(self.places.positions).to(conditions.dtype)[:, :, None]
         x = torch.cat([patchify(stack, 1) for stack in stacks_of_equals(batch.latents)]).to(conditions.dtype)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.autograd import Function
 
@@ -152,28 +152,37 @@ def varlen_kernel() -> Callable[..., Any] | None:
 def packed_attention(
     q: Float[Tensor, "n head e"], k: Float[Tensor, "n head e"], v: Float[Tensor, "n head e"], layout: Layout
 ) -> Float[Tensor, "n head e"]:
-    """Each sequence attends to itself alone: one kernel on a GPU; on a CPU a batch for each group of equal lengths."""
-    varlen_attn = varlen_kernel() if q.is_cuda and q.dtype != torch.float32 else None
+    """Each sequence attends to itself alone: one kernel on a GPU; on a CPU, and where words of several shots are kept
+    apart, a batch for each group of equal lengths."""
+    varlen_attn = varlen_kernel() if q.is_cuda and q.dtype != torch.float32 and not layout.masked else None
     if varlen_attn is not None:
         ends, longest = layout.cumulative(q.device), layout.longest
         attended = varlen_attn(q.contiguous(), k.contiguous(), v.contiguous(), ends, ends, longest, longest)
         assert isinstance(attended, Tensor)
         return attended
     sizes = [count * length for count, length in layout.groups]
-    parts = []
-    for (count, _), *group in zip(layout.groups, q.split(sizes), k.split(sizes), v.split(sizes), strict=True):
+    parts, masks = [], layout.masks(q.device)
+    for (count, _), mask, *group in zip(
+        layout.groups, masks, q.split(sizes), k.split(sizes), v.split(sizes), strict=True
+    ):
         batch = [rearrange(part, "(b l) head e -> b head l e", b=count) for part in group]
-        parts.append(rearrange(dense_attention(*batch), "b head l e -> (b l) head e"))
+        attended = dense_attention(batch[0], batch[1], batch[2], mask)
+        parts.append(rearrange(attended, "b head l e -> (b l) head e"))
     return torch.cat(parts)
 
 
 def dense_attention(
-    q: Float[Tensor, "b head l e"], k: Float[Tensor, "b head l e"], v: Float[Tensor, "b head l e"]
+    q: Float[Tensor, "b head l e"],
+    k: Float[Tensor, "b head l e"],
+    v: Float[Tensor, "b head l e"],
+    mask: Bool[Tensor, "l l"] | None = None,
 ) -> Float[Tensor, "b head l e"]:
-    """Softmax attention of equally long sequences, by the fastest way on this device."""
+    """Softmax attention of equally long sequences, by the fastest way on this device; row i of `mask`: what i sees."""
     if q.is_cuda or q.shape[2] > SHORT:
-        return F.scaled_dot_product_attention(q, k, v)
-    return torch.softmax(q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2), dim=-1) @ v
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    scores = q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)
+    scores = scores if mask is None else scores.masked_fill(~mask, -math.inf)
+    return torch.softmax(scores, dim=-1) @ v
 
 
 class _RmsNorm(Function):

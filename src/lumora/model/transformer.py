@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lumora.config import TransformerConfig
 from lumora.model.fine import Fine
 from lumora.model.layers import TIME_WAVES, Block, Positions, TimeEmbedding, hidden_width, modulated, spread
-from lumora.model.packing import Batch
+from lumora.model.packing import Batch, Span
 from lumora.model.patchify import patchify, stacks_of_equals
 from lumora.model.places import TEXT_TOKENS, Places, latents_of, locate, tokens_of
 
@@ -84,10 +84,10 @@ class Transformer(nn.Module):
 
         Raises ValueError for a caption longer than TEXT_TOKENS.
         """
-        captions = [text if len(text) else self.no_words for text in batch.text]
-        sizes, lengths = [latent.shape[1:] for latent in batch.latents], [len(caption) for caption in captions]
-        places = locate(sizes, lengths, batch.seconds, self.patch)
-        conditions = self.conditions(batch.times, captions)
+        captions, shots = self.captions(batch)
+        sizes = [latent.shape[1:] for latent in batch.latents]
+        places = locate(sizes, shots, batch.seconds, self.patch)
+        conditions = self.conditions(batch.times, captions, shots)
         modulation = rearrange(self.modulation(conditions), "rows (kind d) -> rows kind d", kind=8)
         video = self.embed(self.cast(torch.cat([patchify(x, self.patch) for x in stacks_of_equals(batch.latents)])))
         fine = self.fine.begin(batch, conditions) if self.fine else None
@@ -105,18 +105,40 @@ class Transformer(nn.Module):
             [coarse + detail for coarse, detail in zip(predicted, fine.up(video), strict=True)] if fine else predicted
         )
 
-    def conditions(self, times: list[Tensor], captions: list[Tensor]) -> Float[Tensor, "rows d"]:
-        """What shifts, scales and gates of each latent frame follow from: its time and the caption's mean, which is
-        what the text encoder was trained to make meaningful.
+    def captions(self, batch: Batch) -> tuple[list[Tensor], list[tuple[Span, ...]]]:
+        """The words of every shot of every sample, where there are none the token that says so; and the shots, of so
+        many tokens."""
+        captions, shots = [], []
+        for text, spans in zip(batch.text, batch.shots, strict=True):
+            parts = text.split([span.words for span in spans])
+            parts = [part if len(part) else self.no_words for part in parts]
+            captions += parts
+            shots.append(tuple(Span(len(part), span.frames) for part, span in zip(parts, spans, strict=True)))
+        return captions, shots
 
-        After the frames of each sample comes a row for its words: their time is the sample's largest.
+    def conditions(
+        self, times: list[Tensor], captions: list[Tensor], shots: list[tuple[Span, ...]]
+    ) -> Float[Tensor, "rows d"]:
+        """What shifts, scales and gates of each latent frame follow from: its time and the mean of its shot's caption,
+        which is what the text encoder was trained to make meaningful.
+
+        After the frames of each sample comes a row for the words of each of its shots: their time is the largest of
+        the shot's.
         """
-        counts = torch.tensor([len(time) + 1 for time in times], device=self.no_words.device)
-        rows = self.time(torch.cat([x for time in times for x in (time, time.amax(0, keepdim=True))]))
+        rows, spoken, words = [], [], []
+        for time, spans in zip(times, shots, strict=True):
+            parts = time.split([span.frames for span in spans])
+            rows += [time, *(part.amax(0, keepdim=True) for part in parts)]
+            own = range(len(words), len(words) + len(spans))
+            spoken += [n for n, span in zip(own, spans, strict=True) for _ in range(span.frames)]
+            words += range(len(spoken), len(spoken) + len(spans))
+            spoken += own
+        conditions = self.time(torch.cat(rows))
+        index, own_rows = (torch.tensor(numbers, device=conditions.device) for numbers in (spoken, words))
         gist = self.gist(self.cast(torch.stack([caption.mean(dim=0) for caption in captions])))
-        rows = rows + gist.repeat_interleave(counts, dim=0)
-        rows = rows.index_add(0, counts.cumsum(0) - 1, self.word_kind.to(rows.dtype).expand(len(times), -1))
-        return F.silu(rows)
+        conditions = conditions + spread(gist, index)
+        kind = self.word_kind.to(conditions.dtype).expand(len(captions), -1)
+        return F.silu(conditions.index_add(0, own_rows, kind))
 
     def read(self, captions: list[Tensor], modulation: Tensor, places: Places) -> Float[Tensor, "words d"]:
         """Words of all captions, in the order of `places.words`, after one block in which they see their sentence."""
@@ -146,8 +168,9 @@ class Transformer(nn.Module):
         return x.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.embed.weight.dtype)
 
 
-def flops(config: TransformerConfig, sizes: list[tuple[int, int, int]], words: list[int]) -> int:
-    """Floating-point operations of a forward pass over samples of these latent sizes (t, h, w) and caption lengths.
+def flops(config: TransformerConfig, sizes: list[tuple[int, int, int]], words: list[list[int]]) -> int:
+    """Floating-point operations of a forward pass over samples of these latent sizes (t, h, w), whose shots have so
+    many words.
 
     Exact for matrix products (a multiply and an add are two); the rest is left out, as is usual. Training takes three
     times as many.
@@ -155,30 +178,30 @@ def flops(config: TransformerConfig, sizes: list[tuple[int, int, int]], words: l
     width, patch = config.width, config.patch[1]
     token = config.latent_channels * patch**2
     # No words are one token.
-    words = [max(1, count) for count in words]
-    videos = [tokens_of(size, patch) for size in sizes]
-    lengths = [video + count for video, count in zip(videos, words, strict=True)]
-    rows = sum(size[0] + 1 for size in sizes)
+    words = [[max(1, count) for count in counts] for counts in words]
+    videos, captions = [tokens_of(size, patch) for size in sizes], [count for counts in words for count in counts]
+    lengths = [video + sum(counts) for video, counts in zip(videos, words, strict=True)]
+    rows = sum(size[0] for size in sizes) + len(captions)
     block = 4 * width**2 + 3 * width * hidden_width(config.width)
     linear = 2 * sum(videos) * token * width
-    linear += sum(words) * (config.text_width * width + block)
+    linear += sum(captions) * (config.text_width * width + block)
     linear += sum(lengths) * (config.depth * block + 4 * Positions(config.head_width).place * width)
-    linear += rows * (2 * TIME_WAVES + 9 * width) * width + len(sizes) * config.text_width * width
-    attention = sum(count**2 for count in words) + config.depth * sum(length**2 for length in lengths)
-    return 2 * linear + 4 * width * attention + _fine_flops(config, sizes)
+    linear += rows * (2 * TIME_WAVES + 9 * width) * width + len(captions) * config.text_width * width
+    attention = sum(count**2 for count in captions) + config.depth * sum(length**2 for length in lengths)
+    return 2 * linear + 4 * width * attention + _fine_flops(config, sizes, rows)
 
 
-def _fine_flops(config: TransformerConfig, sizes: list[tuple[int, int, int]]) -> int:
+def _fine_flops(config: TransformerConfig, sizes: list[tuple[int, int, int]], rows: int) -> int:
     fine, blocks, token = config.fine_width, 2 * config.fine_depth, config.fine_width * config.patch[1] ** 2
     if not fine:
         return 0
     lengths, coarse = [math.prod(size) for size in sizes], sum(tokens_of(size, config.patch[1]) for size in sizes)
     linear = sum(lengths) * (blocks * (4 * fine**2 + 3 * fine * hidden_width(fine)) + 2 * config.latent_channels * fine)
-    linear += coarse * 2 * token * config.width + sum(size[0] + 1 for size in sizes) * config.width * 8 * fine
+    linear += coarse * 2 * token * config.width + rows * config.width * 8 * fine
     return 2 * linear + 4 * fine * blocks * sum(length**2 for length in lengths)
 
 
 def batch_flops(config: TransformerConfig, batch: Batch) -> int:
     """`flops` of a batch."""
     sizes = [(latent.shape[1], latent.shape[2], latent.shape[3]) for latent in batch.latents]
-    return flops(config, sizes, [len(text) for text in batch.text])
+    return flops(config, sizes, [[span.words for span in spans] for spans in batch.shots])

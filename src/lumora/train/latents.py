@@ -2,9 +2,11 @@
 
 `latents-00000.safetensors` holds, for N clips: `latents`, bfloat16 (2, N, C, t, h, w), where 1 is the mirror image;
 `subject`, uint8 (N, t, h, w), the share of each place that subjects cover, in 255ths (0 where nobody knows); `fps`
-(N,); `text`, bfloat16 (tokens of all captions, 384); `captions`, int64, where in `text` each caption begins, and
-the end; `first`, int64, which caption is the first of each of the 2·N views, and the end, so that a view may have any
-number of them, or none.
+(N,); `text`, bfloat16 (tokens of all captions, 384), in parts, one for each shot that a caption speaks of: `captions`,
+int64, where in `text` each part begins, and the end; `spans`, int64, of how many latent frames it speaks; `parts`,
+int64, which part is the first of each caption, and the end; `first`, int64, which caption is the first of each of the
+2·N views, and the end, so that a view may have any number of them, or none. Shards from before there were films lack
+`spans` and `parts`: each of their captions is one part.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +30,7 @@ from lumora.config import CodecConfig
 from lumora.files import written_whole
 from lumora.jobs import run_jobs
 from lumora.language.text_encoder import TextEncoder
+from lumora.model.packing import Span
 from lumora.train.checkpoint import read_weights
 from lumora.train.shards import Record, open_frames, open_subjects, read_lines, shard_numbers
 from lumora.train.wording import Line, Wording
@@ -114,8 +118,12 @@ def write_latents(
 ) -> None:
     views = [w.captions for w in wordings] + [w.mirrored for w in wordings]
     chosen = [_kept(view) for view in views]
-    texts = encoders.texts([line.text for view in chosen for line in view])
     latents = encoders.latents(frames)
+    whole, time = latents.shape[3], encoders.codec.config.time
+    lines = [(line, record) for view, record in zip(chosen, [*records, *records], strict=True) for line in view]
+    parts = [line.shots or (line.text,) for line, _ in lines]
+    spans = [span for line, record in lines for span in (latent_spans(record, time) if line.shots else [whole])]
+    texts = encoders.texts([text for part in parts for text in part])
     nowhere = torch.zeros_like(latents[0, :, 0], dtype=torch.uint8)
     content = {
         "latents": latents,
@@ -123,10 +131,24 @@ def write_latents(
         "fps": torch.tensor([record.fps for record in records]),
         "text": torch.cat(texts),
         "captions": _starts([len(text) for text in texts]),
+        "spans": torch.tensor(spans, dtype=torch.int64),
+        "parts": _starts([len(part) for part in parts]),
         "first": _starts([len(view) for view in chosen]),
     }
     with written_whole(path) as part:
         save_file(content, part)
+
+
+def latent_spans(record: Record, time: int) -> list[int]:
+    """Latent frames of each shot of a film, whose latent frames hold `time` frames each, but the first one.
+
+    Raises ValueError where a latent frame would show two shots.
+    """
+    ends = list(accumulate(shot.frames for shot in record.shots))
+    if any((end - 1) % time for end in ends):
+        raise ValueError(f"Shots must end with latent frames, after 1 + {time}n frames; these end after {ends}.")
+    latents = [1 + (end - 1) // time for end in ends]
+    return [end - begin for begin, end in pairwise([0, *latents])]
 
 
 def covered(subjects: UInt8[np.ndarray, "n t h w"], codec: Codec) -> UInt8[Tensor, "n steps rows columns"]:
@@ -146,7 +168,9 @@ class LatentShard:
         self.latents, self.text, self.fps = content["latents"], content["text"], content["fps"].tolist()
         self.subject = content["subject"]
         self.captions, self.first = content["captions"].tolist(), content["first"].tolist()
-        self.count = len(self.fps)
+        self.count, count = len(self.fps), len(self.captions) - 1
+        self.spans = content["spans"].tolist() if "spans" in content else [self.latents.shape[3]] * count
+        self.parts = content["parts"].tolist() if "parts" in content else list(range(count + 1))
 
     def example(self, clip: int, mirrored: bool, choice: float) -> Example:
         """A view of a clip and a caption of it, by `choice` in [0, 1); the clip itself where its mirror has none."""
@@ -155,9 +179,11 @@ class LatentShard:
             view, mirrored = clip, False
         first, end = self.first[view], self.first[view + 1]
         caption = first + int(choice * (end - first))
-        text = self.text[self.captions[caption] : self.captions[caption + 1]]
+        parts = range(self.parts[caption], self.parts[caption + 1])
+        text = self.text[self.captions[parts.start] : self.captions[parts.stop]]
+        spans = tuple(Span(self.captions[p + 1] - self.captions[p], self.spans[p]) for p in parts)
         subject = self.subject[clip].flip(-1) if mirrored else self.subject[clip]
-        return Example(self.latents[int(mirrored), clip], subject.float() / 255, text, self.fps[clip])
+        return Example(self.latents[int(mirrored), clip], subject.float() / 255, text, self.fps[clip], spans)
 
 
 @dataclass(frozen=True)
@@ -168,6 +194,18 @@ class Example:
     text: Float[Tensor, "l width"]
     fps: float
     """Frames a second of the clip, not of its latent."""
+    spans: tuple[Span, ...]
+    """The shots that `text` speaks of, one at least."""
+
+    def beginning(self, frames: int) -> Example:
+        """Its first latent frames, and what is said of shots that are in them."""
+        begins = accumulate((span.frames for span in self.spans), initial=0)
+        shown = [
+            (span, min(span.frames, frames - b)) for span, b in zip(self.spans, begins, strict=False) if b < frames
+        ]
+        spans = tuple(Span(span.words, count) for span, count in shown)
+        text = self.text[: sum(span.words for span in spans)]
+        return Example(self.latent[:, :frames], self.subject[:frames], text, self.fps, spans)
 
 
 def latent_path(folder: Path, number: int) -> Path:

@@ -12,18 +12,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
+from torch import Tensor
 
 from lumora.config import VideoShape, from_json, to_json
 from lumora.files import written_whole
 from lumora.jobs import run_jobs
-from lumora.world.clip import make_scene
+from lumora.world.clip import has_films, make_scene, make_shots
 from lumora.world.facts import facts_of, facts_to_dicts
 from lumora.world.render import render
+from lumora.world.scene import Scene
+from lumora.world.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Shot:
+    """One of several shots of a clip, which follow on each other."""
+
+    frames: int
+    facts: tuple[dict, ...]
+
+
+@dataclass(frozen=True)
 class Record:
     """One clip beside its pixels."""
 
@@ -47,6 +60,9 @@ class Record:
     """Its number in the seed, or in the folder."""
     fps: float
     facts: tuple[dict, ...] = ()
+    """Of a clip without cuts."""
+    shots: tuple[Shot, ...] = ()
+    """Of a film."""
 
 
 @dataclass(frozen=True)
@@ -134,15 +150,41 @@ def render_clips(
     frames = np.empty((len(clips), shape.frames, shape.height, shape.width, 3), np.uint8)
     subjects = np.empty(frames.shape[:-1], np.uint8)
     records = []
+    films, aspect = has_films(source.world), shape.width / shape.height
     for first in range(0, len(clips), batch):
         part = clips[first : first + batch]
-        scenes, trajectories = zip(*(make_scene(source.world, source.seed, n, shape) for n in part), strict=True)
-        drawn = render(scenes, trajectories, shape.height, shape.width, device)
-        frames[first : first + len(part)] = drawn.frames.cpu().numpy()
-        subjects[first : first + len(part)] = (drawn.subject + 1).cpu().numpy()
-        for n, scene, trajectory in zip(part, scenes, trajectories, strict=True):
-            records.append(Record(n, shape.fps, tuple(facts_to_dicts(facts_of(scene, trajectory)))))
+        if films:
+            made = [make_shots(source.world, source.seed, n, shape) for n in part]
+        else:
+            made = [[make_scene(source.world, source.seed, n, shape)] for n in part]
+        for place, (n, shots, drawn) in enumerate(zip(part, made, _drawn(made, shape, device), strict=True), first):
+            frames[place], subjects[place] = (torch.cat(pixels).cpu().numpy() for pixels in zip(*drawn, strict=True))
+            facts = [tuple(facts_to_dicts(facts_of(scene, trajectory, aspect))) for scene, trajectory in shots]
+            if films:
+                told = zip((len(trajectory.times) for _, trajectory in shots), facts, strict=True)
+                records.append(Record(n, shape.fps, shots=tuple(Shot(*shot) for shot in told)))
+            else:
+                records.append(Record(n, shape.fps, facts[0]))
     return frames, subjects, records
+
+
+def _drawn(
+    films: list[list[tuple[Scene, Trajectory]]], shape: VideoShape, device: str
+) -> list[list[tuple[Tensor, Tensor]]]:
+    """(pixels, 1 + the subject at each) of every shot of some films; shots of equal length are drawn together."""
+    places = [(film, shot) for film, shots in enumerate(films) for shot in range(len(shots))]
+    found: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+
+    def frames(place: tuple[int, int]) -> int:
+        film, shot = place
+        return len(films[film][shot][1].times)
+
+    for _, alike in groupby(sorted(places, key=frames), key=frames):
+        group = list(alike)
+        scenes, trajectories = zip(*(films[film][shot] for film, shot in group), strict=True)
+        drawn = render(scenes, trajectories, shape.height, shape.width, device)
+        found |= dict(zip(group, zip(drawn.frames, drawn.subject + 1, strict=True), strict=True))
+    return [[found[film, shot] for shot in range(len(shots))] for film, shots in enumerate(films)]
 
 
 def _render_shard(job: _Job) -> None:

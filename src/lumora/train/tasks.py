@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -109,7 +108,8 @@ class TransformerTask:
         text = [example.text.to(device, torch.float32) for example in examples]
         seconds = [torch.arange(e.latent.shape[1], device=device) * (self.time / e.fps) for e in examples]
         subjects = [example.subject.to(device) for example in examples]
-        return flow_step(self.module, latents, text, seconds, self.flow, generator, subjects)
+        spans = [example.spans for example in examples]
+        return flow_step(self.module, latents, text, seconds, self.flow, generator, subjects, spans)
 
     def _examples(self, step: int) -> list[Example]:
         generator = _generator(self.config, step, self.world)
@@ -124,7 +124,7 @@ def shortened(example: Example, generator: np.random.Generator) -> Example:
         frames = 1
     elif kind < PICTURES + CUTS:
         frames = int(generator.integers(1, frames + 1))
-    return replace(example, latent=example.latent[:, :frames], subject=example.subject[:frames])
+    return example.beginning(frames)
 
 
 def _generator(config: TrainConfig, step: int, world: World) -> np.random.Generator:

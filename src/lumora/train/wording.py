@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,12 @@ from lumora.config import from_json
 from lumora.train.shards import Record, Source, read_lines, shard_numbers, write_lines
 from lumora.world.caption import Length, caption
 from lumora.world.facts import Fact, facts_from_dicts, mirror_fact
+from lumora.world.script import script
 
 LENGTHS: tuple[Length, ...] = ("short", "short", "sentence", "sentence", "sentence", "paragraph", "paragraph")
 """The captions that a clip of the world gets, and its mirror image too."""
+WHOLE = 4
+"""Which of them is of a film as a whole: a sentence that is among those that are trained on."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,9 @@ class Line:
     text: str
     length: Length = "sentence"
     facts: tuple[int, ...] = ()
-    """Which of the clip's facts it states."""
+    """Which of the clip's facts it states; not said of films."""
+    shots: tuple[str, ...] = ()
+    """Of a film: what is said of each shot, instead of `text` of all of them."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ def write_captions(folder: Path, force: bool = False) -> None:
 def wording_of_facts(record: Record, seed: int) -> Wording:
     """Drawn from a generator of the clip's own, so that any clip can be worded again alone."""
     generator = np.random.default_rng([seed, record.index, 1])
+    if record.shots:
+        return _wording_of_film([facts_from_dicts(shot.facts) for shot in record.shots], generator)
     facts = facts_from_dicts(record.facts)
 
     def line(view: tuple[Fact, ...], length: Length) -> Line:
@@ -54,6 +61,18 @@ def wording_of_facts(record: Record, seed: int) -> Wording:
         return tuple(line(view, length) for length in LENGTHS)
 
     return Wording(lines(facts), lines(tuple(mirror_fact(fact) for fact in facts)))
+
+
+def _wording_of_film(shots: list[tuple[Fact, ...]], generator: np.random.Generator) -> Wording:
+    """Mostly a caption for each shot; one is of the whole, for those who describe a film in one prompt."""
+
+    def lines(views: list[tuple[Fact, ...]]) -> tuple[Line, ...]:
+        told = [(length, script(views, length, generator)) for length in LENGTHS]
+        made = [Line(t.whole.text, length, shots=tuple(shot.text for shot in t.shots)) for length, t in told]
+        made[WHOLE] = replace(made[WHOLE], shots=())
+        return tuple(made)
+
+    return Wording(lines(shots), lines([tuple(mirror_fact(fact) for fact in shot) for shot in shots]))
 
 
 def wording_of_text(text: str) -> Wording:

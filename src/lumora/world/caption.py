@@ -39,6 +39,8 @@ def caption(facts: Sequence[Fact], length: Length, generator: np.random.Generato
     writer = Writer(facts, generator)
     if length == "short":
         text = _short(writer)
+        if writer.has_style() and writer.chance(0.6):
+            text += f", {writer.style()}"
     elif length == "sentence":
         text = _sentence(writer)
     elif length == "paragraph":
@@ -86,6 +88,8 @@ def _sentence(writer: Writer) -> str:
         text += f", {writer.camera_tail(fragment)}"
     elif fragment and writer.chance(0.2):
         text = f"{writer.pick(('a video of', 'a short clip of', 'a short film of', 'an animation of'))} {text}"
+    if writer.has_style() and writer.chance(0.85):
+        text += f", {writer.style()}"
     return sentence_case(text)
 
 
@@ -108,7 +112,7 @@ def _clause(writer: Writer, index: int, looks: Sequence[str]) -> str:
 
 
 def _deed_clauses(writer: Writer, event: Fact, looks: Sequence[str]) -> str:
-    if event.other is None:
+    if event.value == "bite":
         clauses = [_clause(writer, i, looks) for i in writer.shuffled(writer.subjects)]
         return f"{_join(writer, clauses)}, and {writer.deed(event, 'third')}"
     assert event.subject is not None
@@ -127,7 +131,7 @@ def _relation_clauses(writer: Writer, relation: Fact, looks: Sequence[str]) -> s
 
 def _fragments(writer: Writer, looks: Sequence[str]) -> str:
     """Participles: a red ball rolling to the left and a blue cube standing still."""
-    deeds = [f for f in writer.deeds() if f.other is not None]
+    deeds = [f for f in writer.deeds() if f.value != "bite"]
     parts: list[str] = []
     if deeds and writer.chance(0.85):
         event = writer.pick(deeds)
@@ -169,6 +173,9 @@ def _paragraph(writer: Writer) -> str:
         )
     if not camera_first and writer.camera_move() is not None:
         sentences.append(writer.camera_sentence())
+    if writer.has_style():
+        style = f"{writer.pick(('It is all shown', 'Everything is shown', 'The clip is shown'))} {writer.style()}"
+        sentences.insert(0 if writer.chance(0.5) else len(sentences), style)
     return " ".join(sentence_case(s) for s in sentences)
 
 

@@ -20,19 +20,22 @@ from lumora.world.scene import (
     DIRECTIONS,
     EMOTIONS,
     EVENTS,
+    GLANCES,
     KINDS,
     LIGHTS,
     MATERIALS,
     PLACES,
     SIZES,
+    STYLES,
     VERBS,
     Scene,
 )
 from lumora.world.trajectory import Trajectory
+from lumora.world.visible import comes_back, visibility
 
 Category: TypeAlias = Literal[
     "count", "kind", "color", "material", "size", "emotion", "place", "light", "motion", "direction", "speed",
-    "relation", "camera", "event",
+    "relation", "camera", "event", "style",
 ]  # fmt: skip
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
@@ -43,13 +46,13 @@ SPEEDS: tuple[str, ...] = ("slow", "fast")
 VALUES: dict[Category, tuple[str, ...]] = {
     "count": COUNTS, "kind": KINDS, "color": COLORS, "material": MATERIALS, "size": SIZES, "emotion": EMOTIONS,
     "place": PLACES, "light": LIGHTS, "motion": VERBS, "direction": DIRECTIONS, "speed": SPEEDS,
-    "relation": RELATIONS, "camera": CAMERA_MOVES, "event": EVENTS,
+    "relation": RELATIONS, "camera": CAMERA_MOVES + GLANCES, "event": EVENTS, "style": STYLES[1:],
 }  # fmt: skip
-"""All values that a fact of a category can have."""
+"""All values that a fact of a category can have. The plain style goes without saying: it is no fact."""
 
 _MIRRORED = {
     "left": "right", "right": "left", "left of": "right of", "right of": "left of",
-    "pan left": "pan right", "pan right": "pan left",
+    "pan left": "pan right", "pan right": "pan left", "glance left": "glance right", "glance right": "glance left",
 }  # fmt: skip
 
 
@@ -63,10 +66,11 @@ class Fact:
     """Index of the second subject of a relation, an event, an orbit, or None."""
 
 
-def facts_of(scene: Scene, trajectory: Trajectory) -> tuple[Fact, ...]:
+def facts_of(scene: Scene, trajectory: Trajectory, aspect: float = 1.0) -> tuple[Fact, ...]:
     """All that is true of the clip and visible in it; where the evidence is not clear-cut there is no fact.
 
-    A picture (a trajectory of one frame) has no facts of motion, events or camera.
+    Only who leaves the picture depends on its `aspect`, and only where the camera glances aside: otherwise scenes are
+    made so that all stay in it. A picture (a trajectory of one frame) has no facts of motion, events or camera.
     """
     moving = len(trajectory.times) > 1
     facts = [Fact("count", str(len(scene.subjects)))]
@@ -77,8 +81,10 @@ def facts_of(scene: Scene, trajectory: Trajectory) -> tuple[Fact, ...]:
         if relation is not None:
             facts.append(Fact("relation", *relation))
     facts += [Fact("place", scene.place), Fact("light", scene.light)]
+    facts += [Fact("style", scene.style)] if scene.style != "plain" else []
     if moving:
         facts += [Fact("event", kind, subject, other) for kind, subject, other in events_of(scene, trajectory)]
+        facts += [Fact("event", "leave", subject) for subject in _leaving(scene, trajectory, aspect)]
         facts.append(Fact("camera", scene.camera.move, scene.camera.follows))
     return tuple(facts)
 
@@ -120,7 +126,16 @@ def _looks(scene: Scene, index: int) -> list[Fact]:
         Fact("material", subject.material, index),
         Fact("size", subject.size, index),
     ]
+    if scene.style == "black and white":  # where nobody can see a colour
+        del looks[1]
     return looks + ([Fact("emotion", subject.emotion, index)] if subject.emotion else [])
+
+
+def _leaving(scene: Scene, trajectory: Trajectory, aspect: float) -> list[int]:
+    if scene.camera.move not in GLANCES:
+        return []
+    shown = visibility(scene, trajectory, aspect)
+    return [index for index in range(len(scene.subjects)) if comes_back(shown[:, index])]
 
 
 def _motion(scene: Scene, trajectory: Trajectory, index: int) -> list[Fact]:
@@ -129,7 +144,8 @@ def _motion(scene: Scene, trajectory: Trajectory, index: int) -> list[Fact]:
         return []
     motion = [Fact("motion", verb, index, scene.subjects[index].motion.around if verb == "orbit" else None)]
     if verb in TRAVELLING:
-        direction = direction_of(trajectory, index)
+        # A glance looks somewhere else in mid-clip.
+        direction = direction_of(trajectory, index, 0 if scene.camera.move in GLANCES else None)
         motion += [Fact("direction", direction, index)] if direction else []
     if verb in ("roll", "slide", "walk"):
         speed = speed_of(trajectory, index)

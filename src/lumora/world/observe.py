@@ -51,8 +51,9 @@ def verb_of(scene: Scene, trajectory: Trajectory, subject: int) -> Verb | None:
     return "still" if path < REST_METRES and tumble + twist < 0.3 else None
 
 
-def direction_of(trajectory: Trajectory, subject: int) -> Direction | None:
-    """Where `subject` went, as the camera looks in mid-clip; only up to a contact if it got anywhere by then."""
+def direction_of(trajectory: Trajectory, subject: int, frame: int | None = None) -> Direction | None:
+    """Where `subject` went, as the camera looks in mid-clip, or at `frame`; only up to a contact if it got anywhere by
+    then."""
     start, stop = 0, len(trajectory.times) - 1
     touched = [c.time for c in trajectory.contacts if subject in (c.a, c.b)]
     if touched:
@@ -62,7 +63,7 @@ def direction_of(trajectory: Trajectory, subject: int) -> Direction | None:
     step = _step(trajectory, subject, start, stop)
     if np.linalg.norm(step) < TRAVEL_METRES:
         return None
-    right, forward = view_axes(trajectory, len(trajectory.times) // 2)
+    right, forward = view_axes(trajectory, len(trajectory.times) // 2 if frame is None else frame)
     across, along = float(step @ right), float(step @ forward)
     if abs(across) > 1.5 * abs(along):
         return "right" if across > 0 else "left"

@@ -244,4 +244,23 @@ OPPOSITE: dict[str, tuple[str, ...]] = {
     "on top of": ("underneath", "below", "under", "beneath"),
 }
 
+STYLE: dict[str, tuple[str, ...]] = {
+    "toon": (
+        "as a cartoon", "in cartoon style", "drawn as a cartoon", "in the style of a comic", "cel-shaded",
+        "as an animated cartoon", "as a toon with bold outlines", "in flat cartoon colours", "like a comic strip",
+        "drawn with black outlines", "as a hand-drawn cartoon", "in toon shading",
+    ),
+    "black and white": (
+        "in black and white", "as a black-and-white film", "in black-and-white", "in monochrome", "as an old film",
+        "like an old silent film", "on grainy black-and-white film", "without any colour", "as grainy old footage",
+        "in shades of grey", "as a monochrome film", "in old-fashioned black and white",
+    ),
+    "pixel art": (
+        "as pixel art", "in pixel art style", "in the style of pixel art", "like an old video game",
+        "in coarse pixels", "as a pixelated picture", "as retro pixel art", "in 8-bit style", "in blocky pixels",
+        "like a retro computer game", "pixelated", "in chunky pixels",
+    ),
+}  # fmt: skip
+"""How a clip is drawn; of the plain style nobody speaks."""
+
 NUMBER: dict[str, str] = {"1": "one", "2": "two", "3": "three"}

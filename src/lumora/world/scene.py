@@ -21,9 +21,11 @@ Light: TypeAlias = Literal["noon", "sunset", "night", "overcast"]
 Verb: TypeAlias = Literal["still", "roll", "slide", "bounce", "fall", "jump", "spin", "walk", "orbit"]
 Direction: TypeAlias = Literal["right", "left", "toward", "away"]
 CameraMove: TypeAlias = Literal[
-    "static", "pan left", "pan right", "tilt up", "tilt down", "move in", "move out", "orbit", "follow"
-]
-EventKind: TypeAlias = Literal["hit", "push", "topple", "bite", "hide"]
+    "static", "pan left", "pan right", "tilt up", "tilt down", "move in", "move out", "orbit", "follow",
+    "glance left", "glance right",
+]  # fmt: skip
+EventKind: TypeAlias = Literal["hit", "push", "topple", "bite", "hide", "leave"]
+Style: TypeAlias = Literal["plain", "toon", "black and white", "pixel art"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CHARACTERS: tuple[Kind, ...] = ("robot", "snowman", "duck", "cat")
@@ -35,8 +37,12 @@ PLACES: tuple[Place, ...] = get_args(Place)
 LIGHTS: tuple[Light, ...] = get_args(Light)
 VERBS: tuple[Verb, ...] = get_args(Verb)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-CAMERA_MOVES: tuple[CameraMove, ...] = get_args(CameraMove)
+GLANCES: tuple[CameraMove, ...] = ("glance left", "glance right")
+"""The camera turns away to that side, so that all leave the picture, and back again."""
+CAMERA_MOVES: tuple[CameraMove, ...] = tuple(move for move in get_args(CameraMove) if move not in GLANCES)
+"""Those that keep everybody in the picture."""
 EVENTS: tuple[EventKind, ...] = get_args(EventKind)
+STYLES: tuple[Style, ...] = get_args(Style)
 
 Vector: TypeAlias = tuple[float, float, float]
 
@@ -83,7 +89,9 @@ class Camera:
     target: Vector
     move: CameraMove = "static"
     speed: float = 0.0
-    """Radians a second for pans, tilts and orbits; metres a second for moves in and out."""
+    """Radians a second for pans, tilts, orbits and glances; metres a second for moves in and out."""
+    reach: float = 0.0
+    """Radians by which a glance turns away."""
     follows: int | None = None
     """Index of the subject that a following camera keeps in view."""
     field_of_view: float = 0.8
@@ -95,6 +103,7 @@ class Event:
     """A cause with an effect that lasts: subject `actor` does `kind` to subject `target` at about `time`.
 
     A `bite` has no actor (the bite simply appears, as in an animated film); in `hide`, `actor` passes behind `target`.
+    Nobody plans a `leave`: it is what happens to those whom the camera loses from sight and finds again.
     """
 
     kind: EventKind
@@ -113,5 +122,24 @@ class Scene:
     event: Event | None = None
     texture_seed: int = 0
     """Chooses clouds, stars, ground texture and other decoration, never anything that a caption states."""
-    plain: bool = False
+    style: Style = "plain"
+    """How it is drawn; `plain` is the ray tracer's own picture."""
+    begins: float = 0.0
+    """Seconds for which the subjects have been at it when the camera begins to run; `seconds` count from there."""
+    unpainted: bool = False
     """Whether bodies have one tone instead of painted patterns."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """Shots with hard cuts between them, of one cast and in one style, in one place or several.
+
+    A shot of n frames lasts n frames, until the first one of the next. In the same place the action goes on across a
+    cut, seen from elsewhere: the later shot is the same scene, which `begins` later.
+    """
+
+    shots: tuple[Scene, ...]
+
+    @property
+    def seconds(self) -> float:
+        return sum(shot.seconds for shot in self.shots)

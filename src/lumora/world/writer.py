@@ -37,6 +37,12 @@ class Writer:
         self.introduced: list[int] = []
         self._words: dict[tuple[str, int], str] = {}
 
+    def continued(self, facts: Sequence[Fact]) -> Writer:
+        """A writer about another shot of the same subjects, whom the reader knows by now from this one's words."""
+        other = Writer(facts, self.generator)
+        other.introduced, other._words = list(self.introduced), dict(self._words)
+        return other
+
     # Chance
 
     def chance(self, probability: float) -> bool:
@@ -153,8 +159,8 @@ class Writer:
         if event.value == "bite":
             assert event.subject is not None
             return self.pick(verbs.BITE).format(self.name(event.subject, looks))
-        assert event.other is not None
-        return self.word(verbs.EVENT[event.value])[0 if form == "third" else 1].format(self.name(event.other, looks))
+        wording = self.word(verbs.EVENT[event.value])[0 if form == "third" else 1]
+        return wording if event.other is None else wording.format(self.name(event.other, looks))
 
     def deed_clause(self, event: Fact) -> str:
         if event.value == "bite":
@@ -190,6 +196,16 @@ class Writer:
         if place is not None and place.value != "room":
             table += phrases.LIGHT_OUTDOORS[when.value]
         return f"{self.place()} {self.word(table)}".strip()
+
+    def has_style(self) -> bool:
+        return self.fact("style") is not None
+
+    def style(self) -> str:
+        """How it is drawn: `as a cartoon`."""
+        style = self.fact("style")
+        assert style is not None
+        self.stated.add(style)
+        return self.word(phrases.STYLE[style.value])
 
     def camera_sentence(self) -> str:
         third, _ = self._camera_verb()

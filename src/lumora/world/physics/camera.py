@@ -27,6 +27,11 @@ def camera_path(
         case "pan left" | "pan right":
             turn = amount if camera.move == "pan left" else -amount
             return position + still, position + _turned(view, _UP, turn)
+        case "glance left" | "glance right":
+            # Away and back at `speed` on the mean, without a jerk; then it stays.
+            phase = np.minimum(amount / (2 * max(camera.reach, 1e-9)), 1.0)
+            turn = camera.reach * np.sin(np.pi * phase) ** 2
+            return position + still, position + _turned(view, _UP, turn if camera.move == "glance left" else -turn)
         case "tilt up" | "tilt down":
             side = np.array([view[1], -view[0], 0.0])
             turn = amount if camera.move == "tilt up" else -amount

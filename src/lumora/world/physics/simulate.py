@@ -21,7 +21,10 @@ STRIDE = 1.6
 
 
 def simulate(scene: Scene, fps: float, frames: int) -> Trajectory:
-    """Moves a scene for `frames` frames at `fps`, the first at time 0. Raises ValueError unless both are positive."""
+    """Moves a scene for `frames` frames at `fps`, the first at time 0, which is when it `begins`.
+
+    Raises ValueError unless both are positive.
+    """
     if fps <= 0 or frames < 1:
         raise ValueError(f"A simulation needs a positive frame rate and at least one frame, not {fps} and {frames}.")
     mujoco = _mujoco()
@@ -34,14 +37,16 @@ def simulate(scene: Scene, fps: float, frames: int) -> Trajectory:
         body.drive(data)
     mujoco.mj_forward(model, data)
 
-    count = len(bodies)
+    count, unseen = len(bodies), round(scene.begins * fps)
     positions, velocities = np.empty((frames, count, 3)), np.empty((frames, count, 3))
     rotations = np.empty((frames, count, 4))
     speeds = np.array([range(body.v, body.v + 3) for body in bodies], dtype=int).reshape(count, 3)
     touches: dict[tuple[int, int], float] = {}
-    for frame in range(frames):
-        if frame:
+    for frame in range(-unseen, frames):
+        if frame > -unseen:
             _advance(mujoco, model, data, bodies, substeps, touches)
+        if frame < 0:
+            continue
         positions[frame], rotations[frame] = data.xpos[1:], data.xquat[1:]
         velocities[frame] = data.qvel[speeds]
     times = np.arange(frames) / fps
@@ -58,7 +63,11 @@ def simulate(scene: Scene, fps: float, frames: int) -> Trajectory:
         gait=_gait(scene, positions),
         camera_positions=camera_positions,
         camera_targets=camera_targets,
-        contacts=tuple(Contact(time, *pair) for pair, time in sorted(touches.items(), key=lambda item: item[1])),
+        contacts=tuple(
+            Contact(time - scene.begins, *pair)
+            for pair, time in sorted(touches.items(), key=lambda item: item[1])
+            if time >= scene.begins
+        ),
     )
 
 
@@ -119,7 +128,7 @@ def _note_touches(model: Any, data: Any, touches: dict[tuple[int, int], float]) 
 def _bites(scene: Scene, times: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t n"]:
     bites = np.zeros((len(times), len(scene.subjects)))
     if scene.event is not None and scene.event.kind == "bite":
-        bites[times >= scene.event.time, scene.event.target] = 1.0
+        bites[times + scene.begins >= scene.event.time, scene.event.target] = 1.0
     return bites
 
 

@@ -16,6 +16,7 @@ from lumora.world.render.light import Lights
 from lumora.world.render.primitives import BOX, CONE, COOKIE, CYLINDER
 from lumora.world.render.shade import ground_shade, local_points, shade
 from lumora.world.render.stage import Stage, set_stage
+from lumora.world.render.style import stylise
 from lumora.world.render.trace import Hits, Jobs, Rays, cast, screen_jobs
 from lumora.world.render.vectors import at
 from lumora.world.scene import Scene
@@ -129,7 +130,9 @@ def _draw(
     depth = far.reshape(-1).clone()
     depth[hits.slot] = hits.depth
     shape = (len(scenes), -1, height, width)
-    frames = color.sqrt_().mul_(255).add_(0.5).to(torch.uint8).permute(1, 2, 3, 0).contiguous()
+    times = np.concatenate([t.times for t in trajectories]).tolist()
+    stylise(color.sqrt_(), surface.view_as(far), subject.view_as(far), scenes, stage.clip, times)
+    frames = color.mul_(255).add_(0.5).to(torch.uint8).permute(1, 2, 3, 0).contiguous()
     return frames.view(*shape, 3), subject.view(shape), depth.half().view(shape)
 
 

@@ -71,7 +71,7 @@ def set_stage(
             body = parts_of(subject)
             tables.append(_place(subject, index, body, trajectory, first_frame, len(parts)))
             parts.extend((part, subject) for part in body)
-            paints.extend(PLAIN if scene.plain else part.paint for part in body)
+            paints.extend(PLAIN if scene.unpainted else part.paint for part in body)
         balls.append(_bounding_balls(scene, trajectory, most))
         clip.append(np.full(frames, number))
         first_frame += frames

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from lumora.world.sample.cast import PRESETS, choice, held_out
+from lumora.world.sample.cast import PRESETS, Preset, choice, held_out
 from lumora.world.sample.framing import apart, in_view
 from lumora.world.sample.lens import draw_camera
 from lumora.world.sample.situations import SITUATIONS, Hall, Play, spread_out
-from lumora.world.scene import LIGHTS, PLACES, Camera, CameraMove, Scene
+from lumora.world.scene import GLANCES, LIGHTS, PLACES, Camera, CameraMove, Scene
 
 __all__ = ["FIRST_HELD_OUT_SEED", "PRESETS", "held_out", "restaged", "sample_scene"]
 
@@ -35,20 +35,34 @@ def sample_scene(preset: str, seed: int, index: int, seconds: float = 2.0, aspec
     Seeds below FIRST_HELD_OUT_SEED are for training, and leave some combinations out.
     Raises ValueError for an unknown preset, a negative seed or index, or an impossible length or shape.
     """
+    rng = generator_of(preset, seed, index)
+    if not (0 <= seconds <= 600 and 0.2 <= aspect <= 5):
+        raise ValueError(f"A scene lasts 0 to 600 seconds at an aspect of 0.2 to 5, not {seconds} and {aspect}.")
+    return draw_scene(rng, PRESETS[preset], seconds, aspect, seed < FIRST_HELD_OUT_SEED)
+
+
+def generator_of(preset: str, seed: int, index: int, *stream: int) -> np.random.Generator:
+    """For the draws of scene `index` of a seed; others than those of the scene itself have a `stream` of their own.
+
+    Raises ValueError for an unknown preset, or a negative seed or index.
+    """
     if preset not in PRESETS:
         raise ValueError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
     if seed < 0 or index < 0:
         raise ValueError(f"Seed and index count from 0 up; they are {seed} and {index}.")
-    if not (0 <= seconds <= 600 and 0.2 <= aspect <= 5):
-        raise ValueError(f"A scene lasts 0 to 600 seconds at an aspect of 0.2 to 5, not {seconds} and {aspect}.")
-    rng = np.random.default_rng([seed, index, list(PRESETS).index(preset)])
-    chosen = PRESETS[preset]
+    return np.random.default_rng([seed, index, list(PRESETS).index(preset), *stream])
+
+
+def draw_scene(rng: np.random.Generator, preset: Preset, seconds: float, aspect: float, training: bool) -> Scene:
+    """A scene of a preset; in training some combinations never occur."""
     # What is settled here stays through all tries, so that what is hard to frame is not rarer.
     place, light, texture = choice(rng, PLACES), choice(rng, LIGHTS), int(rng.integers(2**31))
-    decoration = 0 if chosen.plain else texture
-    situation = SITUATIONS[choice(rng, tuple(chosen.situations), tuple(chosen.situations.values()))]
-    move: CameraMove = "static" if rng.random() < 0.5 else choice(rng, chosen.moves)
-    if move == "follow":
+    decoration = 0 if preset.unpainted else texture
+    situation = SITUATIONS[choice(rng, tuple(preset.situations), tuple(preset.situations.values()))]
+    move = draw_move(rng, preset)
+    # Where there is but one style nothing is drawn, so that the scenes of those presets are what they ever were.
+    style = choice(rng, preset.styles) if len(preset.styles) > 1 else preset.styles[0]
+    if move == "follow" or move in GLANCES:
         situation = SITUATIONS["at large"]
     hall = Hall(seconds, min(max(aspect, 1.0), 1.8))
     for cast in itertools.count():
@@ -56,16 +70,22 @@ def sample_scene(preset: str, seed: int, index: int, seconds: float = 2.0, aspec
             move = "static"
         if cast == 2 * CASTS:
             situation = SITUATIONS["at large"]
-        stage = situation(rng, chosen, move == "follow")
+        stage = situation(rng, preset, move == "follow")
         for attempt in range(TRIES):
             play = stage(rng, hall)
-            if seed < FIRST_HELD_OUT_SEED and any(map(held_out, play.subjects)):
+            if training and any(map(held_out, play.subjects)):
                 break
-            camera = _camera(rng, play, move, seconds, attempt / TRIES)
-            scene = Scene(play.subjects, place, light, camera, seconds, play.event, decoration, chosen.plain)
+            camera = draw_view(rng, play, move, seconds, attempt / TRIES)
+            scene = Scene(
+                play.subjects, place, light, camera, seconds, play.event, decoration, style, unpainted=preset.unpainted
+            )
             if in_view(scene, aspect, play.overlap) and (play.touching or apart(scene)):
                 return scene
     raise AssertionError("The count of casts has no end.")
+
+
+def draw_move(rng: np.random.Generator, preset: Preset) -> CameraMove:
+    return "static" if rng.random() < 0.5 else choice(rng, preset.moves)
 
 
 def restaged(rng: np.random.Generator, scene: Scene, move: CameraMove, aspect: float = 1.0) -> Scene | None:
@@ -74,15 +94,15 @@ def restaged(rng: np.random.Generator, scene: Scene, move: CameraMove, aspect: f
     stage, hall = spread_out(scene.subjects), Hall(scene.seconds, min(max(aspect, 1.0), 1.8))
     for attempt in range(TRIES):
         play = stage(rng, hall)
-        camera = _camera(rng, play, move, scene.seconds, attempt / TRIES)
-        decoration = scene.texture_seed if scene.plain else int(rng.integers(2**31))
+        camera = draw_view(rng, play, move, scene.seconds, attempt / TRIES)
+        decoration = scene.texture_seed if scene.unpainted else int(rng.integers(2**31))
         other = replace(scene, subjects=play.subjects, camera=camera, event=None, texture_seed=decoration)
         if in_view(other, aspect, play.overlap) and apart(other):
             return other
     return None
 
 
-def _camera(rng: np.random.Generator, play: Play, move: CameraMove, seconds: float, back: float) -> Camera:
+def draw_view(rng: np.random.Generator, play: Play, move: CameraMove, seconds: float, back: float) -> Camera:
     """A camera near enough for the smallest subjects to be well seen; `back` from 0 to 1 is how far it steps back."""
     airborne = any(subject.motion.verb in ("fall", "bounce") for subject in play.subjects)
     largest = max(subject.half_extent for subject in play.subjects)

@@ -14,6 +14,7 @@ from lumora.world.scene import (
     CHARACTERS,
     COLORS,
     EMOTIONS,
+    GLANCES,
     KINDS,
     SIZES,
     VERBS,
@@ -24,6 +25,7 @@ from lumora.world.scene import (
     Material,
     Motion,
     Size,
+    Style,
     Subject,
     Verb,
 )
@@ -76,7 +78,10 @@ class Preset:
     moves: tuple[CameraMove, ...]
     situations: dict[str, float]
     """Shares of the ways to arrange a scene, by their names in `situations`."""
-    plain: bool = False
+    styles: tuple[Style, ...] = ("plain",)
+    shots: tuple[float, ...] = (1.0,)
+    """Shares of films with one, two … shots."""
+    unpainted: bool = False
     """Whether bodies have no patterns, and each place by each light always the same decoration."""
 
 
@@ -117,7 +122,17 @@ PRESETS: dict[str, Preset] = {
             "hide": 0.08,
         },
     ),
-    "plain": replace(_SIMPLE, plain=True),
+    "plain": replace(_SIMPLE, unpainted=True),
+    "film": Preset(
+        counts=(0.4, 0.6),
+        kinds=KINDS,
+        verbs=("roll", "slide", "bounce", "fall", "jump", "spin", "walk", "walk"),
+        materials={"matte": 0.5, "shiny": 0.3, "metal": 0.2},
+        moves=("pan left", "pan right", "tilt up", "tilt down", "move in", "move out", "orbit", *GLANCES, *GLANCES),
+        situations={"at large": 0.8, "hide": 0.2},
+        styles=("plain", "plain", "toon", "black and white", "pixel art"),
+        shots=(0.15, 0.4, 0.3, 0.15),
+    ),
 }
 
 
@@ -169,6 +184,14 @@ def _draw_heading(rng: np.random.Generator, kind: Kind, motion: Motion) -> float
     if way is not None and verb == "roll":
         return 0.0 if way in ("right", "left") else math.pi / 2
     return rng.uniform(-0.5, 0.5)
+
+
+def with_deed(rng: np.random.Generator, preset: Preset, subject: Subject, stillness: float) -> Subject:
+    """The same subject, at the origin, with something else to do that suits its kind."""
+    suiting = [verb for verb in preset.verbs if subject.kind in KINDS_FOR[verb]]
+    verb: Verb = "still" if rng.random() < stillness or not suiting else choice(rng, suiting)
+    motion = Motion(verb, draw_way(rng, verb))
+    return replace(subject, position=(0.0, 0.0, 0.0), motion=motion, heading=_draw_heading(rng, subject.kind, motion))
 
 
 def draw_colors(rng: np.random.Generator, count: int) -> list[Color]:

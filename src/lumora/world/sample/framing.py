@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
 from lumora.world.physics.camera import camera_path
 from lumora.world.physics.motion import GRAVITY, JUMP_HEIGHT, velocity_of
-from lumora.world.scene import Camera, Scene, Subject
+from lumora.world.scene import GLANCES, Camera, Scene, Subject
 
 MOMENTS = 9
 """At which a plan is checked."""
@@ -19,7 +20,7 @@ FOOTPRINT = 1.2
 
 def planned_paths(scene: Scene, moments: int = MOMENTS) -> Float[np.ndarray, "t n 3"]:
     """Centres at evenly spaced moments, roughly: what hops is now low, now high; a blow halts whoever deals it."""
-    times = np.linspace(0.0, scene.seconds, moments)
+    times = scene.begins + np.linspace(0.0, scene.seconds, moments)
     paths = np.stack([_planned_path(scene, subject, times) for subject in scene.subjects], axis=1)
     event = scene.event
     if event is not None and event.kind in ("hit", "push", "topple") and event.actor is not None:
@@ -76,12 +77,16 @@ def project(
 
 
 def in_view(scene: Scene, aspect: float, overlap: float = 0.2) -> bool:
-    """Whether all stay in the picture and no two cover each other by more than the share `overlap` of their width."""
+    """Whether all stay in the picture and no two cover each other by more than the share `overlap` of their width.
+
+    From a glance they are in it wherever the camera looks before and after.
+    """
     paths = planned_paths(scene)
     times = np.linspace(0.0, scene.seconds, len(paths))
-    follows = scene.camera.follows
-    positions, targets = camera_path(scene.camera, times, None if follows is None else paths[:, follows])
-    centres, scale = project(scene.camera, positions, targets, paths)
+    camera = replace(scene.camera, move="static") if scene.camera.move in GLANCES else scene.camera
+    follows = camera.follows
+    positions, targets = camera_path(camera, times, None if follows is None else paths[:, follows])
+    centres, scale = project(camera, positions, targets, paths)
     radii = scale * np.array([subject.half_extent for subject in scene.subjects])
     frame = np.array([max(aspect, 1.0), max(1 / aspect, 1.0)])
     if not (np.abs(centres) + 0.8 * radii[..., None] < frame).all():

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lumora.world.physics.camera import camera_path
-from lumora.world.scene import Camera, CameraMove
+from lumora.world.scene import GLANCES, Camera, CameraMove
 
 AMOUNTS: dict[CameraMove, tuple[float, float]] = {
     "pan left": (0.3, 0.5),
@@ -20,6 +20,8 @@ AMOUNTS: dict[CameraMove, tuple[float, float]] = {
     "orbit": (0.6, 0.85),
 }
 """Of a move over the usual two seconds: radians, or metres."""
+REACH = (1.4, 1.6)
+"""Of a glance, in radians: even from a wide picture all are gone."""
 DOLLIES: tuple[CameraMove, ...] = ("move in", "move out")
 """Those in metres."""
 USUAL_SECONDS = 2.0
@@ -41,6 +43,9 @@ def draw_camera(
 
 def moved(rng: np.random.Generator, middle: Camera, move: CameraMove, seconds: float, near: float = 1.0) -> Camera:
     """The camera that passes `middle` half way through its move. Long clips have longer moves, but slower ones."""
+    if move in GLANCES:
+        reach = rng.uniform(*REACH)
+        return replace(middle, move=move, reach=reach, speed=2 * reach / max(seconds, 1e-6))
     if move not in AMOUNTS:
         return replace(middle, move=move)
     least, most = (amount * (near if move in DOLLIES else 1.0) for amount in AMOUNTS[move])
@@ -54,3 +59,15 @@ def moved(rng: np.random.Generator, middle: Camera, move: CameraMove, seconds: f
     x, y, z = positions[0].tolist()
     # Backing off from a low camera must not end in the ground.
     return replace(camera, position=(x, y, max(z, 0.5)), target=tuple(targets[0].tolist()))
+
+
+def seen_from(camera: Camera, turn: float, farther: float) -> Camera:
+    """The camera, moves and all, turned by `turn` radians around the middle of the stage and so much farther off."""
+    cos, sin = math.cos(turn), math.sin(turn)
+
+    def turned(x: float, y: float) -> tuple[float, float]:
+        return cos * x - sin * y, sin * x + cos * y
+
+    (tx, ty, tz), position = camera.target, camera.position
+    x, y, z = (t + farther * (p - t) for p, t in zip(position, camera.target, strict=True))
+    return replace(camera, position=(*turned(x, y), max(z, 0.5)), target=(*turned(tx, ty), tz))

@@ -1,0 +1,152 @@
+"""Films from the world to a step of training, and a model that has learnt shots makes them in one take."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lumora import Given, Pipeline, Request, Shot, Video
+from lumora.codec import Codec
+from lumora.config import TrainConfig, VideoShape
+from lumora.language.text_encoder import TextEncoder
+from lumora.model.packing import Span
+from lumora.model.transformer import Transformer
+from lumora.presets import film, tiny
+from lumora.train.data import Latents
+from lumora.train.distributed import World
+from lumora.train.latents import Encoders, LatentShard, latent_path, latent_spans, write_latents
+from lumora.train.shards import Record, cache_clips, open_frames, open_subjects, read_lines
+from lumora.train.shards import Shot as ShotRecord
+from lumora.train.tasks import TransformerTask
+from lumora.train.wording import LENGTHS, Wording, write_captions
+from lumora.world.clip import make_film
+
+SHAPE = VideoShape(25, 32, 32, 8.0)
+FILMS = 3
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Encoders]:
+    """Frames, captions and latents of a few films, by a codec that has learnt nothing."""
+    folder = tmp_path_factory.mktemp("films")
+    cache_clips("film", 3, FILMS, (SHAPE,), folder, workers=0, shard=FILMS, batch=2)
+    write_captions(folder)
+    torch.manual_seed(0)
+    encoders = Encoders(Codec(tiny().model.codec), TextEncoder.load())
+    records, wordings = (read_lines(kind, folder, name, 0) for kind, name in ((Record, "clips"), (Wording, "captions")))
+    subjects = open_subjects(folder, 0)
+    write_latents(latent_path(folder, 0), open_frames(folder, 0), records, wordings, encoders, subjects)
+    return folder, encoders
+
+
+def test_shards_hold_the_films_that_the_world_shows(made: tuple[Path, Encoders]):
+    folder, _ = made
+    records = read_lines(Record, folder, "clips", 0)
+    for number, record in enumerate(records):
+        shown = make_film("film", 3, number, SHAPE)
+        assert np.array_equal(open_frames(folder, 0)[number], shown.frames.numpy())
+        assert [shot.frames for shot in record.shots] == np.diff([0, *shown.cuts, SHAPE.frames]).tolist()
+        assert sum(latent_spans(record, 4)) == 1 + (SHAPE.frames - 1) // 4
+    assert max(len(record.shots) for record in records) > 1
+    with pytest.raises(ValueError, match="end with latent frames"):
+        latent_spans(Record(0, 8.0, shots=(ShotRecord(4, ()), ShotRecord(5, ()))), 4)
+
+
+def test_every_shot_has_its_own_words(made: tuple[Path, Encoders]):
+    folder, encoders = made
+    shard = LatentShard(latent_path(folder, 0))
+    records, wordings = (read_lines(kind, folder, name, 0) for kind, name in ((Record, "clips"), (Wording, "captions")))
+    for number, (record, wording) in enumerate(zip(records, wordings, strict=True)):
+        assert [line.length for line in wording.captions] == list(LENGTHS)
+        for mirrored, lines in ((False, wording.captions), (True, wording.mirrored)):
+            example = shard.example(number, mirrored, 0.0)
+            assert [span.frames for span in example.spans] == latent_spans(record, 4)
+            words = example.text.split([span.words for span in example.spans])
+            for said, tokens in zip(lines[0].shots, words, strict=True):
+                (expected,) = encoders.text.encode([said])
+                assert torch.nn.functional.cosine_similarity(tokens.float(), expected, dim=-1).min() > 0.98
+        whole = [len(shard.example(number, False, choice).spans) == 1 for choice in (0.1, 0.3, 0.5, 0.7, 0.9)]
+        assert whole == [len(record.shots) == 1] * 3 + [True] + [len(record.shots) == 1]
+
+
+def test_a_clip_cut_short_keeps_the_words_of_what_is_left(made: tuple[Path, Encoders]):
+    shard = LatentShard(latent_path(made[0], 0))
+    example = replace(
+        shard.example(0, False, 0.0), text=torch.arange(9.0)[:, None], spans=(Span(2, 3), Span(3, 2), Span(4, 2))
+    )
+    assert example.beginning(7).spans == example.spans and len(example.beginning(7).text) == 9
+    shorter = example.beginning(4)
+    assert shorter.latent.shape[1] == len(shorter.subject) == 4
+    assert shorter.spans == (Span(2, 3), Span(3, 1)) and len(shorter.text) == 5
+    assert example.beginning(1).spans == (Span(2, 1),) and len(example.beginning(1).text) == 2
+
+
+def test_a_network_learns_from_films(made: tuple[Path, Encoders]):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformer = Transformer(tiny().model.transformer)
+    world = World(0, 1, torch.device("cpu"))
+    config = TrainConfig(batch=FILMS, precision="fp32")
+    task = TransformerTask(transformer, Latents(made[0]), tiny().model, config, world)
+    losses = [task.loss(0, torch.Generator().manual_seed(0))[0] for _ in range(2)]
+    assert torch.equal(*losses) and losses[0].isfinite()
+    losses[0].backward()
+    assert transformer.head.weight.grad is not None and transformer.head.weight.grad.any()
+
+
+@pytest.fixture(scope="module")
+def pipeline(weights: Path) -> Pipeline:
+    """A tiny model that says it has learnt shots."""
+    asleep = Pipeline.load(weights)
+    return replace(asleep, config=replace(asleep.config, shots=True, shape=replace(asleep.config.shape, frames=17)))
+
+
+def storyboard(second: str, **changes) -> Request:
+    return Request("A red ball rolls.", 1.1, 48, 32, steps=2, then=(Shot(second, 1.0),), **changes)
+
+
+def test_shots_are_made_in_one_take_and_each_is_told_its_own_words(pipeline: Pipeline):
+    request = storyboard("It lies on the beach.")
+    (take,) = request.takes(pipeline.config)
+    assert take.together and take.shots == (("A red ball rolls.", 3), ("It lies on the beach.", 5))
+    assert take.said(range(5), 0) == [("A red ball rolls.", 3), ("It lies on the beach.", 2)]
+    assert take.said(range(3, 5), 0) == [("It lies on the beach.", 2)]
+    made, other = (pipeline.generate(r).frames for r in (request, storyboard("It is night.")))
+    assert made.shape == (17, 32, 48, 3) and np.array_equal(made, pipeline.generate(request).frames)
+    assert not np.array_equal(made[9:], other[9:])
+    before = replace(pipeline, config=replace(pipeline.config, shots=False))
+    assert [t.together for t in request.takes(before.config)] == [False, False]
+    assert len(before.generate(request).frames) == 18  # two clips of their own
+
+
+def test_long_films_are_made_piece_by_piece(pipeline: Pipeline):
+    request = storyboard("It lies on the beach.")
+    at_once, pieces = (pipeline.generate_all([request], at_once=most)[0].frames for most in (5, 3))
+    assert at_once.shape == pieces.shape and not np.array_equal(at_once, pieces)
+
+
+def test_cuts_are_where_they_were_asked_for(pipeline: Pipeline):
+    for seconds in (0.6, 1.125, 1.7, 2.6):
+        request = replace(storyboard("two"), seconds=seconds, then=(Shot("two", 1.3), Shot("three", 0.9)))
+        (take,) = request.takes(pipeline.config)
+        cuts = [take.frames_of(end - 1).stop for _, end in take.shots[:-1]]
+        asked = [8 * seconds, 8 * (seconds + 1.3)]
+        assert all(abs(cut - wish) <= 2.01 for cut, wish in zip(cuts, asked, strict=True))
+
+
+def test_what_has_not_been_learnt_is_made_as_before(pipeline: Pipeline):
+    picture = Video(np.zeros((1, 32, 48, 3), np.uint8), 8.0)
+    apart = storyboard("It lies on the beach.", given=(Given(picture, shot=1),))
+    runs_on = replace(storyboard("two"), then=(Shot("It lies still.", 1.0, cut=False),))
+    assert [len(r.takes(pipeline.config)) for r in (apart, runs_on)] == [2, 1]
+    assert not any(take.together for r in (apart, runs_on) for take in r.takes(pipeline.config))
+    first = storyboard("It lies on the beach.", given=(Given(picture),))
+    (take,) = first.takes(pipeline.config)
+    assert take.together and np.array_equal(pipeline.generate(first).frames[0], picture.frames[0])
+
+
+def test_the_preset_of_films_says_what_it_learns():
+    assert film().world == "film" and film().model.shots and not tiny().model.shots
+    assert all((shape.frames - 1) % film().model.codec.time == 0 for shape in film().shapes)
