@@ -24,7 +24,9 @@ FRAMES = 17
 TIME = np.arange(FRAMES)
 
 
-def thing(columns: np.ndarray | float, rows: np.ndarray | float = 0.6, side: float = 0.2, shown=1.0) -> Track:
+def thing(
+    columns: np.ndarray | float, rows: np.ndarray | float = 0.6, side: float = 0.2, shown: np.ndarray | float = 1.0
+) -> Track:
     """A square whose middle is there, of which this share is to be seen; where it is 0, it is not found."""
     share = np.broadcast_to(shown, FRAMES).astype(float)
     places = np.stack([np.broadcast_to(v, FRAMES) for v in (columns, rows)], axis=1).astype(float)

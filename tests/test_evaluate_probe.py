@@ -90,11 +90,12 @@ def test_a_probe_of_before_is_read_for_what_it_knows_and_can_learn_the_rest(tmp_
     older.save(tmp_path / "older.safetensors")
     same, grown = (Probe.load(tmp_path / "older.safetensors", to_learn) for to_learn in (False, True))
     assert same.tells == older.tells and grown.tells == SUBJECT
-    assert torch.equal(same.subject["kind"].weight, grown.subject["kind"].weight)
+    kinds, emotions = ("subject.kind.weight", "subject.emotion.weight")
+    assert torch.equal(same.state_dict()[kinds], grown.state_dict()[kinds])
     clips = list(rendered_clips("full", 2, range(4), VideoShape(5, 32, 32)))
-    before = grown.subject["emotion"].weight.clone()
+    before = grown.state_dict()[emotions].clone()
     train(grown, clips, 2, torch.Generator().manual_seed(0), 2)
-    assert not torch.equal(before, grown.subject["emotion"].weight)
+    assert not torch.equal(before, grown.state_dict()[emotions])
     shown = [same.read_all([clips[0].pixels])[0].shows(Fact("emotion", "sad", 0), clips[0].facts)]
     assert shown == [None] and {"event", "emotion"} <= accuracy(grown, clips).keys()
 

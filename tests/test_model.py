@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -45,7 +46,10 @@ def batch_of(shapes: list[tuple[tuple[int, int, int], int]], seed: int = 0) -> B
 
 
 def pick(batch: Batch, indices: list[int]) -> Batch:
-    return Batch(*([items[i] for i in indices] for items in (batch.latents, batch.times, batch.text, batch.seconds)))
+    latents, times, text, seconds = (
+        [items[i] for i in indices] for items in (batch.latents, batch.times, batch.text, batch.seconds)
+    )
+    return Batch(latents, times, text, seconds)
 
 
 @given(sizes, st.integers(1, 3))
@@ -212,7 +216,7 @@ def test_the_family_grows_with_its_dial():
     ],
 )
 def test_a_batch_must_fit_together(change: dict, words: str):
-    good = {
+    good: dict[str, Any] = {
         "latents": [torch.zeros(3, 2, 4, 4)],
         "times": [torch.zeros(2)],
         "text": [torch.zeros(1, 12)],

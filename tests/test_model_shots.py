@@ -45,8 +45,10 @@ def batch_of(films: list[tuple[tuple[Span, ...], tuple[int, int]]]) -> Batch:
 
 
 def pick(batch: Batch, indices: list[int]) -> Batch:
-    lists = (batch.latents, batch.times, batch.text, batch.seconds, batch.spans or [])
-    return Batch(*([items[i] for i in indices] for items in lists))
+    latents, times, text, seconds = (
+        [items[i] for i in indices] for items in (batch.latents, batch.times, batch.text, batch.seconds)
+    )
+    return Batch(latents, times, text, seconds, [batch.spans[i] for i in indices] if batch.spans else [])
 
 
 @settings(max_examples=12)

@@ -71,7 +71,7 @@ def by_category(verdicts: Iterable[Verdict]) -> dict[str, Share]:
 
 def by_value(verdicts: Iterable[Verdict], category: Category) -> dict[str, Share]:
     """The share found of each value of one category, in the order in which the world lists them."""
-    shares = _grouped((f.value, shown) for verdict in verdicts for f, shown in verdict.shown if f.category == category)
+    shares = grouped((f.value, shown) for verdict in verdicts for f, shown in verdict.shown if f.category == category)
     return {value: shares[value] for value in VALUES[category] if value in shares}
 
 

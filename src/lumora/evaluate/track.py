@@ -43,7 +43,7 @@ def whole(mask: Bool[np.ndarray, "t h w"]) -> Bool[np.ndarray, "t h w"]:
     closed = ndimage.grey_closing(np.pad(mask.astype(np.uint8), around), (1, 2 * reach + 1, 2 * reach + 1))
     same_frame = np.zeros((3, 3, 3), bool)
     same_frame[1] = ndimage.generate_binary_structure(2, 1)
-    filled = ndimage.binary_fill_holes(closed, same_frame)
+    filled = np.asarray(ndimage.binary_fill_holes(closed, same_frame))
     return filled[:, reach : reach + mask.shape[1], reach : reach + mask.shape[2]]
 
 

@@ -59,7 +59,7 @@ def choices(clips: int, probe: Path, weights: Path | None = None, workers: int =
     probe reads it."""
     shape, judge = read_config(weights).shape, Probe.load(probe)
     seconds = (shape.frames - 1) / shape.fps
-    asked = [(category, seed) for category in OPEN for seed in range(clips)]
+    asked: list[tuple[Category, int]] = [(category, seed) for category in OPEN for seed in range(clips)]
     size = shape.width, shape.height, shape.fps
     videos = make_videos([Request(OPEN[category], seconds, *size, seed) for category, seed in asked], weights, workers)
     readings = judge.read_all([torch.from_numpy(frames) for frames in videos])

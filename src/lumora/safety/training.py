@@ -151,8 +151,8 @@ def softmax(
         return float(value), slope.ravel().astype(np.float64)
 
     start = np.zeros((width + sparse.shape[1] + 1) * wanted.shape[1])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-5}).x
-    weights = found.astype(np.float32).reshape(-1, wanted.shape[1])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-5})
+    weights = found.x.astype(np.float32).reshape(-1, wanted.shape[1])
     return weights[:width], weights[width:-1], weights[-1]
 
 

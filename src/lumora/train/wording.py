@@ -11,7 +11,7 @@ from lumora.config import from_json
 from lumora.train.shards import Record, Source, read_lines, shard_numbers, write_lines
 from lumora.world.caption import Length, caption
 from lumora.world.facts import Fact, facts_from_dicts, mirror_fact
-from lumora.world.script import script
+from lumora.world.script import Script, script
 
 LENGTHS: tuple[Length, ...] = ("short", "short", "sentence", "sentence", "sentence", "paragraph", "paragraph")
 """The captions that a clip of the world gets, and its mirror image too."""
@@ -67,7 +67,7 @@ def _wording_of_film(shots: list[tuple[Fact, ...]], generator: np.random.Generat
     """Mostly a caption for each shot; one is of the whole, for those who describe a film in one prompt."""
 
     def lines(views: list[tuple[Fact, ...]]) -> tuple[Line, ...]:
-        told = [(length, script(views, length, generator)) for length in LENGTHS]
+        told: list[tuple[Length, Script]] = [(length, script(views, length, generator)) for length in LENGTHS]
         made = [Line(t.whole.text, length, shots=tuple(shot.text for shot in t.shots)) for length, t in told]
         made[WHOLE] = replace(made[WHOLE], shots=())
         return tuple(made)

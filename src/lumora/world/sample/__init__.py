@@ -61,7 +61,8 @@ def draw_scene(rng: np.random.Generator, preset: Preset, seconds: float, aspect:
     situation = SITUATIONS[choice(rng, tuple(preset.situations), tuple(preset.situations.values()))]
     move = draw_move(rng, preset)
     # Where there is but one style nothing is drawn, so that the scenes of those presets are what they ever were.
-    style = choice(rng, preset.styles) if len(preset.styles) > 1 else preset.styles[0]
+    style, *others = preset.styles
+    style = choice(rng, (style, *others)) if others else style
     if move == "follow" or move in GLANCES:
         situation = SITUATIONS["at large"]
     hall = Hall(seconds, min(max(aspect, 1.0), 1.8))

@@ -188,7 +188,7 @@ def _draw_heading(rng: np.random.Generator, kind: Kind, motion: Motion) -> float
 
 def with_deed(rng: np.random.Generator, preset: Preset, subject: Subject, stillness: float) -> Subject:
     """The same subject, at the origin, with something else to do that suits its kind."""
-    suiting = [verb for verb in preset.verbs if subject.kind in KINDS_FOR[verb]]
+    suiting: list[Verb] = [verb for verb in preset.verbs if subject.kind in KINDS_FOR[verb]]
     verb: Verb = "still" if rng.random() < stillness or not suiting else choice(rng, suiting)
     motion = Motion(verb, draw_way(rng, verb))
     return replace(subject, position=(0.0, 0.0, 0.0), motion=motion, heading=_draw_heading(rng, subject.kind, motion))
