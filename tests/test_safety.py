@@ -175,6 +175,7 @@ DISGUISED = {
     "backwards": "gnibbats",
     "joined": "manstabbinghostage",
     "joined with unknown words": "manstabbingxzqhostagewithknife",
+    "joined around punctuation": "manstabbinghostage,withknife",
     "two letters swapped": "stbabing",
     "a letter too few": "stabing",
     "a letter too many": "stabbbing",

@@ -58,11 +58,6 @@ def groups() -> tuple[str, ...]:
     return (*_read("policy")["categories"], *GOOD)
 
 
-def part_of(place: int) -> Part:
-    """Which part the entry at this place of any list belongs to: a third each."""
-    return PARTS[place % len(PARTS)]
-
-
 def sentences(group: str, parts: Sequence[Part], count: int, generator: np.random.Generator) -> list[Sentence]:
     """`count` different sentences of a group, of entries of these parts alone.
 
@@ -105,7 +100,8 @@ def _pick(options: Sequence[str], parts: Sequence[Part], generator: np.random.Ge
 
 
 def _of_parts(options: Sequence[str], parts: Sequence[Part]) -> list[str]:
-    return [option for place, option in enumerate(options) if part_of(place) in parts]
+    """The entry at a place of any list belongs to the part at this place, modulo three."""
+    return [option for part in parts for option in options[PARTS.index(part) :: len(PARTS)]]
 
 
 def _drawn(options: Sequence[T], generator: np.random.Generator) -> T:

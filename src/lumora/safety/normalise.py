@@ -83,7 +83,7 @@ def plainly(text: str, known: Container[str]) -> str:
     text = _SPACED.sub(lambda m: _closed(m[0]), text)
     text = _LEET_TOKEN.sub(lambda m: _unleet(m[0], known), text)
     text = _PIERCED.sub("", text)
-    return " ".join(_cut(word, known) for word in text.split())
+    return " ".join(_WORD.sub(lambda m: _cut(m[0], known), text).split())
 
 
 def windows(text: str, size: int = 16) -> list[str]:
