@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 from jaxtyping import Int16
 
 RATE = 48_000
@@ -68,7 +69,7 @@ def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[av.Audi
     for packet in container.demux(stream):
         try:
             read = [piece for frame in packet.decode() for piece in resampler.resample(frame)]
-        except (av.FFmpegError, ValueError):  # broken, or of another kind than those before
+        except (FFmpegError, ValueError):  # broken, or of another kind than those before
             continue
         yield from read
     yield from resampler.resample(None)

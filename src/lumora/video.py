@@ -330,7 +330,7 @@ def _fitted(frame: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
     if frame.shape[:2] == size:
         return frame
     scale = ImageOps.fit if fit == "crop" else ImageOps.pad
-    return np.asarray(scale(Image.fromarray(frame), size[::-1], Image.Resampling.LANCZOS))
+    return np.asarray(scale(Image.fromarray(frame), (size[1], size[0]), Image.Resampling.LANCZOS))
 
 
 def _on_white(image: Image.Image) -> np.ndarray:
