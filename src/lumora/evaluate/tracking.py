@@ -139,13 +139,14 @@ class Sighting:
     def deed(self, event: Fact, stated: Sequence[Fact]) -> Deed | None:
         """What is seen of an event, one of the facts stated together; None where it isn't told of things whose colours
         the tables are sure of."""
-        colors = [value_of(stated, "color", i) for i in (event.subject, event.other) if i is not None]
-        if not colors or any(color is None or color in UNSURE for color in colors):
+        named = [value_of(stated, "color", i) for i in (event.subject, event.other) if i is not None]
+        colors = [color for color in named if color is not None and color not in UNSURE]
+        if not colors or len(colors) < len(named):
             return None
         # What is hidden for a while need not be seen in half of the frames.
         if not set(colors[-1:] if event.value == "hide" else colors) <= self.present:
             return Deed(False)
-        ways = [self.way(str(color)) for color in colors]
+        ways = [self.way(color) for color in colors]
         return deed(event.value, ways[0], ways[1] if len(ways) > 1 else None)
 
     def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
