@@ -150,9 +150,10 @@ def softmax(
         value = -np.sum(logits * wanted) + PENALTY / 2 * np.sum(weights[:-1] ** 2)
         return float(value), slope.ravel().astype(np.float64)
 
-    start = np.zeros((width + sparse.shape[1] + 1) * wanted.shape[1])
+    (_, words), kinds = sparse.get_shape(), wanted.shape[1]
+    start = np.zeros((width + words + 1) * kinds)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-5})
-    weights = found.x.astype(np.float32).reshape(-1, wanted.shape[1])
+    weights = found.x.astype(np.float32).reshape(-1, kinds)
     return weights[:width], weights[width:-1], weights[-1]
 
 
