@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TypeVar
@@ -13,7 +13,7 @@ import numpy as np
 from lumora.evaluate.estimates import Estimate, estimate, mean
 from lumora.evaluate.shares import Share, grouped
 from lumora.redteam.people import about_people, gap
-from lumora.redteam.planted import AREAS, DRESSES, Dress, clean_frames, planted
+from lumora.redteam.planted import AREAS, DRESSES, Dress, Frame, clean_frames, planted
 from lumora.redteam.suite import MUST_PASS, Suite
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.panels import frame_panel, text_panel
@@ -167,7 +167,7 @@ def _planted(
     if not count:
         return {}, {}
     clean = clean_frames(count)
-    dresses: Iterator[Dress] = cycle(DRESSES)
+    dressed: list[tuple[Frame, Dress]] = list(zip(clean[:: len(AREAS)], cycle(DRESSES), strict=False))
     marked = [
         (
             f"{name.replace('_', ' ')} {area:3.0%}",
@@ -176,7 +176,7 @@ def _planted(
         )
         for name, outline in outlines().items()
         for area in AREAS
-        for frame, dress in zip(clean[:: len(AREAS)], dresses, strict=False)
+        for frame, dress in dressed
     ]
     asked = [*((CLEAN, CLEAN, frame) for frame in clean), *marked]
     verdicts = _asked(pictures, [frame[None] for *_, frame in asked], "Frames", tell)
