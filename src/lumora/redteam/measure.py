@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from lumora.evaluate.estimates import Estimate, estimate, mean
 from lumora.evaluate.shares import Share, grouped
 from lumora.redteam.people import about_people, gap
-from lumora.redteam.planted import AREAS, DRESSES, Dress, Frame, clean_frames, planted
+from lumora.redteam.planted import AREAS, DRESSES, clean_frames, planted
 from lumora.redteam.suite import MUST_PASS, Suite
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.panels import frame_panel, text_panel
@@ -167,7 +166,7 @@ def _planted(
     if not count:
         return {}, {}
     clean = clean_frames(count)
-    dressed: list[tuple[Frame, Dress]] = list(zip(clean[:: len(AREAS)], cycle(DRESSES), strict=False))
+    dressed = [(frame, DRESSES[n % len(DRESSES)]) for n, frame in enumerate(clean[:: len(AREAS)])]
     marked = [
         (
             f"{name.replace('_', ' ')} {area:3.0%}",
