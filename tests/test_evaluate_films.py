@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumora.evaluate.films import cuts_of, style_of
+from lumora.config import VideoShape
+from lumora.evaluate.films import cuts_of, measure_films, style_of
+from lumora.evaluate.tracking import Tables
+from lumora.generate.weights import DEFAULT_FOLDER
+from lumora.world.clip import FilmClip, make_film
 from lumora.world.physics import simulate
 from lumora.world.render import render
 from lumora.world.sample import sample_scene
 from lumora.world.scene import STYLES
+
+SHAPE = VideoShape(25, 64, 64, 8.0)
+
+
+@pytest.fixture(scope="module")
+def films() -> list[FilmClip]:
+    return [make_film("film", 1_001, index, SHAPE) for index in range(8)]
 
 
 @settings(max_examples=30)
@@ -29,6 +42,19 @@ def test_a_cut_is_a_sudden_change(lengths: list[int], seed: int):
 def test_a_fast_turn_is_no_cut():
     wide = np.random.default_rng(0).integers(0, 256, (8, 40, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
     assert cuts_of(np.stack([wide[:, 6 * t : 6 * t + 64] for t in range(20)])) == ()
+
+
+def test_renders_hold_and_mixed_up_videos_do_not(films: list[FilmClip]):
+    tables = Tables.load(Path(DEFAULT_FOLDER / "tables.npz"))
+    real = [film.frames.numpy() for film in films]
+    shares = measure_films(tables, films, real)
+    assert shares["cuts"].value > 0.85 and shares["style holds"].value > 0.85
+    mixed = measure_films(tables, films, [*real[1:], real[0]])
+    assert mixed["cuts"].value < shares["cuts"].value
+    assert mixed["style as asked"].value < shares["style as asked"].value
+    frozen = measure_films(tables, films, [np.repeat(video[:1], len(video), axis=0) for video in real])
+    assert frozen["cuts"].found == 0 and frozen["no other cut"].value == 1
+    assert shares["cast as asked"].value > 0.8 and shares["cast holds"].value > 0.8
 
 
 def test_each_style_is_told_from_the_others():

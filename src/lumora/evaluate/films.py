@@ -80,7 +80,7 @@ def cast_of(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]) -> frozenset[s
 
 
 def measure_films(
-    tables: Tables, films: Sequence[FilmClip], videos: Sequence[UInt8[np.ndarray, "t h w 3"]]
+    tables: Tables, films: Sequence[FilmClip], videos: Sequence[UInt8[np.ndarray, "_ h w 3"]]
 ) -> dict[str, Share]:
     """What holds of videos of as many films; the films are what they should show.
 
@@ -122,7 +122,7 @@ class _Return:
     place: bool
 
 
-def _returns(tables: Tables, film: FilmClip, shots: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> Iterator[_Return]:
+def _returns(tables: Tables, film: FilmClip, shots: Sequence[UInt8[np.ndarray, "_ h w 3"]]) -> Iterator[_Return]:
     """Of every thing that leaves and comes back within a shot, if it was found before it left."""
     for scene, trajectory, frames in zip(film.scenes, film.trajectories, shots, strict=True):
         aspect = frames.shape[2] / frames.shape[1]
