@@ -12,7 +12,10 @@ import numpy as np
 from jaxtyping import Float
 
 from lumora.evaluate.track import Track
+from lumora.world.scene import EventKind
 
+DEEDS: tuple[EventKind, ...] = ("hit", "push", "topple", "bite", "hide")
+"""What is read here; that a thing leaves the picture and comes back is in films.py."""
 NEAR = 0.62
 """Of the widths of two things, what lies between their middles at most when one has reached the other: more than half,
 for of a character its colour is seen alone."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from lumora.evaluate.effects import DEEDS
 from lumora.world.facts import Fact, subjects_of
-from lumora.world.scene import EVENTS
 
 OPPOSITE = {"left of": "right of", "right of": "left of", "in front of": "behind", "behind": "in front of"}
 UPON = "on top of"
@@ -40,13 +40,13 @@ def _events(true: Sequence[Fact]) -> list[Fact]:
         return []
     if not events:
         cast = subjects_of(true)
-        pairs = [(a, b, kind) for a, b in itertools.permutations(cast, 2) for kind in EVENTS if kind != "bite"]
+        pairs = [(a, b, kind) for a, b in itertools.permutations(cast, 2) for kind in DEEDS if kind != "bite"]
         return [Fact("event", kind, a, b) for a, b, kind in pairs] + [Fact("event", "bite", a) for a in cast]
     lies: list[Fact] = []
     for event in events:
         if event.other is None or len(events) > 1:
             continue
-        same = [kind for kind in EVENTS if kind not in ("bite", event.value)]
+        same = [kind for kind in DEEDS if kind not in ("bite", event.value)]
         if event.value == "topple":
             same.remove("hit")
             same.remove("push")

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
 from lumora.evaluate.camera import CameraPath, path_of
-from lumora.evaluate.effects import Deed, Way, deed
+from lumora.evaluate.effects import DEEDS, Deed, Way, deed
 from lumora.evaluate.probe_training import Clip
 from lumora.evaluate.relations import holds
 from lumora.evaluate.track import Track, follow
@@ -141,7 +141,7 @@ class Sighting:
         the tables are sure of."""
         named = [value_of(stated, "color", i) for i in (event.subject, event.other) if i is not None]
         colors = [color for color in named if color is not None and color not in UNSURE]
-        if not colors or len(colors) < len(named):
+        if event.value not in DEEDS or not colors or len(colors) < len(named):
             return None
         # What is hidden for a while need not be seen in half of the frames.
         if not set(colors[-1:] if event.value == "hide" else colors) <= self.present:

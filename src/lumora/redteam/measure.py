@@ -12,7 +12,7 @@ import numpy as np
 from lumora.evaluate.estimates import Estimate, estimate, mean
 from lumora.evaluate.shares import Share, grouped
 from lumora.redteam.people import about_people, gap
-from lumora.redteam.planted import AREAS, DRESSES, clean_frames, planted
+from lumora.redteam.planted import AREAS, DRESSES, Dress, clean_frames, planted
 from lumora.redteam.suite import MUST_PASS, Suite
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.panels import frame_panel, text_panel
@@ -166,7 +166,9 @@ def _planted(
     if not count:
         return {}, {}
     clean = clean_frames(count)
-    dressed = [(frame, DRESSES[n % len(DRESSES)]) for n, frame in enumerate(clean[:: len(AREAS)])]
+    dressed: list[tuple[np.ndarray, Dress]] = [
+        (frame, DRESSES[n % len(DRESSES)]) for n, frame in enumerate(clean[:: len(AREAS)])
+    ]
     marked = [
         (
             f"{name.replace('_', ' ')} {area:3.0%}",
