@@ -12,17 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Given, Pipeline, Request, Shot, Video
-from lumora import deliver as road
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop
 from lumora.cli.generate import Making
 from lumora.generate.soundtrack import FADE_SECONDS, soundtrack
 from lumora.generate.timeline import takes
 from lumora.provenance.manifest import read
+from lumora.safety import panels
 from lumora.sound import RATE, Sound, samples
 from lumora.video import SUFFIXES
 
 FADE = samples(FADE_SECONDS)
+COARSE = 16
+"""Samples of a slope that are alike: so many fit into 16 bits."""
 
 
 def tone(seconds: float, hertz: float = 440.0) -> Sound:
@@ -122,7 +124,7 @@ def test_pictures_are_fitted_while_they_are_read(tmp_path: Path, fit: Any):
 
 def slope(seconds: float) -> Sound:
     """Every sample tells where it is."""
-    return np.repeat(1 + np.arange(samples(seconds))[:, None] // 8, 2, axis=1).astype(np.int16)
+    return np.repeat(1 + np.arange(samples(seconds))[:, None] // COARSE, 2, axis=1).astype(np.int16)
 
 
 def things() -> st.SearchStrategy[Given]:
@@ -166,8 +168,10 @@ def test_each_frame_is_heard_as_it_was_or_not_at_all(shots: list[Shot], given: l
         middle = heard[samples((number + 0.5) / fps), 0]
         if audible[number]:
             thing = given[take.places[frame].given]
-            true = samples((number + 0.5) / fps - float(thing.start)) // 8 + 1
-            assert abs(int(middle) - true) <= 1 or (middle == 0 and not 1 < true < samples(thing.video.seconds) // 8)
+            true = samples((number + 0.5) / fps - float(thing.start)) // COARSE + 1
+            assert abs(int(middle) - true) <= 1 or (
+                middle == 0 and not 1 < true < samples(thing.video.seconds) // COARSE
+            )
         elif not slow:
             assert middle == 0
 
@@ -218,7 +222,7 @@ def test_a_foreign_film_is_extended_signed_and_made_again_with_its_sound(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
     monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(road, "CHECK_SECONDS", 3600.0)  # a busy machine must not fail it
+    monkeypatch.setattr(panels, "TEXT_SECONDS", 3600.0)  # a busy machine must not fail it
     file, video = film(tmp_path / "a.mov", "aac", 44_100, "stereo", frames=25)
     out, again = tmp_path / "out.mp4", tmp_path / "again.mp4"
     how = ["--steps", "1", "--weights", str(weights)]

@@ -155,7 +155,7 @@ def test_shots_have_their_own_words_and_first_pictures(pipeline: Pipeline, tmp_p
     first, second = request.takes(pipeline.config)
     assert abs(second.begins - 8) <= 2 and np.array_equal(made[second.begins], noise(1).frames[0])
     board.write_text(text.format("It jumps up and down.") + 'image = "first.png"')
-    _, other = of(verb, pipeline)
+    _, other = of(dataclasses.replace(verb), pipeline)
     assert np.array_equal(made[: first.shown], other[: first.shown])
     assert not np.array_equal(made[second.begins + 1 :], other[second.begins + 1 :])
 
