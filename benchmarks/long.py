@@ -127,9 +127,7 @@ def make(
 
 def real_clip(index: int, seconds: float) -> tuple[Caption, Frames]:
     """A held-out prompt, and what it looks like."""
-    scene, trajectory = make_scene(
-        "plain", HELD_OUT_SEED, index, VideoShape(round(FPS * seconds) + 1, SIDE, SIDE, FPS)
-    )
+    scene, trajectory = make_scene("plain", HELD_OUT_SEED, index, VideoShape(round(FPS * seconds) + 1, SIDE, SIDE, FPS))
     words = caption_of(facts_of(scene, trajectory), HELD_OUT_SEED, index, "sentence")
     return words, render([scene], [trajectory], SIDE, SIDE).frames[0].numpy()
 
