@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import awake
 from torch import Tensor
 
 from lumora.config import FlowConfig, TransformerConfig
@@ -39,13 +40,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def network() -> Transformer:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        transformer = Transformer(CONFIG)
-        with torch.no_grad():
-            for parameter in transformer.parameters():
-                parameter += 0.2 * torch.randn_like(parameter) * (parameter.abs().max() == 0)
-    return transformer
+    return awake(CONFIG)
 
 
 def free_state(noise: Tensor) -> State:

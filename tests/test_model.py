@@ -1,13 +1,13 @@
 """The transformer on tiny real networks: shapes, packing, positions, gradients, and the count of its operations."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import CONFIG, HOURGLASS, awake, pick
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -18,21 +18,8 @@ from lumora.model.packing import Batch, Layout
 from lumora.model.patchify import grid, patchify, unpatchify
 from lumora.model.transformer import Transformer, batch_flops, sized
 
-CONFIG = TransformerConfig(latent_channels=3, width=32, depth=2, head_width=16, text_width=12)
-HOURGLASS = replace(CONFIG, fine_width=16, fine_depth=1)
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
 samples = st.lists(st.tuples(sizes, st.integers(0, 6)), min_size=1, max_size=5)
-
-
-def awake(config: TransformerConfig = CONFIG, seed: int = 0) -> Transformer:
-    """A network whose zero-initialised parts are not zero, so that everything in it matters."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        transformer = Transformer(config)
-        with torch.no_grad():
-            for parameter in transformer.parameters():
-                parameter += 0.2 * torch.randn_like(parameter) * (parameter.abs().max() == 0)
-    return transformer
 
 
 def batch_of(shapes: list[tuple[tuple[int, int, int], int]], seed: int = 0) -> Batch:
@@ -43,13 +30,6 @@ def batch_of(shapes: list[tuple[tuple[int, int, int], int]], seed: int = 0) -> B
         text=[torch.randn(words, 12, generator=generator) for _, words in shapes],
         seconds=[torch.arange(size[0]) * 0.5 for size, _ in shapes],
     )
-
-
-def pick(batch: Batch, indices: list[int]) -> Batch:
-    latents, times, text, seconds = (
-        [items[i] for i in indices] for items in (batch.latents, batch.times, batch.text, batch.seconds)
-    )
-    return Batch(latents, times, text, seconds)
 
 
 @given(sizes, st.integers(1, 3))

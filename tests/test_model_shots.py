@@ -6,29 +6,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import CONFIG, HOURGLASS, awake, pick
 
 from lumora.config import TransformerConfig
 from lumora.model import layers
 from lumora.model.packing import Batch, Layout, Span
 from lumora.model.transformer import Transformer, batch_flops
 
-CONFIG = TransformerConfig(latent_channels=3, width=32, depth=2, head_width=16, text_width=12)
-HOURGLASS = replace(CONFIG, fine_width=16, fine_depth=1)
 configs = st.sampled_from([CONFIG, HOURGLASS])
 spans = st.lists(st.builds(Span, st.integers(0, 4), st.integers(1, 3)), min_size=1, max_size=3).map(tuple)
 sides = st.tuples(st.integers(1, 4), st.integers(1, 4))
 films = st.lists(st.tuples(spans, sides), min_size=1, max_size=4)
-
-
-def awake(config: TransformerConfig) -> Transformer:
-    """A network whose zero-initialised parts are not zero, so that everything in it matters."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        transformer = Transformer(config)
-        with torch.no_grad():
-            for parameter in transformer.parameters():
-                parameter += 0.2 * torch.randn_like(parameter) * (parameter.abs().max() == 0)
-    return transformer
 
 
 def batch_of(films: list[tuple[tuple[Span, ...], tuple[int, int]]]) -> Batch:
@@ -42,13 +30,6 @@ def batch_of(films: list[tuple[tuple[Span, ...], tuple[int, int]]]) -> Batch:
         seconds=[torch.arange(t) * 0.5 for t in frames],
         spans=[spans for spans, _ in films],
     )
-
-
-def pick(batch: Batch, indices: list[int]) -> Batch:
-    latents, times, text, seconds = (
-        [items[i] for i in indices] for items in (batch.latents, batch.times, batch.text, batch.seconds)
-    )
-    return Batch(latents, times, text, seconds, [batch.spans[i] for i in indices] if batch.spans else [])
 
 
 @settings(max_examples=12)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 
 from lumora.provenance.detect import detect
 from lumora.provenance.state import exclusively, state_folder
-from lumora.safety.labelled import categories
+from lumora.safety.corpus import categories
 from lumora.safety.verdict import Verdict
 
 Kind: TypeAlias = Literal["report", "appeal"]

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from itertools import islice
 from typing import TypeVar
 
+Item = TypeVar("Item")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -37,6 +38,15 @@ def run_jobs(
         speed = done / (time.monotonic() - began)
         print(f"{done}/{total} clips, {speed:.1f} clips/s", file=sys.stderr, flush=True)
     return [results[number] for number in sorted(results)]
+
+
+def run_portions(
+    work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item], portion: int, workers: int
+) -> list[Result]:
+    """As `run_jobs` of work that takes so many items at a time and gives a result for each: the results of all items,
+    in their order. `work` may be a partial of a function at the top of a module."""
+    portions = [items[first : first + portion] for first in range(0, len(items), portion)]
+    return [result for results in run_jobs(work, portions, workers, len) for result in results]
 
 
 def _in_this_process(work: Callable[[Job], Result], jobs: Sequence[Job], ends: float) -> Iterator[tuple[int, Result]]:

@@ -17,6 +17,7 @@ from scipy import ndimage
 from lumora.evaluate.shares import Share
 from lumora.evaluate.tracking import Tables, Track, tracked
 from lumora.world.clip import FilmClip
+from lumora.world.render.style import pixel_side
 from lumora.world.sample.framing import project
 from lumora.world.scene import Style
 from lumora.world.visible import SEEN, absences, visibility
@@ -67,7 +68,7 @@ def style_of(frames: UInt8[np.ndarray, "t h w 3"]) -> Style:
 
 def _within(grey: Float[np.ndarray, "t h w"]) -> float:
     """How much grey changes from pixel to pixel within blocks of pixel art, as a share of what it does between them."""
-    side = max(2, round(min(grey.shape[1:]) / 32))
+    side = pixel_side(*grey.shape[1:])
     change = np.abs(np.diff(grey, axis=2)).mean((0, 1))
     between = np.arange(1, grey.shape[2]) % side == 0
     return float(change[~between].mean() / max(change[between].mean(), 1e-6))

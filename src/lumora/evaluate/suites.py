@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -11,7 +13,7 @@ from jaxtyping import UInt8
 
 from lumora.config import VideoShape
 from lumora.evaluate.vocabulary import outside_prompts
-from lumora.jobs import run_jobs
+from lumora.jobs import run_portions
 from lumora.world.caption import Caption, Length, caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import Category, Fact, facts_of, value_of
@@ -49,29 +51,16 @@ class Case:
     """All that is true of it, whether the prompt says it or not."""
 
 
-@dataclass(frozen=True)
-class _Job:
-    indices: range
-    preset: str
-    seed: int
-    length: Length
-    shape: VideoShape
-
-
 def held_out_captions(
     preset: str, clips: int, length: Length, shape: VideoShape, seed: int = HELD_OUT_SEED, workers: int = 0
 ) -> list[Case]:
     """Captions of clips that nothing was trained on, with these clips as they really are, drawn in so many processes
     (0: in this one)."""
-    jobs = [
-        _Job(range(first, min(first + TOGETHER, clips)), preset, seed, length, shape)
-        for first in range(0, clips, TOGETHER)
-    ]
-    return [case for cases in run_jobs(_captions, jobs, workers, lambda job: len(job.indices)) for case in cases]
+    return run_portions(partial(_captions, preset, seed, length, shape), range(clips), TOGETHER, workers)
 
 
-def _captions(job: _Job) -> list[Case]:
-    return [_case("captions", job.preset, job.seed, index, job.length, job.shape) for index in job.indices]
+def _captions(preset: str, seed: int, length: Length, shape: VideoShape, indices: Sequence[int]) -> list[Case]:
+    return [_case("captions", preset, seed, index, length, shape) for index in indices]
 
 
 def combinations(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> list[Case]:

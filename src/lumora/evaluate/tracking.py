@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from lumora.evaluate.effects import DEEDS, Deed, Way, deed
 from lumora.evaluate.probe_training import Clip
 from lumora.evaluate.relations import holds
 from lumora.evaluate.track import Track, follow
-from lumora.jobs import run_jobs
+from lumora.jobs import run_portions
 from lumora.world.facts import Fact, subjects_of, value_of
 from lumora.world.scene import COLORS, LIGHTS, PLACES
 
@@ -178,12 +179,11 @@ def sight(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]) -> Sighting:
 
 def sight_all(tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], workers: int = 0) -> list[Sighting]:
     """Reads clips in so many processes (0: in this one)."""
-    jobs = [(tables, videos[first : first + TOGETHER]) for first in range(0, len(videos), TOGETHER)]
-    return [sighting for some in run_jobs(_sight_some, jobs, workers, lambda job: len(job[1])) for sighting in some]
+    return run_portions(partial(_sight_some, tables), videos, TOGETHER, workers)
 
 
-def _sight_some(job: tuple[Tables, Sequence[UInt8[np.ndarray, "t h w 3"]]]) -> list[Sighting]:
-    return [sight(job[0], frames) for frames in job[1]]
+def _sight_some(tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> list[Sighting]:
+    return [sight(tables, frames) for frames in videos]
 
 
 def tracked(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,10 @@ from jaxtyping import UInt8
 
 from lumora.generate.pipeline import Pipeline
 from lumora.generate.request import Request
-from lumora.jobs import run_jobs
+from lumora.jobs import run_portions
 
 TOGETHER = 10
 """Videos that are made at once."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    requests: Sequence[Request]
-    weights: Path | None
 
 
 def make_videos(
@@ -31,12 +24,11 @@ def make_videos(
 ) -> list[UInt8[np.ndarray, "t h w 3"]]:
     """Frames for requests that agree in all but prompt, seed and what is given, by the model in the folder `weights`
     (None: the one that comes with lumora)."""
-    jobs = [_Job(requests[first : first + TOGETHER], weights) for first in range(0, len(requests), TOGETHER)]
-    return [frames for made in run_jobs(_make, jobs, workers, lambda job: len(job.requests)) for frames in made]
+    return run_portions(partial(_make, weights), requests, TOGETHER, workers)
 
 
-def _make(job: _Job) -> list[UInt8[np.ndarray, "t h w 3"]]:
-    return [video.frames for video in _pipeline(job.weights).generate_all(job.requests)]
+def _make(weights: Path | None, requests: Sequence[Request]) -> list[UInt8[np.ndarray, "t h w 3"]]:
+    return [video.frames for video in _pipeline(weights).generate_all(requests)]
 
 
 @torch.inference_mode()

@@ -53,9 +53,14 @@ _NAMED = {"figure": "figures", "character": "characters", "brand": "brands"}
 
 
 @cache
+def categories() -> tuple[str, ...]:
+    """Those of the policy: what is refused."""
+    return tuple(_read("policy")["categories"])
+
+
 def groups() -> tuple[str, ...]:
-    """The categories of the policy, then `benign` and `hard`."""
-    return (*_read("policy")["categories"], *GOOD)
+    """The categories, then `benign` and `hard`."""
+    return (*categories(), *GOOD)
 
 
 def sentences(group: str, parts: Sequence[Part], count: int, generator: np.random.Generator) -> list[Sentence]:

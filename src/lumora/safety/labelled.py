@@ -11,12 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lumora.files import written_whole
-from lumora.safety.corpus import GOOD, Sentence, groups
-
-
-def categories() -> tuple[str, ...]:
-    """What a sentence can belong to."""
-    return tuple(group for group in groups() if group not in GOOD)
+from lumora.safety.corpus import Sentence, categories
 
 
 def read_labelled(file: Path) -> list[Sentence]:

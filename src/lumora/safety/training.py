@@ -24,7 +24,7 @@ from scipy.special import logsumexp
 from lumora.config import VideoShape
 from lumora.language.text_encoder import TextEncoder
 from lumora.safety.classifier import BUCKETS, MEANING_SCALE, Classifier, features, weighted_words
-from lumora.safety.corpus import GOOD, TRAINED, Part, Sentence, groups, sentences, terms
+from lumora.safety.corpus import TRAINED, Part, Sentence, categories, groups, sentences, terms
 from lumora.safety.labelled import read_labelled
 from lumora.safety.prompts import WEIGHTS
 from lumora.world.caption import caption
@@ -121,12 +121,11 @@ def trained(examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"], 
     """The softmax fit to sentences; odds of 1 : 1 lie at `point`, in log odds."""
     texts = [example.text for example in examples]
     idf = inverse_frequency(texts)
-    categories = tuple(group for group in groups() if group not in GOOD)
-    labels = np.array([(*categories, example.group).index(example.group) for example in examples])
+    labels = np.array([(*categories(), example.group).index(example.group) for example in examples])
     meaning, words, bias = softmax(meanings * MEANING_SCALE, word_matrix(texts, idf), labels)
     bias[-1] += point
     vocabulary = frozenset(word for text in texts for word in re.findall(r"[^\W\d_]{3,}", text.casefold()))
-    return Classifier(categories, idf, words, meaning, bias, vocabulary)
+    return Classifier(categories(), idf, words, meaning, bias, vocabulary)
 
 
 def softmax(

@@ -43,8 +43,7 @@ def visibility(scene: Scene, trajectory: Trajectory, aspect: float = 1.0) -> Flo
 
 def comes_back(shown: Float[np.ndarray, " t"]) -> bool:
     """Whether what shows this much is seen at first, then gone for two frames or more, and seen again at the end."""
-    gone = np.flatnonzero(shown <= GONE)
-    return len(gone) > 1 and bool(shown[0] > SEEN and shown[-1] > SEEN)
+    return bool(shown[0] > SEEN and shown[-1] > SEEN and absences(shown).sum() > 1)
 
 
 def absences(shown: Float[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:

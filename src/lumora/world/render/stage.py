@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -63,15 +63,14 @@ def set_stage(
     most = max(len(scene.subjects) for scene in scenes)
     tables: list[dict[str, np.ndarray]] = []
     parts: list[tuple[Part, Subject]] = []
-    paints: list[int] = []
     balls, clip, first_frame = [], [], 0
     for number, (scene, trajectory) in enumerate(zip(scenes, trajectories, strict=True)):
         frames = len(trajectory.times)
         for index, subject in enumerate(scene.subjects):
             body = parts_of(subject)
+            body = [replace(part, paint=PLAIN) for part in body] if scene.unpainted else body
             tables.append(_place(subject, index, body, trajectory, first_frame, len(parts)))
             parts.extend((part, subject) for part in body)
-            paints.extend(PLAIN if scene.unpainted else part.paint for part in body)
         balls.append(_bounding_balls(scene, trajectory, most))
         clip.append(np.full(frames, number))
         first_frame += frames
@@ -99,7 +98,7 @@ def set_stage(
         k=real(rows["k"]),
         color=real(np.array([p.color for p, _ in parts]).reshape(-1, 3).T),
         second=real(np.array([p.second for p, _ in parts]).reshape(-1, 3).T),
-        paint=whole(np.array(paints)),
+        paint=whole(np.array([p.paint for p, _ in parts])),
         material=whole(np.array([MATERIALS.index(s.material) if p.own_material else 0 for p, s in parts])),
         emotion=whole(np.array([EMOTIONS.index(s.emotion) if s.emotion else NEUTRAL for _, s in parts])),
         balls=real(np.concatenate(balls).transpose(2, 0, 1)),

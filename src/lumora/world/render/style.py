@@ -96,10 +96,15 @@ def _old_film(color: Tensor, seed: int, times: Sequence[float]) -> Tensor:
 def _pixel_art(color: Tensor) -> Tensor:
     """Large pixels of few shades."""
     height, width = color.shape[-2:]
-    side = max(2, round(min(height, width) / PIXELS))
+    side = pixel_side(height, width)
     padded = F.pad(color, (0, -width % side, 0, -height % side), mode="replicate")
     coarse = _shaded(F.avg_pool2d(padded, side), LEVELS)
     return coarse.repeat_interleave(side, -2).repeat_interleave(side, -1)[..., :height, :width]
+
+
+def pixel_side(height: int, width: int) -> int:
+    """Of pixel art's large pixels, in pixels of the picture."""
+    return max(2, round(min(height, width) / PIXELS))
 
 
 def _grey(color: Tensor) -> Tensor:

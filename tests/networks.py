@@ -1,0 +1,31 @@
+"""Tiny real transformers, and batches, for several test files."""
+
+from dataclasses import replace
+
+import torch
+
+from lumora.config import TransformerConfig
+from lumora.model.packing import Batch
+from lumora.model.transformer import Transformer
+
+CONFIG = TransformerConfig(latent_channels=3, width=32, depth=2, head_width=16, text_width=12)
+HOURGLASS = replace(CONFIG, fine_width=16, fine_depth=1)
+
+
+def awake(config: TransformerConfig = CONFIG, seed: int = 0) -> Transformer:
+    """A network whose zero-initialised parts are not zero, so that everything in it matters."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        transformer = Transformer(config)
+        with torch.no_grad():
+            for parameter in transformer.parameters():
+                parameter += 0.2 * torch.randn_like(parameter) * (parameter.abs().max() == 0)
+    return transformer
+
+
+def pick(batch: Batch, indices: list[int]) -> Batch:
+    """These samples of a batch, in this order."""
+    latents, times, text, seconds = (
+        [items[i] for i in indices] for items in (batch.latents, batch.times, batch.text, batch.seconds)
+    )
+    return Batch(latents, times, text, seconds, [batch.spans[i] for i in indices] if batch.spans else None)
