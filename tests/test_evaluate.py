@@ -149,7 +149,7 @@ def test_the_report_is_a_page_with_its_clips(measured: tuple[Plan, Figures], tmp
     assert "&lt;b&gt;bold" in page and "<b>bold" not in page
     assert "http" not in page, "It needs no network."
     assert all(label in page for label in ("generated", "ceiling", "floor", "Worst", "Median", "Best"))
-    files = re.findall(r'src="([^"]+)" aria-label="', page)
+    files = re.findall(r'src="([^"]+)" alt="', page)
     assert len(files) == 9 and all(Video.load(tmp_path / file).frames.shape[1:3] == (32, 48) for file in files)
     content = json.loads((tmp_path / "report.json").read_text())
     assert content == json.loads(json.dumps(as_json(plan, figures))) and len(content["clips"]) == 3

@@ -52,8 +52,8 @@ class FlowConfig:
     reference_tokens: int = 80
     """Video tokens to which `time_mean` belongs; more tokens shift time further to noise."""
     time_floor: float = 0.05
-    """1/t is clamped at this t where x-prediction is turned into a velocity."""
-    emphasis: float = 4.0
+    """1/t is clamped at this t where x-prediction is turned into a velocity; sampling leaps from here to data."""
+    emphasis: float = 16.0
     """Extra weight, at t = 0, of what subjects cover: few tokens, and all that the words are about."""
     text_dropout: float = 0.1
     clean_noise: float = 0.03

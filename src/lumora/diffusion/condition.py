@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-NOTHING_KEPT, INDEPENDENT_TIMES = 0.4, 0.2
+NOTHING_KEPT, INDEPENDENT_TIMES = 0.5, 0.1
 """Shares of training samples; the rest keeps random clean frames."""
 
 

@@ -97,12 +97,12 @@ def flow_step(
 
 
 def emphasis(cover: Float[Tensor, "*#shape"], t: Float[Tensor, "*#shape"], strength: float) -> Float[Tensor, "*shape"]:
-    """Weight of the error where subjects cover a share of the picture: 1 + strength · (1 − t) · cover.
+    """Weight of the error where subjects cover a share of the picture: 1 + strength · (1 − t)² · cover.
 
     Near noise, where it is still open where a subject will be, a weight that depends on the answer would draw the
-    expected clip towards more subjects; so it comes in with the light.
+    expected clip towards more subjects; so it comes in with the light, and late.
     """
-    return 1 + strength * (1 - t) * cover
+    return 1 + strength * (1 - t).square() * cover
 
 
 def _draw_conditions(

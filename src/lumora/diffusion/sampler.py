@@ -21,16 +21,20 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called after each step with (steps done, steps in all)."""
 
 
-def schedule(steps: int, log_shift: float = 0.0) -> list[float]:
+def schedule(steps: int, log_shift: float = 0.0, leap: float = 0.0) -> list[float]:
     """Times from 1 to 0 of so many steps. A positive shift of the logit (see `flow.log_shift`) spends more near noise.
+
+    Where `leap` is positive, the last step goes from this time to 0 at once: nearer to data a network that predicts
+    the clean latent adds more error of its own than it takes away noise.
 
     Raises ValueError for fewer than one step.
     """
     if steps < 1:
         raise ValueError(f"Sampling needs at least 1 step, not {steps}.")
-    shift = math.exp(log_shift)
-    even = [1 - i / steps for i in range(steps + 1)]
-    return [shift * t / (shift * t + (1 - t)) for t in even]
+    shift, steady = math.exp(log_shift), steps - (leap > 0)
+    even = [1 - i / max(steady, 1) for i in range(steady + 1)]
+    shifted = [1 - (1 - leap) * (1 - t) / (shift * t + (1 - t)) for t in even]
+    return [*shifted, 0.0] if leap else shifted
 
 
 def sample(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -67,4 +68,5 @@ def table(columns: Table) -> str:
 
 
 def written(figure: Estimate) -> str:
-    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]" if figure.of else "–"
+    known = math.isfinite(figure.value)
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]" if known else "–"

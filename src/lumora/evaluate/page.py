@@ -10,11 +10,12 @@ from lumora.evaluate.shares import Share
 STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; } td, th { padding: .15rem .7rem .15rem 0; text-align: left; }
+td { white-space: nowrap; }
 .bar { position: relative; width: 16rem; height: 1rem; background: #8882; }
 .bar i { position: absolute; inset: 0 auto 0 0; background: #3b82c4; }
 .bar b { position: absolute; top: .4rem; height: .2rem; background: #0008; }
 .clips { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; width: 13rem; font-size: .8rem; }
-video { width: 100%; image-rendering: auto; } .missed { color: #b3261e; }
+img { width: 100%; } .missed { color: #b3261e; }
 @media (prefers-color-scheme: dark) { body { background: #111; color: #ddd; } .bar b { background: #fffa; } }
 """
 

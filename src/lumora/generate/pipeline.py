@@ -137,7 +137,7 @@ class Pipeline:
         text, spans = self._read(said)
         denoise = denoiser(self.transformer, piece, text, Guidance(request.guidance), spans=spans)
         tokens = tokens_of(latent.shape[2:], self.transformer.patch)
-        times = schedule(request.steps, log_shift(tokens, self.config.flow))
+        times = schedule(request.steps, log_shift(tokens, self.config.flow), self.config.flow.time_floor)
         clean, mask = state.clean.clone(), state.mask.clone()
         clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
