@@ -5,8 +5,8 @@
 The folder is one of `lumora train`: its latents (the last shard is kept apart, for measuring) and its `weights` with
 codec and model.json. Trains each size with each amount of compute, from nothing and to the end of its schedule, fits a
 law to them, trains the size that the law would with more compute than any, and writes index.html and a run.json for
-each. The same command goes on where it was left. About 25 minutes on one core; `--clips 50`
-lets the runs with the most compute make videos too, and says how many of the stated facts these show.
+each. The same command goes on where it was left. About 25 minutes on one core; `--clips 50` lets every run make videos
+too, says how many of the stated facts these show, and how that rises with compute: a minute more for each run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from safetensors.torch import save_file
 
 from lumora.config import ModelConfig, TrainConfig, from_json, to_json
 from lumora.evaluate.measure import Plan, measure
-from lumora.evaluate.scaling import Law, Run, best_size, drawn, fit, reached
+from lumora.evaluate.page import page
+from lumora.evaluate.scaling import Law, Run, best_size, drawn, drawn_following, fit, missing, reached
 from lumora.files import written_whole
 from lumora.model.transformer import Transformer
 from lumora.train.data import Latents
@@ -53,13 +54,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"The law would train {size} with {options.further:g} TFLOP, to a loss of {foretold:.4f}.", flush=True)
     further = made(options, size, 1e12 * options.further)
     if options.clips:
-        largest = [followed(options, run, budgets[-1]) for run in runs[-len(sizes) :]]
-        runs, further = [*runs[: -len(sizes)], *largest], followed(options, further, 1e12 * options.further)
+        each = [budget for budget in budgets for _ in sizes]
+        runs = [followed(options, run, budget) for run, budget in zip(runs, each, strict=True)]
+        further = followed(options, further, 1e12 * options.further)
     text = summary(law, runs, further)
     print(text)
+    parts = ["<h1>Loss over compute</h1>", drawn(law, runs, further)]
+    if options.clips:
+        parts += ["<h1>Prompt following over compute</h1>", drawn_following(runs, further)]
     with written_whole(options.out / "index.html") as part:
-        page = f"<h1>Loss over compute</h1>{drawn(law, runs, further)}<pre>{escape(text)}</pre>"
-        part.write_text(f'<!doctype html><meta charset="utf-8"><title>Scaling</title>{page}\n')
+        part.write_text(page("lumora: scaling", [*parts, f"<pre>{escape(text)}</pre>"]))
 
 
 def summary(law: Law, runs: Sequence[Run], further: Run) -> str:
@@ -77,6 +81,10 @@ def summary(law: Law, runs: Sequence[Run], further: Run) -> str:
         lines.append(f"The further run has reached {reached(law, runs, further):.0%} of the gain that was foretold.")
     except ValueError as error:
         lines.append(str(error))
+    if further.following is not None:
+        scale, power = missing(runs)
+        lines.append(f"facts not shown = {scale:.4g} / operations^{power:.4f}, of the best run of each amount;")
+        lines.append(f"of the further run it foretells {1 - scale / further.flops**power:.1%} shown.")
     return "\n".join(lines)
 
 
@@ -86,8 +94,7 @@ def made(options: argparse.Namespace, size: str, budget: float) -> Run:
     file = folder / "run.json"
     if not file.exists():
         run = _trained(options, size, budget, folder)
-        with written_whole(file) as part:
-            part.write_text(json.dumps(asdict(run)) + "\n")
+        _keep(run, folder)
         print(f"{size}, {run.flops / 1e12:.2f} TFLOP, {run.samples:,} clips: loss {run.loss:.4f}", flush=True)
     return from_json(Run, file.read_text())
 
@@ -132,7 +139,9 @@ def _average(model: ModelConfig, folder: Path) -> Transformer:
 
 
 def followed(options: argparse.Namespace, run: Run, budget: float) -> Run:
-    """With the share of stated facts that videos of this run show."""
+    """With the share of stated facts that videos of this run show; what has been measured is not measured again."""
+    if run.following is not None:
+        return run
     folder = _folder(options, run.name, budget)
     weights, model = folder / "weights", _model(options.folder, run.name)
     weights.mkdir(exist_ok=True)
@@ -141,7 +150,15 @@ def followed(options: argparse.Namespace, run: Run, budget: float) -> Run:
     state = _average(model, folder).state_dict()
     save_file({name: w.bfloat16().contiguous() for name, w in state.items()}, weights / "transformer.safetensors")
     figures = measure(Plan(clips=options.clips), weights, workers=options.workers)
-    return replace(run, following=figures.following["generated"]["total"].value)
+    run = replace(run, following=figures.following["generated"]["total"].value)
+    _keep(run, folder)
+    print(f"{run.name}, {run.flops / 1e12:.2f} TFLOP: {run.following:.1%} of stated facts", flush=True)
+    return run
+
+
+def _keep(run: Run, folder: Path) -> None:
+    with written_whole(folder / "run.json") as part:
+        part.write_text(json.dumps(asdict(run)) + "\n")
 
 
 def _folder(options: argparse.Namespace, size: str, budget: float) -> Path:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from lumora.config import to_json
-from lumora.evaluate.scaling import Law, Run, best_size, drawn, fit, reached
+from lumora.evaluate.scaling import Law, Run, best_size, drawn, drawn_following, fit, missing, reached
 from lumora.presets import tiny
 from lumora.train.latents import latent_path
 
@@ -55,6 +55,22 @@ def test_a_further_run_is_held_against_what_was_foretold():
         reached(found, runs, runs[0])
     picture = drawn(found, runs, further)
     assert picture.count("<circle") == len(runs) + 1 and picture.count("<polyline") == 4
+
+
+def test_what_is_missing_falls_as_a_power_of_compute():
+    def run(size: str, flops: float, shown: float | None) -> Run:
+        return Run(size, 1000, 100, flops, 1.0, shown)
+
+    def shown(flops: float) -> float:
+        return 1 - 50 / flops**0.15
+
+    best = [run("large", flops, shown(flops)) for flops in (1e12, 2e12, 4e12)]
+    worse = [run("small", flops * 1.01, shown(flops) - 0.05) for flops in (1e12, 2e12, 4e12)]
+    assert missing([*worse, *best]) == pytest.approx((50, 0.15), rel=1e-6)
+    picture = drawn_following([*worse, *best, run("never filmed", 1e12, None)], run("large", 8e12, 0.5))
+    assert picture.count("<circle") == 7 and "never filmed" not in picture
+    with pytest.raises(ValueError, match="two amounts"):
+        missing([best[0], worse[0], run("large", 8e12, None)])
 
 
 def test_few_runs_tell_of_no_law():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -98,6 +98,34 @@ def reached(law: Law, runs: Sequence[Run], further: Run) -> float:
     if foretold >= best:
         raise ValueError("The law doesn't foretell that this run gains anything; give it more compute.")
     return (best - further.loss) / (best - foretold)
+
+
+def missing(runs: Sequence[Run]) -> tuple[float, float]:
+    """(a, b) of the power law a / compute^b of the share of stated facts that videos do not show, fitted to the best
+    run of each amount of compute.
+
+    Raises ValueError where fewer than two amounts have runs of which it is known.
+    """
+    budgets: dict[int, list[Run]] = {}
+    for run in runs:
+        if run.following is not None and run.following < 1:
+            budgets.setdefault(round(10 * np.log10(run.flops)), []).append(run)
+    best = [max(some, key=lambda run: run.following or 0.0) for some in budgets.values()]
+    if len(best) < 2:
+        raise ValueError("How prompt following rises with compute takes runs of at least two amounts of it.")
+    slope, height = np.polyfit(np.log([r.flops for r in best]), np.log([1 - (r.following or 0.0) for r in best]), 1)
+    return float(np.exp(height)), float(-slope)
+
+
+def drawn_following(runs: Sequence[Run], further: Run | None = None) -> str:
+    """A chart of prompt following over compute as SVG: the runs that made videos, a series for each size."""
+    named = [*runs, *([replace(further, name=f"{further.name}, further")] if further else [])]
+    series = [
+        Series(name, [r.flops for r in some], [r.following or 0.0 for r in some], False, colour)
+        for colour, name in enumerate(dict.fromkeys(run.name for run in named))
+        if (some := [r for r in named if r.name == name and r.following is not None])
+    ]
+    return chart(series, "compute, floating-point operations", "share of stated facts shown", log=True)
 
 
 def drawn(law: Law, runs: Sequence[Run], further: Run | None = None) -> str:
