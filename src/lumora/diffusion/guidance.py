@@ -26,13 +26,14 @@ class Guidance:
     scale: float = 1.0
     """1 follows the text as training saw it, 0 ignores it, more exaggerates it."""
     interval: tuple[float, float] = (0.0, 1.0)
-    """Times at which it acts: near pure noise it costs variety, near data it brings nothing (arXiv:2404.07724)."""
+    """Times at which a scale above 1 acts: near pure noise it costs variety, near data it brings nothing
+    (arXiv:2404.07724). A smaller scale acts at all times."""
     rescale: float = 0.0
     """Share by which the guided prediction gets the unguided one's contrast back (arXiv:2305.08891, eq. 15-16)."""
 
     def acts(self, t: float) -> bool:
         low, high = self.interval
-        return self.scale != 1 and low <= t <= high
+        return self.scale < 1 or (self.scale > 1 and low <= t <= high)
 
 
 def denoiser(

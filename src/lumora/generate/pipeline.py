@@ -20,7 +20,7 @@ from lumora.config import ModelConfig
 from lumora.diffusion.condition import State, begin, mask_of, stacked
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Guidance, denoiser
-from lumora.diffusion.sampler import sample, schedule
+from lumora.diffusion.sampler import Renewal, sample, schedule
 from lumora.generate.pictures import Pictures
 from lumora.generate.request import Request
 from lumora.generate.soundtrack import soundtrack
@@ -39,6 +39,10 @@ Progress = Callable[[int, int], None]
 
 Network = TypeVar("Network", bound=nn.Module)
 
+GUIDED = (0.2, 1.0)
+"""Times at which guidance acts: nearer to data it adds contrast and flicker alone, and costs as much as anywhere."""
+RENEWED = 0.25
+"""Rate of new noise on the way: flicker falls, and more of what is asked for is shown."""
 DECODED_AT_ONCE = 1024
 """Positions of a latent that are decoded together: a long clip then needs no more memory than a short one."""
 
@@ -106,7 +110,8 @@ class Pipeline:
         for number, parts in enumerate(scripts):
             for window in _windows(parts, states[number], most):
                 said = [part.take.said(window.frames, window.shot) for part in parts]
-                states[number] = self._make(states[number], window.frames, said, requests[0], steps.tick)
+                seeds = [(request.seed, number, window.frames.start) for request in requests]
+                states[number] = self._make(states[number], window.frames, said, seeds, requests[0], steps.tick)
                 steps.pieces += 1
                 if work and mark:
                     save_work(work, states, mark)
@@ -126,20 +131,28 @@ class Pipeline:
         return stacked(states)
 
     def _make(
-        self, state: State, frames: range, said: list[list[tuple[str, int]]], request: Request, tick: Progress
+        self,
+        state: State,
+        frames: range,
+        said: list[list[tuple[str, int]]],
+        seeds: Sequence[tuple[int, ...]],
+        request: Request,
+        tick: Progress,
     ) -> State:
-        """`state`, with these latent frames known; of each clip the prompts, and of how many of them each speaks."""
+        """`state`, with these latent frames known; of each clip the prompts, and of how many of them each speaks, and
+        what the noise that is drawn on the way depends on."""
         seen, device = slice(frames.start, frames.stop), self.text_encoder.device
         latent, clean, mask = state.latent[:, :, seen], state.clean[:, :, seen], state.mask[:, seen]
         # What a piece goes on from was noise at first.
         latent = torch.where(mask[:, None, :, None, None] > 0, latent, clean)
         piece = State(*(x.to(device) for x in (latent, clean, mask, state.seconds[:, : len(frames)])))
         text, spans = self._read(said)
-        denoise = denoiser(self.transformer, piece, text, Guidance(request.guidance), spans=spans)
+        denoise = denoiser(self.transformer, piece, text, Guidance(request.guidance, GUIDED), spans=spans)
+        renewal = Renewal(RENEWED, _noise_like(latent, seeds))
         tokens = tokens_of(latent.shape[2:], self.transformer.patch)
         times = schedule(request.steps, log_shift(tokens, self.config.flow), self.config.flow.time_floor)
         clean, mask = state.clean.clone(), state.mask.clone()
-        clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
+        clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick, renewal=renewal).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
 
     def _read(self, said: list[list[tuple[str, int]]]) -> tuple[list[Tensor], list[tuple[Span, ...]]]:
@@ -231,6 +244,14 @@ def _windows(parts: Sequence[_Part], state: State, most: int) -> list[Window]:
     if any(other != planned[0] for other in planned):
         raise ValueError("Videos that are made together must be made in the same pieces; make these one by one.")
     return planned[0]
+
+
+def _noise_like(latent: Float[Tensor, "b c t h w"], seeds: Sequence[tuple[int, ...]]) -> Callable[[], Tensor]:
+    """Draws noise for each clip from a generator of its own, on the CPU, so that neither what is made beside it nor the
+    device changes it."""
+    states = [np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] for seed in seeds]
+    generators = [torch.Generator().manual_seed(int(state >> np.uint64(1))) for state in states]
+    return lambda: torch.stack([torch.randn(latent.shape[1:], generator=generator) for generator in generators])
 
 
 def _check_alike(requests: Sequence[Request]) -> None:
