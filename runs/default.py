@@ -4,9 +4,8 @@
     python runs/default.py --preset tiny --folder /tmp/tiny --workers 0      # the same road in seconds
     python runs/default.py --install           # also copies the result to src/lumora/weights
 
-Stages: clips of the world, the codec, their latents and encoded captions, the transformer, the decoder once more on
-what that predicts. With `--until` it stops after one of them; with `--minutes` it ends orderly after that time, in
-whichever training it is.
+Stages: clips of the world, the codec, their latents and encoded captions, the transformer, weights. With `--until` it
+stops after one of them; with `--minutes` it ends orderly after that time, in whichever training it is.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from pathlib import Path
 from lumora.generate.weights import DEFAULT_FOLDER
 from lumora.presets import PRESETS, Preset
 from lumora.train.checkpoint import Progress
-from lumora.train.run import make_clips, make_latents, train_codec, train_decoder, train_transformer
+from lumora.train.run import make_clips, make_latents, train_codec, train_transformer
 
-STAGES = ("clips", "codec", "latents", "transformer", "decoder")
+STAGES = ("clips", "codec", "latents", "transformer")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,7 +47,6 @@ def _stages(preset: Preset, folder: Path, workers: int) -> dict[str, Callable[[f
         "codec": lambda minutes: train_codec(preset, folder, minutes),
         "latents": lambda minutes: make_latents(preset, folder, workers),
         "transformer": lambda minutes: train_transformer(preset, folder, minutes),
-        "decoder": lambda minutes: train_decoder(preset, folder, minutes),
     }
 
 

@@ -90,7 +90,6 @@ def test_a_mistake_gets_one_sentence_before_any_work(
     [
         (["train", "codec", "--folder", ".", "--preset", "tiny"], "no clips in"),
         (["train", "transformer", "--folder", ".", "--preset", "tiny"], "no clips"),
-        (["train", "decoder", "--folder", ".", "--preset", "tiny"], "no clips"),
         (["train", "all", "--folder", ".", "--videos", "none"], "metadata.jsonl"),
         (["evaluate", "--probe", "none.safetensors", "--clips", "1"], "none.safetensors"),
     ],

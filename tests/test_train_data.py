@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import shutil
 import signal
 import sys
 import zipfile
@@ -14,7 +13,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from lumora.codec import Codec
 from lumora.config import VideoShape
@@ -24,11 +22,10 @@ from lumora.model.transformer import Transformer
 from lumora.presets import PRESETS, tiny, variations
 from lumora.train.checkpoint import read_weights
 from lumora.train.data import Frames, Latents
-from lumora.train.decoder import DecoderTask
 from lumora.train.distributed import World
 from lumora.train.latents import Encoders, LatentShard, encode_shards, latent_path
 from lumora.train.loop import read_log, train
-from lumora.train.run import read_model, train_decoder
+from lumora.train.run import read_model
 from lumora.train.shards import Record, cache_clips, open_frames, open_subjects, read_lines, shard_numbers
 from lumora.train.tasks import CodecTask, shortened
 from lumora.train.videos import cache_videos
@@ -204,26 +201,6 @@ def test_an_interrupted_codec_goes_on_as_if_nothing_had_been(made: Path, tmp_pat
     assert all(torch.equal(resumed[name], straight[name]) for name in straight)
     losses = [[entry["loss"] for entry in read_log(tmp_path / folder)] for folder in ("stopped", "straight")]
     assert losses[0] == losses[1]
-
-
-def test_the_decoder_learns_what_fits_predicted_latents_and_the_encoder_stays(made: Path, tmp_path: Path):
-    for name in ("frames", "latents", "weights"):
-        shutil.copytree(made / name, tmp_path / name)
-    preset, file = tiny(), tmp_path / "weights" / "codec.safetensors"
-
-    def loss() -> float:
-        codec = read_weights(Codec(preset.model.codec), file)
-        transformer = read_weights(Transformer(preset.model.transformer), file.with_name("transformer.safetensors"))
-        data = Frames(tmp_path / "frames"), Latents(tmp_path / "latents")
-        task = DecoderTask(codec, transformer, data, preset.model, preset.decoder, World(0, 1, torch.device("cpu")))
-        return sum(task.loss(step, torch.Generator().manual_seed(step))[0].item() for step in range(6))
-
-    before, worse = load_file(file), loss()
-    train_decoder(replace(preset, decoder=replace(preset.decoder, steps=30)), tmp_path)
-    after = load_file(file)
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed and all(name.startswith("decoder.") for name in changed)
-    assert loss() < worse
 
 
 def test_the_whole_road_makes_a_model(made: Path):

@@ -31,8 +31,6 @@ class Preset:
     """Clips in a file."""
     codec: TrainConfig = field(default_factory=TrainConfig)
     transformer: TrainConfig = field(default_factory=TrainConfig)
-    decoder: TrainConfig = field(default_factory=TrainConfig)
-    """Of the codec's decoder, taught once more on what the transformer predicts."""
 
 
 def tiny() -> Preset:
@@ -48,7 +46,7 @@ def tiny() -> Preset:
         shape=shape,
     )
     run = TrainConfig(batch=4, steps=12, log_every=4, optimizer=optimizer)
-    return Preset(model, clips=12, shapes=(shape,), shard=6, codec=run, transformer=run, decoder=run)
+    return Preset(model, clips=12, shapes=(shape,), shard=6, codec=run, transformer=run)
 
 
 def cpu() -> Preset:
@@ -72,9 +70,6 @@ def cpu() -> Preset:
         shapes=(square, square, square, wide, square, square, square, tall),
         codec=codec,
         transformer=TrainConfig(batch=32, steps=3_000),
-        decoder=TrainConfig(
-            batch=6, steps=2_000, optimizer=OptimizerConfig(muon_lr=0.01, adam_lr=5e-4, ema=(0.99, 0.995))
-        ),
     )
 
 

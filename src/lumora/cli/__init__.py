@@ -18,7 +18,7 @@ from lumora.cli.generate import Generate
 from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Replay, Verify
 from lumora.cli.redteam import RedTeam
-from lumora.cli.train import TrainAll, TrainCodec, TrainDecoder, TrainTransformer, WorldCache
+from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldCache
 from lumora.cli.world import WorldSample, WorldSheet
 
 ABOUT = "An open, self-hosted Sora: from a sentence to a video."
@@ -47,7 +47,6 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "train all": TrainAll,
     "train codec": TrainCodec,
     "train transformer": TrainTransformer,
-    "train decoder": TrainDecoder,
     "evaluate": Evaluate,
     "moderate": Moderate,
     "redteam": RedTeam,

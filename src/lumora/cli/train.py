@@ -73,22 +73,8 @@ class TrainTransformer(Stage):
 
 
 @dataclass(frozen=True)
-class TrainDecoder(Stage):
-    """Teach the codec's decoder on what the transformer in a folder predicts; goes on where it was left."""
-
-    minutes: Annotated[Number, arg(help_behavior_hint="(default: to the end)")] = None
-    """How long to train now."""
-
-    def run(self) -> None:
-        from lumora.presets import PRESETS
-        from lumora.train.run import train_decoder
-
-        _say("Decoder", train_decoder(PRESETS[self.preset](), self.folder, self.minutes, self.device))
-
-
-@dataclass(frozen=True)
 class TrainAll(Stage):
-    """Make a model from nothing, stage by stage; the same command goes on where it was left."""
+    """Make a model from nothing: clips, codec, latents, transformer; the same command goes on where it was left."""
 
     videos: File = None
     """Videos of your own in place of the world's: a folder with a metadata.jsonl of file_name and text."""
@@ -105,7 +91,6 @@ class TrainAll(Stage):
             cache_videos(self.videos, PRESETS[self.preset]().model.shape, self.folder / "frames")
         TrainCodec(self.folder, self.preset, self.device).run()
         TrainTransformer(self.folder, self.preset, self.device).run()
-        TrainDecoder(self.folder, self.preset, self.device).run()
 
 
 def _say(what: str, progress: Progress) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from lumora.train.latents import Example, LatentShard, latent_path
@@ -62,10 +62,10 @@ class Latents:
 
 
 class Frames:
-    """Shards of pixels in a folder, by default all, of which a step sees clips of one, because those have one size."""
+    """All shards of pixels in a folder, of which a step sees clips of one shard, because those have one size."""
 
-    def __init__(self, folder: Path, numbers: Sequence[int] | None = None) -> None:
-        self.folder, self.numbers = folder, shard_numbers(folder, "frames") if numbers is None else list(numbers)
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.numbers = folder, shard_numbers(folder, "frames")
         self.counts = [len(open_frames(folder, number)) for number in self.numbers]
 
     def sample(self, count: int) -> Float[Tensor, "b 3 t h w"]:
@@ -81,19 +81,10 @@ class Frames:
         self, size: int, generator: np.random.Generator
     ) -> tuple[UInt8[Tensor, "b t h w 3"], Bool[Tensor, "b t h w"] | None]:
         """`size` clips, and which pixels show a subject where that is known."""
-        return self.clips(*self.draw(size, generator))
-
-    def draw(self, size: int, generator: np.random.Generator) -> tuple[int, Int64[np.ndarray, " b"]]:
-        """The number of a shard, and which `size` of its clips."""
         odds = np.array(self.counts) / sum(self.counts)
-        place = generator.choice(len(odds), p=odds)
-        count = self.counts[place]
-        return self.numbers[place], np.sort(generator.choice(count, min(size, count), replace=False))
-
-    def clips(
-        self, number: int, rows: Int64[np.ndarray, " b"]
-    ) -> tuple[UInt8[Tensor, "b t h w 3"], Bool[Tensor, "b t h w"] | None]:
-        """These clips of a shard, and which pixels show a subject where that is known."""
+        number = self.numbers[generator.choice(len(odds), p=odds)]
         frames, subjects = open_frames(self.folder, number), open_subjects(self.folder, number)
-        subject = None if subjects is None else torch.from_numpy(subjects[rows] > 0)
-        return torch.from_numpy(frames[rows]), subject
+        chosen = np.sort(generator.choice(len(frames), min(size, len(frames)), replace=False))
+        if subjects is not None:
+            return torch.from_numpy(frames[chosen]), torch.from_numpy(subjects[chosen] > 0)
+        return torch.from_numpy(frames[chosen]), None

@@ -18,11 +18,10 @@ from lumora.model.transformer import Transformer
 from lumora.presets import Preset
 from lumora.train.checkpoint import Network, Progress, read_weights
 from lumora.train.data import Frames, Latents
-from lumora.train.decoder import DecoderTask
 from lumora.train.distributed import world
 from lumora.train.latents import encode_shards
 from lumora.train.loop import CHECKPOINT, train
-from lumora.train.shards import cache_clips, shard_numbers
+from lumora.train.shards import cache_clips
 from lumora.train.tasks import CodecTask, TransformerTask
 from lumora.train.wording import write_captions
 
@@ -79,24 +78,6 @@ def train_transformer(
         progress = train(task, preset.transformer, folder / "transformer", here, to_json(model), minutes)
         if here.main:
             export_model(preset, folder)
-    return progress
-
-
-def train_decoder(preset: Preset, folder: Path, minutes: float | None = None, device: str | None = None) -> Progress:
-    """Teaches the codec's decoder on what the exported transformer predicts of the latents in `folder`, or goes on;
-    writes it to the exported codec, whose encoder stays as it is."""
-    weights, numbers = folder / "weights", shard_numbers(folder / "latents", "latents")
-    with world(device) as here:
-        torch.manual_seed(preset.decoder.seed)
-        codec, transformer = Codec(preset.model.codec), Transformer(preset.model.transformer)
-        read_weights(codec, weights / "codec.safetensors")
-        read_weights(transformer, weights / "transformer.safetensors")
-        data = Frames(folder / "frames", numbers), Latents(folder / "latents", numbers)
-        task = DecoderTask(codec, transformer, data, preset.model, preset.decoder, here)
-        progress = train(task, preset.decoder, folder / "decoder", here, to_json(preset.model), minutes)
-        if here.main:
-            averaged(codec.decoder, folder / "decoder")
-            write_weights(codec, weights / "codec.safetensors")
     return progress
 
 

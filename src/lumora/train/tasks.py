@@ -67,7 +67,7 @@ class CodecTask:
 
     def _views(self, step: int) -> tuple[Tensor, Tensor | None]:
         """The same run of frames of some clips, mirrored half of the time; and where subjects are in them."""
-        generator = generator_of(self.config, step, self.world)
+        generator = _generator(self.config, step, self.world)
         frames, subject = self.frames.batch(self.config.batch, generator)
         if frames.shape[1] < self.length:
             raise ValueError(f"The codec is trained on {self.length} frames at a time; clips have {frames.shape[1]}.")
@@ -112,7 +112,7 @@ class TransformerTask:
         return flow_step(self.module, latents, text, seconds, self.flow, generator, subjects, spans)
 
     def _examples(self, step: int) -> list[Example]:
-        generator = generator_of(self.config, step, self.world)
+        generator = _generator(self.config, step, self.world)
         examples = [self.latents.example(clip, generator) for clip in self._order.clips(step)]
         return [shortened(example, generator) for example in examples]
 
@@ -127,6 +127,6 @@ def shortened(example: Example, generator: np.random.Generator) -> Example:
     return example.beginning(frames)
 
 
-def generator_of(config: TrainConfig, step: int, world: World) -> np.random.Generator:
+def _generator(config: TrainConfig, step: int, world: World) -> np.random.Generator:
     """For choosing data, apart from the loss's own generator, which must not depend on how data is chosen."""
     return np.random.default_rng([step_seed(config.seed, step, world.rank), 3])
