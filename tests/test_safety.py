@@ -2,7 +2,9 @@
 
 import base64
 import json
+import re
 import time
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -19,7 +21,7 @@ from lumora.safety.corpus import GOOD, TRAINED, groups, sentences
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.names import Names
 from lumora.safety.normalise import plainly, readings, windows
-from lumora.safety.policy import Policy, write_measured
+from lumora.safety.policy import DATA, Policy, write_measured
 from lumora.safety.prompts import PromptCheck
 from lumora.safety.verdict import Panel, Score, Verdict, joined
 
@@ -149,6 +151,19 @@ def test_held_out_sentences_share_no_template_and_no_slot_with_trained_ones():
         trained, held_out = sentences(group, TRAINED, 60, generator), sentences(group, ("held out",), 60, generator)
         assert not {s.text for s in trained} & {s.text for s in held_out}
         assert not {s.bare for s in trained} & {s.bare for s in held_out}
+
+
+def test_no_entry_stands_in_two_parts_of_its_list():
+    for group in groups():
+        for entries in tomllib.loads((DATA / f"corpus/{group}.toml").read_text("utf-8")).values():
+            said = [entry.casefold() for entry in entries if not re.fullmatch(r"\{\w+\}", entry)]
+            assert len(said) == len(set(said))
+
+
+def test_no_listed_name_stands_in_the_benign_entries():
+    names = Names.load()
+    lists = tomllib.loads((DATA / "corpus/benign.toml").read_text("utf-8"))
+    assert not [entry for entries in lists.values() for entry in entries if names.found(entry)]
 
 
 def test_the_corpus_is_as_large_as_it_says_and_every_category_has_one():
