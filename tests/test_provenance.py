@@ -1,19 +1,18 @@
 """Signatures, marks and the index, on real files: what was changed is told apart from what was not."""
 
 import datetime
-import json
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
-import c2pa
 import numpy as np
 import pytest
 from cryptography import x509
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from rubric import crjson, missed
 
 from lumora.provenance import certificates, manifest, watermark
 from lumora.provenance.detect import detect
@@ -179,29 +178,19 @@ def test_what_is_cut_off_is_tampered_with_and_what_is_packed_anew_has_no_manifes
         read(tmp_path / "none.mp4")
 
 
-def crjson(path: Path) -> dict[str, Any]:
-    trust = {"trust": {"user_anchors": certificates.trusted_roots()}}
-    with c2pa.Context.from_dict(trust) as context, c2pa.Reader(path, context=context) as reader:
-        return json.loads(reader.crjson())["manifests"][0]
-
-
 @pytest.mark.parametrize("relations", [(), ("inputTo",), ("parentOf",), ("parentOf", "componentOf"), ("componentOf",)])
 def test_manifests_have_the_traits_of_the_rubric(relations: tuple[Any, ...], tmp_path: Path):
-    """Those of the programme's rubric (0.2, specification 2.4) that a manifest of ours could miss."""
+    """All of the programme's, and what they leave open."""
     given = signed(tmp_path, name="given")
     active = crjson(signed(tmp_path, parents=tuple(Parent(given, relation) for relation in relations)))
     claim, assertions = active["claim.v2"], active["assertions"]
-    info = claim["claim_generator_info"]
-    assert (info[0] if isinstance(info, list) else info)["specVersion"] == "2.4.0"
-    assert active["label"].startswith("urn:c2pa:") and not active["validationResults"]["failure"]
+    assert missed(active) == [] and not active["validationResults"]["failure"]
     created = [entry["url"].rsplit("/", 1)[1] for entry in claim["created_assertions"]]
     ours = {"c2pa.actions.v2", "c2pa.soft-binding", "cawg.training-mining", "lumora.recipe"}
     assert ours <= set(created)
-    assert assertions["c2pa.actions.v2"]["allActionsIncluded"] is True
     first, *others = assertions["c2pa.actions.v2"]["actions"]
     if "parentOf" in relations:
-        assert first["action"] == "c2pa.opened" and "digitalSourceType" not in first
-        assert len(first["parameters"]["ingredients"]) == 1
+        assert first["action"] == "c2pa.opened"
         first = others.pop(0)
         assert first["action"] == "c2pa.edited"
     else:
@@ -214,6 +203,24 @@ def test_manifests_have_the_traits_of_the_rubric(relations: tuple[Any, ...], tmp
     assert assertions["c2pa.soft-binding"]["blocks"][0]["value"] == RECIPE["record"]
     found = [value["relationship"] for value in assertions.values() if "relationship" in value]
     assert sorted(found) == sorted(relations)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+)
+
+
+@settings(max_examples=15, phases=[Phase.generate])
+@given(request=JSON, gap=st.lists(st.floats(0, 10), min_size=2, max_size=2), text=st.text(max_size=20))
+def test_whatever_a_recipe_holds_comes_back_exactly(
+    request: Any, gap: list[float], text: str, tmp_path_factory: pytest.TempPathFactory
+):
+    folder = tmp_path_factory.mktemp("recipe")
+    Video(film().frames[:1], 1.0).save(folder / "plain.png")
+    recipe = {**RECIPE, "request": request, "gap": gap, "text": text, "whole": [1, 2]}
+    sign(folder / "plain.png", folder / "out.png", ".png", "out.png", recipe)
+    assert read(folder / "out.png").recipe == recipe
 
 
 def test_a_tampered_parent_is_told_apart_even_under_a_new_signature(tmp_path: Path):
