@@ -1,6 +1,7 @@
 """Signatures, marks and the index, on real files: what was changed is told apart from what was not."""
 
 import datetime
+import itertools
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from rubric import crjson, missed
 
 from lumora.provenance import certificates, manifest, watermark
 from lumora.provenance.detect import detect
-from lumora.provenance.index import Delivered, Index, chance_of, distances, looks_of
+from lumora.provenance.index import Delivered, Index
+from lumora.provenance.looks import chance_of, likeness, looks_of
 from lumora.provenance.manifest import MIME, Parent, read, sign
 from lumora.provenance.state import watermark_key
 from lumora.video import Video, write_as
@@ -316,7 +318,7 @@ def test_parts_in_space_and_time_are_found_by_search():
 
 def registered(video: Video, record: str, index: Index) -> Video:
     marked = watermark.embed(video, int(record, 16), watermark_key())
-    index.add(Delivered(record, "00", {**RECIPE, "record": record}, b"manifest", looks_of(marked)))
+    index.add(Delivered(record, "00", {**RECIPE, "record": record}, b"manifest", looks_of(video)))
     return marked
 
 
@@ -350,13 +352,36 @@ def test_a_foreign_signature_that_names_a_record_of_ours_is_no_proof(tmp_path: P
     assert found.manifest.state == "intact" and found.answer == "not ours"
 
 
-def test_looks_change_little_with_a_codec_and_much_with_the_video(tmp_path: Path):
+def test_looks_change_little_with_what_people_do_and_much_with_the_video(tmp_path: Path):
     videos = [film(seed) for seed in range(8)]
     looks = [looks_of(video) for video in videos]
-    worst = looks_of(Video.load(recoded(videos[0].fitted(32, 32), tmp_path / "a.mp4", 30)))
-    near, *far = distances(worst, looks)
-    assert near < 0.2 < min(far)
-    assert chance_of(near) < 1e-4 < chance_of(min(far))
+    marked = watermark.embed(videos[0], 5, KEY)
+    part = Video(np.ascontiguousarray(marked.frames[:, 9:55, 12:58]), 8.0)
+    for changed in (
+        marked,
+        Video.load(recoded(marked.fitted(32, 32), tmp_path / "a.mp4", 33)),
+        Video.load(recoded(part.fitted(64, 64), tmp_path / "b.mp4", 20)),
+        Video(marked.frames[4:], 8.0),
+        Video(marked.frames[::2], 4.0),
+        Video((marked.frames * 0.7 + 20).astype(np.uint8), 8.0),
+    ):
+        own, *others = (like.value for like in likeness(changed, looks))
+        assert own > 0.5 > max(others) and chance_of(own) < 5e-3
+
+
+def test_looks_of_pictures_videos_and_of_another_version_are_told_apart():
+    picture = Video(film().frames[:1], 1.0)
+    known = [looks_of(picture), looks_of(film()), np.zeros(162, np.int8)]
+    assert [round(like.value, 1) for like in likeness(picture, known)] == [1.0, 0.0, 0.0]
+    assert [round(like.value, 1) for like in likeness(film(), known)] == [0.0, 1.0, 0.0]
+    assert likeness(film(), []) == [] and chance_of(0.0) == 1.0
+    flat = Video(np.full((5, 8, 8, 3), 90, np.uint8), 8.0)
+    assert likeness(flat, known)[1].value < 0.5
+
+
+def test_a_more_alike_video_is_never_likelier_to_be_foreign():
+    chances = [chance_of(alike) for alike in np.linspace(-1, 1, 201)]
+    assert all(a >= b for a, b in itertools.pairwise(chances)) and 0 < chances[-1] < 1e-3
 
 
 def test_the_index_keeps_what_it_was_given_and_tells_what_is_wrong(tmp_path: Path):

@@ -125,9 +125,12 @@ def _parents(request: Request, readings: dict[Path, list[Video]]) -> list[Parent
     from lumora.video import Video
 
     file_of = {digest(video): path for path, videos in readings.items() for video in videos}
-    given = [value for _, value in leaves(request) if isinstance(value, Video)]
-    clips = iter(itertools.chain(["parentOf"], itertools.repeat("componentOf")))
-    return [Parent(file_of[digest(v)], "inputTo" if len(v.frames) == 1 else next(clips)) for v in given]
+    parents: list[Parent] = []
+    for video in (value for _, value in leaves(request) if isinstance(value, Video)):
+        begun = any(parent.relation == "parentOf" for parent in parents)
+        clip = "componentOf" if begun else "parentOf"
+        parents.append(Parent(file_of[digest(video)], "inputTo" if len(video.frames) == 1 else clip))
+    return parents
 
 
 def _recipe_of(file: Path) -> dict[str, Any]:
@@ -159,7 +162,7 @@ def _witnesses(found: Detection) -> dict[str, str]:
     said = {"manifest": found.manifest.state, "mark": f"p = {found.mark.p_value:.1e}, {found.mark.tried} places tried"}
     if found.record:
         recipe = found.record.recipe
-        said["looks"] = f"{found.distance:.1%} of the hashes' bits differ"
+        said["looks"] = f"alike by {found.likeness:.2f} of 1"
         said["record"] = f"{found.record.record}, {recipe['made_at']}, {recipe['request']['prompt']!r}"
     return said
 
@@ -171,6 +174,6 @@ def _evidence(found: Detection) -> dict[str, Any]:
         "p_value": found.p_value,
         "manifest": found.manifest.state,
         "mark": {"p_value": found.mark.p_value, "payload": f"{found.mark.payload:08x}", "tried": found.mark.tried},
-        "looks": {"distance": found.distance},
+        "looks": {"likeness": found.likeness},
         "record": record and {"record": record.record, "sha256": record.sha256, **record.recipe},
     }
