@@ -128,7 +128,7 @@ def print_found(
     mark, seen, both, open_, bits = [], [], [], [], []
     began = time.process_time()
     for video, payload, look in zip(videos, payloads, looks, strict=True):
-        reading, (like,) = watermark.read(video, key, enough=0.0), likeness(video, [look])
+        reading, (like,) = watermark.read(video, key, enough=0.0), likeness(waves.stages(video), [look])
         (joint,) = joint_p_values(reading, [payload], [like])
         mark.append(reading.p_value <= OURS)
         joined = min(1.0, 2 * min(reading.p_value, records * joint))
@@ -150,7 +150,7 @@ def print_strangers(strangers: list[Video], looks: list[np.ndarray], payloads: l
     """What is said of clips that were never delivered, whole, against an index of all that were."""
     p_values, alike = [], []
     for video in strangers:
-        reading, likes = watermark.read(video, key, enough=0.0), likeness(video, looks)
+        reading, likes = watermark.read(video, key, enough=0.0), likeness(waves.stages(video), looks)
         joint = joint_p_values(reading, payloads, likes)
         p_values.append(min(1.0, 2 * min(reading.p_value, len(looks) * min(joint))))
         alike += [like.value for like in likes]
@@ -176,10 +176,10 @@ def print_null(videos: list[Video], keys: int) -> None:
             scores = (coins * signs) @ groups / np.sqrt(groups.sum(axis=0))
             totals.append(np.square(scores).sum(axis=1))
     total = np.sort(np.concatenate(totals))[::-1]
-    needed = next(s for s in np.arange(32, 200, 0.1) if watermark._tail(np.array([math.sqrt(s)])) <= OURS)
+    needed = next(s for s in np.arange(32, 200, 0.1) if float(watermark._tails(np.array([[math.sqrt(s)]]))[0]) <= OURS)
     print(f"{len(total):,} wrong keys: highest S {total[0]:.1f}; the bound asks {needed:.1f} for 1e-6;", end=" ")
     for level in (1e-2, 1e-4):
-        said_p = watermark._tail(np.array([math.sqrt(float(total[int(level * len(total))]))]))
+        said_p = float(watermark._tails(np.array([[math.sqrt(float(total[int(level * len(total))]))]]))[0])
         print(f"at rate {level:g} the bound says {said_p:.1e};", end=" ")
     print()
 

@@ -123,7 +123,7 @@ def test_every_request_is_there_in_every_language():
     assert {q.language for q in questions} == LANGUAGES and len(questions) == 75
     assert len({q.text for q in questions}) == 75  # no language was forgotten and filled with another one
     assert {q.group for q in questions} == {*POLICY.categories, "benign", "hard"}
-    assert all(len(q.text.split()) > 3 and q.text.isprintable() for q in questions)
+    assert all(len(q.text.split()) >= 3 and q.text.isprintable() for q in questions)
 
 
 def test_chains_are_counted_by_their_steps_and_as_a_whole(monkeypatch: pytest.MonkeyPatch):
@@ -132,7 +132,7 @@ def test_chains_are_counted_by_their_steps_and_as_a_whole(monkeypatch: pytest.Mo
             return POLICY.judge({"violence": Score(float("knife" in text and "red" in text), "a test")})
 
     monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Both()]))
-    asked = dataclasses.replace(suite(), tables=99)
+    asked = dataclasses.replace(suite(**PROMPTS), disguised=0, tables=99)
     figures = attack(asked, POLICY, silent)
     sent = [chain for chain in chains(99) if chain.group != "benign"]
     whole = sum("knife" in " ".join(chain.steps) and "red" in " ".join(chain.steps) for chain in sent)
@@ -152,12 +152,13 @@ def test_own_clips_are_reviewed_whole(monkeypatch: pytest.MonkeyPatch):
             return POLICY.judge({"hate": Score(float((frames == 255).all(axis=(1, 2, 3)).any()), "a test")})
 
     monkeypatch.setattr(measure, "frame_panel", lambda policy: Panel([White()]))
+    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Wordy()]))
     clean = np.zeros((5, 8, 8, 3), np.uint8)
     one_frame = np.concatenate([clean, np.full((1, 8, 8, 3), 255, np.uint8)])
     own = review_own([clean, one_frame, clean], POLICY, silent)
     assert own == Share(1, 3)
-    figures = dataclasses.replace(attack(suite(), POLICY, silent), planted={OWN: own})
-    assert [aim.met for aim in aims(figures, POLICY.targets)] == [False]
+    figures = dataclasses.replace(attack(suite(**PROMPTS), POLICY, silent), planted={OWN: own})
+    assert {aim.what: aim.met for aim in aims(figures, POLICY.targets)}[f"frames refused, {OWN}"] is False
 
 
 # Suites

@@ -61,7 +61,7 @@ def deliver(
     record = record or index.new_record()
     marked = watermark.embed(video, int(record, 16), watermark_key())
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    recipe = {**about, "request": as_recipe(request), "made_at": made_at, "record": record, "before": before}
+    recipe = {**about, "before": before, "request": as_recipe(request), "made_at": made_at, "record": record}
     with written_whole(destination) as signed, part_file(destination) as encoded:
         write_as(kind, marked, encoded)
         manifest = sign(encoded, signed, kind, destination.name, recipe, parents)

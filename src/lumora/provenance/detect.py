@@ -20,6 +20,7 @@ from lumora.provenance.index import Delivered, Index
 from lumora.provenance.looks import Likeness, chance_of, likeness
 from lumora.provenance.manifest import Manifest, read
 from lumora.provenance.state import watermark_key
+from lumora.provenance.waves import stages
 from lumora.video import Video
 
 Answer = Literal["ours", "not ours", "cannot tell"]
@@ -45,9 +46,10 @@ class Detection:
 def detect(path: Path, index: Index | None = None) -> Detection:
     """Raises ValueError, in a sentence, for a file that can't be read as a video or picture."""
     manifest, video = read(path), Video.load(path)
-    mark = watermark.read(video, watermark_key(), enough=0.0)
+    seen = list(stages(video))
+    mark = watermark.found_in(seen, watermark_key(), enough=0.0)
     records = (index or Index()).all()
-    alike = likeness(video, [record.looks for record in records])
+    alike = likeness(seen, [record.looks for record in records])
     signed = next((r for r in records if r.record == manifest.recipe.get("record")), None)
     if manifest.state == "trusted" and signed:
         return Detection("ours", 0.0, signed, manifest, mark, alike[records.index(signed)].value)

@@ -7,17 +7,17 @@ They are taken before the video is marked, so they know nothing of the key, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int8
 
-from lumora.provenance.waves import stages
+from lumora.provenance.waves import Stage, stages
 from lumora.video import Video
 
-Looks: TypeAlias = Int8[np.ndarray, " k"]
+Looks: TypeAlias = Int8[np.ndarray, "_"]
 """17 · 52 numbers of a video, those in space alone of a picture."""
 
 CLEAR = 0.9
@@ -37,15 +37,18 @@ class Likeness:
     """Its number, as `stages` goes through them."""
 
 
-def likeness(video: Video, others: Sequence[Looks]) -> list[Likeness]:
-    """How much a video looks like each of others; not at all like a picture, if it is none itself."""
-    best, began = [Likeness()] * len(others), 0
-    for _, waves in stages(video):
-        seen = _of_length_one(np.stack([_weighed(each).ravel() for each in waves]))
-        fitting = [number for number, other in enumerate(others) if len(other) == seen.shape[1]]
+def likeness(seen: Iterable[Stage], others: Sequence[Looks]) -> list[Likeness]:
+    """How much a video, of which the `stages` are `seen`, looks like each of others; not at all like a picture, if it
+    is none itself."""
+    best, began, known = [Likeness()] * len(others), 0, np.zeros((0, 0))
+    for _, waves in seen:
+        looks = _of_length_one(np.stack([_weighed(each).ravel() for each in waves]))
+        fitting = [number for number, other in enumerate(others) if len(other) == looks.shape[1]]
         if not fitting:
             break
-        alike = seen @ _of_length_one(np.stack([others[number] for number in fitting]).astype(float)).T
+        if began == 0:
+            known = _of_length_one(np.stack([others[number] for number in fitting]).astype(float))
+        alike = looks @ known.T
         for number, place, value in zip(
             fitting, alike.argmax(axis=0).tolist(), alike.max(axis=0).tolist(), strict=True
         ):

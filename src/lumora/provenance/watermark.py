@@ -9,21 +9,33 @@ is the sign of each wave, so contrast and brightness don't matter.
 
 How sure a reading is needs no assumption about pictures. To whoever lacks the key its signs are fair coins, so for a
 file that was made without it each bit's sum of n signs over √n is sub-Gaussian, and the squares of all bits add up to
-S with P(S ≥ s) ≤ (s/bits)^(bits/2) · exp((bits − s)/2)  (Chernoff), times the number of places that were tried.
+S with P(S ≥ s) ≤ (s/bits)^(bits/2) · exp((bits − s)/2)  (Chernoff), times the number of places that are tried.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Float
 
-from lumora.provenance.waves import LUMA, TIMES, Box, space_part, space_waves, stages, time_part, time_waves, used_waves
+from lumora.provenance.waves import (
+    LUMA,
+    PLACES,
+    TIMES,
+    Box,
+    Stage,
+    space_part,
+    space_waves,
+    stages,
+    time_part,
+    time_waves,
+    used_waves,
+)
 from lumora.video import Video
 
 BITS = 32
@@ -38,12 +50,19 @@ CAP = 1.5
 class Reading:
     """What was found at all places that were tried."""
 
-    p_value: float
-    """Chance, at most, that a video made without the key gives as much at any of them."""
+    boxes: list[Box]
     scores: Float[np.ndarray, "p bits"]
     """A number a place and bit: its sign is the bit, its size in standard deviations how clear that is."""
-    box: Box
-    """Of the clearest place."""
+
+    @cached_property
+    def p_value(self) -> float:
+        """Chance, at most, that a video made without the key gives as much at any of them."""
+        return min(1.0, float((_trials(self.tried) * _tails(self.scores)).min()))
+
+    @property
+    def box(self) -> Box:
+        """Of the clearest place."""
+        return self.boxes[self._clearest]
 
     @property
     def tried(self) -> int:
@@ -52,7 +71,11 @@ class Reading:
     @property
     def payload(self) -> int:
         """As the clearest place has it."""
-        return sum(1 << bit for bit, score in enumerate(self.scores[_clearest(self.scores)]) if score > 0)
+        return sum(1 << bit for bit, score in enumerate(self.scores[self._clearest]) if score > 0)
+
+    @cached_property
+    def _clearest(self) -> int:
+        return int((_trials(self.tried) * _tails(self.scores)).argmin())
 
     def p_values_of(self, payloads: Sequence[int], places: Sequence[int] | None = None) -> Float[np.ndarray, " n"]:
         """For each of these payloads the chance, at most, that a video made without the key fits it so well: at the
@@ -61,7 +84,7 @@ class Reading:
         fits = np.maximum(signs @ self.scores.T / math.sqrt(BITS), 0)
         if places is not None:
             return np.exp(-(fits[np.arange(len(places)), list(places)] ** 2) / 2)
-        return np.minimum(1.0, self.tried * np.exp(-(fits.max(axis=1) ** 2) / 2))
+        return np.minimum(1.0, (_trials(self.tried) * np.exp(-(fits**2) / 2)).min(axis=1))
 
 
 def embed(video: Video, payload: int, key: bytes) -> Video:
@@ -89,30 +112,38 @@ def embed(video: Video, payload: int, key: bytes) -> Video:
 def read(video: Video, key: bytes, enough: float = 1e-6) -> Reading:
     """What the key finds in a video: first as it is, then, unless that gives a p-value of `enough`, in other cuts of
     it."""
-    frames, boxes, scores, p_value = len(video.frames), [], np.zeros((0, BITS)), 1.0
-    for more, waves in stages(video):
-        boxes, scores = boxes + more, np.concatenate([scores, _scores(waves, key, frames)])
-        p_value = min(1.0, len(boxes) * _tail(scores[_clearest(scores)]))
-        if p_value <= enough:
+    return found_in(stages(video), key, enough)
+
+
+def found_in(seen: Iterable[Stage], key: bytes, enough: float) -> Reading:
+    """As `read`, where the stages of a video are there already."""
+    reading = Reading([], np.zeros((0, BITS)))
+    for boxes, waves in seen:
+        scores = _scores(waves, key)
+        reading = Reading([*reading.boxes, *boxes], np.concatenate([reading.scores, scores]))
+        if reading.p_value <= enough:
             break
-    return Reading(p_value, scores, boxes[_clearest(scores)])
+    return reading
 
 
-def _clearest(scores: Float[np.ndarray, "p bits"]) -> int:
-    return int(np.square(scores).sum(axis=1).argmax())
-
-
-def _scores(waves: Float[np.ndarray, "p q n"], key: bytes, frames: int) -> Float[np.ndarray, "p bits"]:
+def _scores(waves: Float[np.ndarray, "p q n"], key: bytes) -> Float[np.ndarray, "p bits"]:
     """Each bit's sum of signs, over the root of how many there are."""
+    frames = waves.shape[1]  # one in a picture, and in a video some
     of_bit = np.eye(BITS)[_bit_of_wave(key, frames).ravel()]
     agree = (np.sign(waves) * _signs(key, frames)).reshape(len(waves), -1)
     return agree @ of_bit / np.sqrt(np.maximum(of_bit.sum(axis=0), 1))
 
 
-def _tail(scores: Float[np.ndarray, " bits"]) -> float:
-    """The bound on P(S ≥ s) that stands at the top."""
-    total = float(np.square(scores).sum())
-    return math.exp(BITS / 2 * math.log(total / BITS) + (BITS - total) / 2) if total > BITS else 1.0
+def _tails(scores: Float[np.ndarray, "p bits"]) -> Float[np.ndarray, " p"]:
+    """The bound on P(S ≥ s) that stands at the top, of each place."""
+    total = np.maximum(np.square(scores).sum(axis=1), BITS)
+    return np.exp(BITS / 2 * np.log(total / BITS) + (BITS - total) / 2)
+
+
+def _trials(places: int) -> Float[np.ndarray, " p"]:
+    """What the p-value of each place is multiplied by: a weighted Bonferroni bound, that counts a video as it is for as
+    much as all other places together."""
+    return np.where(np.arange(places) == 0, 2.0, 2.0 * (PLACES - 1))
 
 
 def _affordable(

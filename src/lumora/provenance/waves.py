@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -39,7 +40,11 @@ class Box:
     width: float = 1.0
 
 
-def stages(video: Video) -> Iterator[tuple[list[Box], Float[np.ndarray, "p q n"]]]:
+Stage: TypeAlias = tuple[list[Box], Float[np.ndarray, "p q n"]]
+"""Some places, and the waves at each."""
+
+
+def stages(video: Video) -> Iterator[Stage]:
     """The waves of a video as it is; then, some places at a time, as if it were a part of a frame of the same shape, or
     had another beginning or speed."""
     luma, (size, band) = reduced(video), used_waves(len(video.frames))
@@ -116,3 +121,4 @@ _SEARCH = (
     (0.0, 1.0, _crops()),
 )
 """Start in seconds, speed, and parts of the frame."""
+PLACES = sum(len(boxes) for _, _, boxes in _SEARCH)
