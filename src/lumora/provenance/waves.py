@@ -40,7 +40,7 @@ class Box:
     width: float = 1.0
 
 
-Stage: TypeAlias = tuple[list[Box], Float[np.ndarray, "p q n"]]
+Stage: TypeAlias = tuple[list[Box], Float[np.ndarray, "_ q n"]]
 """Some places, and the waves at each."""
 
 
