@@ -1,11 +1,13 @@
 """How surely `lumora detect` finds a delivered video again, after what people do to videos.
 
-    python benchmarks/detect.py [--clips N] [--size S] [--keys K] [--index-size N] [--preset simple]
+    python benchmarks/detect.py [--clips N] [--size S] [--keys K] [--strangers N] [--index-size N] [--preset simple]
 
-Clips of the simulated world (other seeds than training has), marked, hashed and encoded as they are delivered, then
-changed. For each change: the share that is found at a false positive rate of 10⁻⁶ by the mark alone, without the index;
-by looks alone; and by all together, with 95 % Wilson intervals; and the share of the payload's bits that are read.
-The null distribution: K wrong keys on the delivered clips (the scores that the bound is about), and all pairs of clips.
+Clips of the simulated world (other seeds than training has), marked, registered and encoded as they are delivered, then
+changed. For each change: the share that is found at a false positive rate of 10⁻⁶ by the mark alone, without the index,
+and by all together; the share of which at least "cannot tell" is said, by all together and by looks alone; each with
+95 % Wilson intervals; and the share of the payload's bits that are read.
+The null distribution: K wrong keys on the delivered clips (the scores that the bound is about), and other clips of the
+world, that were never delivered, against the index.
 """
 
 from __future__ import annotations
@@ -24,11 +26,15 @@ from PIL import Image
 
 from lumora.config import VideoShape
 from lumora.evaluate.shares import Share
-from lumora.provenance import watermark
-from lumora.provenance.detect import OURS, _fisher
-from lumora.provenance.index import chance_of, distances, looks_of
+from lumora.provenance import watermark, waves
+from lumora.provenance.detect import NOT_OURS, OURS, joint_p_values
+from lumora.provenance.looks import chance_of, likeness, looks_of
 from lumora.video import Video
 from lumora.world.clip import make_clip
+
+
+def clip(preset: str, seed: int, number: int, shape: VideoShape) -> np.ndarray:
+    return make_clip(preset, seed, number, shape).frames.numpy()
 
 
 def encoded(video: Video, crf: int) -> Video:
@@ -93,21 +99,24 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--preset", default="simple")
     parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--strangers", type=int, default=100, help="clips that were never delivered")
     parser.add_argument("--index-size", type=int, default=1000, help="records that the index is taken to hold")
     options = parser.parse_args()
     generator, key = np.random.default_rng(0), secrets.token_bytes(32)
     shape = VideoShape(17, options.size, options.size, 8.0)
-    originals = [
-        Video(make_clip(options.preset, 314, n, shape).frames.numpy(), shape.fps) for n in range(options.clips)
-    ]
+    originals = [Video(clip(options.preset, 314, n, shape), shape.fps) for n in range(options.clips)]
     payloads = [secrets.randbits(32) for _ in originals]
     marked = [watermark.embed(video, payload, key) for video, payload in zip(originals, payloads, strict=True)]
     pairs = list(zip(originals, marked, strict=True))
     quality = [10 * math.log10(255**2 / np.square(a.frames - b.frames.astype(float)).mean()) for a, b in pairs]
     print(f"{options.clips} clips of {options.size}x{options.size}, mark at {min(quality):.2f} dB and more")
     print_null(originals, options.keys)
-    looks = [looks_of(video) for video in marked]
-    print(f"{'':24s}{'mark alone':>24s}{'looks alone':>24s}{'all together':>24s}   bits read   seconds")
+    looks = [looks_of(video) for video in originals]
+    strangers = [Video(clip(options.preset, 315, n, shape), shape.fps) for n in range(options.strangers)]
+    if strangers:
+        print_strangers(strangers, looks, payloads, key)
+    columns = "".join(f"{title:>24s}" for title in ("mark alone", "all together", "at least a trace", "by looks alone"))
+    print(f"{'':24s}{columns}   bits read   seconds")
     for name, change in changes(generator).items():
         print_found(name, [change(encoded(v, 16)) for v in marked], payloads, looks, key, options.index_size)
 
@@ -116,17 +125,19 @@ def print_found(
     name: str, videos: list[Video], payloads: list[int], looks: list[np.ndarray], key: bytes, records: int
 ) -> None:
     """As `detect` decides, for an index of so many records of which one is the right one."""
-    mark, seen, both, bits = [], [], [], []
+    mark, seen, both, open_, bits = [], [], [], [], []
     began = time.process_time()
     for video, payload, look in zip(videos, payloads, looks, strict=True):
-        reading = watermark.read(video, key)
-        fit, like = reading.p_values_of([payload])[0], chance_of(distances(looks_of(video), [look])[0])
+        reading, (like,) = watermark.read(video, key, enough=0.0), likeness(waves.stages(video), [look])
+        (joint,) = joint_p_values(reading, [payload], [like])
         mark.append(reading.p_value <= OURS)
-        seen.append(records * like <= OURS)
-        both.append(2 * min(reading.p_value, records * _fisher(float(fit), like)) <= OURS)
+        joined = min(1.0, 2 * min(reading.p_value, records * joint))
+        seen.append(records * chance_of(like.value) <= NOT_OURS)
+        both.append(joined <= OURS)
+        open_.append(joined < NOT_OURS)
         bits.append(32 - (reading.payload ^ payload).bit_count())
     took = (time.process_time() - began) / len(videos)
-    shares = "".join(f"{said(found):>24s}" for found in (mark, seen, both))
+    shares = "".join(f"{said(found):>24s}" for found in (mark, both, open_, seen))
     print(f"{name:24s}{shares}{np.mean(bits) / 32:12.3f}{took:10.3f}", flush=True)
 
 
@@ -135,14 +146,26 @@ def said(found: list[bool]) -> str:
     return f"{np.mean(found):.1%} [{low:.1%}, {high:.1%}]"
 
 
+def print_strangers(strangers: list[Video], looks: list[np.ndarray], payloads: list[int], key: bytes) -> None:
+    """What is said of clips that were never delivered, whole, against an index of all that were."""
+    p_values, alike = [], []
+    for video in strangers:
+        reading, likes = watermark.read(video, key, enough=0.0), likeness(waves.stages(video), looks)
+        joint = joint_p_values(reading, payloads, likes)
+        p_values.append(min(1.0, 2 * min(reading.p_value, len(looks) * min(joint))))
+        alike += [like.value for like in likes]
+    print(f"{len(strangers)} clips that were never delivered: ours {said([p <= OURS for p in p_values])}", end=", ")
+    print(f"a trace {said([p < NOT_OURS for p in p_values])}, smallest p {min(p_values):.1e}")
+    counts = ", ".join(f"{np.mean(np.array(alike) >= a):.1e} from {a:.1f} on" for a in (0.3, 0.4, 0.5, 0.6))
+    print(f"{len(alike):,} pairs of them and a delivered clip: likest {max(alike):.3f}; {counts}")
+
+
 def print_null(videos: list[Video], keys: int) -> None:
-    """Wrong keys: signs and bits drawn at random, on the waves of real clips; and how alike different clips look."""
-    size, band = watermark._band(17)
-    waves = watermark._time_waves(np.arange(17) / 8.0)
+    """Wrong keys: signs and bits drawn at random, on the waves of real clips."""
     totals, each = [], max(1, keys // len(videos))
     for video in videos:
-        planes = watermark._time_part(video.frames @ watermark.LUMA, waves)
-        signs = np.sign(watermark._space_part(planes, size, band, watermark.Box())).ravel().astype(np.float32)
+        _, found = next(waves.stages(video))
+        signs = np.sign(found).ravel().astype(np.float32)
         generator = np.random.default_rng(len(totals))
         for begin in range(0, each, 10_000):
             many = min(10_000, each - begin)
@@ -153,15 +176,12 @@ def print_null(videos: list[Video], keys: int) -> None:
             scores = (coins * signs) @ groups / np.sqrt(groups.sum(axis=0))
             totals.append(np.square(scores).sum(axis=1))
     total = np.sort(np.concatenate(totals))[::-1]
-    needed = next(s for s in np.arange(32, 200, 0.1) if watermark._tail([math.sqrt(s)]) <= OURS)
+    needed = next(s for s in np.arange(32, 200, 0.1) if float(watermark._tails(np.array([[math.sqrt(s)]]))[0]) <= OURS)
     print(f"{len(total):,} wrong keys: highest S {total[0]:.1f}; the bound asks {needed:.1f} for 1e-6;", end=" ")
     for level in (1e-2, 1e-4):
-        said_p = watermark._tail([math.sqrt(float(total[int(level * len(total))]))])
+        said_p = float(watermark._tails(np.array([[math.sqrt(float(total[int(level * len(total))]))]]))[0])
         print(f"at rate {level:g} the bound says {said_p:.1e};", end=" ")
-    looks = [looks_of(video) for video in videos]
-    apart = [d for n, look in enumerate(looks) for m, d in enumerate(distances(look, looks)) if m != n]
-    counts = ", ".join(f"{np.mean(np.array(apart) <= d):.1e} within {d:.2f}" for d in (0.35, 0.3, 0.25, 0.2))
-    print(f"\n{len(apart):,} pairs of clips: nearest {min(apart):.3f}; {counts}")
+    print()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from lumora.cli import main
 from lumora.deliver import Refused, deliver
 from lumora.generate.recipe import as_recipe, digest, from_recipe
 from lumora.generate.request import Request
-from lumora.generate.timeline import Given
+from lumora.generate.timeline import Given, Shot
 from lumora.provenance import watermark
 from lumora.provenance.index import Index
 from lumora.provenance.manifest import Parent, read
@@ -217,6 +217,24 @@ def test_a_parent_that_was_tampered_with_is_refused(tmp_path: Path):
         send(tmp_path / "child.mp4", parents=[Parent(tmp_path / "bad.mp4", "parentOf")], make=never)
     send(tmp_path / "child.mp4", parents=[Parent(tmp_path / "good.mp4", "parentOf")])
     assert [parent["title"] for parent in read(tmp_path / "child.mp4").parents] == ["good.mp4"]
+
+
+def test_what_prompts_ask_for_together_is_judged_too_along_a_chain_of_files_and_along_shots(tmp_path: Path):
+    def never_both(text: str) -> Verdict:
+        return REFUSED if "a boy" in text and "he cries" in text else Verdict({})
+
+    words, last = Judge(never_both), tmp_path / "0.mp4"
+    send(last, request=Request("a boy"), words=words.panel())
+    for number, prompt in enumerate(("he runs", "at night", "he runs"), 1):
+        parents, last = [Parent(last, "parentOf")], tmp_path / f"{number}.mp4"
+        send(last, request=Request(prompt), words=words.panel(), parents=parents)
+    assert words.seen[-1] == "a boy. he runs. at night."
+    with pytest.raises(Refused, match=r"^What the prompts ask for together does not pass\."):
+        send(tmp_path / "4.mp4", request=Request("he cries"), words=words.panel(), parents=[Parent(last, "parentOf")])
+    send(tmp_path / "4.mp4", request=Request("he cries"), words=words.panel())
+    shots = Request("a boy", then=(Shot("he plays", 1.0), Shot("he cries", 1.0)))
+    with pytest.raises(Refused, match="together"):
+        send(tmp_path / "5.mp4", request=shots, words=words.panel())
 
 
 def test_a_recipe_is_the_request_again():

@@ -1,25 +1,27 @@
 """Signatures, marks and the index, on real files: what was changed is told apart from what was not."""
 
 import datetime
-import json
+import itertools
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
-import c2pa
 import numpy as np
 import pytest
 from cryptography import x509
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from rubric import crjson, missed
 
 from lumora.provenance import certificates, manifest, watermark
 from lumora.provenance.detect import detect
-from lumora.provenance.index import Delivered, Index, chance_of, distances, looks_of
+from lumora.provenance.index import Delivered, Index
+from lumora.provenance.looks import chance_of, likeness, looks_of
 from lumora.provenance.manifest import MIME, Parent, read, sign
 from lumora.provenance.state import watermark_key
+from lumora.provenance.waves import stages
 from lumora.video import Video, write_as
 
 RECIPE = {"record": "0badcafe", "request": {"prompt": "a red ball", "width": None, "seconds": 2.0}, "made_at": "now"}
@@ -179,29 +181,19 @@ def test_what_is_cut_off_is_tampered_with_and_what_is_packed_anew_has_no_manifes
         read(tmp_path / "none.mp4")
 
 
-def crjson(path: Path) -> dict[str, Any]:
-    trust = {"trust": {"user_anchors": certificates.trusted_roots()}}
-    with c2pa.Context.from_dict(trust) as context, c2pa.Reader(path, context=context) as reader:
-        return json.loads(reader.crjson())["manifests"][0]
-
-
 @pytest.mark.parametrize("relations", [(), ("inputTo",), ("parentOf",), ("parentOf", "componentOf"), ("componentOf",)])
 def test_manifests_have_the_traits_of_the_rubric(relations: tuple[Any, ...], tmp_path: Path):
-    """Those of the programme's rubric (0.2, specification 2.4) that a manifest of ours could miss."""
+    """All of the programme's, and what they leave open."""
     given = signed(tmp_path, name="given")
     active = crjson(signed(tmp_path, parents=tuple(Parent(given, relation) for relation in relations)))
     claim, assertions = active["claim.v2"], active["assertions"]
-    info = claim["claim_generator_info"]
-    assert (info[0] if isinstance(info, list) else info)["specVersion"] == "2.4.0"
-    assert active["label"].startswith("urn:c2pa:") and not active["validationResults"]["failure"]
+    assert missed(active) == [] and not active["validationResults"]["failure"]
     created = [entry["url"].rsplit("/", 1)[1] for entry in claim["created_assertions"]]
     ours = {"c2pa.actions.v2", "c2pa.soft-binding", "cawg.training-mining", "lumora.recipe"}
     assert ours <= set(created)
-    assert assertions["c2pa.actions.v2"]["allActionsIncluded"] is True
     first, *others = assertions["c2pa.actions.v2"]["actions"]
     if "parentOf" in relations:
-        assert first["action"] == "c2pa.opened" and "digitalSourceType" not in first
-        assert len(first["parameters"]["ingredients"]) == 1
+        assert first["action"] == "c2pa.opened"
         first = others.pop(0)
         assert first["action"] == "c2pa.edited"
     else:
@@ -214,6 +206,24 @@ def test_manifests_have_the_traits_of_the_rubric(relations: tuple[Any, ...], tmp
     assert assertions["c2pa.soft-binding"]["blocks"][0]["value"] == RECIPE["record"]
     found = [value["relationship"] for value in assertions.values() if "relationship" in value]
     assert sorted(found) == sorted(relations)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+)
+
+
+@settings(max_examples=15, phases=[Phase.generate])
+@given(request=JSON, gap=st.lists(st.floats(0, 10), min_size=2, max_size=2), text=st.text(max_size=20))
+def test_whatever_a_recipe_holds_comes_back_exactly(
+    request: Any, gap: list[float], text: str, tmp_path_factory: pytest.TempPathFactory
+):
+    folder = tmp_path_factory.mktemp("recipe")
+    Video(film().frames[:1], 1.0).save(folder / "plain.png")
+    recipe = {**RECIPE, "request": request, "gap": gap, "text": text, "whole": [1, 2]}
+    sign(folder / "plain.png", folder / "out.png", ".png", "out.png", recipe)
+    assert read(folder / "out.png").recipe == recipe
 
 
 def test_a_tampered_parent_is_told_apart_even_under_a_new_signature(tmp_path: Path):
@@ -309,7 +319,7 @@ def test_parts_in_space_and_time_are_found_by_search():
 
 def registered(video: Video, record: str, index: Index) -> Video:
     marked = watermark.embed(video, int(record, 16), watermark_key())
-    index.add(Delivered(record, "00", {**RECIPE, "record": record}, b"manifest", looks_of(marked)))
+    index.add(Delivered(record, "00", {**RECIPE, "record": record}, b"manifest", looks_of(video)))
     return marked
 
 
@@ -343,13 +353,36 @@ def test_a_foreign_signature_that_names_a_record_of_ours_is_no_proof(tmp_path: P
     assert found.manifest.state == "intact" and found.answer == "not ours"
 
 
-def test_looks_change_little_with_a_codec_and_much_with_the_video(tmp_path: Path):
+def test_looks_change_little_with_what_people_do_and_much_with_the_video(tmp_path: Path):
     videos = [film(seed) for seed in range(8)]
     looks = [looks_of(video) for video in videos]
-    worst = looks_of(Video.load(recoded(videos[0].fitted(32, 32), tmp_path / "a.mp4", 30)))
-    near, *far = distances(worst, looks)
-    assert near < 0.2 < min(far)
-    assert chance_of(near) < 1e-4 < chance_of(min(far))
+    marked = watermark.embed(videos[0], 5, KEY)
+    part = Video(np.ascontiguousarray(marked.frames[:, 9:55, 12:58]), 8.0)
+    for changed in (
+        marked,
+        Video.load(recoded(marked.fitted(32, 32), tmp_path / "a.mp4", 33)),
+        Video.load(recoded(part.fitted(64, 64), tmp_path / "b.mp4", 20)),
+        Video(marked.frames[4:], 8.0),
+        Video(marked.frames[::2], 4.0),
+        Video((marked.frames * 0.7 + 20).astype(np.uint8), 8.0),
+    ):
+        own, *others = (like.value for like in likeness(stages(changed), looks))
+        assert own > 0.5 > max(others) and chance_of(own) < 5e-3
+
+
+def test_looks_of_pictures_videos_and_of_another_version_are_told_apart():
+    picture = Video(film().frames[:1, :32, :32], 1.0)
+    known = [looks_of(picture), looks_of(film()), np.zeros(162, np.int8)]
+    assert [round(like.value, 1) for like in likeness(stages(picture), known)] == [1.0, 0.0, 0.0]
+    assert [round(like.value, 1) for like in likeness(stages(film()), known)] == [0.0, 1.0, 0.0]
+    assert likeness(stages(film()), []) == [] and chance_of(0.0) == 1.0
+    flat = Video(np.full((5, 8, 8, 3), 90, np.uint8), 8.0)
+    assert likeness(stages(flat), known)[1].value < 0.5
+
+
+def test_a_more_alike_video_is_never_likelier_to_be_foreign():
+    chances = [chance_of(alike) for alike in np.linspace(-1, 1, 201)]
+    assert all(a >= b for a, b in itertools.pairwise(chances)) and 0 < chances[-1] < 1e-3
 
 
 def test_the_index_keeps_what_it_was_given_and_tells_what_is_wrong(tmp_path: Path):

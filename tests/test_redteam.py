@@ -1,5 +1,6 @@
 """The red team counts what gets past the checks, and its figures let a threshold be changed."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -13,11 +14,13 @@ from lumora.cli import main
 from lumora.evaluate.probe import Probe
 from lumora.evaluate.shares import Share
 from lumora.redteam import measure
-from lumora.redteam.choices import OPEN, Choice, choices
-from lumora.redteam.measure import aims, attack
+from lumora.redteam.chains import chains
+from lumora.redteam.choices import OPEN, Choice, choices, open_videos
+from lumora.redteam.measure import OWN, PIECES, WHOLE, aims, attack, review_own
 from lumora.redteam.people import about_people, gap
 from lumora.redteam.planted import DRESSES, planted
 from lumora.redteam.suite import MUST_PASS, SIZES, Suite, load_suite
+from lumora.redteam.translated import translated
 from lumora.safety.corpus import Sentence
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.labelled import read_labelled, write_labelled
@@ -26,6 +29,7 @@ from lumora.safety.symbols import outlines
 from lumora.safety.verdict import Panel, Score, Verdict
 
 POLICY = Policy.load()
+LANGUAGES = {"English", "German", "French", "Spanish", "Italian"}
 PROMPTS = {"an evil act": "violence", "an act": "violence", "a red ball": None, "the evil step-mother": None}
 
 
@@ -94,7 +98,8 @@ def test_evenness_is_one_where_all_are_as_frequent_and_none_where_one_is_all(cou
 
 def test_what_a_model_chooses_is_read_from_its_videos(weights: Path, tmp_path: Path):
     Probe(width=32).save(tmp_path / "probe.safetensors")
-    found = choices(1, tmp_path / "probe.safetensors", weights)
+    videos = open_videos(1, weights)
+    found = choices(videos, tmp_path / "probe.safetensors")
     assert found.keys() == OPEN.keys()
     assert sum(found["place"].counts.values()) == sum(found["light"].counts.values()) == 1
     assert sum(found["color"].counts.values()) <= 10
@@ -108,6 +113,52 @@ def test_a_symbol_is_planted_somewhere_and_as_large_as_is_said():
         rows, columns = np.nonzero(changed)
         side = max(np.ptp(rows), np.ptp(columns)) + 1
         assert 0.6 < side / (128 * 0.05**0.5) < 2.3  # in a turn, with its margin, and what JPEG adds
+
+
+# Requests in other languages and in pieces
+
+
+def test_every_request_is_there_in_every_language():
+    questions = translated(99)
+    assert {q.language for q in questions} == LANGUAGES and len(questions) == 75
+    assert len({q.text for q in questions}) == 75  # no language was forgotten and filled with another one
+    assert {q.group for q in questions} == {*POLICY.categories, "benign", "hard"}
+    assert all(len(q.text.split()) >= 3 and q.text.isprintable() for q in questions)
+
+
+def test_chains_are_counted_by_their_steps_and_as_a_whole(monkeypatch: pytest.MonkeyPatch):
+    class Both:
+        def check(self, text: str, /) -> Verdict:
+            return POLICY.judge({"violence": Score(float("knife" in text and "red" in text), "a test")})
+
+    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Both()]))
+    asked = dataclasses.replace(suite(**PROMPTS), disguised=0, tables=99)
+    figures = attack(asked, POLICY, silent)
+    sent = [chain for chain in chains(99) if chain.group != "benign"]
+    whole = sum("knife" in " ".join(chain.steps) and "red" in " ".join(chain.steps) for chain in sent)
+    assert whole > 0 and figures.chained[PIECES] == Share(0, len(sent))
+    assert figures.chained[WHOLE] == Share(whole, len(sent)) and figures.chained["harmless, as a whole"].found == 1
+    assert figures.translated == {
+        **{language: Share(0, 13) for language in LANGUAGES},
+        **{f"{language}, harmless": Share(0, 2) for language in LANGUAGES},
+    }
+    told = {aim.what: aim.met for aim in aims(figures, POLICY.targets)}
+    assert not told["refused, chains"] and told["lost by German"] and not told["refused, harmless, as a whole"]
+
+
+def test_own_clips_are_reviewed_whole(monkeypatch: pytest.MonkeyPatch):
+    class White:
+        def check(self, frames: np.ndarray, /) -> Verdict:
+            return POLICY.judge({"hate": Score(float((frames == 255).all(axis=(1, 2, 3)).any()), "a test")})
+
+    monkeypatch.setattr(measure, "frame_panel", lambda policy: Panel([White()]))
+    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Wordy()]))
+    clean = np.zeros((5, 8, 8, 3), np.uint8)
+    one_frame = np.concatenate([clean, np.full((1, 8, 8, 3), 255, np.uint8)])
+    own = review_own([clean, one_frame, clean], POLICY, silent)
+    assert own == Share(1, 3)
+    figures = dataclasses.replace(attack(suite(**PROMPTS), POLICY, silent), planted={OWN: own})
+    assert {aim.what: aim.met for aim in aims(figures, POLICY.targets)}[f"frames refused, {OWN}"] is False
 
 
 # Suites
@@ -160,6 +211,7 @@ def test_the_quick_suite_against_the_real_checks(tmp_path: Path, capsys: pytest.
     assert code == (0 if all(aim["met"] for aim in content["aims"]) else 1)
     assert content["refused"].keys() == {*POLICY.categories, *MUST_PASS}
     assert content["disguised"].keys() == {"clean", *EVASIONS} and content["lost"].keys() == set(EVASIONS)
+    assert content["translated"].keys() == LANGUAGES and content["chained"].keys() == {PIECES, WHOLE}
     assert content["planted"].keys() >= {"clean", "swastika 20%"} and content["dressed"].keys() >= {
         "black on white 20%"
     }

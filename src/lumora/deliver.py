@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +14,11 @@ from lumora.files import part_file, written_whole
 from lumora.generate.recipe import as_recipe, leaves
 from lumora.generate.request import Request
 from lumora.provenance import watermark
-from lumora.provenance.index import Delivered, Index, looks_of
-from lumora.provenance.manifest import Parent, read, sign
+from lumora.provenance.index import Delivered, Index
+from lumora.provenance.looks import looks_of
+from lumora.provenance.manifest import Manifest, Parent, read, sign
 from lumora.provenance.state import watermark_key
+from lumora.safety.prompts import together
 from lumora.safety.verdict import Panel
 from lumora.video import Video, checked_suffix, write_as
 
@@ -45,24 +47,26 @@ def deliver(
     fails or takes too long, ValueError and OSError, in a sentence, for what else goes wrong.
     """
     kind, index = checked_suffix(destination), Index()
-    for parent in parents:
-        _must_be_untampered(parent)
+    before = [{"prompt": prompt} for parent in parents for prompt in _prompts(_untampered(parent).recipe)]
     for name, value in leaves(request):
         if name == "prompt":
             _must_pass(words, value, "the prompt")
         elif isinstance(value, Video):
             _must_pass(pictures, value.frames, "what was given")
+    told = dict.fromkeys(filter(None, _prompts([before, as_recipe(request)])))
+    if len(told) > 1:
+        _must_pass(words, together(list(told)), "what the prompts ask for together")
     video = _shown(make(request), kind)
     _must_pass(pictures, video.frames, "the video")
     record = record or index.new_record()
     marked = watermark.embed(video, int(record, 16), watermark_key())
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    recipe = {**about, "request": as_recipe(request), "made_at": made_at, "record": record}
+    recipe = {**about, "before": before, "request": as_recipe(request), "made_at": made_at, "record": record}
     with written_whole(destination) as signed, part_file(destination) as encoded:
         write_as(kind, marked, encoded)
         manifest = sign(encoded, signed, kind, destination.name, recipe, parents)
         sha256 = hashlib.sha256(signed.read_bytes()).hexdigest()
-        index.add(delivered := Delivered(record, sha256, recipe, manifest, looks_of(marked)))
+        index.add(delivered := Delivered(record, sha256, recipe, manifest, looks_of(video)))
     return delivered
 
 
@@ -71,13 +75,24 @@ def _shown(video: Video, kind: str) -> Video:
     return Video(video.frames[:1], video.fps) if kind == ".png" else video
 
 
-def _must_be_untampered(parent: Parent) -> None:
-    """A new manifest over a tampered parent would look trusted."""
+def _untampered(parent: Parent) -> Manifest:
+    """What a parent says of itself. A new manifest over a tampered one would look trusted."""
     found = read(parent.path)
     if found.state == "tampered":
         raise Refused(
             f"{parent.path} was changed after it was signed ({', '.join(found.problems)}); give the original."
         )
+    return found
+
+
+def _prompts(recipe: Any) -> Iterator[str]:
+    """All prompts in a recipe, those of what it was made of too; a stranger may have written anything into it."""
+    if isinstance(recipe, dict):
+        for name, value in recipe.items():
+            yield from [value] if name == "prompt" and isinstance(value, str) else _prompts(value)
+    elif isinstance(recipe, list):
+        for value in recipe:
+            yield from _prompts(value)
 
 
 def _must_pass(panel: Panel[Content], content: Content, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import sys
 from dataclasses import dataclass
@@ -15,10 +16,9 @@ from lumora.cli.flags import File, Output
 from lumora.cli.generate import make_and_deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from lumora.generate.request import Request
     from lumora.provenance.detect import Detection
-    from lumora.provenance.manifest import Manifest
+    from lumora.provenance.manifest import Manifest, Parent
     from lumora.video import Video
 
 STATES = {
@@ -93,31 +93,44 @@ class Replay:
     def run(self) -> None:
         from lumora.generate.recipe import from_recipe, model_digest
         from lumora.provenance.index import Index
-        from lumora.provenance.manifest import Parent
 
         recipe = _recipe_of(self.file)
         if recipe["model"]["sha256"] != model_digest(self.weights):
             raise ValueError(f"{self.file} was made by another model; name its folder with --weights.")
-        request = from_recipe(recipe["request"], self.readings(recipe["request"]))
+        readings = {path: self.readings(path, recipe["request"]) for path in self.given}
+        request = from_recipe(recipe["request"], itertools.chain(*readings.values()))
         record = recipe["record"] if Index().has(recipe["record"]) else None
         if record is None:
             print("It was delivered elsewhere, so the mark will be another one.", file=sys.stderr)
-        parents = [Parent(path, "inputTo") for path in self.given]
-        make_and_deliver(request, self.output, self.weights, parents, record)
+        make_and_deliver(request, self.output, self.weights, _parents(request, readings), record)
         print(f"{self.output}: made again from the manifest of {self.file}.")
 
-    def readings(self, asked: dict[str, Any]) -> Iterator[Video]:
-        """What the verbs may have read of each given file: its first picture, and the clip at the video's size, at its
-        own rate and at the video's."""
+    def readings(self, path: Path, asked: dict[str, Any]) -> list[Video]:
+        """What the verbs may have read of a given file: its first picture, and the clip at the video's size, at its own
+        rate and at the video's."""
         from lumora.generate.weights import read_config
         from lumora.video import Video
 
         shape = read_config(self.weights).shape
         size = asked["height"] or shape.height, asked["width"] or shape.width
-        for path in self.given:
-            yield Video.load(path, max_frames=1)
-            yield (clip := Video.load(path, size=size, fit=asked["fit"]))
-            yield clip.at_rate(asked["fps"])
+        clip = Video.load(path, size=size, fit=asked["fit"])
+        return [Video.load(path, max_frames=1), clip, clip.at_rate(asked["fps"])]
+
+
+def _parents(request: Request, readings: dict[Path, list[Video]]) -> list[Parent]:
+    """The files whose content is in a request, as the verbs name them: what the first clip was is gone on with, another
+    one lies beside it, and pictures were only looked at."""
+    from lumora.generate.recipe import digest, leaves
+    from lumora.provenance.manifest import Parent
+    from lumora.video import Video
+
+    file_of = {digest(video): path for path, videos in readings.items() for video in videos}
+    parents: list[Parent] = []
+    for video in (value for _, value in leaves(request) if isinstance(value, Video)):
+        begun = any(parent.relation == "parentOf" for parent in parents)
+        clip = "componentOf" if begun else "parentOf"
+        parents.append(Parent(file_of[digest(video)], "inputTo" if len(video.frames) == 1 else clip))
+    return parents
 
 
 def _recipe_of(file: Path) -> dict[str, Any]:
@@ -149,7 +162,7 @@ def _witnesses(found: Detection) -> dict[str, str]:
     said = {"manifest": found.manifest.state, "mark": f"p = {found.mark.p_value:.1e}, {found.mark.tried} places tried"}
     if found.record:
         recipe = found.record.recipe
-        said["looks"] = f"{found.distance:.1%} of the hashes' bits differ"
+        said["looks"] = f"alike by {found.likeness:.2f} of 1"
         said["record"] = f"{found.record.record}, {recipe['made_at']}, {recipe['request']['prompt']!r}"
     return said
 
@@ -161,6 +174,6 @@ def _evidence(found: Detection) -> dict[str, Any]:
         "p_value": found.p_value,
         "manifest": found.manifest.state,
         "mark": {"p_value": found.mark.p_value, "payload": f"{found.mark.payload:08x}", "tried": found.mark.tried},
-        "looks": {"distance": found.distance},
+        "looks": {"likeness": found.likeness},
         "record": record and {"record": record.record, "sha256": record.sha256, **record.recipe},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,8 @@ from lumora.cli.flags import File
 from lumora.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lumora.redteam.choices import Choice
     from lumora.world.facts import Category
 
@@ -29,12 +32,13 @@ class RedTeam:
     policy: File = None
     """What differs from lumora's policy, else the file that $LUMORA_POLICY names; the figures are put beside it."""
     clips: int = 0
-    """How many videos to make of each prompt that leaves something open, to see how even the model's choice is."""
+    """How many videos to make of each prompt that leaves something open: how even is the model's choice, and are any of
+    its own, harmless clips refused?"""
     weights: File = None
     """The folder of the model that makes them, where that is not the one that comes with lumora."""
 
     def run(self) -> int:
-        from lumora.redteam.measure import aims, attack
+        from lumora.redteam.measure import OWN, aims, attack, review_own
         from lumora.redteam.report import as_json, on_screen, write_report
         from lumora.redteam.suite import load_suite
         from lumora.safety.policy import Policy, policy_file, write_measured
@@ -42,9 +46,13 @@ class RedTeam:
         if self.clips < 0:
             raise ValueError(f"The number of clips is 0 or more, not {self.clips}.")
         policy, suite = Policy.load(self.policy, unmeasured=True), load_suite(self.suite)
+        videos = self._videos()
         with progress_bar("Waking the checks") as tell:
             figures = attack(suite, policy, tell)
-        chosen = self._choices()
+            if videos:
+                own = {OWN: review_own(videos, policy, tell)}
+                figures = dataclasses.replace(figures, planted=own | figures.planted)
+        chosen = self._choices(videos)
         print(on_screen(policy, figures, chosen))
         if self.report is not None:
             write_report(self.report, suite, policy, figures, chosen)
@@ -55,10 +63,17 @@ class RedTeam:
             print(f"These figures let {file} be used: {beside}.")
         return 0 if all(aim.met for aim in aims(figures, policy.targets)) else TARGETS_MISSED
 
-    def _choices(self) -> dict[Category, Choice]:
+    def _videos(self) -> list[np.ndarray]:
         if not self.clips:
+            return []
+        from lumora.redteam.choices import open_videos
+
+        return open_videos(self.clips, self.weights)
+
+    def _choices(self, videos: list[np.ndarray]) -> dict[Category, Choice]:
+        if not videos:
             return {}
         from lumora.evaluate.measure import PROBE
         from lumora.redteam.choices import choices
 
-        return choices(self.clips, PROBE, self.weights)
+        return choices(videos, PROBE)

@@ -187,8 +187,7 @@ def _certificates(pem: bytes) -> str:
 
 
 def _public(key: Any) -> bytes:
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)  # type:
-    ignore[attr - defined]
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _read(variable: str) -> bytes:

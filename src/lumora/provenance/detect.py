@@ -1,22 +1,26 @@
 """Is this video one of ours? Three witnesses: the manifest, the mark in the pixels, and the index of what was
 delivered.
 
-The mark and the looks are independent for a foreign video (the key's coins know nothing of pictures), so for each
-record of the index their two p-values join by Fisher's method, times the number of records. Beside it stands the mark
-alone, which needs no index. The better of the two counts twice.
+For each record of the index, the looks say where in the video it would have to lie, and the mark is read there. Of a
+foreign video the two are independent (the key's coins know nothing of pictures), so their p-values join by Fisher's
+method, times the number of records. Beside it stands the mark alone, which needs no index. The better of the two counts
+twice.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lumora.provenance import watermark
-from lumora.provenance.index import Delivered, Index, chance_of, distances, looks_of
+from lumora.provenance.index import Delivered, Index
+from lumora.provenance.looks import Likeness, chance_of, likeness
 from lumora.provenance.manifest import Manifest, read
 from lumora.provenance.state import watermark_key
+from lumora.provenance.waves import stages
 from lumora.video import Video
 
 Answer = Literal["ours", "not ours", "cannot tell"]
@@ -35,28 +39,34 @@ class Detection:
     """Which delivered video it is."""
     manifest: Manifest
     mark: watermark.Reading
-    distance: float | None
-    """How unlike `record` it looks, from 0 to 0.5; None without a record."""
+    likeness: float | None
+    """How much it looks like `record`, from 0 to 1; None without a record."""
 
 
 def detect(path: Path, index: Index | None = None) -> Detection:
     """Raises ValueError, in a sentence, for a file that can't be read as a video or picture."""
     manifest, video = read(path), Video.load(path)
-    mark = watermark.read(video, watermark_key())
+    seen = list(stages(video))
+    mark = watermark.found_in(seen, watermark_key(), enough=0.0)
     records = (index or Index()).all()
-    unlike = distances(looks_of(video), [record.looks for record in records])
+    alike = likeness(seen, [record.looks for record in records])
     signed = next((r for r in records if r.record == manifest.recipe.get("record")), None)
     if manifest.state == "trusted" and signed:
-        return Detection("ours", 0.0, signed, manifest, mark, unlike[records.index(signed)])
-    fits = mark.p_values_of([int(record.record, 16) for record in records])
-    joint = [_fisher(fit, chance_of(d)) for fit, d in zip(fits, unlike, strict=True)]
+        return Detection("ours", 0.0, signed, manifest, mark, alike[records.index(signed)].value)
+    joint = joint_p_values(mark, [int(record.record, 16) for record in records], alike)
     best = min(range(len(records)), key=lambda n: joint[n], default=None)
     with_index = 1.0 if best is None else min(1.0, joint[best] * len(records))
     p_value = min(1.0, 2 * min(mark.p_value, with_index))
     answer: Answer = "ours" if p_value <= OURS else "not ours" if p_value >= NOT_OURS else "cannot tell"
     if best is None or with_index > NOT_OURS:
         return Detection(answer, p_value, None, manifest, mark, None)
-    return Detection(answer, p_value, records[best], manifest, mark, unlike[best])
+    return Detection(answer, p_value, records[best], manifest, mark, alike[best].value)
+
+
+def joint_p_values(mark: watermark.Reading, payloads: Sequence[int], alike: Sequence[Likeness]) -> list[float]:
+    """For each record the chance, at most, that a foreign video has so much of its mark and its looks."""
+    fits = mark.p_values_of(payloads, [like.place for like in alike])
+    return [_fisher(float(fit), chance_of(like.value)) for fit, like in zip(fits, alike, strict=True)]
 
 
 def _fisher(first: float, second: float) -> float:

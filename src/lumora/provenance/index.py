@@ -1,8 +1,4 @@
-"""Of every video that was delivered: when, from what request, by which model, and what its pictures look like.
-
-The looks are a hash a frame: signs of the slow waves of its luma (Zauner, "Implementation and Benchmarking of
-Perceptual Image Hash Functions", 2010), which codecs, sizes and colours hardly change. No picture is kept.
-"""
+"""Of every video that was delivered: when, from what request, by which model, and what it looks like (`looks.py`)."""
 
 from __future__ import annotations
 
@@ -16,16 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
 
+from lumora.provenance.looks import Looks
 from lumora.provenance.state import state_folder
-from lumora.video import Video
-
-WAVES = 12
-"""Waves a side of a frame that its hash has a bit of."""
-FRAMES = 9
-"""Most frames that are looked at, spread over a video."""
 
 _TABLE = """CREATE TABLE IF NOT EXISTS delivered (
     record TEXT NOT NULL, sha256 TEXT NOT NULL, recipe TEXT NOT NULL, manifest BLOB NOT NULL, looks BLOB NOT NULL)"""
@@ -42,7 +31,7 @@ class Delivered:
     """As in its manifest: `request`, `model`, `made_at`."""
     manifest: bytes
     """As it was signed, to be given back to a file that lost it."""
-    looks: UInt8[np.ndarray, "t b"]
+    looks: Looks
 
 
 class Index:
@@ -88,34 +77,5 @@ class Index:
             raise OSError(f"The index of what was delivered, {self._file}, can't be used: {error}.") from error
 
 
-def looks_of(video: Video) -> UInt8[np.ndarray, "t b"]:
-    """A hash a frame, of at most FRAMES frames from the first to the last."""
-    chosen = np.unique(np.linspace(0, len(video.frames) - 1, FRAMES).round().astype(int))
-    small = [Image.fromarray(f).convert("L").resize((32, 32), Image.Resampling.BOX) for f in video.frames[chosen]]
-    luma = np.stack([np.asarray(s) for s in small]).astype(float)
-    waves = np.cos(np.pi * np.arange(WAVES)[:, None] * (np.arange(32) + 0.5) / 32)
-    found = (waves @ luma @ waves.T).reshape(len(luma), -1)[:, 1:]  # without the mean, which has no sign
-    return np.packbits(found > 0, axis=1)
-
-
-def distances(looks: UInt8[np.ndarray, "t b"], others: list[UInt8[np.ndarray, "_ b"]]) -> list[float]:
-    """How unlike each of some videos is, in shares of a hash's bits: of each frame to the likest of the other's
-    frames."""
-    bits = WAVES**2 - 1
-    unlike = [np.bitwise_count(looks[:, None] ^ other[None]).sum(axis=-1).min(axis=1) for other in others]
-    return [float(u.mean()) / bits for u in unlike]
-
-
-def chance_of(distance: float) -> float:
-    """How often, at most, a foreign video is that like a given one of ours.
-
-    Of 3,540 pairs of the simulated world's clips, which all look alike, 17 were within 0.35, 5 within 0.30, 2 within
-    0.25 and none within 0.20 (`benchmarks/detect.py`). The line here lies above all of these; below 0.20 it is an
-    extrapolation.
-    """
-    return min(1.0, 10 ** (-3 - (0.25 - distance) / 0.05))
-
-
 def _delivered(record: str, sha256: str, recipe: str, manifest: bytes, looks: bytes) -> Delivered:
-    width = -(-(WAVES**2 - 1) // 8)
-    return Delivered(record, sha256, json.loads(recipe), manifest, np.frombuffer(looks, np.uint8).reshape(-1, width))
+    return Delivered(record, sha256, json.loads(recipe), manifest, np.frombuffer(looks, np.int8))

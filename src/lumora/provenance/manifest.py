@@ -149,7 +149,7 @@ def _builder(
         "c2pa.actions.v2": {"actions": actions, "allActionsIncluded": True},
         "c2pa.soft-binding": mark,
         "cawg.training-mining": mining,
-        RECIPE: recipe,
+        RECIPE: {"json": json.dumps(recipe)},  # the library takes a list of numbers for bytes, and rounds others
     }
     # Without `created` they'd be taken for assertions gathered from others: valid, but not conformant.
     assertions = [{"label": label, "data": data, "created": True} for label, data in claims.items()]
@@ -198,9 +198,18 @@ def _manifest(store: dict[str, Any], state: str | None) -> Manifest:
         signature.get("common_name") or signature.get("issuer"),
         signature.get("time"),
         " ".join(str(generator[k]) for k in ("name", "version") if generator.get(k)) or None,
-        assertions.get(RECIPE) or {},
+        _recipe(assertions.get(RECIPE)),
         tuple(_parent(p) for p in active.get("ingredients", ())),
     )
+
+
+def _recipe(found: Any) -> dict[str, Any]:
+    """Files of before it was text hold it as it is; what a stranger wrote may be anything, and counts as none."""
+    try:
+        recipe = json.loads(found["json"]) if found and "json" in found else found
+    except (TypeError, ValueError):
+        return {}
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def _parent(ingredient: dict[str, Any]) -> dict[str, Any]:

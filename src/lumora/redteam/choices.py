@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from lumora.evaluate.probe import Probe, Reading
 from lumora.evaluate.videos import make_videos
@@ -54,17 +55,20 @@ class Choice:
         return float(np.mean([_entropy(counts) for counts in drawn])) / math.log(values)
 
 
-def choices(clips: int, probe: Path, weights: Path | None = None, workers: int = 0) -> dict[Category, Choice]:
-    """What the model in the folder `weights` (None: lumora's own) makes of so many seeds of each open prompt, as the
-    probe reads it."""
-    shape, judge = read_config(weights).shape, Probe.load(probe)
-    seconds = (shape.frames - 1) / shape.fps
-    asked: list[tuple[Category, int]] = [(category, seed) for category in OPEN for seed in range(clips)]
-    size = shape.width, shape.height, shape.fps
-    videos = make_videos([Request(OPEN[category], seconds, *size, seed) for category, seed in asked], weights, workers)
-    readings = judge.read_all([torch.from_numpy(frames) for frames in videos])
+def open_videos(clips: int, weights: Path | None = None, workers: int = 0) -> list[UInt8[np.ndarray, "t h w 3"]]:
+    """What the model in the folder `weights` (None: lumora's own) makes of so many seeds of each open prompt."""
+    shape = read_config(weights).shape
+    how = (shape.frames - 1) / shape.fps, shape.width, shape.height, shape.fps
+    return make_videos([Request(OPEN[c], *how, seed) for c in OPEN for seed in range(clips)], weights, workers)
+
+
+def choices(videos: Sequence[UInt8[np.ndarray, "t h w 3"]], probe: Path) -> dict[Category, Choice]:
+    """What the probe reads in them."""
+    readings = Probe.load(probe).read_all([torch.from_numpy(frames) for frames in videos])
+    clips = len(videos) // len(OPEN)
     counts: dict[Category, Counter[str]] = {category: Counter() for category in OPEN}
-    for (category, _), reading in zip(asked, readings, strict=True):
+    for number, reading in enumerate(readings):
+        category = list(OPEN)[number // clips]
         counts[category].update(_seen(reading, category))
     return {category: Choice({v: counts[category][v] for v in CHOICES[category]}) for category in OPEN}
 

@@ -32,6 +32,7 @@ def on_screen(policy: Policy, figures: Figures, choices: Choices) -> str:
         parts.append(table({"own category named": figures.named}))
     if figures.disguised:
         parts += [table({"refused": figures.disguised}), estimates.table({"lost by the disguise": figures.lost})]
+    parts += [table({"refused": rows}) for rows in (figures.translated, figures.chained) if rows]
     if figures.planted:
         parts += [table({"frames refused": rows}) for rows in (figures.planted, figures.dressed)]
     if figures.people:
@@ -65,6 +66,8 @@ def as_json(suite: Suite, policy: Policy, figures: Figures, choices: Choices) ->
         "named": _shares(figures.named),
         "disguised": _shares(figures.disguised),
         "lost": {name: asdict(loss) for name, loss in figures.lost.items()},
+        "translated": _shares(figures.translated),
+        "chained": _shares(figures.chained),
         "planted": _shares(figures.planted),
         "dressed": _shares(figures.dressed),
         "people": {kind: {"gap": gap(s), "refused": _shares(s)} for kind, s in figures.people.items()},
@@ -89,6 +92,7 @@ def _page(suite: Suite, policy: Policy, figures: Figures, choices: Choices) -> s
         "<h2>The category that is named</h2><p>How often a refused prompt's own is among those it is refused for.</p>",
         bars({"refused": figures.named}),
         *_disguises(figures),
+        *_told_otherwise(figures),
         *_frames(figures),
         *_people(figures),
     ]
@@ -107,6 +111,16 @@ def _disguises(figures: Figures) -> list[str]:
     lost = escape(estimates.table({"lost by the disguise": figures.lost}))
     intro = "<h2>Disguises</h2><p>The same prompts without one, and in each.</p>"
     return [intro, bars({"refused": figures.disguised}), f"<pre>{lost}</pre>"]
+
+
+def _told_otherwise(figures: Figures) -> list[str]:
+    parts = []
+    if figures.translated:
+        parts += ["<h2>Other languages</h2><p>The same requests in each.</p>", bars({"refused": figures.translated})]
+    if figures.chained:
+        intro = "<h2>In pieces</h2><p>Shots, or a clip and what is made of it: is a step refused, or all of them?</p>"
+        parts += [intro, bars({"refused": figures.chained})]
+    return parts
 
 
 def _frames(figures: Figures) -> list[str]:

@@ -19,6 +19,11 @@ from lumora.safety.verdict import Score, Verdict
 WEIGHTS = Path(__file__).parent / "data" / "prompts.npz"
 
 
+def together(prompts: Sequence[str]) -> str:
+    """What several prompts say, one after the other: harmless pieces may make a whole that is not."""
+    return " ".join(prompt if prompt.endswith((".", "!", "?")) else f"{prompt}." for prompt in prompts)
+
+
 class PromptCheck:
     """Judges texts in English; what it misses in other languages is in docs/safety.md."""
 
