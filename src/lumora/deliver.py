@@ -15,6 +15,7 @@ from lumora.generate.recipe import as_recipe, leaves
 from lumora.generate.request import Request
 from lumora.provenance import watermark
 from lumora.provenance.index import Delivered, Index, looks_of
+from lumora.provenance.kept import KeptLatents
 from lumora.provenance.manifest import Parent, read, sign
 from lumora.provenance.state import watermark_key
 from lumora.safety.verdict import Panel
@@ -44,7 +45,7 @@ def deliver(
     in the request comes from. `record` makes the pixels of that record once more. Raises Refused where a check refuses,
     fails or takes too long, ValueError and OSError, in a sentence, for what else goes wrong.
     """
-    kind, index = checked_suffix(destination), Index()
+    kind, index, kept = checked_suffix(destination), Index(), KeptLatents()
     for parent in parents:
         _must_be_untampered(parent)
     for name, value in leaves(request):
@@ -63,6 +64,8 @@ def deliver(
         manifest = sign(encoded, signed, kind, destination.name, recipe, parents)
         sha256 = hashlib.sha256(signed.read_bytes()).hexdigest()
         index.add(delivered := Delivered(record, sha256, recipe, manifest, looks_of(marked)))
+    if video.latents is not None:
+        kept.keep(sha256, video.latents)
     return delivered
 
 

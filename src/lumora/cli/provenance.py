@@ -108,15 +108,16 @@ class Replay:
 
     def readings(self, asked: dict[str, Any]) -> Iterator[Video]:
         """What the verbs may have read of each given file: its first picture, and the clip at the video's size, at its
-        own rate and at the video's."""
+        own rate and at the video's, with what latents are kept of it."""
         from lumora.generate.weights import read_config
+        from lumora.provenance.kept import KeptLatents
         from lumora.video import Video
 
         shape = read_config(self.weights).shape
         size = asked["height"] or shape.height, asked["width"] or shape.width
         for path in self.given:
             yield Video.load(path, max_frames=1)
-            yield (clip := Video.load(path, size=size, fit=asked["fit"]))
+            yield (clip := KeptLatents().joined(Video.load(path, size=size, fit=asked["fit"]), path))
             yield clip.at_rate(asked["fps"])
 
 

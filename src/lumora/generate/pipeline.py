@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,13 +22,14 @@ from lumora.diffusion.condition import State, begin, mask_of, stacked
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Guidance, denoiser
 from lumora.diffusion.sampler import sample, schedule
+from lumora.generate.known import known, latents_of
 from lumora.generate.pictures import Pictures
 from lumora.generate.request import Request
 from lumora.generate.soundtrack import soundtrack
 from lumora.generate.timeline import Take
 from lumora.generate.weights import model_folder, read_config
 from lumora.generate.windows import Window, usually_at_once, windows
-from lumora.generate.work import fingerprint, load_work, save_work
+from lumora.generate.work import digest_of, fingerprint, load_work, save_work
 from lumora.language.text_encoder import TextEncoder
 from lumora.model.packing import Span
 from lumora.model.places import tokens_of
@@ -68,9 +70,23 @@ class Pipeline:
             TextEncoder.load(device=device),
         )
 
+    @cached_property
+    def codec_digest(self) -> str:
+        """Which codec's latents it can go on from."""
+        return digest_of(self.codec)
+
+    def going_on(self, request: Request) -> Request:
+        """`request`, with latents only at those given videos that it goes on from by them: the pixels are the same."""
+        takes = request.takes(self.config)
+        shape = self._latent_shape(request)
+        used = {given for take in takes for _, given, _ in known(take, request.given, shape, self.codec_digest)}
+        plain = [replace(thing, video=replace(thing.video, latents=None)) for thing in request.given]
+        return replace(request, given=tuple(request.given[n] if n in used else plain[n] for n in range(len(plain))))
+
     def generate(self, request: Request, progress: Progress | None = None, work: Path | None = None) -> Video:
         """The video that is asked for; the same request gives the same pixels on the same kind of machine.
 
+        It has its latents with it, and a given video that has them is gone on from where its latent frames lie.
         What is made in several pieces is kept in the file `work`, if one is named, and goes on from it; whoever names
         it removes it. Raises ValueError, in a sentence, for what this model can't make.
         """
@@ -156,10 +172,12 @@ class Pipeline:
 
     def _encode(self, part: _Part, request: Request, mask: Float[Tensor, " t"]) -> Float[Tensor, "c t h w"]:
         """The latents of what is given of a take; 0 where nothing is."""
-        height, width = request.size(self.config)
-        space, take = self.config.codec.space, part.take
-        latent = torch.zeros(self.config.codec.channels, len(mask), height // space, width // space)
+        channels, height, width = self._latent_shape(request)
+        take, latent = part.take, torch.zeros(channels, len(mask), height, width)
         some = torch.nonzero(mask < 1).flatten().tolist()
+        for number, _, numbers in known(take, request.given, (channels, height, width), self.codec_digest):
+            latent[:, number] = torch.from_numpy(numbers)
+            some.remove(number)
         at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))
         for numbers in (some[i : i + at_once] for i in range(0, len(some), at_once)):
             # A picture of its own before each run of latent frames, because the first has but one.
@@ -187,7 +205,13 @@ class Pipeline:
                 frame += len(piece)
             part.pictures.put_back(part.take, frames)
         sound = soundtrack(takes, request.given, request.fps, request.loop)
-        return Video(video[: sum(take.shown for take in takes)], request.fps, sound)
+        shown = video[: sum(take.shown for take in takes)]
+        return Video(shown, request.fps, sound, latents_of(takes, latents, self.codec_digest))
+
+    def _latent_shape(self, request: Request) -> tuple[int, int, int]:
+        """Channels, height and width of a latent frame."""
+        height, width = request.size(self.config)
+        return self.config.codec.channels, height // self.config.codec.space, width // self.config.codec.space
 
     def _decode(self, latent: Float[Tensor, "1 c t h w"]) -> Iterator[UInt8[np.ndarray, "_ H W 3"]]:
         at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))
