@@ -87,6 +87,14 @@ def test_a_chain_of_extensions_keeps_every_latent_of_its_beginning(pipeline: Pip
     assert len(video.frames) == 21 and np.array_equal(latents_of(video).numbers[:count], latents_of(clip).numbers)
 
 
+def test_a_latent_frame_of_given_and_made_pictures_is_left_out(pipeline: Pipeline, clip: Video):
+    picture = Video(clip.frames[:1], 1.0)
+    request = Request("a ball", 2.0, given=(Given(picture), Given(picture, 0.75)), **HOW)  # frames 0 and 6 of 17
+    assert latents_of(pipeline.generate(request)).pictures.tolist() == [[0, 1], [1, 5], [9, 13], [13, 17]]
+    looped = pipeline.generate(Request("a ball", 2.0, given=(Given(clip),), loop=True, **HOW))
+    assert latents_of(looped).pictures[-1].tolist() == [13, 17] and len(looped.frames) == 17
+
+
 @settings(max_examples=15)
 @given(
     st.sampled_from([0.0, 0.25, 0.5, "end"]),

@@ -42,8 +42,9 @@ def deliver(
 
     `words` judges prompts, `pictures` frames: panels, because a panel answers in time whatever its checks do. `about`
     goes into the manifest beside the request: the model's hash, the policy. `parents` are the files that what is given
-    in the request comes from. `record` makes the pixels of that record once more. Raises Refused where a check refuses,
-    fails or takes too long, ValueError and OSError, in a sentence, for what else goes wrong.
+    in the request comes from. `record` makes the pixels of that record once more. The video's latents, if it has any,
+    are kept for what will be made of the file. Raises Refused where a check refuses, fails or takes too long,
+    ValueError and OSError, in a sentence, for what else goes wrong.
     """
     kind, index, kept = checked_suffix(destination), Index(), KeptLatents()
     for parent in parents:

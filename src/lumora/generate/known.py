@@ -36,11 +36,13 @@ def known(
 
 
 def latents_of(takes: Sequence[Take], latents: Sequence[Float[Tensor, "c _ h w"]], codec: str) -> Latents:
-    """Those of a video of these takes, but for the latent frames that hold more than is shown."""
+    """Those of a video of these takes, but for latent frames of which not all is shown, or some of the pictures as they
+    were given and the others as they were made."""
     numbers, pictures = [], []
     for take, latent in zip(takes, latents, strict=True):
+        kept = take.kept()
         for number, frames in enumerate(map(take.frames_of, range(take.latents))):
-            if frames.stop <= take.shown:
+            if frames.stop <= take.shown and len({frame in kept for frame in frames}) == 1:
                 numbers.append(latent[:, number])
                 pictures.append((take.begins + frames.start, take.begins + frames.stop))
     length = sum(take.shown for take in takes)
