@@ -94,7 +94,7 @@ def chain(pipeline: Pipeline, request: Request, clip: Video, extensions: int, ke
     joins, first = [], clip.frames[:8]
     for number in range(extensions):
         read = through_file(clip)
-        given = read if keep else replace(read, latents=None)
+        given = read if keep else read.without_latents()
         asked = replace(request, seconds=given.seconds + 1, seed=request.seed + 1000 * number, given=(Given(given),))
         clip = pipeline.generate(asked)
         kept, last = np.arange(len(clip.frames)) < len(given.frames), clip.frames[-4:]

@@ -77,6 +77,9 @@ class Video:
     def seconds(self) -> float:
         return len(self.frames) / self.fps
 
+    def without_latents(self) -> Video:
+        return self if self.latents is None else replace(self, latents=None)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes .mp4 (H.264), .gif, .webp or .png (the first frame): the whole file or none, always the same bytes.
 

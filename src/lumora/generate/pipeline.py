@@ -80,7 +80,7 @@ class Pipeline:
         takes = request.takes(self.config)
         shape = self._latent_shape(request)
         used = {given for take in takes for _, given, _ in known(take, request.given, shape, self.codec_digest)}
-        plain = [replace(thing, video=replace(thing.video, latents=None)) for thing in request.given]
+        plain = [replace(thing, video=thing.video.without_latents()) for thing in request.given]
         return replace(request, given=tuple(request.given[n] if n in used else plain[n] for n in range(len(plain))))
 
     def generate(self, request: Request, progress: Progress | None = None, work: Path | None = None) -> Video:

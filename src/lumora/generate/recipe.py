@@ -82,7 +82,7 @@ def _the_same(value: dict[str, Any], given: dict[str, Video]) -> Video:
     if video is None:
         raise ValueError("This video was made of another picture or video; give that too, with --given.")
     if "latents" not in value:
-        return dataclasses.replace(video, latents=None)
+        return video.without_latents()
     if video.latents is None or video.latents.digest != value["latents"]:
         raise ValueError(
             "This video went on from the latents of a video that was given, and they are not kept here any more "
