@@ -27,7 +27,7 @@ from lumora.diffusion.condition import (
 )
 from lumora.diffusion.flow import draw_times, emphasis, flow_step, interpolate, log_shift, velocity
 from lumora.diffusion.guidance import Guidance, denoiser, guide
-from lumora.diffusion.sampler import Method, Renewal, sample, schedule
+from lumora.diffusion.sampler import Method, sample, schedule
 from lumora.model.transformer import Transformer
 
 CONFIG = TransformerConfig(latent_channels=3, width=32, depth=1, head_width=16, text_width=12)
@@ -121,45 +121,6 @@ def test_a_straight_flow_is_exact_in_any_number_of_steps(method: Method):
     for steps in (1, 2, 7):
         made = sample(lambda x, t: velocity(x, data, t, 1e-9), free_state(noise), schedule(steps, 0.8), method)
         torch.testing.assert_close(made, data)
-
-
-@settings(max_examples=10)
-@given(st.floats(0.05, 1), st.integers(1, 8), st.integers(0, 1000))
-def test_renewed_noise_leaves_the_data_and_the_amount_of_noise(rate: float, steps: int, seed: int):
-    """Where the denoiser knows the data, noise of whatever seed leads there; half a draft has half of the noise."""
-    generator = seeded(seed)
-    data, noise = torch.randn(2, 2, 4, 3, 8, 8, generator=generator, dtype=torch.float64)
-    mask = torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64).expand(2, 3)
-    amount = mask[:, None, :, None, None]
-    state = State((1 - amount) * data + amount * noise, data, mask, torch.zeros(2, 3))
-    seen: list[tuple[float, Tensor]] = []
-
-    def field(x: Tensor, t: float) -> Tensor:
-        seen.append((t, x))
-        return velocity(x, data, amount * t, 1e-9) * amount
-
-    renewal = Renewal(rate, lambda: torch.randn(data.shape, generator=generator, dtype=torch.float64))
-    made = sample(field, state, schedule(steps, 0.8, 0.1), "euler", None, renewal)
-    torch.testing.assert_close(made, data)
-    for t, x in seen:
-        left = (x - (1 - amount * t) * data) / t
-        assert left[:, :, 0].std().item() == pytest.approx(1, abs=0.15)
-        assert left[:, :, 1].std().item() == pytest.approx(0.5, abs=0.08) and not left[:, :, 2].any()
-
-
-def test_pure_noise_is_renewed_whole_and_later_noise_in_part():
-    noise = torch.randn(1, 2, 1, 4, 4, generator=seeded(1))
-    fresh = torch.randn(1, 2, 1, 4, 4, generator=seeded(2))
-    seen: list[Tensor] = []
-
-    def field(x: Tensor, t: float) -> Tensor:
-        seen.append(x)
-        return velocity(x, torch.zeros_like(x), t, 1e-9)
-
-    renewal = Renewal(0.5, lambda: fresh)
-    sample(field, free_state(noise), [1.0, 0.5, 0.25, 0.0], "euler", None, renewal)
-    torch.testing.assert_close(seen[1], 0.5 * fresh)
-    assert renewal.old(0.5, 0.25) == pytest.approx(3**-0.5) and Renewal(0.0, lambda: fresh).old(0.5, 0.25) == 1
 
 
 def test_second_order_costs_one_evaluation_a_step_and_progress_counts_steps():

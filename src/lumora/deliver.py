@@ -15,6 +15,7 @@ from lumora.generate.recipe import as_recipe, leaves
 from lumora.generate.request import Request
 from lumora.provenance import watermark
 from lumora.provenance.index import Delivered, Index
+from lumora.provenance.kept import KeptLatents
 from lumora.provenance.looks import looks_of
 from lumora.provenance.manifest import Manifest, Parent, read, sign
 from lumora.provenance.state import watermark_key
@@ -43,10 +44,11 @@ def deliver(
 
     `words` judges prompts, `pictures` frames: panels, because a panel answers in time whatever its checks do. `about`
     goes into the manifest beside the request: the model's hash, the policy. `parents` are the files that what is given
-    in the request comes from. `record` makes the pixels of that record once more. Raises Refused where a check refuses,
-    fails or takes too long, ValueError and OSError, in a sentence, for what else goes wrong.
+    in the request comes from. `record` makes the pixels of that record once more. The video's latents, if it has any,
+    are kept for what will be made of the file. Raises Refused where a check refuses, fails or takes too long,
+    ValueError and OSError, in a sentence, for what else goes wrong.
     """
-    kind, index = checked_suffix(destination), Index()
+    kind, index, kept = checked_suffix(destination), Index(), KeptLatents()
     before = [{"prompt": prompt} for parent in parents for prompt in _prompts(_untampered(parent).recipe)]
     for name, value in leaves(request):
         if name == "prompt":
@@ -67,6 +69,8 @@ def deliver(
         manifest = sign(encoded, signed, kind, destination.name, recipe, parents)
         sha256 = hashlib.sha256(signed.read_bytes()).hexdigest()
         index.add(delivered := Delivered(record, sha256, recipe, manifest, looks_of(video)))
+    if video.latents is not None:
+        kept.keep(sha256, video.latents)
     return delivered
 
 

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from lumora.files import part_file, reason, written_whole
+from lumora.latents import Latents
 from lumora.sound import Sound, add_track, cut, encode, read_sound, samples
 
 SUFFIXES = (".mp4", ".gif", ".webp", ".png")
@@ -55,6 +56,8 @@ class Video:
     fps: float
     sound: Sound | None = None
     """From the first frame on, of lumora.sound.RATE samples a second; None where nothing is to be heard."""
+    latents: Latents | None = None
+    """What these frames were decoded from, where that is known; they may have been marked and encoded since."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
@@ -65,12 +68,17 @@ class Video:
             raise ValueError("A video must have at least one frame of at least one pixel.")
         if self.sound is not None and (self.sound.dtype != np.int16 or self.sound.shape[1:] != (2,)):
             raise ValueError(f"A sound must be int16 (N, 2), not {self.sound.dtype} {self.sound.shape}.")
+        if self.latents is not None and self.latents.length != len(self.frames):
+            raise ValueError(f"Latents of {self.latents.length} frames are not those of {len(self.frames)}.")
         if not 0 < self.fps < 1000:
             raise ValueError(f"A video's rate must lie between 0 and 1,000 frames a second, not {self.fps:g}.")
 
     @property
     def seconds(self) -> float:
         return len(self.frames) / self.fps
+
+    def without_latents(self) -> Video:
+        return self if self.latents is None else replace(self, latents=None)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes .mp4 (H.264), .gif, .webp or .png (the first frame): the whole file or none, always the same bytes.
@@ -123,13 +131,14 @@ class Video:
         """Scaled to cover height × width pixels and cropped around its centre; or to lie within them, on black."""
         if self.frames.shape[1:3] == (height, width):
             return self
-        return replace(self, frames=np.stack([_fitted(frame, (height, width), fit) for frame in self.frames]))
+        frames = np.stack([_fitted(frame, (height, width), fit) for frame in self.frames])
+        return replace(self, frames=frames, latents=None)
 
     def at_rate(self, fps: float) -> Video:
         """As many seconds at another rate: frames are left out or shown again, never mixed."""
         count = max(1, round(len(self.frames) * fps / self.fps))
         nearest = np.minimum(np.arange(count) * self.fps / fps + 1e-6, len(self.frames) - 1).round().astype(int)
-        return self if fps == self.fps else replace(self, frames=self.frames[nearest], fps=fps)
+        return self if fps == self.fps else replace(self, frames=self.frames[nearest], fps=fps, latents=None)
 
 
 def write_as(kind: str, video: Video, path: Path) -> None:

@@ -44,11 +44,12 @@ class WithClip(Making):
 
     def original(self, how: dict[str, Any], file: Path | None = None) -> Video:
         """The clip at the video's size and its own rate; says what is done to it."""
+        from lumora.provenance.kept import KeptLatents
         from lumora.video import Video
 
         file = file or self.clip
         height, width = Video.load(file, max_frames=1).frames.shape[1:3]
-        video = Video.load(file, size=(how["height"], how["width"]), fit=self.fit)
+        video = KeptLatents().joined(Video.load(file, size=(how["height"], how["width"]), fit=self.fit), file)
         size = f"{how['width']}x{how['height']}"
         told = f"{len(video.frames)} frames of {width}x{height}, {video.fps:g} a second"
         told += ", with sound" if video.sound is not None else ""

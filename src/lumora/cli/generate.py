@@ -142,7 +142,7 @@ def make_and_deliver(
     # A long video goes on from here if it is interrupted and asked for again.
     work = output.with_name(f"{output.name}.work")
     with progress_bar("Waking the model") as report:
-        from lumora.deliver import deliver
+        from lumora.deliver import Refused, deliver
         from lumora.generate.pipeline import Pipeline
         from lumora.generate.recipe import model_digest
         from lumora.safety.panels import frame_panel, text_panel
@@ -155,5 +155,12 @@ def make_and_deliver(
             return pipeline.generate(request, lambda done, steps: report("Making the video", done, steps), work)
 
         about = {"model": {"sha256": model_digest(weights)}, "policy": policy.version}
-        deliver(request, output, make, words, frames, about, parents, record)
+        request = pipeline.going_on(request)
+        try:
+            deliver(request, output, make, words, frames, about, parents, record)
+        except Refused:
+            work.unlink(missing_ok=True)  # nothing stays of what is not let out
+            raise
     work.unlink(missing_ok=True)
+    if any(thing.video.latents is not None for thing in request.given):
+        print("It goes on from the latents that were kept of what was given.")

@@ -107,13 +107,14 @@ class Replay:
 
     def readings(self, path: Path, asked: dict[str, Any]) -> list[Video]:
         """What the verbs may have read of a given file: its first picture, and the clip at the video's size, at its own
-        rate and at the video's."""
+        rate and at the video's, with what latents are kept of it."""
         from lumora.generate.weights import read_config
+        from lumora.provenance.kept import KeptLatents
         from lumora.video import Video
 
         shape = read_config(self.weights).shape
         size = asked["height"] or shape.height, asked["width"] or shape.width
-        clip = Video.load(path, size=size, fit=asked["fit"])
+        clip = KeptLatents().joined(Video.load(path, size=size, fit=asked["fit"]), path)
         return [Video.load(path, max_frames=1), clip, clip.at_rate(asked["fps"])]
 
 

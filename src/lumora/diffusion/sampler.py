@@ -1,4 +1,4 @@
-"""From noise to data along a velocity field: ordinary differential equations, solved in few steps, or a stochastic one.
+"""From noise to data along a velocity field: ordinary differential equations, solved in few steps.
 
 All is a pure function of a denoiser `(x, t) -> velocity`, so it can be tested on fields that have a solution.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
@@ -38,39 +37,19 @@ def schedule(steps: int, log_shift: float = 0.0, leap: float = 0.0) -> list[floa
     return [*shifted, 0.0] if leap else shifted
 
 
-@dataclass(frozen=True)
-class Renewal:
-    """New noise that takes the place of some of the old after each step, so that earlier mistakes fade with it.
-
-    It turns the ordinary differential equation into a stochastic one with the same distribution at every time
-    (arXiv:2011.13456; EDM's churn, arXiv:2206.00364), whatever the number of steps.
-    """
-
-    rate: float
-    """0 is the ordinary equation, 1 the reversal of the diffusion that turns data into noise."""
-    draw: Callable[[], Tensor]
-    """Unit normal noise of the latent's shape."""
-
-    def old(self, now: float, then: float) -> float:
-        """The share of the noise's amplitude that is not new: signal over noise, before and after, to the rate."""
-        return (then * (1 - now) / (now * (1 - then))) ** self.rate
-
-
 def sample(
     denoise: Denoiser,
     state: State,
     times: list[float],
     method: Method = "ab2",
     progress: Progress | None = None,
-    renewal: Renewal | None = None,
 ) -> Float[Tensor, "*batch c t h w"]:
     """The clean latent that the state's noise flows to along `times`, descending (see `schedule`).
 
     Kept frames come back exactly as they are. Heun evaluates the denoiser twice a step (but for the last); Euler and
-    Adams-Bashforth once. With a `renewal` all steps are Euler's, whatever the method.
+    Adams-Bashforth once.
     """
-    solver = {"ab2": _adams_bashforth, "euler": _euler, "heun": _heun}[method]
-    step = _renewing(denoise, state, renewal) if renewal else solver(denoise)
+    step = {"ab2": _adams_bashforth, "euler": _euler, "heun": _heun}[method](denoise)
     x = state.keep(state.latent)
     steps = len(times) - 1
     for i, (now, then) in enumerate(pairwise(times)):
@@ -87,24 +66,6 @@ Step: TypeAlias = Callable[[Tensor, float, float], Tensor]
 def _euler(denoise: Denoiser) -> Step:
     """First order."""
     return lambda x, now, then: x + (then - now) * denoise(x, now)
-
-
-def _renewing(denoise: Denoiser, state: State, renewal: Renewal) -> Step:
-    """Euler's step, after which some of the noise is new and the rest so much smaller that its amount is the same.
-
-    A draft has noise of mask × time.
-    """
-    share = state.mask[..., None, :, None, None]
-
-    def step(x: Tensor, now: float, then: float) -> Tensor:
-        v = denoise(x, now)
-        after = x + (then - now) * v
-        if then == 0:
-            return after
-        noise, old = share * (x - now * v) + v, renewal.old(now, then)  # share × the noise in x
-        return after + then * ((old - 1) * noise + math.sqrt(1 - old**2) * share * renewal.draw().to(x))
-
-    return step
 
 
 def _heun(denoise: Denoiser) -> Step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,14 +21,15 @@ from lumora.config import ModelConfig
 from lumora.diffusion.condition import State, begin, mask_of, stacked
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Guidance, denoiser
-from lumora.diffusion.sampler import Renewal, sample, schedule
+from lumora.diffusion.sampler import sample, schedule
+from lumora.generate.known import known, latents_of
 from lumora.generate.pictures import Pictures
 from lumora.generate.request import Request
 from lumora.generate.soundtrack import soundtrack
 from lumora.generate.timeline import Take
 from lumora.generate.weights import model_folder, read_config
 from lumora.generate.windows import Window, usually_at_once, windows
-from lumora.generate.work import fingerprint, load_work, save_work
+from lumora.generate.work import digest_of, fingerprint, load_work, save_work
 from lumora.language.text_encoder import TextEncoder
 from lumora.model.packing import Span
 from lumora.model.places import tokens_of
@@ -41,8 +43,6 @@ Network = TypeVar("Network", bound=nn.Module)
 
 GUIDED = (0.2, 1.0)
 """Times at which guidance acts: nearer to data it adds contrast and flicker alone, and costs as much as anywhere."""
-RENEWED = 0.25
-"""Rate of new noise on the way: flicker falls, and more of what is asked for is shown."""
 DECODED_AT_ONCE = 1024
 """Positions of a latent that are decoded together: a long clip then needs no more memory than a short one."""
 
@@ -72,9 +72,23 @@ class Pipeline:
             TextEncoder.load(device=device),
         )
 
+    @cached_property
+    def codec_digest(self) -> str:
+        """Which codec's latents it can go on from."""
+        return digest_of(self.codec)
+
+    def going_on(self, request: Request) -> Request:
+        """`request`, with latents only at those given videos that it goes on from by them: the pixels are the same."""
+        takes = request.takes(self.config)
+        shape = self._latent_shape(request)
+        used = {given for take in takes for _, given, _ in known(take, request.given, shape, self.codec_digest)}
+        plain = [replace(thing, video=thing.video.without_latents()) for thing in request.given]
+        return replace(request, given=tuple(request.given[n] if n in used else plain[n] for n in range(len(plain))))
+
     def generate(self, request: Request, progress: Progress | None = None, work: Path | None = None) -> Video:
         """The video that is asked for; the same request gives the same pixels on the same kind of machine.
 
+        It has its latents with it, and a given video that has them is gone on from where its latent frames lie.
         What is made in several pieces is kept in the file `work`, if one is named, and goes on from it; whoever names
         it removes it. Raises ValueError, in a sentence, for what this model can't make.
         """
@@ -110,8 +124,7 @@ class Pipeline:
         for number, parts in enumerate(scripts):
             for window in _windows(parts, states[number], most):
                 said = [part.take.said(window.frames, window.shot) for part in parts]
-                seeds = [(request.seed, number, window.frames.start) for request in requests]
-                states[number] = self._make(states[number], window.frames, said, seeds, requests[0], steps.tick)
+                states[number] = self._make(states[number], window.frames, said, requests[0], steps.tick)
                 steps.pieces += 1
                 if work and mark:
                     save_work(work, states, mark)
@@ -131,16 +144,9 @@ class Pipeline:
         return stacked(states)
 
     def _make(
-        self,
-        state: State,
-        frames: range,
-        said: list[list[tuple[str, int]]],
-        seeds: Sequence[tuple[int, ...]],
-        request: Request,
-        tick: Progress,
+        self, state: State, frames: range, said: list[list[tuple[str, int]]], request: Request, tick: Progress
     ) -> State:
-        """`state`, with these latent frames known; of each clip the prompts, and of how many of them each speaks, and
-        what the noise that is drawn on the way depends on."""
+        """`state`, with these latent frames known; of each clip the prompts, and of how many of them each speaks."""
         seen, device = slice(frames.start, frames.stop), self.text_encoder.device
         latent, clean, mask = state.latent[:, :, seen], state.clean[:, :, seen], state.mask[:, seen]
         # What a piece goes on from was noise at first.
@@ -148,11 +154,10 @@ class Pipeline:
         piece = State(*(x.to(device) for x in (latent, clean, mask, state.seconds[:, : len(frames)])))
         text, spans = self._read(said)
         denoise = denoiser(self.transformer, piece, text, Guidance(request.guidance, GUIDED), spans=spans)
-        renewal = Renewal(RENEWED, _noise_like(latent, seeds))
         tokens = tokens_of(latent.shape[2:], self.transformer.patch)
         times = schedule(request.steps, log_shift(tokens, self.config.flow), self.config.flow.time_floor)
         clean, mask = state.clean.clone(), state.mask.clone()
-        clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick, renewal=renewal).cpu(), 0
+        clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
 
     def _read(self, said: list[list[tuple[str, int]]]) -> tuple[list[Tensor], list[tuple[Span, ...]]]:
@@ -169,10 +174,12 @@ class Pipeline:
 
     def _encode(self, part: _Part, request: Request, mask: Float[Tensor, " t"]) -> Float[Tensor, "c t h w"]:
         """The latents of what is given of a take; 0 where nothing is."""
-        height, width = request.size(self.config)
-        space, take = self.config.codec.space, part.take
-        latent = torch.zeros(self.config.codec.channels, len(mask), height // space, width // space)
+        channels, height, width = self._latent_shape(request)
+        take, latent = part.take, torch.zeros(channels, len(mask), height, width)
         some = torch.nonzero(mask < 1).flatten().tolist()
+        for number, _, numbers in known(take, request.given, (channels, height, width), self.codec_digest):
+            latent[:, number] = torch.from_numpy(numbers)
+            some.remove(number)
         at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))
         for numbers in (some[i : i + at_once] for i in range(0, len(some), at_once)):
             # A picture of its own before each run of latent frames, because the first has but one.
@@ -200,7 +207,13 @@ class Pipeline:
                 frame += len(piece)
             part.pictures.put_back(part.take, frames)
         sound = soundtrack(takes, request.given, request.fps, request.loop)
-        return Video(video[: sum(take.shown for take in takes)], request.fps, sound)
+        shown = video[: sum(take.shown for take in takes)]
+        return Video(shown, request.fps, sound, latents_of(takes, latents, self.codec_digest))
+
+    def _latent_shape(self, request: Request) -> tuple[int, int, int]:
+        """Channels, height and width of a latent frame."""
+        height, width = request.size(self.config)
+        return self.config.codec.channels, height // self.config.codec.space, width // self.config.codec.space
 
     def _decode(self, latent: Float[Tensor, "1 c t h w"]) -> Iterator[UInt8[np.ndarray, "_ H W 3"]]:
         at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))
@@ -244,14 +257,6 @@ def _windows(parts: Sequence[_Part], state: State, most: int) -> list[Window]:
     if any(other != planned[0] for other in planned):
         raise ValueError("Videos that are made together must be made in the same pieces; make these one by one.")
     return planned[0]
-
-
-def _noise_like(latent: Float[Tensor, "b c t h w"], seeds: Sequence[tuple[int, ...]]) -> Callable[[], Tensor]:
-    """Draws noise for each clip from a generator of its own, on the CPU, so that neither what is made beside it nor the
-    device changes it."""
-    states = [np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] for seed in seeds]
-    generators = [torch.Generator().manual_seed(int(state >> np.uint64(1))) for state in states]
-    return lambda: torch.stack([torch.randn(latent.shape[1:], generator=generator) for generator in generators])
 
 
 def _check_alike(requests: Sequence[Request]) -> None:

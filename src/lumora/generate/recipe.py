@@ -16,9 +16,11 @@ from lumora.video import Video
 
 
 def as_recipe(value: Any) -> Any:
-    """A request in dicts, lists and numbers; of a video that was given, its hash stands there instead of its pixels."""
+    """A request in dicts, lists and numbers; instead of a video that was given, hashes of it and of its latents, if it
+    has any, stand there."""
     if isinstance(value, Video):
-        return {"video": digest(value)}
+        latents = {} if value.latents is None else {"latents": value.latents.digest}
+        return {"video": digest(value), **latents}
     if dataclasses.is_dataclass(value):
         return {field.name: as_recipe(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return [as_recipe(item) for item in value] if isinstance(value, (tuple, list)) else value
@@ -65,15 +67,28 @@ def model_digest(folder: Path | None = None) -> str:
 
 
 def _restored(hint: Any, value: Any, given: dict[str, Video]) -> Any:
-    if isinstance(value, dict) and set(value) == {"video"}:
-        if value["video"] not in given:
-            raise ValueError("This video was made of another picture or video; give that too, with --given.")
-        return given[value["video"]]
+    if isinstance(value, dict) and isinstance(value.get("video"), str):
+        return _the_same(value, given)
     if isinstance(value, dict):
         kind: Any = next(kind for kind in _kinds(hint) if dataclasses.is_dataclass(kind) and kind is not Video)
         hints = typing.get_type_hints(kind)
         return kind(**{name: _restored(hints[name], item, given) for name, item in value.items()})
     return tuple(_restored(hint, item, given) for item in value) if isinstance(value, list) else value
+
+
+def _the_same(value: dict[str, Any], given: dict[str, Video]) -> Video:
+    """The given video of these hashes, with its latents only if they were gone on from."""
+    video = given.get(value["video"])
+    if video is None:
+        raise ValueError("This video was made of another picture or video; give that too, with --given.")
+    if "latents" not in value:
+        return video.without_latents()
+    if video.latents is None or video.latents.digest != value["latents"]:
+        raise ValueError(
+            "This video went on from the latents of a video that was given, and they are not kept here any more "
+            "(or that is another copy of its file), so it can't be made again."
+        )
+    return video
 
 
 def _kinds(hint: Any) -> Iterator[Any]:

@@ -22,17 +22,22 @@ def fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
     """The same for the same request, pixels of given things included, of the same weights."""
     digest = hashlib.sha256()
     for thing in request.given:
-        digest.update(
-            repr(
-                (thing.start, thing.strength, thing.shot, thing.gap, thing.video.fps, thing.video.frames.shape)
-            ).encode()
-        )
-        digest.update(thing.video.frames.tobytes())
+        video, latents = thing.video, thing.video.latents
+        about = thing.start, thing.strength, thing.shot, thing.gap, video.fps, video.frames.shape
+        digest.update(repr((*about, latents and latents.digest)).encode())
+        digest.update(video.frames.tobytes())
     plain = {name: value for name, value in vars(request).items() if name != "given"}
     digest.update(repr(sorted(plain.items())).encode())
     for network in networks:
-        for weights in network.state_dict().values():
-            digest.update(weights.float().cpu().numpy().tobytes())
+        digest.update(digest_of(network).encode())
+    return digest.hexdigest()
+
+
+def digest_of(network: nn.Module) -> str:
+    """SHA-256 of its weights, the same in float32 as in bfloat16 where that is how they were kept."""
+    digest = hashlib.sha256()
+    for weights in network.state_dict().values():
+        digest.update(weights.float().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
