@@ -87,12 +87,12 @@ def plainly(text: str, known: Container[str]) -> str:
 
 
 def windows(text: str, size: int = 16) -> list[str]:
-    """The text, its sentences, and if it is long its stretches of `size` words, so that padding dilutes nothing."""
+    """The text, its sentences, and of long ones their stretches of `size` words, so that padding dilutes nothing."""
     sentences = [s for s in re.split(r"(?<=[.!?;:])\s+|\n+", text) if s.strip()]
-    found = [text, *(sentences if len(sentences) > 1 else ())]
-    words = text.split()
-    if len(words) > size:
-        found += [" ".join(words[start : start + size]) for start in range(0, len(words) - size // 2, size // 2)]
+    found = [text, *sentences]
+    for words in (sentence.split() for sentence in sentences):
+        if len(words) > size:
+            found += [" ".join(words[start : start + size]) for start in range(0, len(words) - size // 2, size // 2)]
     return list(dict.fromkeys(found))
 
 
