@@ -85,6 +85,8 @@ class Classifier:
             with np.load(path) as kept:
                 numbers = {name: kept[name].astype(np.float32) for name in ("idf", "words", "meaning", "bias")}
                 layers = {name: kept[name].astype(np.float32) for name in kept.files if name.startswith(_LAYER)}
+                if not layers:
+                    raise ValueError("it has no layers of the text encoder; train it again")
                 return cls(
                     tuple(map(str, kept["categories"])),
                     **numbers,

@@ -1,7 +1,7 @@
 """Teaches the text encoder's last layers to tell the categories apart: the prompt check's half that knows meanings.
 
 Fine-tuning as of BERT (arXiv:1810.04805), of the last layers alone: those below stay as they are, in bfloat16 and
-without a gradient. Every epoch has sentences of its own, and of each some tokens are left out, so that little can be
+without a gradient. Sentences are drawn anew in each pass, and of each some tokens are left out, so that little can be
 learnt by heart.
 """
 
@@ -21,7 +21,8 @@ from lumora.safety.classifier import MEANING_SCALE, reader
 from lumora.safety.corpus import Sentence
 
 TAUGHT = range(4, LAYERS)
-EPOCHS = 4
+SEEN = 17_000
+"""Sentences until it is done, in as many draws as that takes."""
 RATE, HEAD_RATE, WARM_UP = 2e-4, 2e-3, 0.1
 """AdamW's, of the layers and of the softmax; both rise for the first tenth of all steps and then fall to 0."""
 DECAY, SMOOTHING, LEFT_OUT = 0.05, 0.05, 0.1
@@ -40,14 +41,13 @@ class Meaning:
 def taught(
     encoder: TextEncoder, draw: Callable[[], list[Sentence]], kinds: Sequence[str], generator: np.random.Generator
 ) -> Meaning:
-    """Learnt from as many draws of sentences as there are epochs; the last of the `kinds` is every other group's."""
-    learner = Learner(encoder, len(kinds))
-    for epoch in range(EPOCHS):
-        losses = [
-            learner.step(pack, labels, (epoch + done) / EPOCHS)
-            for pack, labels, done in _packed(learner.below, draw(), kinds, generator)
-        ]
-        print(f"epoch {epoch + 1} of {EPOCHS}: loss {np.mean(losses):.3f}", flush=True)
+    """Learnt from one draw of sentences after the other; the last of the `kinds` is that of all other groups."""
+    learner, seen, losses = Learner(encoder, len(kinds)), 0, []
+    while seen < SEEN:
+        for pack, labels in _packed(learner.below, draw(), kinds, generator):
+            losses.append(learner.step(pack, labels, min(1.0, seen / SEEN)))
+            seen += len(labels)
+        print(f"{seen} sentences: loss {np.mean(losses[-100:]):.3f}", flush=True)
     return learner.meaning()
 
 
@@ -94,13 +94,10 @@ class Learner:
 
 def _packed(
     encoder: TextEncoder, sentences: Sequence[Sentence], kinds: Sequence[str], generator: np.random.Generator
-) -> Iterator[tuple[Pack, list[int], float]]:
-    """Packs of the sentences, shuffled, with the kind of each, and which share of them came before."""
+) -> Iterator[tuple[Pack, list[int]]]:
+    """Packs of the sentences, shuffled and thinned, with the kind of each sentence."""
     shuffled = [sentences[place] for place in generator.permutation(len(sentences))]
-    labels = [kinds.index(s.group) if s.group in kinds else len(kinds) - 1 for s in shuffled]
-    start = 0
+    labels = iter([kinds.index(s.group) if s.group in kinds else len(kinds) - 1 for s in shuffled])
     for pack in encoder.packs([sentence.text for sentence in shuffled]):
         stays = torch.from_numpy(generator.random(len(pack.places)) >= LEFT_OUT)
-        end = start + int(pack.owner[-1]) + 1
-        yield pack.kept(stays | (pack.places == 0)), labels[start:end], start / len(shuffled)
-        start = end
+        yield pack.kept(stays | (pack.places == 0)), [next(labels) for _ in range(int(pack.owner[-1]) + 1)]
