@@ -191,6 +191,11 @@ def test_disguises_come_off(disguise: str):
     assert any("stabbing" in reading.split() for reading in readings(DISGUISED[disguise], KNOWN))
 
 
+def test_figures_are_short_words_only_where_others_stand_for_letters():
+    assert "a man is stabbing 12 men" in readings("4 m4n 15 st4bb1ng 12 men", KNOWN)
+    assert all("4 men" in reading for reading in readings("4 men with 15 apples", KNOWN))
+
+
 @pytest.mark.parametrize("text", ["the apple with knif", "a hostile man", "zzzzzzz"])
 def test_short_words_and_words_far_from_every_known_one_are_not_corrected(text: str):
     assert readings(text, KNOWN) == [text]
@@ -313,7 +318,8 @@ def test_a_classifier_is_read_as_it_was_written(tmp_path: Path, check: PromptChe
         Classifier.load(tmp_path / "copy.npz")
 
 
-def test_the_last_layers_learn_to_tell_groups_apart_and_no_other_weight_changes():
+def test_the_last_layers_learn_to_tell_groups_apart_and_no_other_weight_changes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lumora.safety.tuning.SEEN", 360)
     encoder, generator = TextEncoder.load(), np.random.default_rng(0)
     before = {name: weight.clone() for name, weight in encoder.weights.items()}
     groups = ("illicit", "benign")
