@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -69,13 +70,13 @@ class Classifier:
         return logits
 
     def save(self, path: Path) -> None:
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in ("idf", "words", "meaning", "bias")}
         with written_whole(path) as part, part.open("wb") as file:
             np.savez_compressed(
                 file,
                 categories=np.array(self.categories),
                 vocabulary=np.array(" ".join(sorted(self.vocabulary))),
-                **{name: getattr(self, name).astype(np.float16) for name in ("idf", "words", "meaning", "bias")},
-                **{name: weight.astype(np.float16) for name, weight in self.layers.items()},
+                **{name: number.astype(np.float16) for name, number in (numbers | {**self.layers}).items()},
             )
 
     @classmethod
