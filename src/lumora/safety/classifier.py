@@ -70,13 +70,14 @@ class Classifier:
         return logits
 
     def save(self, path: Path) -> None:
-        numbers: dict[str, Any] = {name: getattr(self, name) for name in ("idf", "words", "meaning", "bias")}
+        numbers = {name: getattr(self, name) for name in ("idf", "words", "meaning", "bias")} | {**self.layers}
+        halves: dict[str, Any] = {name: number.astype(np.float16) for name, number in numbers.items()}
         with written_whole(path) as part, part.open("wb") as file:
             np.savez_compressed(
                 file,
                 categories=np.array(self.categories),
                 vocabulary=np.array(" ".join(sorted(self.vocabulary))),
-                **{name: number.astype(np.float16) for name, number in (numbers | {**self.layers}).items()},
+                **halves,
             )
 
     @classmethod
