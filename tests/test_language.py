@@ -34,6 +34,13 @@ def test_a_text_does_not_depend_on_its_batch_mates(encoder: TextEncoder):
     assert torch.equal(encoder.encode(TEXTS)[0], encoder.encode(TEXTS)[0])
 
 
+def test_pooled_texts_share_a_row_and_see_themselves_alone(encoder: TextEncoder):
+    texts = [*TEXTS, *(f"a {n} ball on " + "a red " * n for n in range(40))]
+    assert len(list(encoder.packs(texts))) > 1
+    means = torch.stack([tokens.mean(0) for tokens in encoder.encode(texts)])
+    torch.testing.assert_close(encoder.pooled(texts), torch.nn.functional.normalize(means), atol=1e-5, rtol=1e-4)
+
+
 def test_long_texts_are_cut_and_empty_ones_have_an_embedding(encoder: TextEncoder):
     lengths = [len(tokens) for tokens in encoder.encode(TEXTS)]
     assert lengths[2] == 2

@@ -11,18 +11,20 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.cli import main
 from lumora.language.text_encoder import TextEncoder
-from lumora.safety.classifier import Classifier
+from lumora.safety.classifier import MEANING_SCALE, Classifier, reader
 from lumora.safety.corpus import GOOD, TRAINED, groups, sentences
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.names import Names
 from lumora.safety.normalise import plainly, readings, windows
 from lumora.safety.policy import DATA, Policy, write_measured
 from lumora.safety.prompts import PromptCheck
+from lumora.safety.tuning import TAUGHT, taught
 from lumora.safety.verdict import Panel, Score, Verdict, joined
 
 POLICY = Policy.load()
@@ -203,6 +205,11 @@ def test_disguises_come_off(disguise: str):
     assert any("stabbing" in reading.split() for reading in readings(DISGUISED[disguise], KNOWN))
 
 
+def test_figures_are_short_words_only_where_others_stand_for_letters():
+    assert "a man is stabbing 12 men" in readings("4 m4n 15 st4bb1ng 12 men", KNOWN)
+    assert all("4 men" in reading for reading in readings("4 men with 15 apples", KNOWN))
+
+
 @pytest.mark.parametrize("text", ["the apple with knif", "a hostile man", "zzzzzzz"])
 def test_short_words_and_words_far_from_every_known_one_are_not_corrected(text: str):
     assert readings(text, KNOWN) == [text]
@@ -226,13 +233,14 @@ def test_any_text_can_be_read_and_the_first_reading_is_itself(text: str):
 
 
 @settings(max_examples=30)
-@given(st.lists(st.sampled_from(["red", "ball", "rolls", "far."]), min_size=1, max_size=120))
-def test_every_word_is_in_some_window_and_no_window_of_a_long_text_is_long(words: list[str]):
+@given(st.lists(st.booleans(), min_size=1, max_size=120))
+def test_sentences_are_windows_and_every_word_is_in_a_short_one(ends: list[bool]):
+    words = [f"w{place}{'.' * end}" for place, end in enumerate(ends)]
     text = " ".join(words)
     whole, *parts = windows(text)
     assert whole == text
-    if len(words) > 16:
-        assert {w for part in parts for w in part.split()} == set(words)
+    assert set(re.split(r"(?<=\.) ", text)) <= {whole, *parts}
+    assert {word for part in (whole, *parts) if len(part.split()) <= 16 for word in part.split()} == set(words)
 
 
 # Names
@@ -312,13 +320,31 @@ def test_a_disguise_does_not_help(evasion: str, check: PromptCheck):
 def test_a_classifier_is_read_as_it_was_written(tmp_path: Path, check: PromptCheck):
     check.classifier.save(tmp_path / "copy.npz")
     again = Classifier.load(tmp_path / "copy.npz")
-    meaning = np.zeros((1, 384), np.float32)
+    meaning = np.full((1, 384), 384**-0.5, np.float32)
     np.testing.assert_allclose(
         again.scores(["a ball"], meaning), check.classifier.scores(["a ball"], meaning), atol=1e-3
     )
+    text = ["a ball on a meadow"]
+    theirs, ours = (classifier.reader(TextEncoder.load()).pooled(text) for classifier in (again, check.classifier))
+    assert float((theirs * ours).sum()) > 0.999 > float((ours * TextEncoder.load().pooled(text)).sum())
     (tmp_path / "copy.npz").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="can't be read"):
         Classifier.load(tmp_path / "copy.npz")
+
+
+def test_the_last_layers_learn_to_tell_groups_apart_and_no_other_weight_changes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lumora.safety.tuning.SEEN", 360)
+    encoder, generator = TextEncoder.load(), np.random.default_rng(0)
+    before = {name: weight.clone() for name, weight in encoder.weights.items()}
+    groups = ("illicit", "benign")
+    examples = [s for group in groups for s in sentences(group, ("first",), 90, generator)]
+    meaning = taught(encoder, lambda: examples, groups, generator)
+    assert {name.split(".")[2] for name in meaning.layers} == {str(layer) for layer in TAUGHT}
+    assert all(torch.equal(weight, before[name]) for name, weight in encoder.weights.items())
+    pooled = reader(encoder, meaning.layers).pooled([s.text for s in examples]).numpy()
+    logits = MEANING_SCALE * pooled @ meaning.weights + meaning.bias
+    right = logits.argmax(1) == [groups.index(s.group) for s in examples]
+    assert right.mean() > 0.9
 
 
 # The command line

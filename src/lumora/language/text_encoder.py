@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -22,17 +25,26 @@ from lumora.language.small import SMALL, read_small
 
 WIDTH = 384
 MAX_TOKENS = 128
+PACKED = 512
+"""Tokens in a pack at most: in longer ones attention spends more on texts that don't see each other."""
 LAYERS, HEADS, EPSILON = 6, 12, 1e-12
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the official repository's model.safetensors."""
 
 
 class TextEncoder:
-    """Sentences in, token embeddings out. Weights are frozen and float32; no gradient is kept."""
+    """Sentences in, token embeddings out. Weights are frozen, and float32 if nothing else is said; no gradient is
+    kept."""
 
-    def __init__(self, weights: dict[str, Tensor], tokenizer: Tokenizer, device: str | torch.device = "cpu"):
+    def __init__(
+        self,
+        weights: dict[str, Tensor],
+        tokenizer: Tokenizer,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ):
         self.device = torch.device(device)
-        self.weights = {name: w.to(self.device, torch.float32) for name, w in weights.items() if w.is_floating_point()}
+        self.weights = {name: w.to(self.device, dtype) for name, w in weights.items() if w.is_floating_point()}
         self.tokenizer = tokenizer
 
     @classmethod
@@ -66,23 +78,44 @@ class TextEncoder:
                 result.update(zip(chunk, self._forward(torch.tensor([ids[n] for n in chunk])), strict=True))
         return [result[n] for n in range(len(texts))]
 
-    def pooled(self, texts: list[str]) -> Float[Tensor, "b 384"]:
-        """One unit vector a text, the mean of its tokens: the cosine of two tells how alike they are."""
-        return F.normalize(torch.stack([tokens.mean(0) for tokens in self.encode(texts)]), dim=1)
+    def pooled(self, texts: Sequence[str]) -> Float[Tensor, "b 384"]:
+        """One unit vector a text, the mean of its tokens: the cosine of two tells how alike they are. float32."""
+        return torch.cat([pack.pooled(self._forward(pack.ids, pack)) for pack in self.packs(texts)])
+
+    def packs(self, texts: Sequence[str]) -> Iterator[Pack]:
+        """The texts in their order, as many in each pack as have up to `PACKED` tokens together."""
+        together: list[list[int]] = []
+        for ids in (encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))):
+            if together and sum(map(len, together)) + len(ids) > PACKED:
+                yield Pack.of(together)
+                together = []
+            together.append(ids)
+        if together:
+            yield Pack.of(together)
 
     @torch.no_grad()
-    def _forward(self, ids: Int[Tensor, "b l"]) -> Float[Tensor, "b l 384"]:
-        w = self.weights
+    def _forward(self, ids: Int[Tensor, "b l"], pack: Pack | None = None) -> Float[Tensor, "b l 384"]:
+        return self.through(range(LAYERS), self.embedded(ids, pack), pack)
+
+    def embedded(self, ids: Int[Tensor, "b l"], pack: Pack | None = None) -> Float[Tensor, "b l 384"]:
+        """What the first layer is given."""
+        w, places = self.weights, slice(ids.shape[1]) if pack is None else pack.places
         x = w["embeddings.word_embeddings.weight"][ids.to(self.device)]
-        x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
-        x = self._norm("embeddings", x + w["embeddings.token_type_embeddings.weight"][0])
-        for layer in range(LAYERS):
+        x = x + w["embeddings.position_embeddings.weight"][places]
+        return self._norm("embeddings", x + w["embeddings.token_type_embeddings.weight"][0])
+
+    def through(
+        self, layers: Iterable[int], x: Float[Tensor, "b l 384"], pack: Pack | None = None
+    ) -> Float[Tensor, "b l 384"]:
+        """On through these of the layers; tokens of a pack see those of their own text alone."""
+        sees = pack.sees.to(self.device) if pack else None
+        for layer in layers:
             name = f"encoder.layer.{layer}"
             q, k, v = (
                 rearrange(self._linear(f"{name}.attention.self.{part}", x), "b l (h d) -> b h l d", h=HEADS)
                 for part in ("query", "key", "value")
             )
-            mixed = rearrange(F.scaled_dot_product_attention(q, k, v), "b h l d -> b l (h d)")
+            mixed = rearrange(F.scaled_dot_product_attention(q, k, v, sees), "b h l d -> b l (h d)")
             x = self._norm(f"{name}.attention.output", x + self._linear(f"{name}.attention.output.dense", mixed))
             hidden = F.gelu(self._linear(f"{name}.intermediate.dense", x))
             x = self._norm(f"{name}.output", x + self._linear(f"{name}.output.dense", hidden))
@@ -94,6 +127,38 @@ class TextEncoder:
     def _norm(self, name: str, x: Tensor) -> Tensor:
         weight, bias = self.weights[f"{name}.LayerNorm.weight"], self.weights[f"{name}.LayerNorm.bias"]
         return F.layer_norm(x, (WIDTH,), weight, bias, EPSILON)
+
+
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """Several texts behind each other in one row, each of which sees itself alone: nothing is padded, and a few texts
+    of different lengths take hardly longer than one."""
+
+    ids: Int[Tensor, "1 l"]
+    places: Int[Tensor, " l"]
+    """Of the tokens in their texts."""
+    owner: Int[Tensor, " l"]
+    """Which text each token belongs to, from 0 on."""
+
+    @classmethod
+    def of(cls, texts: Sequence[list[int]]) -> Pack:
+        places = torch.cat([torch.arange(len(ids)) for ids in texts])
+        owner = torch.repeat_interleave(torch.tensor([len(ids) for ids in texts]))
+        return cls(torch.tensor([list(chain(*texts))]), places, owner)
+
+    @property
+    def sees(self) -> Bool[Tensor, "l l"]:
+        return self.owner[:, None] == self.owner
+
+    def kept(self, which: Bool[Tensor, " l"]) -> Pack:
+        """Without some of its tokens; the others keep their places."""
+        return Pack(self.ids[:, which], self.places[which], self.owner[which])
+
+    def pooled(self, tokens: Float[Tensor, "1 l 384"]) -> Float[Tensor, "n 384"]:
+        """Each text's mean, of unit length."""
+        owner = self.owner.to(tokens.device)
+        sums = torch.zeros(int(owner[-1]) + 1, WIDTH, device=tokens.device)
+        return F.normalize(sums.index_add(0, owner, tokens[0].float()), dim=1)
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

@@ -1,27 +1,32 @@
 """The learned half of the prompt check: a linear softmax over the categories and "good", on words and meanings.
 
 Words are TF-IDF features of words, pairs of words and pieces of words, hashed (Weinberger et al., arXiv:0902.2206);
-meanings are the text encoder's. Running it needs numpy alone; `training.py` makes its weights.
+meanings are the text encoder's, whose last layers were taught to tell the categories apart. `training.py` makes the
+weights.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
 from lumora.files import written_whole
+from lumora.language.text_encoder import TextEncoder
 
 BUCKETS = 1 << 15
-MEANING_SCALE = 4.0
-"""How much longer the vector of meanings is than that of words, in the common space of the inputs."""
+MEANING_SCALE = 8.0
+"""How long the vector of meanings is, where that of words has length 1."""
+_LAYER = "encoder.layer."
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +40,15 @@ class Classifier:
     bias: Float[np.ndarray, " c"]
     vocabulary: frozenset[str]
     """The words, in small letters, of the texts it was trained on."""
+    layers: Mapping[str, np.ndarray]
+    """The text encoder's weights that were taught, by their names there."""
 
-    def scores(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b c"]:
-        """How surely each text belongs to each category; `meanings` are the encoder's unit vectors of the same texts.
+    def reader(self, encoder: TextEncoder) -> TextEncoder:
+        """Whose `pooled` this classifier takes for the meanings of texts."""
+        return reader(encoder, self.layers)
+
+    def scores(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> np.ndarray:
+        """How surely each text belongs to each category; `meanings` are the reader's unit vectors of the same texts.
 
         The likeliest category scores the probability that the text is not good at all, the others in proportion: what
         two categories share between them must not slip through between their thresholds.
@@ -51,7 +62,7 @@ class Classifier:
         logits = self.logits(texts, meanings)
         return np.logaddexp.reduce(logits[:, :-1], axis=1) - logits[:, -1]
 
-    def logits(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b k"]:
+    def logits(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> np.ndarray:
         logits = meanings @ self.meaning * MEANING_SCALE + self.bias
         for row, text in enumerate(texts):
             buckets, values = weighted_words(text, self.idf)
@@ -59,12 +70,14 @@ class Classifier:
         return logits
 
     def save(self, path: Path) -> None:
+        numbers = {name: getattr(self, name) for name in ("idf", "words", "meaning", "bias")} | {**self.layers}
+        halves: dict[str, Any] = {name: number.astype(np.float16) for name, number in numbers.items()}
         with written_whole(path) as part, part.open("wb") as file:
             np.savez_compressed(
                 file,
                 categories=np.array(self.categories),
                 vocabulary=np.array(" ".join(sorted(self.vocabulary))),
-                **{name: getattr(self, name).astype(np.float16) for name in ("idf", "words", "meaning", "bias")},
+                **halves,
             )
 
     @classmethod
@@ -73,13 +86,23 @@ class Classifier:
         try:
             with np.load(path) as kept:
                 numbers = {name: kept[name].astype(np.float32) for name in ("idf", "words", "meaning", "bias")}
+                layers = {name: kept[name].astype(np.float32) for name in kept.files if name.startswith(_LAYER)}
+                if not layers:
+                    raise ValueError("it has no layers of the text encoder; train it again")
                 return cls(
                     tuple(map(str, kept["categories"])),
                     **numbers,
                     vocabulary=frozenset(str(kept["vocabulary"]).split()),
+                    layers=layers,
                 )
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"The prompt classifier can't be read from {path}: {error}.") from error
+
+
+def reader(encoder: TextEncoder, layers: Mapping[str, np.ndarray]) -> TextEncoder:
+    """The encoder with these weights instead of its own, in bfloat16: .9999 alike in half the time."""
+    taught = {name: torch.from_numpy(weight) for name, weight in layers.items()}
+    return TextEncoder(encoder.weights | taught, encoder.tokenizer, encoder.device, torch.bfloat16)
 
 
 def features(text: str) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:

@@ -53,6 +53,7 @@ _LETTER_BY_NAME = re.compile(
     r"REGIONAL INDICATOR SYMBOL LETTER )([A-Z])(?: WITH .*)?$"
 )
 _LEET_TOKEN = re.compile(r"[^\s.,;:?\"()]*[a-z][^\s.,;:?\"()]*")
+_FIGURES = re.compile(r"(?<!\S)\d{1,2}(?!\S)")
 _MEASURE = re.compile(r"\d+[a-z]{1,4}|[a-z]{1,3}\d+|\d+x\d+|\d+:\d+")
 """24fps, 4k, 90s, f1, mp4, 640x480: digits that are meant."""
 _SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*|/]{1,3}){3,}[^\W_](?![^\W_])")
@@ -81,18 +82,19 @@ def plainly(text: str, known: Container[str]) -> str:
     latin = bool(re.search("[a-z]", text))
     text = re.sub(r"\w+", lambda m: _latin(m[0], latin), text)
     text = _SPACED.sub(lambda m: _closed(m[0]), text)
-    text = _LEET_TOKEN.sub(lambda m: _unleet(m[0], known), text)
+    told = _LEET_TOKEN.sub(lambda m: _unleet(m[0], known), text)
+    text = told if told == text else _FIGURES.sub(_short_word, told)
     text = _PIERCED.sub("", text)
     return " ".join(_WORD.sub(lambda m: _cut(m[0], known), text).split())
 
 
 def windows(text: str, size: int = 16) -> list[str]:
-    """The text, its sentences, and if it is long its stretches of `size` words, so that padding dilutes nothing."""
+    """The text, its sentences, and of long ones their stretches of `size` words, so that padding dilutes nothing."""
     sentences = [s for s in re.split(r"(?<=[.!?;:])\s+|\n+", text) if s.strip()]
-    found = [text, *(sentences if len(sentences) > 1 else ())]
-    words = text.split()
-    if len(words) > size:
-        found += [" ".join(words[start : start + size]) for start in range(0, len(words) - size // 2, size // 2)]
+    found = [text, *sentences]
+    for words in (sentence.split() for sentence in sentences):
+        if len(words) > size:
+            found += [" ".join(words[start : start + size]) for start in range(0, len(words) - size // 2, size // 2)]
     return list(dict.fromkeys(found))
 
 
@@ -133,6 +135,12 @@ def _unleet(token: str, known: Container[str]) -> str:
         return token
     as_i, as_l = core.translate(LEET), core.replace("1", "l").replace("|", "l").translate(LEET)
     return as_l if as_l in known and as_i not in known else as_i
+
+
+def _short_word(figures: re.Match[str]) -> str:
+    """4 and 15 as a and is: only where other figures stood for letters, for else they are meant."""
+    word = figures[0].translate(LEET)
+    return word if word in _SHORT else figures[0]
 
 
 def _closed(spaced: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +28,18 @@ def together(prompts: Sequence[str]) -> str:
 class PromptCheck:
     """Judges texts in English; what it misses in other languages is in docs/safety.md."""
 
-    def __init__(self, policy: Policy, classifier: Classifier, names: Names, encoder: TextEncoder):
+    def __init__(self, policy: Policy, classifier: Classifier, names: Names, reader: TextEncoder):
         self.policy = policy
         self.classifier = classifier
         self.names = names
-        self.encoder = encoder
+        self.reader = reader
 
     @classmethod
     def load(cls, policy: Policy, encoder: TextEncoder | None = None) -> PromptCheck:
         """With the weights that come with lumora; `encoder` spares loading one where there is one already."""
-        return cls(policy, Classifier.load(WEIGHTS), Names.load(policy.names), encoder or TextEncoder.load())
+        classifier = Classifier.load(WEIGHTS)
+        reader = classifier.reader(encoder or TextEncoder.load())
+        return cls(policy, classifier, Names.load(policy.names), reader)
 
     def check(self, text: str, /) -> Verdict:
         return self.check_all([text])[0]
@@ -46,7 +49,7 @@ class PromptCheck:
         if not texts:
             return []
         read = [readings(text, self.known) for text in texts]
-        judged = [list(dict.fromkeys(w for reading in several for w in windows(reading))) for several in read]
+        judged = [list(dict.fromkeys(chain(*map(windows, map(str.casefold, several))))) for several in read]
         every = list(dict.fromkeys(window for several in judged for window in several))
         rows, scores = {window: row for row, window in enumerate(every)}, self.scores(every)
         worst = (scores[[rows[window] for window in several]].max(axis=0) for several in judged)
@@ -64,10 +67,10 @@ class PromptCheck:
 
     def scores(self, texts: list[str]) -> Float[np.ndarray, "b c"]:
         """The classifier's probabilities for these very texts, without other readings, windows or names."""
-        return self.classifier.scores(texts, self.encoder.pooled(texts).cpu().numpy())
+        return self.classifier.scores(texts, self.reader.pooled(texts).cpu().numpy())
 
     @cached_property
     def known(self) -> frozenset[str]:
         """Words to tell sense from cipher and slips by: whole tokens of the text encoder, the corpus, and names."""
-        tokens = (word for word in self.encoder.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+        tokens = (word for word in self.reader.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
         return self.classifier.vocabulary.union(tokens, self.names.categories)

@@ -1,4 +1,4 @@
-"""Trains the prompt check's classifier, in one or two minutes of a processor.
+"""Trains the prompt check's classifier, in some ten minutes of a processor.
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
@@ -10,30 +10,35 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 
 from lumora.config import VideoShape
 from lumora.language.text_encoder import TextEncoder
-from lumora.safety.classifier import BUCKETS, MEANING_SCALE, Classifier, features, weighted_words
+from lumora.safety.classifier import BUCKETS, Classifier, features, weighted_words
 from lumora.safety.corpus import TRAINED, Part, Sentence, categories, groups, sentences, terms
 from lumora.safety.labelled import read_labelled
 from lumora.safety.prompts import WEIGHTS
+from lumora.safety.tuning import taught
 from lumora.world.caption import caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import facts_of
 
+Draw: TypeAlias = Callable[[], list[Sentence]]
+"""Gives new sentences, each time it is asked."""
 PENALTY = 1.0
-"""On half the sum of squared weights, beside the summed cross entropy."""
+"""On half the sum of squared weights of words, beside the summed cross entropy."""
 STEPS = 80
+SHARE = 0.65
+"""Of the meanings in the logits; words have the rest. From .5 to .8 as many were found."""
 FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
 """What share of the good sentences of each group may be refused where the operating point is set."""
 COUNTS = {"benign": 850, "hard": 850}
@@ -52,27 +57,25 @@ def main() -> None:
     options = parser.parse_args()
     generator, encoder = np.random.default_rng(options.seed), TextEncoder.load()
     extra = read_labelled(options.extra) if options.extra else []
-    first, second = ([*corpus(part, generator), *extra[half::2]] for half, part in enumerate(TRAINED))
-    meanings = [meanings_of(half, encoder) for half in (first, second)]
-    classifier = calibrated(list(zip((first, second), meanings, strict=True)))
+    first, second = (draw_of(part, extra[half::2], generator) for half, part in enumerate(TRAINED))
+    points = [found_point(fit, other, encoder, generator) for fit, other in ((first, second), (second, first))]
+    classifier = trained(lambda: [*first(), *second()], encoder, generator, float(np.mean(points)))
     classifier.save(options.out)
     print(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB")
 
 
-def calibrated(halves: Sequence[tuple[list[Sentence], Float[np.ndarray, "_ 384"]]]) -> Classifier:
-    """Fit to both halves; its operating point is the mean of those of either half's fit, found on the other."""
-    points = []
-    for fit, other in (halves, halves[::-1]):
-        classifier = trained(*fit)
-        points.append(operating_point(classifier, *other))
-        print(f"found on the other half: {share_found(classifier, points[-1], *other)}, log odds {points[-1]:.2f}")
-    (first, meanings), (second, more) = halves
-    return trained([*first, *second], np.concatenate([meanings, more]), float(np.mean(points)))
+def draw_of(part: Part, extra: Sequence[Sentence], generator: np.random.Generator) -> Draw:
+    return lambda: [*corpus(part, generator), *extra]
 
 
-def meanings_of(half: Sequence[Sentence], encoder: TextEncoder) -> Float[np.ndarray, "n 384"]:
-    with torch.autocast("cpu", torch.bfloat16):  # a third faster, and at least .9999 alike
-        return encoder.pooled([sentence.text for sentence in half]).float().cpu().numpy()
+def found_point(fit: Draw, other: Draw, encoder: TextEncoder, generator: np.random.Generator) -> float:
+    """The operating point, in log odds, of what is fit to one part, on sentences of the other."""
+    classifier, examples = trained(fit, encoder, generator), other()
+    texts = [example.text for example in examples]
+    odds = classifier.odds(texts, classifier.reader(encoder).pooled(texts).numpy())
+    point = operating_point(odds, examples)
+    print(f"found on the other part: {share_found(odds >= point, examples)}, log odds {point:.2f}", flush=True)
+    return point
 
 
 def corpus(part: Part, generator: np.random.Generator) -> list[Sentence]:
@@ -117,61 +120,56 @@ def captions(seed: int, scenes: int, generator: np.random.Generator) -> list[str
     return found
 
 
-def trained(examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"], point: float = 0.0) -> Classifier:
-    """The softmax fit to sentences; odds of 1 : 1 lie at `point`, in log odds."""
+def trained(draw: Draw, encoder: TextEncoder, generator: np.random.Generator, point: float = 0.0) -> Classifier:
+    """Words and meanings, each fit for itself, so that meanings, which fit best, don't leave the words unlearnt; odds
+    of 1 : 1 lie at `point`, in log odds."""
+    examples = draw()
     texts = [example.text for example in examples]
     idf = inverse_frequency(texts)
     labels = np.array([(*categories(), example.group).index(example.group) for example in examples])
-    meaning, words, bias = softmax(meanings * MEANING_SCALE, word_matrix(texts, idf), labels)
+    words, bias = softmax(word_matrix(texts, idf), labels)
+    meaning = taught(encoder, draw, (*categories(), "good"), generator)
+    bias = (1 - SHARE) * bias + SHARE * meaning.bias
     bias[-1] += point
     vocabulary = frozenset(word for text in texts for word in re.findall(r"[^\W\d_]{3,}", text.casefold()))
-    return Classifier(categories(), idf, words, meaning, bias, vocabulary)
+    return Classifier(categories(), idf, (1 - SHARE) * words, SHARE * meaning.weights, bias, vocabulary, meaning.layers)
 
 
 def softmax(
-    dense: Float[np.ndarray, "n d"], sparse: csr_matrix, labels: Int[np.ndarray, " n"]
-) -> tuple[Float[np.ndarray, "d k"], Float[np.ndarray, "w k"], Float[np.ndarray, " k"]]:
-    """Weights of dense and of sparse inputs and the bias of the most likely softmax under a Gaussian prior of weights.
-
-    Multinomial logistic regression by L-BFGS; the two kinds of inputs stay apart, which is several times faster than
-    one sparse matrix.
-    """
+    inputs: csr_matrix, labels: Int[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "d k"], Float[np.ndarray, " k"]]:
+    """Weights and bias of the most likely softmax under a Gaussian prior of weights: multinomial logistic regression,
+    by L-BFGS."""
     wanted = np.eye(labels.max() + 1, dtype=np.float32)[labels]
-    width, columns = dense.shape[1], sparse.T.tocsr()
+    columns = inputs.T.tocsr()
 
     def loss(flat: Float[np.ndarray, " all"]) -> tuple[float, Float[np.ndarray, " all"]]:
         weights = flat.astype(np.float32).reshape(-1, wanted.shape[1])
-        logits = dense @ weights[:width] + sparse @ weights[width:-1] + weights[-1]
+        logits = inputs @ weights[:-1] + weights[-1]
         logits -= logsumexp(logits, axis=1, keepdims=True)
         error = np.exp(logits) - wanted
-        slope = np.concatenate([dense.T @ error, columns @ error, error.sum(0, keepdims=True)])
+        slope = np.concatenate([columns @ error, error.sum(0, keepdims=True)])
         slope[:-1] += PENALTY * weights[:-1]
         value = -np.sum(logits * wanted) + PENALTY / 2 * np.sum(weights[:-1] ** 2)
         return float(value), slope.ravel().astype(np.float64)
 
-    (_, words), kinds = sparse.get_shape(), wanted.shape[1]
-    start = np.zeros((width + words + 1) * kinds)
+    (_, width), kinds = inputs.get_shape(), wanted.shape[1]
+    start = np.zeros((width + 1) * kinds)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-5})
     weights = found.x.astype(np.float32).reshape(-1, kinds)
-    return weights[:width], weights[width:-1], weights[-1]
+    return weights[:-1], weights[-1]
 
 
-def operating_point(
-    classifier: Classifier, examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"]
-) -> float:
+def operating_point(odds: Float[np.ndarray, " n"], examples: Sequence[Sentence]) -> float:
     """The log odds from which on no more than `FALSE_ALARMS` of the good examples are refused."""
-    odds = classifier.odds([example.text for example in examples], meanings)
     group = np.array([example.group for example in examples])
     return max(float(np.quantile(odds[group == name], 1 - share)) for name, share in FALSE_ALARMS.items())
 
 
-def share_found(
-    classifier: Classifier, point: float, examples: Sequence[Sentence], meanings: Float[np.ndarray, "n 384"]
-) -> str:
-    """How much of each group lies above the operating point, to choose the features and the penalty by."""
-    above = classifier.odds([example.text for example in examples], meanings) >= point
+def share_found(refused: Bool[np.ndarray, " n"], examples: Sequence[Sentence]) -> str:
+    """How much of each group is refused, to choose features and penalties by."""
     group = np.array([example.group for example in examples])
-    return ", ".join(f"{name} {above[group == name].mean():.3f}" for name in groups())
+    return ", ".join(f"{name} {refused[group == name].mean():.3f}" for name in groups())
 
 
 def inverse_frequency(texts: Sequence[str]) -> Float[np.ndarray, " buckets"]:
