@@ -266,6 +266,8 @@ def test_names_are_found_in_any_dress_and_everyday_words_are_not():
         "a paris street",
     ):
         assert not names.found(text), text
+    assert names.found("hands linking a chain"), "It is one letter from Lion King, for those who know no English."
+    assert not names.found("hands linking a chain", {"linking"}) and names.found("Tayler Swift", {"tayler", "swift"})
 
 
 # The prompt check

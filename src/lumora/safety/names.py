@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from lumora.safety.policy import DATA
 
@@ -47,20 +47,20 @@ class Names:
         added = ({**table, "category": tables[name]["category"]} for name, table in (more or {}).items())
         return cls([*tables.values(), *added])
 
-    def found(self, text: str) -> dict[str, str]:
-        """The categories that the names in a text belong to, each with one of these names, as it is written there."""
+    def found(self, text: str, words: Container[str] = frozenset()) -> dict[str, str]:
+        """The categories that the names in a text belong to, each with one of these names, as it is written there; one
+        of `words`, in small letters, is itself and no slip of a name."""
         tokens = tokens_of(text)
         found: dict[str, str] = {}
         for start, end in _spans(len(tokens)):
             name = "".join(tokens[start:end])
-            category = self._category(name) or self._ambiguous(name, tokens[max(0, start - REACH) : end + REACH])
+            category = self.categories.get(name) or (None if name in words else self._slip(name))
+            category = category or self._ambiguous(name, tokens[max(0, start - REACH) : end + REACH])
             if category:
                 found.setdefault(category, " ".join(tokens[start:end]))
         return found
 
-    def _category(self, name: str) -> str | None:
-        if name in self.categories:
-            return self.categories[name]
+    def _slip(self, name: str) -> str | None:
         if len(name) < LONG_ENOUGH - 1:
             return None
         meant = self.slips.get(name)

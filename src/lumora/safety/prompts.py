@@ -61,7 +61,7 @@ class PromptCheck:
             for name, value in zip(self.classifier.categories, worst, strict=True)
         }
         for reading in read:
-            for category, name in self.names.found(reading).items():
+            for category, name in self.names.found(reading, self.words).items():
                 scores[category] = Score(1.0, f"the name “{name}”")
         return self.policy.judge(scores)
 
@@ -70,7 +70,11 @@ class PromptCheck:
         return self.classifier.scores(texts, self.reader.pooled(texts).cpu().numpy())
 
     @cached_property
+    def words(self) -> frozenset[str]:
+        """Words of the language, in small letters: whole tokens of the text encoder."""
+        return frozenset(word for word in self.reader.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+
+    @cached_property
     def known(self) -> frozenset[str]:
-        """Words to tell sense from cipher and slips by: whole tokens of the text encoder, the corpus, and names."""
-        tokens = (word for word in self.reader.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
-        return self.classifier.vocabulary.union(tokens, self.names.categories)
+        """Words to tell sense from cipher and slips by: those of the language, of the corpus, and names."""
+        return self.words.union(self.classifier.vocabulary, self.names.categories)

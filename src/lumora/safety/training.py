@@ -41,8 +41,8 @@ SHARE = 0.65
 """Of the meanings in the logits; words have the rest. From .5 to .8 as many were found."""
 FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
 """What share of the good sentences of each group may be refused where the operating point is set."""
-COUNTS = {"benign": 850, "hard": 850}
-PER_CATEGORY = 150
+COUNTS = {"benign": 1_600, "hard": 1_800}
+PER_CATEGORY = 400
 SCENES = 80
 """Of lumora's own world, whose captions must not be refused: as many for each part."""
 SLIPS, BURIED = 6, 7

@@ -21,7 +21,7 @@ from lumora.safety.classifier import MEANING_SCALE, reader
 from lumora.safety.corpus import Sentence
 
 TAUGHT = range(4, LAYERS)
-SEEN = 17_000
+SEEN = 26_000
 """Sentences until it is done, in as many draws as that takes."""
 RATE, HEAD_RATE, WARM_UP = 2e-4, 2e-3, 0.1
 """AdamW's, of the layers and of the softmax; both rise for the first tenth of all steps and then fall to 0."""
