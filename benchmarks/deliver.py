@@ -29,7 +29,7 @@ def processor_time_of(code: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=24)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LUMORA_STATE"] = folder

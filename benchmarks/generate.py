@@ -34,7 +34,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--random", action="store_true")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # before torch is imported, here and in the children

@@ -1,6 +1,6 @@
 """Every task on held-out clips of the world, against what really happened and against the simplest rule.
 
-    python benchmarks/tasks.py [--clips 20] [--weights FOLDER] [--steps 30] [--only image infill …]
+    python benchmarks/tasks.py [--clips 20] [--weights FOLDER] [--steps 24] [--only image infill …]
 
 PSNR is over the frames that are made, of the network and of the rule: the nearest given frame repeated, or the two
 nearest cross-faded; an edit's rule is to leave the clip as it is, and its truth the same scene by another light. A seam
@@ -128,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--only", nargs="*", default=list(TASKS))
     options = parser.parse_args()
     pipeline = Pipeline.load(options.weights)

@@ -66,7 +66,7 @@ def cpu() -> Preset:
     return Preset(
         model,
         "plain",
-        clips=12_000,
+        clips=30_000,
         shapes=(square, square, square, wide, square, square, square, tall),
         codec=codec,
         transformer=TrainConfig(batch=32, steps=3_000),

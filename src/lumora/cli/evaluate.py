@@ -24,7 +24,7 @@ class Evaluate:
     preset: Preset = "plain"
     """The world whose captions they are."""
     length: Literal["short", "sentence", "paragraph"] = "sentence"
-    steps: int = 30
+    steps: int = 24
     guidance: float = 4.0
     beyond: int = 100
     """How many combinations that training never saw; and, if any, all words outside of the world's vocabulary."""

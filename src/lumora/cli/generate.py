@@ -38,7 +38,7 @@ class Making(ABC):
     """Frames a second."""
     seed: int = 0
     """Another number makes another video; the same one makes the same."""
-    steps: int = 30
+    steps: int = 24
     """Steps of the sampler: more take longer and look better."""
     guidance: float = 4.0
     """How far to lean to the prompt; 1 samples the model as it is."""

@@ -61,7 +61,7 @@ class Plan:
     preset: str = "plain"
     """The world whose captions they are."""
     length: Length = "sentence"
-    steps: int = 30
+    steps: int = 24
     guidance: float = 4.0
     beyond: int = 0
     """How many clips of held-out combinations are asked for too; and, if any, all words outside the vocabulary."""

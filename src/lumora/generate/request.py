@@ -39,7 +39,7 @@ class Request:
     """Pixels; None is what the model makes best."""
     fps: float = 8.0
     seed: int = 0
-    steps: int = 30
+    steps: int = 24
     guidance: float = 4.0
     """How far to lean to the prompt: 1 samples the model as it is, 0 ignores the prompt."""
     given: tuple[Given, ...] = ()
