@@ -52,8 +52,8 @@ def tiny() -> Preset:
 def cpu() -> Preset:
     """The default weights as two cores can make them: 64×64 pixels, 17 frames at 8 fps, of the `plain` world.
 
-    `python runs/default.py --preset cpu`. Clips 3 min, codec 26 min (32.8 dB), latents 10 min on two shared cores;
-    transformer 330 min in several runs, the last 95 min on this world (LOG.md, 2026-11-24): 78 % of stated facts found.
+    `python runs/default.py --preset cpu`. Clips 9 min, codec 26 min (32.8 dB), latents 18 min on two shared cores;
+    transformer 440 min in several runs, the last two on this world (LOG.md, 2026-11-24): 79 % of stated facts found.
     """
     square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
     model = ModelConfig(
