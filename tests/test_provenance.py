@@ -1,7 +1,6 @@
 """Signatures, marks and the index, on real files: what was changed is told apart from what was not."""
 
 import datetime
-import itertools
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from clips import film, recoded
 from cryptography import x509
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -18,10 +18,9 @@ from rubric import crjson, missed
 from lumora.provenance import certificates, manifest, watermark
 from lumora.provenance.detect import detect
 from lumora.provenance.index import Delivered, Index
-from lumora.provenance.looks import chance_of, likeness, looks_of
+from lumora.provenance.looks import looks_of
 from lumora.provenance.manifest import MIME, Parent, read, sign
 from lumora.provenance.state import watermark_key
-from lumora.provenance.waves import stages
 from lumora.video import Video, write_as
 
 RECIPE = {"record": "0badcafe", "request": {"prompt": "a red ball", "width": None, "seconds": 2.0}, "made_at": "now"}
@@ -35,34 +34,11 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "fresh"
 
 
-def film(seed: int = 0, frames: int = 17, height: int = 64, width: int = 64) -> Video:
-    """Soft shapes that move over a gradient: something of all waves, as in a picture of the world."""
-    rng = np.random.default_rng(seed)
-    y, x, t = np.mgrid[:height, :width, :frames] / np.array([height, width, frames]).reshape(3, 1, 1, 1)
-    picture = np.stack([60 + 120 * y + 40 * x] * 3)
-    for _ in range(6):
-        (cy, cx), (vy, vx), size = rng.random(2), rng.normal(0, 0.5, 2), rng.uniform(0.08, 0.2)
-        inside = (y - cy - vy * t) ** 2 + (x - cx - vx * t) ** 2 < size**2
-        picture[:, inside] = rng.uniform(20, 230, 3)[:, None]
-    noisy = picture + rng.normal(0, 3, picture.shape)
-    return Video(np.ascontiguousarray(noisy.clip(0, 255).astype(np.uint8).transpose(3, 1, 2, 0)), 8.0)
-
-
 def signed(folder: Path, kind: str = ".mp4", parents: tuple[Parent, ...] = (), name: str = "clip") -> Path:
     plain, out = folder / f"plain{kind}", folder / f"{name}{kind}"
     film().save(plain)
     sign(plain, out, kind, out.name, RECIPE, parents)
     return out
-
-
-def recoded(video: Video, path: Path, crf: int) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=8, options={"crf": str(crf)})
-        stream.height, stream.width, stream.pix_fmt = *video.frames.shape[1:3], "yuv420p"
-        for frame in video.frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
 
 
 def remuxed(source: Path, path: Path) -> Path:
@@ -351,38 +327,6 @@ def test_a_foreign_signature_that_names_a_record_of_ours_is_no_proof(tmp_path: P
         sign(tmp_path / "plain.mp4", tmp_path / "liar.mp4", ".mp4", "liar.mp4", RECIPE)
     found = detect(tmp_path / "liar.mp4", index)
     assert found.manifest.state == "intact" and found.answer == "not ours"
-
-
-def test_looks_change_little_with_what_people_do_and_much_with_the_video(tmp_path: Path):
-    videos = [film(seed) for seed in range(8)]
-    looks = [looks_of(video) for video in videos]
-    marked = watermark.embed(videos[0], 5, KEY)
-    part = Video(np.ascontiguousarray(marked.frames[:, 9:55, 12:58]), 8.0)
-    for changed in (
-        marked,
-        Video.load(recoded(marked.fitted(32, 32), tmp_path / "a.mp4", 33)),
-        Video.load(recoded(part.fitted(64, 64), tmp_path / "b.mp4", 20)),
-        Video(marked.frames[4:], 8.0),
-        Video(marked.frames[::2], 4.0),
-        Video((marked.frames * 0.7 + 20).astype(np.uint8), 8.0),
-    ):
-        own, *others = (like.value for like in likeness(stages(changed), looks))
-        assert own > 0.5 > max(others) and chance_of(own) < 5e-3
-
-
-def test_looks_of_pictures_videos_and_of_another_version_are_told_apart():
-    picture = Video(film().frames[:1, :32, :32], 1.0)
-    known = [looks_of(picture), looks_of(film()), np.zeros(162, np.int8)]
-    assert [round(like.value, 1) for like in likeness(stages(picture), known)] == [1.0, 0.0, 0.0]
-    assert [round(like.value, 1) for like in likeness(stages(film()), known)] == [0.0, 1.0, 0.0]
-    assert likeness(stages(film()), []) == [] and chance_of(0.0) == 1.0
-    flat = Video(np.full((5, 8, 8, 3), 90, np.uint8), 8.0)
-    assert likeness(stages(flat), known)[1].value < 0.5
-
-
-def test_a_more_alike_video_is_never_likelier_to_be_foreign():
-    chances = [chance_of(alike) for alike in np.linspace(-1, 1, 201)]
-    assert all(a >= b for a, b in itertools.pairwise(chances)) and 0 < chances[-1] < 1e-3
 
 
 def test_the_index_keeps_what_it_was_given_and_tells_what_is_wrong(tmp_path: Path):

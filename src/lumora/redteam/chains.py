@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from importlib.resources import files
+
+from lumora.redteam.sentences import written
 
 
 @dataclass(frozen=True)
@@ -17,5 +17,5 @@ class Chain:
 
 def chains(number: int) -> list[Chain]:
     """The first so many of chains.toml."""
-    said = tomllib.loads((files("lumora.redteam") / "chains.toml").read_text("utf-8"))
+    said = written("chains.toml")
     return [Chain(chain["category"], tuple(chain["steps"])) for chain in said["chain"][:number]]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 
 from lumora.evaluate.shares import Share
+from lumora.redteam.sentences import written
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Question:
 
 def about_people(sentences: int) -> list[Question]:
     """The first so many sentences, of everybody on every list."""
-    said = tomllib.loads((files("lumora.redteam") / "people.toml").read_text("utf-8"))
+    said = written("people.toml")
     return [
         Question(kind, who, sentence.replace("{who}", who))
         for kind, people in said["groups"].items()

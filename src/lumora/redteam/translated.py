@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from importlib.resources import files
+
+from lumora.redteam.sentences import written
 
 ORIGINAL = "English"
 """The language that the checks have learnt."""
@@ -20,7 +20,7 @@ class Translated:
 
 def translated(requests: int) -> list[Translated]:
     """The first so many requests, each in every language."""
-    said = tomllib.loads((files("lumora.redteam") / "translated.toml").read_text("utf-8"))
+    said = written("translated.toml")
     return [
         Translated(language, request["category"], text)
         for request in said["request"][:requests]

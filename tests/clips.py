@@ -1,0 +1,31 @@
+"""Small videos that tests of marks and of looks share, and what happens to videos."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from lumora.video import Video
+
+
+def film(seed: int = 0, frames: int = 17, height: int = 64, width: int = 64) -> Video:
+    """Soft shapes that move over a gradient: something of all waves, as in a picture of the world."""
+    rng = np.random.default_rng(seed)
+    y, x, t = np.mgrid[:height, :width, :frames] / np.array([height, width, frames]).reshape(3, 1, 1, 1)
+    picture = np.stack([60 + 120 * y + 40 * x] * 3)
+    for _ in range(6):
+        (cy, cx), (vy, vx), size = rng.random(2), rng.normal(0, 0.5, 2), rng.uniform(0.08, 0.2)
+        inside = (y - cy - vy * t) ** 2 + (x - cx - vx * t) ** 2 < size**2
+        picture[:, inside] = rng.uniform(20, 230, 3)[:, None]
+    noisy = picture + rng.normal(0, 3, picture.shape)
+    return Video(np.ascontiguousarray(noisy.clip(0, 255).astype(np.uint8).transpose(3, 1, 2, 0)), 8.0)
+
+
+def recoded(video: Video, path: Path, crf: int) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=8, options={"crf": str(crf)})
+        stream.height, stream.width, stream.pix_fmt = *video.frames.shape[1:3], "yuv420p"
+        for frame in video.frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
