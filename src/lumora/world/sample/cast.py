@@ -134,6 +134,15 @@ PRESETS: dict[str, Preset] = {
         shots=(0.15, 0.4, 0.3, 0.15),
     ),
 }
+PRESETS["plain-film"] = replace(
+    PRESETS["film"],
+    counts=_SIMPLE.counts,
+    kinds=_SIMPLE.kinds,
+    verbs=_SIMPLE.verbs,
+    materials=_SIMPLE.materials,
+    shots=(0.15, 0.6, 0.25),
+    unpainted=True,
+)
 
 
 def choice(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
