@@ -4,8 +4,9 @@
     python runs/default.py --preset tiny --folder /tmp/tiny --workers 0      # the same road in seconds
     python runs/default.py --install           # also copies the result to src/lumora/weights
 
-Stages: clips of the world, the codec, their latents and encoded captions, the transformer, weights. With `--until` it
-stops after one of them; with `--minutes` it ends orderly after that time, in whichever training it is.
+Stages: clips of the world, the codec, their latents and encoded captions, the transformer; then, of the preset `cpu`,
+films, on which beside those clips the transformer goes on (the preset `film`). With `--until` it stops after one of
+them; with `--minutes` it ends orderly after that time, in whichever training it is.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lumora.generate.weights import DEFAULT_FOLDER
-from lumora.presets import PRESETS, Preset
+from lumora.presets import PRESETS, Preset, cpu, film
 from lumora.train.checkpoint import Progress
-from lumora.train.run import make_clips, make_latents, train_codec, train_transformer
+from lumora.train.run import CODEC, make_clips, make_latents, train_codec, train_transformer
 
-STAGES = ("clips", "codec", "latents", "transformer")
+STAGES = ("clips", "codec", "latents", "transformer", "films")
+
+FILM_SEEN = 3
+"""Times that a film is seen for each time that a clip is: there are fewer of them."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,24 +34,41 @@ def main(argv: list[str] | None = None) -> int:
     options = _options(argv)
     preset, folder = PRESETS[options.preset](), options.folder or Path("data") / options.preset
     ends = time.monotonic() + 60 * options.minutes if options.minutes else None
-    for stage in STAGES[: STAGES.index(options.until) + 1]:
+    stages = _stages(preset, folder, options.workers)
+    chosen = [stage for stage in STAGES[: STAGES.index(options.until) + 1] if stage in stages]
+    for stage in chosen:
         print(f"{time.strftime('%H:%M:%S')} {stage}", file=sys.stderr, flush=True)
-        progress = _stages(preset, folder, options.workers)[stage](_left(ends))
+        progress = stages[stage](_left(ends))
         if progress and progress.step < progress.steps:
             print(f"Stopped at step {progress.step} of {progress.steps}; run it again to go on.", file=sys.stderr)
             return 3
     if options.install:
-        shutil.copytree(folder / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
+        made = folder / "films" if "films" in chosen else folder
+        shutil.copytree(made / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
     return 0
 
 
 def _stages(preset: Preset, folder: Path, workers: int) -> dict[str, Callable[[float | None], Progress | None]]:
-    return {
+    stages = {
         "clips": lambda minutes: make_clips(preset, folder, workers),
         "codec": lambda minutes: train_codec(preset, folder, minutes),
         "latents": lambda minutes: make_latents(preset, folder, workers),
         "transformer": lambda minutes: train_transformer(preset, folder, minutes),
     }
+    if preset == cpu():
+        stages["films"] = lambda minutes: _films(folder, workers, minutes)
+    return stages
+
+
+def _films(folder: Path, workers: int, minutes: float | None) -> Progress:
+    """Films and their latents, in a folder of their own; the transformer goes on with them and all other clips."""
+    preset, films = film(), folder / "films"
+    make_clips(preset, films, workers)
+    (films / CODEC).parent.mkdir(exist_ok=True)
+    shutil.copy(folder / CODEC, films / CODEC)
+    make_latents(preset, films, workers)
+    also, start = [folder, *[films] * (FILM_SEEN - 1)], folder / "weights" / "transformer.safetensors"
+    return train_transformer(preset, films, minutes, start=start, also=also)
 
 
 def _left(ends: float | None) -> float | None:

@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lumora import Given, Pipeline, Request, Shot, Video
 from lumora.codec import Codec
 from lumora.config import TrainConfig, VideoShape
+from lumora.generate.timeline import takes
 from lumora.language.text_encoder import TextEncoder
 from lumora.model.packing import Span
 from lumora.model.transformer import Transformer
 from lumora.presets import film, tiny
+from lumora.sound import samples
 from lumora.train.data import Latents
 from lumora.train.distributed import World
 from lumora.train.latents import Encoders, LatentShard, latent_path, latent_spans, write_latents
@@ -127,13 +131,30 @@ def test_long_films_are_made_piece_by_piece(pipeline: Pipeline):
     assert at_once.shape == pieces.shape and not np.array_equal(at_once, pieces)
 
 
-def test_cuts_are_where_they_were_asked_for(pipeline: Pipeline):
-    for seconds in (0.6, 1.125, 1.7, 2.6):
-        request = replace(storyboard("two"), seconds=seconds, then=(Shot("two", 1.3), Shot("three", 0.9)))
-        (take,) = request.takes(pipeline.config)
-        cuts = [take.frames_of(end - 1).stop for _, end in take.shots[:-1]]
-        asked = [8 * seconds, 8 * (seconds + 1.3)]
-        assert all(abs(cut - wish) <= 2.01 for cut, wish in zip(cuts, asked, strict=True))
+@given(st.lists(st.floats(0.2, 2.5), min_size=1, max_size=4), st.integers(0, 9), st.sampled_from([8.0, 5.0, 12.5]))
+def test_cuts_are_where_they_were_asked_for(more: list[float], frames: int, fps: float):
+    """Whatever latent frames hold, and whatever is given in the first shot."""
+    seconds = [2.0, *more]
+    shots = [Shot(str(number), length) for number, length in enumerate(seconds)]
+    given = [Given(Video(np.zeros((frames, 8, 8, 3), np.uint8), fps))] if frames else []
+    (take,) = takes(shots, given, fps, 4, together=True)
+    assert take.frames == take.shown == take.frames_of(take.latents - 1).stop
+    left = [frame for frame in range(take.shown) if frame not in take.left_out]
+    ends = [sum(frame < take.frames_of(end - 1).stop for frame in left) for _, end in take.shots]
+    assert ends == [round(fps * sum(seconds[: n + 1])) for n in range(len(seconds))]
+    assert set(range(frames)) <= take.places.keys() and take.strengths()[: frames - take.offset].sum() == 0
+
+
+def test_what_is_left_out_is_neither_seen_nor_heard(pipeline: Pipeline):
+    request = replace(storyboard("two"), seconds=0.75, then=(Shot("two", 0.5), Shot("three", 0.875)))
+    given = Video(np.full((6, 32, 48, 3), 9, np.uint8), 8.0, np.full((samples(0.75), 2), 1000, np.int16))
+    request = replace(request, given=(Given(given),))
+    made = pipeline.generate(request)
+    assert len(made.frames) == request.frames(pipeline.config) == 17 and np.array_equal(made.frames[:6], given.frames)
+    assert made.sound is not None and len(made.sound) == samples(17 / 8)
+    assert made.sound[: samples(0.7)].any() and not made.sound[samples(0.75) :].any()
+    assert made.latents is not None and made.latents.length == 17
+    assert made.latents.pictures.tolist() == [[1, 2], [2, 6], [6, 10], [10, 14]]
 
 
 def test_what_has_not_been_learnt_is_made_as_before(pipeline: Pipeline):
@@ -148,5 +169,5 @@ def test_what_has_not_been_learnt_is_made_as_before(pipeline: Pipeline):
 
 
 def test_the_preset_of_films_says_what_it_learns():
-    assert film().world == "film" and film().model.shots and not tiny().model.shots
+    assert film().world == "plain-film" and film().model.shots and not tiny().model.shots
     assert all((shape.frames - 1) % film().model.codec.time == 0 for shape in film().shapes)

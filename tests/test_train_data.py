@@ -25,7 +25,7 @@ from lumora.train.data import Frames, Latents
 from lumora.train.distributed import World
 from lumora.train.latents import Encoders, LatentShard, encode_shards, latent_path
 from lumora.train.loop import read_log, train
-from lumora.train.run import read_model
+from lumora.train.run import CODEC, read_model, train_transformer
 from lumora.train.shards import Record, cache_clips, open_frames, open_subjects, read_lines, shard_numbers
 from lumora.train.tasks import CodecTask, shortened
 from lumora.train.videos import cache_videos
@@ -128,6 +128,18 @@ def test_examples_are_a_function_of_the_generator(made: Path):
     assert lengths.count(3) > 120
     frames, subjects = Frames(made / "frames").batch(4, np.random.default_rng(0))
     assert frames.shape[0] == 4 and subjects is not None and subjects.shape == frames.shape[:-1]
+
+
+def test_other_folders_are_seen_too(made: Path, tmp_path: Path):
+    both = Latents(made / "latents", also=[made / "latents"] * 2)
+    assert len(both) == 3 * tiny().clips
+    for clip in (0, tiny().clips - 1):
+        assert torch.equal(both.latent(clip), both.latent(clip + tiny().clips))
+    for folder, codec in (("here", b"one"), ("there", b"another")):
+        (tmp_path / folder / "weights").mkdir(parents=True)
+        (tmp_path / folder / CODEC).write_bytes(codec)
+    with pytest.raises(ValueError, match="another codec"):
+        train_transformer(tiny(), tmp_path / "here", also=[tmp_path / "there"])
 
 
 def test_a_users_videos_become_the_same_shards(tmp_path: Path):

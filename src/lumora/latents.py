@@ -4,6 +4,7 @@ and not from its pictures, decoded and encoded anew. No torch."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,14 @@ class Latents:
         """The latent frame of exactly these pictures, if there is one."""
         same = np.flatnonzero((self.pictures == (pictures.start, pictures.stop)).all(axis=1))
         return self.numbers[same[0]] if len(same) else None
+
+    def leaving_out(self, pictures: Collection[int]) -> Latents:
+        """Those of the video without these pictures: of latent frames of which all are left."""
+        gone = np.zeros(self.length + 1, np.int32)  # pictures before each one
+        gone[[picture + 1 for picture in pictures]] = 1
+        moved = self.pictures - gone.cumsum(dtype=np.int32)[self.pictures]
+        whole = np.ptp(moved, axis=1) == np.ptp(self.pictures, axis=1)
+        return Latents(self.numbers[whole], moved[whole], self.length - len(pictures), self.codec)
 
     @property
     def digest(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -79,6 +79,16 @@ class Video:
 
     def without_latents(self) -> Video:
         return self if self.latents is None else replace(self, latents=None)
+
+    def leaving_out(self, frames: Collection[int]) -> Video:
+        """Without the frames of these numbers, and what is heard with them."""
+        if not frames:
+            return self
+        left, sound = np.delete(self.frames, list(frames), axis=0), self.sound
+        if sound is not None:
+            heard = [np.arange(samples(f / self.fps), samples((f + 1) / self.fps)) for f in frames]
+            sound = np.delete(sound, [n for n in np.concatenate(heard) if n < len(sound)], axis=0)
+        return Video(left, self.fps, sound, self.latents and self.latents.leaving_out(frames))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes .mp4 (H.264), .gif, .webp or .png (the first frame): the whole file or none, always the same bytes.

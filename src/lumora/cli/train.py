@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
@@ -61,6 +62,8 @@ class TrainTransformer(Stage):
     """How long to train now."""
     start: File = None
     """Weights (a .safetensors file) to begin with."""
+    also: Annotated[tuple[Path, ...], arg(metavar="DIR …")] = ()
+    """Folders of other trainings with the same codec, whose clips it sees too; named twice, twice as often."""
 
     def run(self) -> None:
         from lumora.presets import PRESETS
@@ -68,7 +71,7 @@ class TrainTransformer(Stage):
 
         preset = PRESETS[self.preset]()
         make_latents(preset, self.folder, device=self.device)
-        _say("Transformer", train_transformer(preset, self.folder, self.minutes, self.device, self.start))
+        _say("Transformer", train_transformer(preset, self.folder, self.minutes, self.device, self.start, self.also))
         print(f"Use it: lumora generate … --weights {self.folder / 'weights'}")
 
 

@@ -208,7 +208,8 @@ class Pipeline:
             part.pictures.put_back(part.take, frames)
         sound = soundtrack(takes, request.given, request.fps, request.loop)
         shown = video[: sum(take.shown for take in takes)]
-        return Video(shown, request.fps, sound, latents_of(takes, latents, self.codec_digest))
+        whole = Video(shown, request.fps, sound, latents_of(takes, latents, self.codec_digest))
+        return whole.leaving_out({take.begins + frame for take in takes for frame in take.left_out})
 
     def _latent_shape(self, request: Request) -> tuple[int, int, int]:
         """Channels, height and width of a latent frame."""

@@ -100,16 +100,22 @@ class Request:
     def takes(self, config: ModelConfig) -> list[Take]:
         """What lies where on the time line.
 
-        A model that has learnt cuts makes all shots together, but for those that begin with something given, because
-        cuts would lie up to two frames beside it, or that go on without a cut, which it has not learnt.
+        A model that has learnt cuts makes all shots together, but not where something is given beyond the first one,
+        which would have to lie on whole latent frames, nor where one goes on without a cut, which it has not learnt.
         """
-        apart = any(thing.shot for thing in self.given) or not all(shot.cut for shot in self.then)
+        apart = not all(shot.cut for shot in self.then) or not all(self._within_the_first(t) for t in self.given)
         together = config.shots and bool(self.then) and not apart
         return takes(self.shots, self.given, self.fps, config.codec.time, self.loop, together)
 
+    def _within_the_first(self, thing: Given) -> bool:
+        """Whether it lies within the first shot."""
+        if thing.shot or thing.start == "end":
+            return False
+        return round(thing.start * self.fps) + thing.span(self.fps) <= round(self.seconds * self.fps)
+
     def frames(self, config: ModelConfig) -> int:
         """How many frames the video has: nearly seconds × fps, as many as latent frames hold (see `timeline.takes`)."""
-        return sum(take.shown for take in self.takes(config))
+        return sum(take.shown - len(take.left_out) for take in self.takes(config))
 
     def check(self, config: ModelConfig) -> None:
         """Raises ValueError, in a sentence, where the request is fine but a model of this `config` can't make it."""

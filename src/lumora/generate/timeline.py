@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
@@ -99,6 +99,8 @@ class Take:
     time: int
     together: bool = False
     """Whether there are hard cuts between its shots, which are made at once, each of its own words."""
+    left_out: frozenset[int] = frozenset()
+    """Frames at the ends of such shots that latent frames hold beyond what was asked for."""
 
     @property
     def latents(self) -> int:
@@ -145,10 +147,10 @@ def takes(
     together: bool = False,
 ) -> list[Take]:
     """The time line of all shots, cut where they cut; or, for a model that has learnt cuts, all of them `together` in
-    one take, cut between the latent frames that are nearest.
+    one take, which leaves out what latent frames hold beyond the end of each shot: so it cuts where it was asked to.
 
-    A take has as many frames as its latent frames hold, so it ends up to time / 2 frames from where it was asked to;
-    these errors don't add up. It has exactly as many as were asked for where its last frame is given.
+    Any other take has as many frames as its latent frames hold, so it ends up to time / 2 frames from where it was
+    asked to; these errors don't add up. It has exactly as many as were asked for where its last frame is given.
     """
     made: list[Take] = []
     begins, asked, starts = 0, 0.0, []
@@ -157,7 +159,9 @@ def takes(
         starts += [begins + fps * before for before in accumulate((shot.seconds for shot in scene[:-1]), initial=0.0)]
         asked += sum(shot.seconds for shot in scene)
         laid = _Laid(given, fps, starts, begins, last=number == len(scenes) - 1)
-        made.append(_take(scene, laid, time, asked * fps - begins, loop, together))
+        made.append(
+            _take_of_cuts(scene, laid, time) if together else _take(scene, laid, time, asked * fps - begins, loop)
+        )
         begins += made[-1].shown
     return made
 
@@ -211,11 +215,10 @@ class _Laid:
         return self.starts[thing.shot] + thing.start * self.fps - self.begins + apart
 
 
-def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool, together: bool) -> Take:
+def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool) -> Take:
     asked, tail = max(1, round(wish)), laid.tail
     places = laid.places(asked)
-    leading = _leading({f: p for f, p in places.items() if laid.given[p.given].start != "end"}, asked)
-    offset = (leading - 1) % time if leading else 0
+    offset = _offset({f: p for f, p in places.items() if laid.given[p.given].start != "end"}, asked, time)
     if tail:
         shown = max(tail, _nearest(wish, tail + offset + 1, time))
     elif asked - 1 in places:
@@ -231,9 +234,29 @@ def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool, to
     last = max(places, default=-1)
     if last >= shown - 1:  # what is given last stays, to fill its latent frame
         places |= dict.fromkeys(range(last + 1, offset + time * (latents - 1) + 1), places[last])
-    # A cut belongs before a frame, other words in the middle of a latent frame at the latest.
-    early = (1 + offset) / time if together else 0.5
-    return Take(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time, early), time, together)
+    return Take(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time), time)
+
+
+def _take_of_cuts(scene: list[Shot], laid: _Laid, time: int) -> Take:
+    """All shots in one take; what is given lies in the first. Each has the latent frames that hold it whole."""
+    asked = [round(laid.fps * seconds) for seconds in accumulate(shot.seconds for shot in scene)]
+    first, *rest = (max(1, end - begin) for begin, end in pairwise((0, *asked)))
+    places = laid.places(first)
+    offset = _offset(places, first, time)
+    latents = accumulate([1 + math.ceil((first - offset - 1) / time), *(math.ceil(length / time) for length in rest)])
+    shots = tuple((shot.prompt, end) for shot, end in zip(scene, latents, strict=True))
+    held = [offset + 1 + time * (end - 1) for _, end in shots]  # frames, with those of the shots before
+    spans = zip((0, *held), (first, *rest), held, strict=False)
+    left_out = {frame for begin, length, end in spans for frame in range(begin + length, end)}
+    if first - 1 in places:  # what is given last stays, to fill its latent frame
+        places |= dict.fromkeys(range(first, held[0]), places[first - 1])
+    return Take(laid.begins, held[-1], offset, places, shots, time, True, frozenset(left_out))
+
+
+def _offset(places: dict[int, Place], frames: int, time: int) -> int:
+    """Frames before the grid of latent frames, such that one of them ends with what is kept at the beginning."""
+    leading = _leading(places, frames)
+    return (leading - 1) % time if leading else 0
 
 
 def _leading(places: dict[int, Place], frames: int) -> int:
@@ -247,13 +270,14 @@ def _nearest(wish: float, rest: int, time: int) -> int:
     return least + time * max(0, math.floor((wish - least) / time + 0.5))
 
 
-def _ends(scene: list[Shot], latents: int, rate: float, early: float) -> tuple[tuple[str, int], ...]:
-    """Each shot's prompt and the latent frame at which it ends; all shots have at least one if there are enough."""
+def _ends(scene: list[Shot], latents: int, rate: float) -> tuple[tuple[str, int], ...]:
+    """Each shot's prompt and the latent frame at which it ends, in the middle of one at the latest; all shots have at
+    least one if there are enough."""
     ends: list[tuple[str, int]] = []
     end, seconds = 0, 0.0
     for following, shot in zip(reversed(range(len(scene))), scene, strict=True):
         seconds += shot.seconds
-        wish = 1 + round(seconds * rate - early) if following else latents
+        wish = 1 + round(seconds * rate - 0.5) if following else latents
         end = min(max(wish, end + 1), max(end, latents - following))
         ends.append((shot.prompt, end))
     return tuple(ends)

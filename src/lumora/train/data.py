@@ -36,11 +36,14 @@ class Order:
 
 
 class Latents:
-    """Shards of latents in a folder, by default all of them, as one sequence of clips."""
+    """Shards of latents in a folder, by default all of them, and all of some others, as one sequence of clips."""
 
-    def __init__(self, folder: Path, numbers: Sequence[int] | None = None) -> None:
+    def __init__(self, folder: Path, numbers: Sequence[int] | None = None, also: Sequence[Path] = ()) -> None:
+        """A folder that is among `also` twice is there twice."""
         numbers = shard_numbers(folder, "latents") if numbers is None else numbers
-        self.shards = [LatentShard(latent_path(folder, number)) for number in numbers]
+        paths = [latent_path(folder, number) for number in numbers]
+        paths += [latent_path(other, number) for other in also for number in shard_numbers(other, "latents")]
+        self.shards = [LatentShard(path) for path in paths]
         self.ends = list(accumulate(shard.count for shard in self.shards))
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ All share one folder: `frames` and `latents` hold shards, `codec` and `transform
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from lumora.train.shards import cache_clips
 from lumora.train.tasks import CodecTask, TransformerTask
 from lumora.train.wording import write_captions
 
+CODEC = Path("weights") / "codec.safetensors"
 LINEAR_SAMPLE = 120
 """Clips of which the codec's linear start is the optimum."""
 BASIS_SAMPLE = 60
@@ -53,28 +55,40 @@ def train_codec(preset: Preset, folder: Path, minutes: float | None = None, devi
         if here.main:
             codec = averaged(Codec(preset.model.codec), folder / "codec")
             weigh_by_pixels(codec.eval(), frames.sample(BASIS_SAMPLE), PIXEL_POWER)
-            write_weights(codec, folder / "weights" / "codec.safetensors")
+            write_weights(codec, folder / CODEC)
     return progress
 
 
 def make_latents(preset: Preset, folder: Path, workers: int = 0, device: str | None = None) -> None:
     """Encodes the clips in `folder` and their captions by the exported codec and the text encoder."""
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    codec = folder / "weights" / "codec.safetensors"
-    encode_shards(folder / "frames", folder / "latents", preset.model.codec, codec, workers, place)
+    encode_shards(folder / "frames", folder / "latents", preset.model.codec, folder / CODEC, workers, place)
 
 
 def train_transformer(
-    preset: Preset, folder: Path, minutes: float | None = None, device: str | None = None, start: Path | None = None
+    preset: Preset,
+    folder: Path,
+    minutes: float | None = None,
+    device: str | None = None,
+    start: Path | None = None,
+    also: Sequence[Path] = (),
 ) -> Progress:
-    """Trains the transformer on the latents in `folder`, or goes on; `start` is a file of weights to begin with."""
+    """Trains the transformer on the latents in `folder`, or goes on; `start` is a file of weights to begin with.
+
+    `also` are folders of other trainings with the same codec, whose latents it sees too; named twice, twice as often.
+    Raises ValueError for one with another codec.
+    """
     model = preset.model
+    for other in also:
+        if (other / CODEC).read_bytes() != (folder / CODEC).read_bytes():
+            raise ValueError(f"The latents in {other} are of another codec than those in {folder}.")
     with world(device) as here:
         torch.manual_seed(preset.transformer.seed)
         transformer = Transformer(model.transformer)
         if start is not None:
             read_weights(transformer, start)
-        task = TransformerTask(transformer, Latents(folder / "latents"), model, preset.transformer, here)
+        latents = Latents(folder / "latents", also=[other / "latents" for other in also])
+        task = TransformerTask(transformer, latents, model, preset.transformer, here)
         progress = train(task, preset.transformer, folder / "transformer", here, to_json(model), minutes)
         if here.main:
             export_model(preset, folder)
