@@ -206,9 +206,8 @@ def bite(rng: np.random.Generator, preset: Preset, followed: bool) -> Stage:
 def hide(rng: np.random.Generator, preset: Preset, followed: bool) -> Stage:
     """A small one passes behind a large one and comes out on the other side."""
     colors = draw_colors(rng, 2)
-    verbs: tuple[Verb, ...] = ("roll", "roll", "slide", "walk")
-    verb = choice(rng, [verb for verb in verbs if verb in preset.verbs])
-    actor = draw_subject(rng, preset, verb, colors[0], size="small", ways=SIDEWAYS)
+    verbs: list[Verb] = [verb for verb in ("roll", "roll", "slide", "walk") if verb in preset.verbs]
+    actor = draw_subject(rng, preset, choice(rng, verbs), colors[0], size="small", ways=SIDEWAYS)
     kinds: tuple[Kind, ...] = ("ball", "cube", "cylinder", "crate", "snowman", "robot")
     target = draw_subject(rng, preset, "still", colors[1], kinds, "large")
 
