@@ -110,6 +110,8 @@ class ModelConfig:
     """The shape it makes best, and by default."""
     shots: bool = False
     """Whether it has learnt hard cuts: then all shots of a video are made in one take, each by its own words."""
+    longest: int = 0
+    """Frames of the longest films that it was trained on, which it makes at once; 0: those of `shape`."""
 
 
 def to_json(config: Any) -> str:

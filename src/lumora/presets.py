@@ -101,7 +101,7 @@ def film() -> Preset:
     three, four = VideoShape(25, 64, 64), VideoShape(33, 64, 64)
     return replace(
         base,
-        model=replace(base.model, shots=True),
+        model=replace(base.model, shots=True, longest=four.frames),
         world="plain-film",
         clips=6_000,
         shapes=(three, three, three, four),

@@ -114,15 +114,14 @@ class Pipeline:
             request.check(self.config)
         scripts = list(zip(*(_script(request, self.config) for request in requests), strict=True))
         states = [self._begin(requests, parts) for parts in scripts]
-        most = at_once or usually_at_once(self.config)
-        planned = sum(len(_windows(*job, most)) for job in zip(scripts, states, strict=True))
+        planned = sum(len(self._windows(*job, at_once)) for job in zip(scripts, states, strict=True))
         mark = fingerprint(requests[0], [self.codec, self.transformer]) if work and planned > 1 else ""
         if work and mark:
             states = load_work(work, states, mark)
-        left = sum(len(_windows(*job, most)) for job in zip(scripts, states, strict=True))
+        left = sum(len(self._windows(*job, at_once)) for job in zip(scripts, states, strict=True))
         steps = _Steps(requests[0].steps, planned, planned - left, progress)
         for number, parts in enumerate(scripts):
-            for window in _windows(parts, states[number], most):
+            for window in self._windows(parts, states[number], at_once):
                 said = [part.take.said(window.frames, window.shot) for part in parts]
                 states[number] = self._make(states[number], window.frames, said, requests[0], steps.tick)
                 steps.pieces += 1
@@ -142,6 +141,16 @@ class Pipeline:
             noise = torch.Generator().manual_seed(request.seed)  # on the CPU, so that a GPU starts from the same
             states.append(begin(self._encode(part, request, mask)[None], mask[None], seconds[None], noise))
         return stacked(states)
+
+    def _windows(self, parts: Sequence[_Part], state: State, at_once: int | None) -> list[Window]:
+        """Of one take of each request, which must be made in the same pieces."""
+        take = parts[0].take
+        most = at_once or usually_at_once(self.config, take.together)
+        ends = [take.latents] if take.together else [end for _, end in take.shots]
+        planned = [windows(mask.double().numpy(), ends, most) for mask in state.mask]
+        if any(other != planned[0] for other in planned):
+            raise ValueError("Videos that are made together must be made in the same pieces; make these one by one.")
+        return planned[0]
 
     def _make(
         self, state: State, frames: range, said: list[list[tuple[str, int]]], request: Request, tick: Progress
@@ -248,16 +257,6 @@ class _Steps:
 def _script(request: Request, config: ModelConfig) -> list[_Part]:
     size = request.size(config)
     return [_Part(take, Pictures.of(take, request.given, *size, request.fit)) for take in request.takes(config)]
-
-
-def _windows(parts: Sequence[_Part], state: State, most: int) -> list[Window]:
-    """Of one take of each request, which must be made in the same pieces."""
-    take = parts[0].take
-    ends = [take.latents] if take.together else [end for _, end in take.shots]
-    planned = [windows(mask.double().numpy(), ends, most) for mask in state.mask]
-    if any(other != planned[0] for other in planned):
-        raise ValueError("Videos that are made together must be made in the same pieces; make these one by one.")
-    return planned[0]
 
 
 def _check_alike(requests: Sequence[Request]) -> None:

@@ -145,12 +145,14 @@ class Request:
             yield f"This model was trained on no pictures as long and thin as {width}x{height}."
         if not 0.45 < self.fps / shape.fps < 2.2:
             yield f"This model was trained on {shape.fps:g} frames a second; at {self.fps:g} things will move wrongly."
-        usual_seconds = shape.frames / shape.fps
-        if any(take.shown / self.fps > 1.5 * usual_seconds for take in self.takes(config)):
-            yield (
-                f"This model was trained on {usual_seconds:.2g} seconds at a time; a longer shot is made piece by "
-                "piece, and what leaves the picture is forgotten."
-            )
+        for together, what in ((False, "shot"), (True, "film")):
+            frames = max(shape.frames, config.longest) if together else shape.frames
+            lengths = [take.shown / self.fps for take in self.takes(config) if take.together == together]
+            if lengths and max(lengths) > 1.5 * frames / shape.fps:
+                yield (
+                    f"This model was trained on {frames / shape.fps:.2g} seconds at a time; a longer {what} is made "
+                    "piece by piece, and what leaves the picture is forgotten."
+                )
 
 
 def size_of_shape(config: ModelConfig, aspect: float) -> tuple[int, int]:
