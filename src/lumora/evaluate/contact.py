@@ -70,11 +70,12 @@ def held_out_hits(preset: str, clips: int, shape: VideoShape, given: int = 1, se
         struck = next((f for f in facts if f.category == "event" and f.value == "hit"), None)
         if struck is None or struck.subject is None or struck.other is None:
             continue
+        pair = struck.subject, struck.other
         met = int(np.searchsorted(trajectory.times, trajectory.contacts[0].time, side="right"))
-        hit = Hit("", np.empty(0), scene, trajectory, (struck.subject, struck.other), met)
-        if max(2, given) <= met <= shape.frames - 3 and UNSURE.isdisjoint(hit.colors):
+        if max(2, given) <= met <= shape.frames - 3 and UNSURE.isdisjoint(scene.subjects[i].color for i in pair):
             frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
-            found.append(replace(hit, prompt=caption_of(facts, seed, index, "sentence").text, frames=frames))
+            words = caption_of(facts, seed, index, "sentence")
+            found.append(Hit(words.text, frames, scene, trajectory, pair, met))
     return found
 
 
