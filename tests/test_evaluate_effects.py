@@ -15,7 +15,7 @@ from lumora.evaluate.relations import holds
 from lumora.evaluate.shares import Share
 from lumora.evaluate.suites import Case
 from lumora.evaluate.track import Track, follow
-from lumora.evaluate.tracking import Sighting
+from lumora.evaluate.tracking import UNSURE, Sighting
 from lumora.world.clip import make_scene
 from lumora.world.facts import Fact, facts_of
 from lumora.world.physics import masses
@@ -184,6 +184,14 @@ def test_momentum_is_the_simulators_where_places_are():
     assert errors["ratio"]["before"].value == 1
     lost = [{c: follow(np.zeros((17, 8, 8), bool)) for c in hit.colors}]
     assert momentum_errors([hit], lost, shown)["model"]["after"].of == 0
+
+
+def test_hits_that_are_begun_happen_after_what_is_given():
+    shape = VideoShape(17, 32, 32)
+    early, late = (held_out_hits("full", 2, shape, given)[1] for given in (1, 5))
+    assert late.met >= 5 and early.met >= 2 and UNSURE.isdisjoint((*late.colors, *early.colors))
+    struck = late.trajectory.velocities[:, late.pair[1], 0]
+    assert np.abs(struck[: late.met]).max() < 0.05 < np.abs(struck[late.met :]).max()
 
 
 def true_track(hit, number: int) -> Track:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -19,13 +19,16 @@ from lumora.config import VideoShape
 from lumora.evaluate.estimates import Table, estimate, mean, ratio
 from lumora.evaluate.suites import HELD_OUT_SEED, caption_of
 from lumora.evaluate.track import Track
+from lumora.evaluate.tracking import UNSURE
 from lumora.world.facts import facts_of
 from lumora.world.physics import masses, simulate
 from lumora.world.render import render
 from lumora.world.sample import PRESETS, sample_scene
-from lumora.world.scene import Scene
+from lumora.world.scene import Event, Scene
 from lumora.world.trajectory import Trajectory
 
+MEETS = 0.2
+"""Share of what is left of the clip, after the given frames, that is planned to go by until two things meet."""
 AFTER = 0.25
 """Share of the clip after two things have met in which their momentum is measured: later one may be out of sight."""
 
@@ -48,8 +51,9 @@ class Hit:
         return self.scene.subjects[self.pair[0]].color, self.scene.subjects[self.pair[1]].color
 
 
-def held_out_hits(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> list[Hit]:
-    """So many, or none where the world of the preset has no hits."""
+def held_out_hits(preset: str, clips: int, shape: VideoShape, given: int = 1, seed: int = HELD_OUT_SEED) -> list[Hit]:
+    """So many, of things that meet after the first `given` frames and whose colours the tables are sure of; or none
+    where the world of the preset has no hits."""
     if "hit" not in PRESETS[preset].situations:
         return []
     found: list[Hit] = []
@@ -60,18 +64,31 @@ def held_out_hits(preset: str, clips: int, shape: VideoShape, seed: int = HELD_O
         scene = sample_scene(preset, seed, index, seconds, aspect)
         if scene.camera.move != "static" or scene.event is None or scene.event.kind != "hit":
             continue
+        scene = put_off(scene, scene.event, (given - 1) / shape.fps)
         trajectory = simulate(scene, shape.fps, shape.frames)
         facts = facts_of(scene, trajectory)
         struck = next((f for f in facts if f.category == "event" and f.value == "hit"), None)
         if struck is None or struck.subject is None or struck.other is None:
             continue
+        pair = struck.subject, struck.other
         met = int(np.searchsorted(trajectory.times, trajectory.contacts[0].time, side="right"))
-        if not 2 <= met <= shape.frames - 3:
-            continue
-        frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
-        words = caption_of(facts, seed, index, "sentence")
-        found.append(Hit(words.text, frames, scene, trajectory, (struck.subject, struck.other), met))
+        if max(2, given) <= met <= shape.frames - 3 and UNSURE.isdisjoint(scene.subjects[i].color for i in pair):
+            frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
+            words = caption_of(facts, seed, index, "sentence")
+            found.append(Hit(words.text, frames, scene, trajectory, pair, met))
     return found
+
+
+def put_off(scene: Scene, event: Event, known: float) -> Scene:
+    """The scene with one who strikes so slowly that they meet well after the first `known` seconds: of a clip of two
+    seconds the half is over. At the world's speeds for a hit they would meet among the frames that a model is given."""
+    assert event.actor is not None
+    actor = scene.subjects[event.actor]
+    way = (event.time - actor.motion.start) * actor.motion.speed
+    moment = known + MEETS * (scene.seconds - known)
+    slower = replace(actor, motion=replace(actor.motion, speed=way / moment, start=0.0))
+    subjects = (*scene.subjects[: event.actor], slower, *scene.subjects[event.actor + 1 :])
+    return replace(scene, subjects=subjects, event=replace(event, time=moment))
 
 
 def momentum_errors(

@@ -24,6 +24,7 @@ from lumora.evaluate.consequences import consequences, told_apart
 from lumora.evaluate.copying import Copying, alike_clips, copying
 from lumora.evaluate.degraded import degraded
 from lumora.evaluate.estimates import Estimate, Table
+from lumora.evaluate.faces import Faces
 from lumora.evaluate.features import Features, features_of, version
 from lumora.evaluate.permanence import permanence
 from lumora.evaluate.physics import Course, Physics, measure_physics
@@ -39,8 +40,11 @@ from lumora.generate.request import Request
 from lumora.generate.weights import DEFAULT_FOLDER, read_config
 from lumora.world.caption import Length
 from lumora.world.facts import CATEGORIES, Category
+from lumora.world.sample import PRESETS
+from lumora.world.scene import CHARACTERS
 
 PROBE, TABLES = DEFAULT_FOLDER / "probe.safetensors", DEFAULT_FOLDER / "tables.npz"
+FACES = DEFAULT_FOLDER / "faces.npz"
 """The instruments that come with lumora."""
 TRUSTED = 0.95
 """What a probe must find of the real renders' facts of a category, for the category to be scored."""
@@ -161,6 +165,8 @@ def measure(
     comes with lumora) and reads them."""
     shape = read_config(weights).shape
     judge, counted = Probe.load(probe), Tables.load(tables)
+    somebody = not set(CHARACTERS).isdisjoint(PRESETS[plan.preset].kinds)
+    faces = Faces.load(FACES) if somebody else None
     with _timed("drawing a real clip", plan.clips):
         captions = held_out_captions(plan.preset, plan.clips, plan.length, shape, workers=workers)
     beyond = [*combinations(plan.preset, plan.beyond, shape), *outside_words()] if plan.beyond else []
@@ -179,7 +185,7 @@ def measure(
         honesty = {name: by_category(_verdicts(_read(judge, clips), captions))
                    for name, clips in {"renders": real, **worse}.items()}  # fmt: skip
     with _timed("the tables and the camera", 2 * len(real)):
-        sightings, real_sightings = (sight_all(counted, clips, workers) for clips in (made, real))
+        sightings, real_sightings = (sight_all(counted, clips, workers, faces) for clips in (made, real))
     verdicts = _verdicts(readings, cases)
     generated = verdicts[: len(captions)]
     features = _features(judge, plan, shape, {"generated": made, "real": real, "codec": worse["codec"]}, workers)

@@ -68,7 +68,7 @@ def measure_physics(
         return None
     counts: dict[Domain, int] = {domain: clips if domain == "usual" else max(1, clips // 4) for domain in DOMAINS}
     starts: dict[Domain, list[Start]] = {d: held_out_starts(preset, count, shape, d) for d, count in counts.items()}
-    hits = held_out_hits(preset, max(1, clips // 4), shape)
+    hits = held_out_hits(preset, max(1, clips // 4), shape, given)
     seconds = (shape.frames - 1) / shape.fps
     requests = [
         Request(

@@ -8,7 +8,7 @@ pixels belong to a thing of some colour, and so where that thing is in every fra
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from scipy import ndimage
 
 from lumora.evaluate.camera import CameraPath, path_of
 from lumora.evaluate.effects import DEEDS, Deed, Way, deed
+from lumora.evaluate.faces import Faces
 from lumora.evaluate.probe_training import Clip
 from lumora.evaluate.relations import holds
 from lumora.evaluate.track import Track, follow
 from lumora.jobs import run_portions
 from lumora.world.facts import Fact, subjects_of, value_of
-from lumora.world.scene import COLORS, LIGHTS, PLACES
+from lumora.world.scene import CHARACTERS, COLORS, LIGHTS, PLACES
 
 BINS = 16
 """Of each of red, green and blue."""
@@ -101,6 +102,9 @@ class Sighting:
     """Of the camera."""
     aspect: float
     """Width / height of the picture."""
+    emotions: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Of everything that is there, by its colour and the kind of character that it may be; empty if no faces are
+    read."""
 
     @property
     def present(self) -> frozenset[str]:
@@ -166,24 +170,32 @@ class Sighting:
         if fact.category == "event" and color:
             deed = self.deed(fact, stated)
             return None if deed is None else deed.whole
+        if fact.category == "emotion" and color and color not in UNSURE and self.emotions:
+            kind = value_of(stated, "kind", fact.subject)
+            return self.emotions.get(color, {}).get(kind) == fact.value if kind in CHARACTERS else None
         if fact.category == "camera" and fact.value != "follow":
             return self.path.move == fact.value
         return None
 
 
-def sight(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]) -> Sighting:
-    """Reads a clip by the tables."""
+def sight(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"], faces: Faces | None = None) -> Sighting:
+    """Reads a clip by the tables, and the emotions of what they find by `faces`."""
     place, light, tracks, things = tracked(tables, frames)
-    return Sighting(place, light, tracks, path_of(frames, things), frames.shape[2] / frames.shape[1])
+    sighting = Sighting(place, light, tracks, path_of(frames, things), frames.shape[2] / frames.shape[1])
+    if faces is None:
+        return sighting
+    return replace(sighting, emotions={color: faces.read(frames, tracks[color]) for color in sighting.present})
 
 
-def sight_all(tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], workers: int = 0) -> list[Sighting]:
+def sight_all(
+    tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], workers: int = 0, faces: Faces | None = None
+) -> list[Sighting]:
     """Reads clips in so many processes (0: in this one)."""
-    return run_portions(partial(_sight_some, tables), videos, TOGETHER, workers)
+    return run_portions(partial(_sight_some, tables, faces), videos, TOGETHER, workers)
 
 
-def _sight_some(tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> list[Sighting]:
-    return [sight(tables, frames) for frames in videos]
+def _sight_some(tables: Tables, faces: Faces | None, videos: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> list[Sighting]:
+    return [sight(tables, frames, faces) for frames in videos]
 
 
 def tracked(
