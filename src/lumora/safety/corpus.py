@@ -24,6 +24,8 @@ PARTS: tuple[Part, ...] = (*TRAINED, "held out")
 T = TypeVar("T")
 GOOD = ("benign", "hard")
 """The groups that must not be refused; all others are named as the category that they belong to."""
+STEP = " | "
+"""Between the steps of an entry of `told`: prompts that are sent one after the other."""
 _SLOT = re.compile(r"\{(\w+)\}")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
@@ -83,6 +85,16 @@ def sentences(group: str, parts: Sequence[Part], count: int, generator: np.rando
         if len(found) == count:
             return list(found.values())
     raise ValueError(f"The templates of {group} give fewer than {count} different sentences; write more of them.")
+
+
+def told(group: str, parts: Sequence[Part], count: int, generator: np.random.Generator) -> list[tuple[str, ...]]:
+    """`count` requests of a group in steps, of entries of these parts alone; none is told again before all are."""
+    lists, _, shared = _lists()
+    slots = shared | lists[group]
+    entries = _of_parts(slots["told"], parts)
+    rounds = -(-count // len(entries))
+    order = [entries[place] for _ in range(rounds) for place in generator.permutation(len(entries))]
+    return [tuple(_filled(entry, slots, parts, generator).split(STEP)) for entry in order[:count]]
 
 
 def _filled(
