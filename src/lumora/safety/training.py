@@ -1,4 +1,4 @@
-"""Trains the prompt check's classifier, in some ten minutes of a processor.
+"""Trains the prompt check's classifier, in a quarter to half an hour of a processor.
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
