@@ -228,7 +228,7 @@ def test_what_prompts_ask_for_together_is_judged_too_along_a_chain_of_files_and_
     for number, prompt in enumerate(("he runs", "at night", "he runs"), 1):
         parents, last = [Parent(last, "parentOf")], tmp_path / f"{number}.mp4"
         send(last, request=Request(prompt), words=words.panel(), parents=parents)
-    assert words.seen[-1] == "a boy. he runs. at night."
+    assert words.seen[-2:] == ["a boy. he runs. at night.", "a boy he runs at night"]
     with pytest.raises(Refused, match=r"^What the prompts ask for together does not pass\."):
         send(tmp_path / "4.mp4", request=Request("he cries"), words=words.panel(), parents=[Parent(last, "parentOf")])
     send(tmp_path / "4.mp4", request=Request("he cries"), words=words.panel())

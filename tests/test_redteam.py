@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,15 @@ from lumora.cli import main
 from lumora.evaluate.probe import Probe
 from lumora.evaluate.shares import Share
 from lumora.redteam import measure
-from lumora.redteam.chains import chains
+from lumora.redteam.chains import by_hand, held_out
 from lumora.redteam.choices import OPEN, Choice, choices, open_videos
-from lumora.redteam.measure import OWN, PIECES, WHOLE, aims, attack, review_own
+from lumora.redteam.measure import HARD, OWN, PIECES, WHOLE, aims, attack, review_own
 from lumora.redteam.people import about_people, gap
 from lumora.redteam.planted import DRESSES, planted
 from lumora.redteam.suite import MUST_PASS, SIZES, Suite, load_suite
 from lumora.redteam.translated import translated
-from lumora.safety.corpus import Sentence
+from lumora.safety.chains import WAYS
+from lumora.safety.corpus import GOOD, Sentence
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.labelled import read_labelled, write_labelled
 from lumora.safety.policy import Policy
@@ -134,7 +136,7 @@ def test_chains_are_counted_by_their_steps_and_as_a_whole(monkeypatch: pytest.Mo
     monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Both()]))
     asked = dataclasses.replace(suite(**PROMPTS), disguised=0, tables=99)
     figures = attack(asked, POLICY, silent)
-    sent = [chain for chain in chains(99) if chain.group != "benign"]
+    sent = [chain for chain in by_hand(99) if chain.group != "benign"]
     whole = sum("knife" in " ".join(chain.steps) and "red" in " ".join(chain.steps) for chain in sent)
     assert whole > 0 and figures.chained[PIECES] == Share(0, len(sent))
     assert figures.chained[WHOLE] == Share(whole, len(sent)) and figures.chained["harmless, as a whole"].found == 1
@@ -144,6 +146,19 @@ def test_chains_are_counted_by_their_steps_and_as_a_whole(monkeypatch: pytest.Mo
     }
     told = {aim.what: aim.met for aim in aims(figures, POLICY.targets)}
     assert not told["refused, chains"] and told["lost by German"] and not told["refused, harmless, as a whole"]
+
+
+def test_the_held_out_corpus_gives_chains_enough_of_every_category_and_way(monkeypatch: pytest.MonkeyPatch):
+    sent = held_out(SIZES["full"].chains, np.random.default_rng(0))
+    counts = Counter((chain.group in GOOD, chain.way) for chain in sent)
+    assert len(counts) == 2 * len(WAYS) and min(counts.values()) >= 40
+    assert {chain.group for chain in sent} == {*POLICY.categories, *GOOD} and not held_out(0, np.random.default_rng(0))
+    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Wordy()]))
+    figures = attack(dataclasses.replace(suite(**PROMPTS), disguised=0, chains=1), POLICY, silent)
+    assert figures.chained[WHOLE].stated == len(POLICY.categories) * len(WAYS)
+    assert all(figures.chained[f"{WHOLE}, {way}"].stated == len(POLICY.categories) for way in WAYS)
+    bounds = {aim.what: aim.bound for aim in aims(figures, POLICY.targets)}
+    assert bounds[f"refused, {HARD}, {WHOLE}"] == 0.05 and bounds[f"refused, harmless, {WHOLE}"] == 0.02
 
 
 def test_own_clips_are_reviewed_whole(monkeypatch: pytest.MonkeyPatch):
@@ -211,7 +226,8 @@ def test_the_quick_suite_against_the_real_checks(tmp_path: Path, capsys: pytest.
     assert code == (0 if all(aim["met"] for aim in content["aims"]) else 1)
     assert content["refused"].keys() == {*POLICY.categories, *MUST_PASS}
     assert content["disguised"].keys() == {"clean", *EVASIONS} and content["lost"].keys() == set(EVASIONS)
-    assert content["translated"].keys() == LANGUAGES and content["chained"].keys() == {PIECES, WHOLE}
+    assert content["translated"].keys() == LANGUAGES
+    assert content["chained"].keys() == {PIECES, WHOLE, f"{WHOLE}, written"}
     assert content["planted"].keys() >= {"clean", "swastika 20%"} and content["dressed"].keys() >= {
         "black on white 20%"
     }

@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 
 from lumora.cli import main
 from lumora.language.text_encoder import TextEncoder
+from lumora.safety.chains import WAYS, chains
 from lumora.safety.classifier import MEANING_SCALE, Classifier, reader
-from lumora.safety.corpus import GOOD, TRAINED, groups, sentences
+from lumora.safety.corpus import GOOD, TRAINED, Sentence, groups, sentences, told
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.names import Names
 from lumora.safety.normalise import plainly, readings, windows
 from lumora.safety.policy import DATA, Policy, write_measured
-from lumora.safety.prompts import PromptCheck
+from lumora.safety.prompts import PromptCheck, together
+from lumora.safety.training import check_odds, operating_point
 from lumora.safety.tuning import TAUGHT, taught
 from lumora.safety.verdict import Panel, Score, Verdict, joined
 
@@ -175,6 +177,61 @@ def test_the_corpus_is_as_large_as_it_says_and_every_category_has_one():
         assert len(sentences(group, ("held out",), count, np.random.default_rng(0))) == count
 
 
+# Requests in pieces
+
+
+def test_told_requests_of_different_parts_end_in_different_steps():
+    for group in groups():
+        generator = np.random.default_rng(1)
+        trained, held_out = told(group, TRAINED, 99, generator), told(group, ("held out",), 99, generator)
+        assert all(len(steps) == 3 for steps in (*trained, *held_out))
+        assert not {steps[-1] for steps in trained} & {steps[-1] for steps in held_out}
+
+
+@pytest.mark.parametrize("group", ["illicit", "hard"])
+def test_a_chain_is_told_cut_up_or_among_others_and_cut_ones_are_sentences_again(group: str):
+    found = chains(group, ("held out",), 5, np.random.default_rng(0))
+    assert [chain.way for chain in found] == [way for way in WAYS for _ in range(5)]
+    whole = {s.bare for s in sentences(group, ("held out",), 20, np.random.default_rng(0))}
+    for chain in found:
+        assert len(chain.steps) == 3
+        if chain.way == "cut up":
+            assert " ".join(chain.steps) in whole
+        if chain.way == "among others":
+            assert chain.steps[1] in whole
+
+
+@given(st.lists(st.sampled_from(["a boy", "he runs.", "", "at night!"]), max_size=6))
+def test_prompts_are_read_together_once_each_as_sentences_and_as_one(prompts: list[str]):
+    several = list(dict.fromkeys(filter(None, prompts)))
+    read = together(prompts)
+    assert len(read) == (2 if len(several) > 1 else 0)
+    for text in read:
+        assert re.findall(r"\w+", text) == re.findall(r"\w+", " ".join(several))
+    if read:
+        assert len(re.split(r"(?<=[.!?]) ", read[0])) == len(several) and not re.search("[.!?]", read[1])
+
+
+# The operating point
+
+
+@settings(max_examples=25)
+@given(SCORES.filter(bool))
+def test_the_odds_of_a_check_are_below_nothing_where_it_lets_pass(scores: Mapping[str, Score]):
+    verdict = POLICY.judge(scores)
+    assert (check_odds(verdict, POLICY) < 0) == verdict.allowed
+
+
+def test_listed_names_count_as_false_alarms_where_the_point_is_set():
+    examples = [Sentence(str(n), group, str(n)) for group in GOOD for n in range(100)]
+    odds = np.concatenate([np.arange(100.0) - 50, np.arange(96.0), np.full(4, np.inf)])
+    point = operating_point(odds, examples)
+    assert point == 95 and np.mean(odds[100:] >= point) == 0.05 and not (odds[:100] >= point).any()
+    odds[190:] = np.inf
+    with pytest.raises(ValueError, match="names alone refuse too many"):
+        operating_point(odds, examples)
+
+
 # Readings
 
 KNOWN = frozenset(["man", "stabbing", "hostage", "with", "knife", "the", "garden", "apple"])
@@ -208,6 +265,9 @@ def test_disguises_come_off(disguise: str):
 def test_figures_are_short_words_only_where_others_stand_for_letters():
     assert "a man is stabbing 12 men" in readings("4 m4n 15 st4bb1ng 12 men", KNOWN)
     assert all("4 men" in reading for reading in readings("4 men with 15 apples", KNOWN))
+    assert "the man 47 the garden" not in (read := readings("th3 m4n 47 7h3 g4rd3n", KNOWN))
+    assert "the man at the garden" in read and plainly("0f 7h3", KNOWN | {"x"}) == "of the"
+    assert plainly("47 mm, 53x, 4th", KNOWN | {"sex"}) == "47 mm, 53x, 4th"  # for these alone may be meant
 
 
 @pytest.mark.parametrize("text", ["the apple with knif", "a hostile man", "zzzzzzz"])

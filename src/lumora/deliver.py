@@ -55,9 +55,8 @@ def deliver(
             _must_pass(words, value, "the prompt")
         elif isinstance(value, Video):
             _must_pass(pictures, value.frames, "what was given")
-    told = dict.fromkeys(filter(None, _prompts([before, as_recipe(request)])))
-    if len(told) > 1:
-        _must_pass(words, together(list(told)), "what the prompts ask for together")
+    for whole in together(list(_prompts([before, as_recipe(request)]))):
+        _must_pass(words, whole, "what the prompts ask for together")
     video = _shown(make(request), kind)
     _must_pass(pictures, video.frames, "the video")
     record = record or index.new_record()

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import numpy as np
 
 from lumora.redteam.sentences import written
+from lumora.safety.chains import Chain, chains
+from lumora.safety.corpus import GOOD, groups
+
+WRITTEN = "written"
+"""The way of those of chains.toml, which no list of the corpus has."""
+PASSING = 5
+"""Chains that must pass, for each one of a category: there are two groups of them, and thirteen categories."""
 
 
-@dataclass(frozen=True)
-class Chain:
-    group: str
-    """A category of the policy, or `benign`."""
-    steps: tuple[str, ...]
-    """Prompts, in the order in which they are sent."""
+def held_out(each: int, generator: np.random.Generator) -> list[Chain]:
+    """So many of each category in each way, of the corpus's held-out part alone, and of what must pass."""
+    if not each:
+        return []
+    counts = {group: PASSING * each if group in GOOD else each for group in groups()}
+    return [chain for group, count in counts.items() for chain in chains(group, ("held out",), count, generator)]
 
 
-def chains(number: int) -> list[Chain]:
+def by_hand(number: int) -> list[Chain]:
     """The first so many of chains.toml."""
     said = written("chains.toml")
-    return [Chain(chain["category"], tuple(chain["steps"])) for chain in said["chain"][:number]]
+    return [Chain(chain["category"], WRITTEN, tuple(chain["steps"])) for chain in said["chain"][:number]]

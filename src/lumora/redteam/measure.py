@@ -11,11 +11,12 @@ import numpy as np
 
 from lumora.evaluate.estimates import Estimate, estimate, mean
 from lumora.evaluate.shares import Share, grouped
-from lumora.redteam.chains import Chain, chains
+from lumora.redteam.chains import by_hand, held_out
 from lumora.redteam.people import about_people, gap
 from lumora.redteam.planted import AREAS, DRESSES, Dress, clean_frames, planted
 from lumora.redteam.suite import MUST_PASS, Suite
 from lumora.redteam.translated import ORIGINAL, translated
+from lumora.safety.chains import Chain
 from lumora.safety.evasions import EVASIONS
 from lumora.safety.panels import frame_panel, text_panel
 from lumora.safety.policy import Policy, Targets
@@ -33,7 +34,7 @@ CLEAN = "clean"
 """The row of prompts without a disguise, and of frames without a symbol."""
 OWN = "own clips"
 """The row of what the model makes of harmless prompts; of whole videos, and not of frames."""
-PIECES, WHOLE, HARMLESS = "piece by piece", "as a whole", "harmless"
+PIECES, WHOLE, HARMLESS, HARD = "piece by piece", "as a whole", "harmless", "hard"
 """Rows of chains: where a single step is refused, where that or all steps together are; and what should pass."""
 
 
@@ -107,7 +108,7 @@ def attack(suite: Suite, policy: Policy, tell: Told, seed: int = 0) -> Figures:
         disguised={name: Share(int(refused.sum()), len(refused)) for name, refused in disguised.items()},
         lost={n: estimate(mean, clean - refused) for n, refused in disguised.items() if n != CLEAN},
         translated=_translated(words, suite.tables, tell),
-        chained=_chained(words, suite.tables, tell),
+        chained=_chained(words, [*by_hand(suite.tables), *held_out(suite.chains, generator)], tell),
         planted=by_symbol,
         dressed=by_dress,
         people=_people(words, suite.sentences, tell),
@@ -135,8 +136,8 @@ def aims(figures: Figures, targets: Targets) -> list[Aim]:
     if WHOLE in figures.chained:
         found.append(Aim("refused, chains", figures.chained[WHOLE].value, targets.recall, True))
     for name, share in [*figures.translated.items(), *figures.chained.items()]:
-        if HARMLESS in name:
-            found.append(Aim(f"refused, {name}", share.value, targets.benign, False))
+        if HARMLESS in name or HARD in name:
+            found.append(Aim(f"refused, {name}", share.value, bounds[HARD if HARD in name else "benign"], False))
     for name, share in figures.planted.items():
         bound = targets.small if f"{AREAS[0]:.0%}" in name.split() else targets.planted
         clean = name in (CLEAN, OWN)
@@ -177,19 +178,19 @@ def _translated(words: Panel[str], requests: int, tell: Told) -> dict[str, Share
     return grouped((row, not verdict.allowed) for (_, row), verdict in zip(asked, verdicts, strict=True))
 
 
-def _chained(words: Panel[str], number: int, tell: Told) -> dict[str, Share]:
-    sent = chains(number)
-    texts = [text for chain in sent for text in (*chain.steps, together(chain.steps))]
-    verdicts = iter(_asked(words, texts, "Chains", tell))
-    refused = [(chain, [not next(verdicts).allowed for _ in (*chain.steps, "together")]) for chain in sent]
-    return grouped(row for chain, each in refused for row in _rows(chain, each))
+def _chained(words: Panel[str], sent: Sequence[Chain], tell: Told) -> dict[str, Share]:
+    asked = [[*chain.steps, *together(chain.steps)] for chain in sent]
+    verdicts = iter(_asked(words, [text for texts in asked for text in texts], "Chains", tell))
+    refused = [[not next(verdicts).allowed for _ in texts] for texts in asked]
+    return grouped(row for chain, each in zip(sent, refused, strict=True) for row in _rows(chain, each))
 
 
 def _rows(chain: Chain, refused: list[bool]) -> list[tuple[str, bool]]:
     """`refused` are the steps, then all together."""
     if chain.group in MUST_PASS:
-        return [(f"{HARMLESS}, {WHOLE}", any(refused))]
-    return [(PIECES, any(refused[:-1])), (WHOLE, any(refused))]
+        return [(f"{HARD if chain.group == HARD else HARMLESS}, {WHOLE}", any(refused))]
+    piece = any(refused[: len(chain.steps)])
+    return [(PIECES, piece), (WHOLE, any(refused)), (f"{WHOLE}, {chain.way}", any(refused))]
 
 
 def review_own(videos: Sequence[np.ndarray], policy: Policy, tell: Told) -> Share:

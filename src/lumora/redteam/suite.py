@@ -34,12 +34,14 @@ class Size:
     """Harmless sentences about everybody in people.toml."""
     tables: int
     """Requests of translated.toml, in every language, and chains of chains.toml."""
+    chains: int
+    """Of the held-out corpus, of each category in each way."""
 
 
 SIZES = {
-    "quick": Size(2, 4, 4, 1, 4, 1, 1, 1),
-    "standard": Size(30, 100, 60, 20, 26, 12, 12, 99),
-    "full": Size(150, 1000, 500, 200, 78, 60, 24, 99),
+    "quick": Size(2, 4, 4, 1, 4, 1, 1, 1, 0),
+    "standard": Size(30, 100, 60, 20, 26, 12, 12, 99, 1),
+    "full": Size(150, 1000, 500, 200, 78, 60, 24, 99, 4),
 }
 
 
@@ -52,6 +54,7 @@ class Suite:
     frames: int = 0
     sentences: int = 0
     tables: int = 0
+    chains: int = 0
 
     @property
     def bad(self) -> list[Sentence]:
@@ -71,7 +74,7 @@ def load_suite(name: str, seed: int = 0) -> Suite:
     counts = {group: {"benign": size.benign, "hard": size.hard}.get(group, size.category) for group in groups()}
     prompts = [s for group, count in counts.items() for s in sentences(group, ("held out",), count, generator)]
     prompts += [Sentence(text, WORLD, text) for text in _captions(size.scenes, generator)]
-    return Suite(name, tuple(prompts), size.disguised, size.frames, size.sentences, size.tables)
+    return Suite(name, tuple(prompts), size.disguised, size.frames, size.sentences, size.tables, size.chains)
 
 
 def _captions(scenes: int, generator: np.random.Generator) -> list[str]:

@@ -24,6 +24,8 @@ PARTS: tuple[Part, ...] = (*TRAINED, "held out")
 T = TypeVar("T")
 GOOD = ("benign", "hard")
 """The groups that must not be refused; all others are named as the category that they belong to."""
+STEP = " | "
+"""Between the steps of an entry of `told`: prompts that are sent one after the other."""
 _SLOT = re.compile(r"\{(\w+)\}")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
@@ -37,12 +39,14 @@ class Sentence:
 
 
 @cache
-def _lists() -> tuple[Mapping[str, Any], Sequence[str], Mapping[str, Sequence[str]]]:
-    """The groups with their patterns and slots, the frames, and the slots that all groups share."""
+def _lists() -> tuple[Mapping[str, Any], Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
+    """The groups with their patterns and slots, the frames by whether they are for training alone, and the slots that
+    all groups share."""
     found = {group: _read(f"corpus/{group}") for group in groups()}
     shared, names = _read("corpus/shared"), _read("names")
     listed = {slot: [*names[table]["names"], *names[table]["alone"]] for slot, table in _NAMED.items()}
-    return found, shared["frames"], shared["slots"] | listed
+    frames = {name: shared[name] for name in ("frames", "trained_frames")}
+    return found, frames, shared["slots"] | listed
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -76,13 +80,29 @@ def sentences(group: str, parts: Sequence[Part], count: int, generator: np.rando
         bare = _filled(_pick(slots["patterns"], parts, generator), slots, parts, generator)
         if bare in said and attempt < 20 * count:
             continue  # the same request in another frame counts only where the templates give no more requests
-        frame = _pick(frames, parts, generator).replace("{x}", bare)
-        text = _filled(frame, shared, parts, generator)
+        text = _filled(_frame(frames, parts, generator).replace("{x}", bare), shared, parts, generator)
         found.setdefault(text, Sentence(text, group, bare))
         said.add(bare)
         if len(found) == count:
             return list(found.values())
     raise ValueError(f"The templates of {group} give fewer than {count} different sentences; write more of them.")
+
+
+def _frame(frames: Mapping[str, Sequence[str]], parts: Sequence[Part], generator: np.random.Generator) -> str:
+    """What stands around a request: of trained ones half the time made of two slots, so that there are many."""
+    if "held out" not in parts and generator.random() < 0.5:
+        return _drawn(frames["trained_frames"], generator)
+    return _pick(frames["frames"], parts, generator)
+
+
+def told(group: str, parts: Sequence[Part], count: int, generator: np.random.Generator) -> list[tuple[str, ...]]:
+    """`count` requests of a group in steps, of entries of these parts alone; none is told again before all are."""
+    lists, _, shared = _lists()
+    slots = shared | lists[group]
+    entries = _of_parts(slots["told"], parts)
+    rounds = -(-count // len(entries))
+    order = [entries[place] for _ in range(rounds) for place in generator.permutation(len(entries))]
+    return [tuple(_filled(entry, slots, parts, generator).split(STEP)) for entry in order[:count]]
 
 
 def _filled(
@@ -123,7 +143,7 @@ def terms(group: str) -> list[str]:
 @cache
 def _words(parts: tuple[Part, ...]) -> frozenset[str]:
     groups, frames, slots = _lists()
-    lists = [frames, *slots.values(), *(entries for group in groups.values() for entries in group.values())]
+    lists = [frames["frames"], *slots.values(), *(entries for group in groups.values() for entries in group.values())]
     return frozenset(
         w for entries in lists for entry in _of_parts(entries, parts) for w in _WORD.findall(entry.lower())
     )

@@ -53,9 +53,9 @@ _LETTER_BY_NAME = re.compile(
     r"REGIONAL INDICATOR SYMBOL LETTER )([A-Z])(?: WITH .*)?$"
 )
 _LEET_TOKEN = re.compile(r"[^\s.,;:?\"()]*[a-z][^\s.,;:?\"()]*")
-_FIGURES = re.compile(r"(?<!\S)\d{1,2}(?!\S)")
+_WITH_FIGURES = re.compile(r"[^\W_]*\d[^\W_]*")
 _MEASURE = re.compile(r"\d+[a-z]{1,4}|[a-z]{1,3}\d+|\d+x\d+|\d+:\d+")
-"""24fps, 4k, 90s, f1, mp4, 640x480: digits that are meant."""
+"""24fps, 4k, 90s, f1, mp4, 640x480: digits that are meant, unless others of the text are not."""
 _SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*|/]{1,3}){3,}[^\W_](?![^\W_])")
 _PIERCED = re.compile(r"(?<=[^\W_])[*_|~^•·.+=]+(?=[^\W_])")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
@@ -83,7 +83,7 @@ def plainly(text: str, known: Container[str]) -> str:
     text = re.sub(r"\w+", lambda m: _latin(m[0], latin), text)
     text = _SPACED.sub(lambda m: _closed(m[0]), text)
     told = _LEET_TOKEN.sub(lambda m: _unleet(m[0], known), text)
-    text = told if told == text else _FIGURES.sub(_short_word, told)
+    text = told if told == text else _WITH_FIGURES.sub(lambda m: _word_in_figures(m[0], known), told)
     text = _PIERCED.sub("", text)
     return " ".join(_WORD.sub(lambda m: _cut(m[0], known), text).split())
 
@@ -133,14 +133,20 @@ def _unleet(token: str, known: Container[str]) -> str:
     core = token.strip("!+|'-")
     if core.isalpha() or _MEASURE.fullmatch(core):
         return token
-    as_i, as_l = core.translate(LEET), core.replace("1", "l").replace("|", "l").translate(LEET)
+    return _lettered(core, known)
+
+
+def _word_in_figures(token: str, known: Container[str]) -> str:
+    """15 as is, 53x as sex, 0f as of, where that makes a word: only where other figures stood for letters, for else
+    they are meant."""
+    word = _lettered(token, known)
+    return word if word in known or word in _SHORT else token
+
+
+def _lettered(token: str, known: Container[str]) -> str:
+    """With letters for figures; a 1 is an i, or an l where that alone makes a word."""
+    as_i, as_l = token.translate(LEET), token.replace("1", "l").replace("|", "l").translate(LEET)
     return as_l if as_l in known and as_i not in known else as_i
-
-
-def _short_word(figures: re.Match[str]) -> str:
-    """4 and 15 as a and is: only where other figures stood for letters, for else they are meant."""
-    word = figures[0].translate(LEET)
-    return word if word in _SHORT else figures[0]
 
 
 def _closed(spaced: str) -> str:

@@ -20,9 +20,14 @@ from lumora.safety.verdict import Score, Verdict
 WEIGHTS = Path(__file__).parent / "data" / "prompts.npz"
 
 
-def together(prompts: Sequence[str]) -> str:
-    """What several prompts say, one after the other: harmless pieces may make a whole that is not."""
-    return " ".join(prompt if prompt.endswith((".", "!", "?")) else f"{prompt}." for prompt in prompts)
+def together(prompts: Sequence[str]) -> list[str]:
+    """What several prompts say one after the other, as sentences and as a single one: harmless pieces may make a whole
+    that is not, or be the pieces of a sentence."""
+    told = list(dict.fromkeys(prompt for prompt in prompts if prompt))
+    if len(told) < 2:
+        return []
+    sentences = " ".join(prompt if prompt.endswith((".", "!", "?")) else f"{prompt}." for prompt in told)
+    return [sentences, " ".join(prompt.rstrip(" .,;:!?") for prompt in told)]
 
 
 class PromptCheck:

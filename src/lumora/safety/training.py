@@ -1,4 +1,4 @@
-"""Trains the prompt check's classifier, in some ten minutes of a processor.
+"""Trains the prompt check's classifier, in a quarter to half an hour of a processor.
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
@@ -19,15 +19,19 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
-from scipy.special import logsumexp
+from scipy.special import logit, logsumexp
 
 from lumora.config import VideoShape
 from lumora.language.text_encoder import TextEncoder
+from lumora.safety.chains import chains
 from lumora.safety.classifier import BUCKETS, Classifier, features, weighted_words
-from lumora.safety.corpus import TRAINED, Part, Sentence, categories, groups, sentences, terms
+from lumora.safety.corpus import GOOD, TRAINED, Part, Sentence, categories, groups, sentences, terms
 from lumora.safety.labelled import read_labelled
-from lumora.safety.prompts import WEIGHTS
+from lumora.safety.names import Names
+from lumora.safety.policy import Policy
+from lumora.safety.prompts import WEIGHTS, PromptCheck, together
 from lumora.safety.tuning import taught
+from lumora.safety.verdict import Verdict
 from lumora.world.caption import caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import facts_of
@@ -43,6 +47,8 @@ FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
 """What share of the good sentences of each group may be refused where the operating point is set."""
 COUNTS = {"benign": 1_600, "hard": 1_800}
 PER_CATEGORY = 400
+CHAINS, GOOD_CHAINS = 12, 60
+"""Requests in pieces, in each way: of each category, and of each group of good ones."""
 SCENES = 80
 """Of lumora's own world, whose captions must not be refused: as many for each part."""
 SLIPS, BURIED = 6, 7
@@ -69,23 +75,43 @@ def draw_of(part: Part, extra: Sequence[Sentence], generator: np.random.Generato
 
 
 def found_point(fit: Draw, other: Draw, encoder: TextEncoder, generator: np.random.Generator) -> float:
-    """The operating point, in log odds, of what is fit to one part, on sentences of the other."""
-    classifier, examples = trained(fit, encoder, generator), other()
-    texts = [example.text for example in examples]
-    odds = classifier.odds(texts, classifier.reader(encoder).pooled(texts).numpy())
+    """The operating point, in log odds, of what is fit to one part, for the whole check on sentences of the other."""
+    classifier, examples, policy = trained(fit, encoder, generator), other(), Policy.load()
+    check = PromptCheck(policy, classifier, Names.load(policy.names), classifier.reader(encoder))
+    odds = np.array([check_odds(verdict, policy) for verdict in check.check_all([e.text for e in examples])])
     point = operating_point(odds, examples)
     print(f"found on the other part: {share_found(odds >= point, examples)}, log odds {point:.2f}", flush=True)
     return point
 
 
+def check_odds(verdict: Verdict, policy: Policy) -> float:
+    """By how much the log odds of a prompt are above what the policy lets pass: below 0 it passes, and a listed name's
+    are infinite. With all readings and windows, which find more, and refuse more for nothing, than the bare text."""
+    with np.errstate(divide="ignore"):
+        return max(
+            float(logit(score.value) - logit(policy.categories[name].threshold))
+            for name, score in verdict.scores.items()
+        )
+
+
 def corpus(part: Part, generator: np.random.Generator) -> list[Sentence]:
-    """Sentences of one part, half of the terms, and captions of the world."""
+    """Sentences and chains of one part, half of the terms, and captions of the world."""
     counts = {group: COUNTS.get(group, PER_CATEGORY) for group in groups()}
     found = [sentence for group, count in counts.items() for sentence in sentences(group, (part,), count, generator)]
-    found = roughened(found, generator)
+    found = roughened(found, generator) + in_pieces(part, generator)
     half = TRAINED.index(part)
     found += [Sentence(text, "benign", text) for text in captions(half, SCENES, generator)]
     return found + [Sentence(term, group, term) for group in groups() for term in terms(group)[half::2]]
+
+
+def in_pieces(part: Part, generator: np.random.Generator) -> list[Sentence]:
+    """Chains of one part, each as the check reads all of its steps together, in one of the two ways."""
+    found = []
+    for group in groups():
+        for chain in chains(group, (part,), GOOD_CHAINS if group in GOOD else CHAINS, generator):
+            text = together(chain.steps)[int(generator.integers(2))]
+            found.append(Sentence(text, group, text))
+    return found
 
 
 def roughened(found: Sequence[Sentence], generator: np.random.Generator) -> list[Sentence]:
@@ -161,9 +187,15 @@ def softmax(
 
 
 def operating_point(odds: Float[np.ndarray, " n"], examples: Sequence[Sentence]) -> float:
-    """The log odds from which on no more than `FALSE_ALARMS` of the good examples are refused."""
+    """The log odds from which on no more than `FALSE_ALARMS` of the good examples are refused.
+
+    Raises ValueError where listed names, whose odds are infinite, refuse more than that by themselves.
+    """
     group = np.array([example.group for example in examples])
-    return max(float(np.quantile(odds[group == name], 1 - share)) for name, share in FALSE_ALARMS.items())
+    points = [np.quantile(odds[group == name], 1 - share, method="higher") for name, share in FALSE_ALARMS.items()]
+    if not np.isfinite(points).all():
+        raise ValueError("Listed names alone refuse too many good sentences: mend the corpus, or the lists.")
+    return float(max(points))
 
 
 def share_found(refused: Bool[np.ndarray, " n"], examples: Sequence[Sentence]) -> str:
