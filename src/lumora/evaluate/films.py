@@ -12,13 +12,12 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from scipy import ndimage
 
 from lumora.evaluate.tracking import Tables, tracked
 from lumora.world.caption import Length
 from lumora.world.clip import FilmClip
 from lumora.world.facts import Category, value_of
-from lumora.world.render.style import pixel_side
+from lumora.world.render.style import LUMINANCE, SHADES, TONE, pixel_side
 from lumora.world.scene import Style
 
 CHANGED, SUDDEN = 4.0, 0.33
@@ -28,11 +27,12 @@ a cut such a share of the blocks does: things that move change others each time,
 BLOCKS = 16
 """Of the picture's shorter side, in which frames are compared: grain and edges count less."""
 COLOURLESS = 3.0
-"""Mean distance of 255 of channels from their mean, under which a picture is black and white."""
-BLOCKY = 0.3
-"""Changes within pixel art's blocks are less than this share of those between them."""
-INKED = 0.003
-"""Share of pixels in thin lines that are nearly black, from which on a picture is a cartoon."""
+"""Mean distance of 255 of channels from brightness, under which a picture is black and white."""
+BLOCKY = 0.6
+"""Changes from row to row within pixel art's blocks are less than this share of those between them."""
+SHADED, SHADE = 0.5, 6.0
+"""In a cartoon such a share of the pixels is of one of its shades of brightness, within so much of 255. Of 81 shots of
+36 plain films of seed 900, by which these were chosen, all are told, and all after a codec of 8 × 8 pixels too."""
 HERE = 0.25
 """Share of a shot's frames in which a colour must be found, to be of the cast: it may be out of sight for a while. Of
 those that nobody asked for one in six is found by mistake, so colours beyond the asked ones are not counted."""
@@ -77,21 +77,21 @@ def cuts_of(frames: UInt8[np.ndarray, "t h w 3"]) -> tuple[int, ...]:
 def style_of(frames: UInt8[np.ndarray, "t h w 3"]) -> Style:
     """The style that a shot is drawn in, by its pixels."""
     pixels = frames.astype(np.float32)
-    grey = pixels.mean(-1)
+    grey = pixels @ np.array(LUMINANCE, np.float32)
     if np.abs(pixels - grey[..., None]).mean() < COLOURLESS:
         return "black and white"
     if _within(grey) < BLOCKY:
         return "pixel art"
-    closed = ndimage.grey_closing(grey, size=(1, 3, 3))
-    ink = (closed - grey > 0.75 * closed) & (closed > 20)
-    return "toon" if ink.mean() > INKED else "plain"
+    shades = 255 * (np.arange(SHADES) + TONE) / SHADES
+    return "toon" if (np.abs(grey[..., None] - shades).min(-1) < SHADE).mean() > SHADED else "plain"
 
 
 def _within(grey: Float[np.ndarray, "t h w"]) -> float:
-    """How much grey changes from pixel to pixel within blocks of pixel art, as a share of what it does between them."""
+    """How much grey changes from row to row within blocks of pixel art, as a share of what it does between them: most
+    things go to the side, and a codec smears their columns."""
     side = pixel_side(*grey.shape[1:])
-    change = np.abs(np.diff(grey, axis=2)).mean((0, 1))
-    between = np.arange(1, grey.shape[2]) % side == 0
+    change = np.abs(np.diff(grey, axis=1)).mean((0, 2))
+    between = np.arange(1, grey.shape[1]) % side == 0
     return float(change[~between].mean() / max(change[between].mean(), 1e-6))
 
 

@@ -1,8 +1,9 @@
 """Films that a model makes from words alone, a caption for each shot, held against what they should show.
 
-Real renders of the same films are the ceiling. The floor is the same videos held against the words of other films, in
-which cast and style of a later shot are those of a first one by chance; for the order of shots, the shots swapped.
-What comes back into sight needs a true beginning, so it is looked for in clips of which the first frames are given.
+Real renders of the same films are the ceiling, and these through the model's codec are what none of its videos can be
+better than. The floor is the same videos held against the words of other films, in which cast and style of a later shot
+are those of a first one by chance; for the order of shots, the shots swapped. What comes back into sight needs a true
+beginning, so it is looked for in clips of which the first frames are given.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from lumora.evaluate.returns import RETURNS, held_out_returns, returned
 from lumora.evaluate.shares import Share, grouped, joined, shuffled
 from lumora.evaluate.suites import film_world, held_out_films
 from lumora.evaluate.tracking import Tables
-from lumora.evaluate.videos import make_videos
+from lumora.evaluate.videos import make_videos, through_codec
 from lumora.generate.request import Request
 from lumora.generate.timeline import Given, Shot
 from lumora.generate.weights import read_config
@@ -62,7 +63,7 @@ class MadeFilm:
 
 @dataclass(frozen=True)
 class Films:
-    """What was found, in columns `generated`, `ceiling` and `floor`."""
+    """What was found, in columns `generated`, `ceiling` (real renders), `codec` (these through it) and `floor`."""
 
     holds: Columns
     """Cuts, style and cast, see `films.held`."""
@@ -71,8 +72,8 @@ class Films:
     order: Columns
     """How often two shots in a row both show what was told of them, where that differs; the floor: of each other."""
     returns: Columns
-    """What becomes of things that were out of sight, without a floor; empty of a model whose clips are no longer than
-    what is given."""
+    """What becomes of things that were out of sight: `generated` and `ceiling` alone; empty of a model whose clips are
+    no longer than what is given."""
     made: tuple[MadeFilm, ...]
 
 
@@ -91,12 +92,13 @@ def measure_films(
     asked = held_out_films(world, films, shape)
     requests = [request_of(film, length, shape, n, steps, guidance) for n, film in enumerate(asked)]
     videos = [video[:FRAMES] for video in make_videos(requests, weights, workers, together=1)]
-    made = read_films(tables, asked, videos, workers)
-    real = read_films(tables, asked, [film.frames.numpy() for film in asked], workers)
-    checked = [_checks(film, length, read) for film, read in zip(asked, made, strict=True)]
+    real = [film.frames.numpy() for film in asked]
+    seen = {"generated": videos, "ceiling": real, "codec": through_codec(real, weights)}
+    read = {name: read_films(tables, asked, some, workers) for name, some in seen.items()}
+    checked = [_checks(film, length, reading) for film, reading in zip(asked, read["generated"], strict=True)]
     prompts = [tuple(shot.text for shot in film.scripts[length].shots) for film in asked]
     return Films(
-        *figures_of(asked, length, made, real),
+        *figures_of(asked, length, read),
         returns=_returns(tables, world, max(1, films // 2), length, steps, guidance, weights, workers),
         made=tuple(MadeFilm(*parts) for parts in zip(prompts, videos, checked, strict=True)),
     )
@@ -124,24 +126,26 @@ def _read_some(tables: Tables, videos: Sequence[tuple[tuple[int, ...], Frames]])
 
 
 def figures_of(
-    films: Sequence[FilmClip], length: Length, made: Sequence[FilmReading], real: Sequence[FilmReading]
+    films: Sequence[FilmClip], length: Length, read: dict[str, list[FilmReading]]
 ) -> tuple[Columns, Columns, Columns]:
-    """What holds, styles and order, of what was read from the `made` and the `real` videos of these films."""
-    others = shuffled(made)
+    """What holds, styles and order, of what was read from each column's videos of these films; and the floor of the
+    `generated` ones."""
+    others = shuffled(read["generated"])
     checked = {
-        name: grouped(check for film, read in zip(films, some, strict=True) for check in _checks(film, length, read))
-        for name, some in (("generated", made), ("ceiling", real))
+        name: grouped(
+            check for film, reading in zip(films, some, strict=True) for check in _checks(film, length, reading)
+        )
+        for name, some in read.items()
     }
-    checked["floor"] = grouped(
-        check for parts in zip(films, made, others, strict=True) for check in _by_chance(length, *parts)
-    )
+    pairs = zip(films, read["generated"], others, strict=True)
+    checked["floor"] = grouped(check for film, *own in pairs for check in _by_chance(film, length, *own))
+    holds = {name: _rows(shares, CHECKS) for name, shares in checked.items()}
+    order = {name: _with_total(_rows(shares, ORDERED)) for name, shares in checked.items()}
     asked = [style for style in STYLES if style in {asked_style(film, length) for film in films}]
     styles = {
         name: _with_total(_rows(grouped(_styles(films, length, some)), asked))
-        for name, some in (("generated", made), ("ceiling", real), ("floor", others))
+        for name, some in (read | {"floor": others}).items()
     }
-    holds = {name: _rows(shares, CHECKS) for name, shares in checked.items()}
-    order = {name: _with_total(_rows(shares, ORDERED)) for name, shares in checked.items()}
     return holds, styles, order
 
 
@@ -158,7 +162,7 @@ def _checks(film: FilmClip, length: Length, read: FilmReading) -> tuple[tuple[st
     return (*held(film, length, read.shots[0], read), *in_order(film, length, read.shots))
 
 
-def _by_chance(length: Length, film: FilmClip, own: FilmReading, other: FilmReading) -> Iterator[tuple[str, bool]]:
+def _by_chance(film: FilmClip, length: Length, own: FilmReading, other: FilmReading) -> Iterator[tuple[str, bool]]:
     """The words and the first shot of a film against the video of another one; and its own shots swapped."""
     yield from held(film, length, own.shots[0], other)
     yield from in_order(film, length, own.shots, swapped=True)
