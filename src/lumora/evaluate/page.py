@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from lumora.evaluate.shares import Share
 
 
+@runtime_checkable
 class Judged(Protocol):
     """A clip of which is known how much of what was asked for it shows."""
 
