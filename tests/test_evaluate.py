@@ -107,7 +107,7 @@ def measured(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A model and a probe that know nothing, by all of the road."""
     probe = tmp_path_factory.mktemp("probe") / "probe.safetensors"
     Probe(width=32).save(probe)
-    plan = Plan(clips=3, steps=1, guidance=1.0, physics=1, diversity=1, copying=2)
+    plan = Plan(clips=3, steps=1, guidance=1.0, physics=1, diversity=1, copying=2, films=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lumora.evaluate.copying.SEARCHED", 10)
         yield plan, measure(plan, weights, probe)
@@ -130,6 +130,9 @@ def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
     assert figures.picture.keys() == {"generated", "codec", "other seeds"} and figures.diversity is not None
     assert figures.copying is not None and figures.copying.nearer["model"].stated == 2
     assert figures.steering.moves.keys() == {"model", "real"} and figures.physics == figures.laws == {}
+    assert figures.films is not None and figures.films.returns == {} and len(figures.films.made) == 2
+    assert figures.films.made[0].frames.shape == (33, 32, 48, 3)
+    assert figures.films.holds.keys() == {"generated", "ceiling", "codec", "floor"}
     assert figures.made[0].frames.shape == (5, 32, 48, 3) and len(figures.made) == 3
     distance = tuple(Estimate(d, d - 0.05, d + 0.05, 3) for d in (0.1, 0.2))
     course = Course(np.array([0.25, 0.5]), distance, (Share(3, 3), Share(2, 3)))
@@ -150,6 +153,8 @@ def test_the_report_is_a_page_with_its_clips(measured: tuple[Plan, Figures], tmp
     assert "http" not in page, "It needs no network."
     assert all(label in page for label in ("generated", "ceiling", "floor", "Worst", "Median", "Best"))
     files = re.findall(r'src="([^"]+)" alt="', page)
-    assert len(files) == 9 and all(Video.load(tmp_path / file).frames.shape[1:3] == (32, 48) for file in files)
+    assert len(files) == 9 + 6 and all(Video.load(tmp_path / file).frames.shape[1:3] == (32, 48) for file in files)
     content = json.loads((tmp_path / "report.json").read_text())
     assert content == json.loads(json.dumps(as_json(plan, figures))) and len(content["clips"]) == 3
+    told = content["films"]
+    assert told["films"]["generated"]["cuts"].keys() == {"found", "stated", "interval"} and len(told["clips"]) == 2

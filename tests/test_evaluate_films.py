@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
-from lumora.config import VideoShape
-from lumora.evaluate.films import cuts_of, measure_films, style_of
+from lumora.config import ModelConfig, VideoShape
+from lumora.evaluate.films import FilmReading, cuts_of, held, in_order, style_of
+from lumora.evaluate.returns import held_out_returns, returned
+from lumora.evaluate.shares import Share
+from lumora.evaluate.storyboards import figures_of, read_films, request_of
 from lumora.evaluate.tracking import Tables
 from lumora.generate.weights import DEFAULT_FOLDER
 from lumora.world.clip import FilmClip, make_film
@@ -19,13 +22,24 @@ from lumora.world.physics import simulate
 from lumora.world.render import render
 from lumora.world.sample import sample_scene
 from lumora.world.scene import STYLES
+from lumora.world.visible import visibility
 
 SHAPE = VideoShape(25, 64, 64, 8.0)
 
 
 @pytest.fixture(scope="module")
 def films() -> list[FilmClip]:
-    return [make_film("film", 1_001, index, SHAPE) for index in range(8)]
+    return [make_film("plain-film", 1_001, index, SHAPE) for index in range(8)]
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return Tables.load(DEFAULT_FOLDER / "tables.npz")
+
+
+@pytest.fixture(scope="module")
+def real(tables: Tables, films: list[FilmClip]) -> list[FilmReading]:
+    return read_films(tables, films, [film.frames.numpy() for film in films])
 
 
 @settings(max_examples=30)
@@ -44,17 +58,53 @@ def test_a_fast_turn_is_no_cut():
     assert cuts_of(np.stack([wide[:, 6 * t : 6 * t + 64] for t in range(20)])) == ()
 
 
-def test_renders_hold_and_mixed_up_videos_do_not(films: list[FilmClip]):
-    tables = Tables.load(Path(DEFAULT_FOLDER / "tables.npz"))
-    real = [film.frames.numpy() for film in films]
-    shares = measure_films(tables, films, real)
-    assert shares["cuts"].value > 0.85 and shares["style holds"].value > 0.85
-    mixed = measure_films(tables, films, [*real[1:], real[0]])
-    assert mixed["cuts"].value < shares["cuts"].value
-    assert mixed["style as asked"].value < shares["style as asked"].value
-    frozen = measure_films(tables, films, [np.repeat(video[:1], len(video), axis=0) for video in real])
-    assert frozen["cuts"].found == 0 and frozen["no other cut"].value == 1
-    assert shares["cast as asked"].value > 0.8 and shares["cast holds"].value > 0.8
+def test_renders_hold_and_other_films_and_swapped_shots_do_not(films: list[FilmClip], real: list[FilmReading]):
+    holds, styles, order = figures_of(films, "sentence", {"generated": real, "ceiling": real})
+    assert holds["generated"] == holds["ceiling"] and holds.keys() == styles.keys() == order.keys()
+    for name, share in holds["ceiling"].items():
+        assert share.stated and share.value > 0.85, name
+        assert holds["floor"][name].value < share.value, name
+    assert styles["ceiling"]["total"] == holds["ceiling"]["style as asked"]
+    assert styles["floor"]["total"].value < 0.7 < styles["ceiling"]["total"].value
+    assert order["ceiling"]["total"].stated > 2 and order["ceiling"]["total"].value > 0.85
+    assert order["floor"]["total"] == Share(0, order["ceiling"]["total"].stated)
+
+
+def test_a_video_that_stands_still_has_no_cuts_and_no_order(tables: Tables, films: list[FilmClip]):
+    frozen = [np.repeat(film.frames[:1].numpy(), SHAPE.frames, axis=0) for film in films]
+    holds, _, order = figures_of(films, "sentence", {"generated": read_films(tables, films, frozen)})
+    found = holds["generated"]
+    assert found["cuts"].stated and found["cuts"].found == 0 and found["no other cut"].value == 1
+    assert found["style holds"].value == 1 and order["generated"]["total"].found == 0
+
+
+def test_nothing_is_asked_of_colours_in_black_and_white(films: list[FilmClip], real: list[FilmReading]):
+    grey = [(film, read) for film, read in zip(films, real, strict=True) if film.scenes[0].style == "black and white"]
+    assert grey
+    for film, read in grey:
+        assert not any("cast" in name for name, _ in held(film, "sentence", read.shots[0], read))
+        assert not list(in_order(film, "sentence", read.shots))
+
+
+def test_what_was_out_of_sight_is_found_again_or_missed(tables: Tables):
+    clips = held_out_returns("plain-film", 3, VideoShape(17, 64, 64, 8.0))
+    frames = [clip.frames.numpy() for clip in clips]
+    found = [dict(returned(tables, clip, video)) for clip, video in zip(clips, frames, strict=True)]
+    assert any(answers.get("comes back") and answers["in its place"] for answers in found)
+    for clip, video in zip(clips, frames, strict=True):
+        gone = int(np.argmin(visibility(clip.scene, clip.trajectory).min(1)))
+        lost = np.concatenate([video[:gone], np.repeat(video[gone : gone + 1], len(video) - gone, axis=0)])
+        assert not all(back for name, back in returned(tables, clip, lost) if name == "comes back")
+
+
+def test_a_film_is_asked_for_shot_by_shot_in_its_own_time(films: list[FilmClip]):
+    for film in films:
+        request = request_of(film, "sentence", SHAPE, 0, 1, 1.0)
+        assert [shot.prompt for shot in request.shots] == [shot.text for shot in film.scripts["sentence"].shots]
+        ends = np.cumsum([shot.seconds for shot in request.shots]) * SHAPE.fps
+        assert ends.tolist() == [*film.cuts, SHAPE.frames]
+        config = replace(ModelConfig(), shots=True, shape=replace(SHAPE, height=128, width=128))
+        assert request.frames(config) == SHAPE.frames
 
 
 def test_each_style_is_told_from_the_others():
@@ -62,3 +112,11 @@ def test_each_style_is_told_from_the_others():
     trajectory = simulate(scene, 8.0, 2)
     drawn = render([replace(scene, style=style) for style in STYLES], [trajectory] * len(STYLES), 64, 64).frames
     assert [style_of(frames.numpy()) for frames in drawn] == list(STYLES)
+
+
+def test_styles_are_told_of_blurred_pictures_too():
+    scene = sample_scene("full", 0, 1)
+    trajectory = simulate(scene, 8.0, 2)
+    drawn = render([replace(scene, style=style) for style in STYLES], [trajectory] * len(STYLES), 64, 64).frames
+    soft = [ndimage.gaussian_filter(frames.numpy().astype(float), (0, 0.5, 0.5, 0)) for frames in drawn]
+    assert [style_of(frames.round().astype(np.uint8)) for frames in soft] == list(STYLES)

@@ -34,6 +34,8 @@ class Evaluate:
     """How many prompts to make four videos of, to see how unlike they are."""
     copying: int = 60
     """How many videos to hold against clips that the model was trained on."""
+    films: int = 40
+    """How many films of several shots to make; and half as many clips with things that leave the picture and return."""
     probe: File = None
     """The weights of another probe than the one that comes with lumora."""
     workers: int = 2
@@ -43,7 +45,7 @@ class Evaluate:
         from lumora.evaluate.measure import PROBE, Plan, measure
         from lumora.evaluate.report import on_screen, write_report
 
-        extra = self.beyond, self.physics, self.diversity, self.copying
+        extra = self.beyond, self.physics, self.diversity, self.copying, self.films
         plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, *extra)
         figures = measure(plan, self.weights, self.probe or PROBE, workers=self.workers)
         print(on_screen(figures))

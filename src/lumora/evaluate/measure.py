@@ -3,7 +3,8 @@
 Prompt following is measured by category, against a ceiling (real renders of the scenes that the captions describe) and
 a floor (the same videos held against other captions); by a second instrument; in conjunctions; and beyond what training
 saw, in combinations that were held out and in words that the world never uses. The same videos tell of pictures, of the
-camera and of permanence; further ones tell of physics, of diversity, and whether clips of the training are copied.
+camera and of permanence; further ones tell of physics, of diversity, of films, and whether clips of the training are
+copied.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from lumora.evaluate.probe import Probe
 from lumora.evaluate.shares import Reader, Share, Verdict, by_category, by_group, conjunctions, joined, shuffled
 from lumora.evaluate.starts import Domain
 from lumora.evaluate.steering import Steering, steering
+from lumora.evaluate.storyboards import Films, measure_films
 from lumora.evaluate.suites import HELD_OUT_SEED, Case, combinations, held_out_captions, outside_words, retold
 from lumora.evaluate.tracking import Tables, sight_all
 from lumora.evaluate.videos import make_videos, through_codec
@@ -76,6 +78,9 @@ class Plan:
     """How many of the prompts are made into several videos."""
     copying: int = 0
     """How many of the videos are held against clips of the training."""
+    films: int = 0
+    """How many films of several shots are asked for; and, if any, half as many clips with things that leave and come
+    back are begun."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,10 @@ class Made:
     case: Case
     frames: Frames
     verdict: Verdict
+
+    @property
+    def share(self) -> Share:
+        return self.verdict.share
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,8 @@ class Figures:
     """Errors of what physics says of these clips, in the range of the training and beyond it."""
     momentum: Table
     """Errors of the momentum before and after a hit; empty where the world has none, or no clips were begun."""
+    films: Films | None
+    """Cuts, style, cast and order of films; None where none were asked for."""
     made: tuple[Made, ...]
     fps: float
 
@@ -213,9 +224,16 @@ def measure(
         physics=physics.courses if physics else {},
         laws=physics.laws if physics else {},
         momentum=physics.momentum if physics else {},
+        films=_films(counted, plan, weights, workers) if plan.films else None,
         made=tuple(Made(*parts) for parts in zip(cases, videos, verdicts, strict=True)),
         fps=shape.fps,
     )
+
+
+def _films(tables: Tables, plan: Plan, weights: Path | None, workers: int) -> Films:
+    with _timed("making and reading a film", plan.films):
+        how = (plan.length, plan.steps, plan.guidance, weights, workers)
+        return measure_films(tables, plan.preset, plan.films, *how)
 
 
 def _request(plan: Plan, shape: VideoShape, prompt: str, seed: int) -> Request:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Protocol, TypeVar, runtime_checkable
 
 from lumora.evaluate.shares import Share
+
+
+@runtime_checkable
+class Judged(Protocol):
+    """A clip of which is known how much of what was asked for it shows."""
+
+    @property
+    def share(self) -> Share: ...
+
+
+Clip = TypeVar("Clip", bound=Judged)
 
 STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -44,6 +56,22 @@ def bars(columns: Mapping[str, Mapping[str, Share]]) -> str:
         cells = f'<td><div class="bar" role="img" aria-label="{said}">{bar}</div></td><td>{said}</td>{beside}'
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}<td>of {share.stated}</td></tr>')
     return f"<table>{''.join(lines)}</table>"
+
+
+def ranked(clips: Sequence[Clip], shown: int) -> dict[str, Sequence[Clip]]:
+    """So many clips each of the worst, the median and the best."""
+    order = sorted(clips, key=lambda clip: clip.share.value)
+    middle = max(0, len(order) // 2 - shown // 2)
+    return {"Worst": order[:shown], "Median": order[middle : middle + shown], "Best": order[::-1][:shown]}
+
+
+def captioned(file: str, prompt: str, share: Share, missed: Iterable[str]) -> str:
+    """A clip with what was asked for, and what it lacks of it."""
+    return (
+        f'<figure><img src="{file}" alt="{escape(prompt)}"><figcaption>{escape(prompt)}<br>'
+        f'{share.found:g} of {share.stated} <span class="missed">{escape(", ".join(missed))}</span></figcaption>'
+        "</figure>"
+    )
 
 
 def percent(share: Share) -> str:

@@ -13,10 +13,11 @@ from typing import Any
 from lumora.evaluate import estimates
 from lumora.evaluate.chart import Series, chart
 from lumora.evaluate.estimates import Estimate, Table, written
+from lumora.evaluate.film_report import films_as_files, films_as_json, films_on_page, films_on_screen
 from lumora.evaluate.measure import TRUSTED, Figures, Made, Plan
-from lumora.evaluate.page import bars, page, percent
+from lumora.evaluate.page import bars, captioned, page, percent, ranked
 from lumora.evaluate.physics import Course
-from lumora.evaluate.shares import Share, joined, table
+from lumora.evaluate.shares import Share, in_full, joined, table
 from lumora.files import written_whole
 from lumora.video import Video
 
@@ -51,6 +52,8 @@ def on_screen(figures: Figures) -> str:
     parts += [f"physics, {domain}\n{estimates.table(columns)}" for domain, columns in figures.laws.items()]
     if figures.momentum:
         parts.append("error of momentum around a hit\n" + estimates.table(figures.momentum))
+    if figures.films:
+        parts += films_on_screen(figures.films)
     if figures.beyond:
         parts.append(table({"never seen in training": figures.beyond}))
     return "\n\n".join(parts)
@@ -61,46 +64,39 @@ def write_report(folder: Path, plan: Plan, figures: Figures) -> None:
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     with written_whole(folder / "report.json") as part:
         part.write_text(json.dumps(as_json(plan, figures), indent=1) + "\n")
-    ranked = sorted(figures.made, key=lambda made: made.verdict.share.value)
-    middle = max(0, len(ranked) // 2 - SHOWN // 2)
-    sections: dict[str, Sequence[Made]] = {
-        "Worst": ranked[:SHOWN],
-        "Median": ranked[middle : middle + SHOWN],
-        "Best": ranked[::-1][:SHOWN],
-    }
+    sections = ranked(figures.made, SHOWN)
     for name, clips in sections.items():
         for number, made in enumerate(clips):
             Video(made.frames, figures.fps).save(folder / _file(name, number))
+    if figures.films:
+        films_as_files(folder, figures.films, figures.fps)
     with written_whole(folder / "index.html") as part:
         part.write_text(_page(plan, figures, sections))
 
 
 def as_json(plan: Plan, figures: Figures) -> dict[str, object]:
     """All figures with their 95 % intervals, and what was missed in each clip."""
-
-    def shares(rows: dict[str, Share]) -> dict[str, object]:
-        return {name: asdict(share) | {"interval": share.interval()} for name, share in rows.items()}
-
     content = {
         "plan": asdict(plan),
-        "following": {column: shares(rows) for column, rows in figures.following.items()},
-        "scored": shares({"total": figures.scored})["total"],
-        "second": {column: shares(rows) for column, rows in figures.second.items()},
-        "together": shares({str(k): share for k, share in figures.together.items()}),
+        "following": {column: in_full(rows) for column, rows in figures.following.items()},
+        "scored": in_full({"total": figures.scored})["total"],
+        "second": {column: in_full(rows) for column, rows in figures.second.items()},
+        "together": in_full({str(k): share for k, share in figures.together.items()}),
         "judges": figures.judges,
-        "judged": {column: shares(rows) for column, rows in figures.judged.items()},
-        "pairs": {n: {c: shares(rows) for c, rows in columns.items()} for n, columns in _pairs(figures).items()},
-        "permanence": {column: shares(rows) for column, rows in figures.permanence.items()},
-        "beyond": shares(figures.beyond),
+        "judged": {column: in_full(rows) for column, rows in figures.judged.items()},
+        "pairs": {n: {c: in_full(rows) for c, rows in columns.items()} for n, columns in _pairs(figures).items()},
+        "permanence": {column: in_full(rows) for column, rows in figures.permanence.items()},
+        "films": films_as_json(figures.films) if figures.films else {},
+        "beyond": in_full(figures.beyond),
         "trusted": figures.trusted,
-        "honesty": {column: shares(rows) for column, rows in figures.honesty.items()},
+        "honesty": {column: in_full(rows) for column, rows in figures.honesty.items()},
         "encoder": figures.encoder,
         "picture": _estimates(figures.picture),
         "further": _estimates(_further(figures)),
-        "copying": shares(figures.copying.nearer) if figures.copying else {},
+        "copying": in_full(figures.copying.nearer) if figures.copying else {},
         "steering": {
-            "moves": {column: shares(rows) for column, rows in figures.steering.moves.items()},
-            "sides": {column: shares(rows) for column, rows in figures.steering.sides.items()},
+            "moves": {column: in_full(rows) for column, rows in figures.steering.moves.items()},
+            "sides": {column: in_full(rows) for column, rows in figures.steering.sides.items()},
             "amounts": _estimates(figures.steering.amounts),
             "errors": _estimates(figures.steering.errors),
         },
@@ -155,6 +151,7 @@ def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> 
     ]
     parts += ["<h2>What is there stays there</h2>", bars(figures.permanence)]
     parts += [*_honesty(figures), *_pictures(figures), *_camera(figures), *_physics(figures)]
+    parts += films_on_page(figures.films) if figures.films else []
     if figures.beyond:
         parts += ["<h2>Combinations and words that training never saw</h2>", bars({"generated": figures.beyond})]
     for name, clips in sections.items():
@@ -309,13 +306,8 @@ def _course(course: Course) -> dict[str, object]:
 
 def _clips(section: str, clips: Iterable[Made]) -> Iterable[str]:
     for number, made in enumerate(clips):
-        missed = ", ".join(f"{fact.category} {fact.value}" for fact in made.verdict.missed)
-        share = made.verdict.share
-        yield (
-            f'<figure><img src="{_file(section, number)}" alt="{escape(made.case.prompt)}"><figcaption>'
-            f"{escape(made.case.prompt)}<br>{share.found:g} of {share.stated} "
-            f'<span class="missed">{escape(missed)}</span></figcaption></figure>'
-        )
+        missed = (f"{fact.category} {fact.value}" for fact in made.verdict.missed)
+        yield captioned(_file(section, number), made.case.prompt, made.share, missed)
 
 
 def _file(section: str, number: int) -> str:

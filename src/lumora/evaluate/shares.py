@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import comb
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from lumora.world.facts import VALUES, Category, Fact
 
@@ -101,6 +101,11 @@ def shuffled(items: Sequence[T]) -> list[T]:
     """Every item at another place, half the list further."""
     shift = max(1, len(items) // 2)
     return [*items[shift:], *items[:shift]]
+
+
+def in_full(rows: dict[str, Share]) -> dict[str, dict[str, Any]]:
+    """With their 95 % intervals, for JSON."""
+    return {name: asdict(share) | {"interval": share.interval()} for name, share in rows.items()}
 
 
 def table(columns: dict[str, dict[str, Share]]) -> str:

@@ -15,7 +15,7 @@ from lumora.config import VideoShape
 from lumora.evaluate.vocabulary import outside_prompts
 from lumora.jobs import run_portions
 from lumora.world.caption import Caption, Length, caption
-from lumora.world.clip import make_scene
+from lumora.world.clip import FilmClip, make_film, make_scene
 from lumora.world.facts import Category, Fact, facts_of, value_of
 from lumora.world.physics import simulate
 from lumora.world.render import render
@@ -80,6 +80,16 @@ def combinations(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OU
         if len(cases) == clips:
             return cases
     raise AssertionError("The count of scenes has no end.")
+
+
+def film_world(preset: str) -> str:
+    """The world of the films that show the things of a preset, or more."""
+    return "plain-film" if preset in ("plain", "plain-film") else "film"
+
+
+def held_out_films(world: str, films: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> list[FilmClip]:
+    """Films of this world that nothing was trained on, of exactly the frames of `shape`."""
+    return [make_film(world, seed, index, shape) for index in range(films)]
 
 
 def caption_of(facts: tuple[Fact, ...], seed: int, index: int, length: Length) -> Caption:

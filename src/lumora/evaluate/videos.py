@@ -20,11 +20,11 @@ TOGETHER = 10
 
 
 def make_videos(
-    requests: Sequence[Request], weights: Path | None = None, workers: int = 0
+    requests: Sequence[Request], weights: Path | None = None, workers: int = 0, together: int = TOGETHER
 ) -> list[UInt8[np.ndarray, "t h w 3"]]:
-    """Frames for requests that agree in all but prompt, seed and what is given, by the model in the folder `weights`
-    (None: the one that comes with lumora)."""
-    return run_portions(partial(_make, weights), requests, TOGETHER, workers)
+    """Frames for requests, so many `together`, which agree in all but prompt, seed and what is given, by the model in
+    the folder `weights` (None: the one that comes with lumora)."""
+    return run_portions(partial(_make, weights), requests, together, workers)
 
 
 def _make(weights: Path | None, requests: Sequence[Request]) -> list[UInt8[np.ndarray, "t h w 3"]]:

@@ -18,6 +18,8 @@ from lumora.world.scene import Scene
 
 SHADES, LEVELS = 5, 9
 """Of brightness in a cartoon and in pixel art."""
+TONE = 0.6
+"""Where in its band of brightness a shade lies."""
 VIVID = 1.35
 """How much more colour they have."""
 PIXELS = 32
@@ -26,7 +28,7 @@ GRAIN, GRAINS = 0.022, 96
 """Deviation of film grain, and how many grains there are along the shorter side at most."""
 VIGNETTE = 0.45
 """Share of light that film lacks in the corners."""
-_LUMINANCE = (0.30, 0.59, 0.11)
+LUMINANCE = (0.30, 0.59, 0.11)
 
 
 def stylise(
@@ -62,7 +64,7 @@ def _toon(color: Tensor, surface: Tensor, subject: Tensor) -> Tensor:
 def _shaded(color: Tensor, shades: int) -> Tensor:
     """Of so many shades of brightness alone, and of more vivid hues."""
     bright = _grey(color)
-    flat = ((bright * shades).floor().clamp(max=shades - 1) + 0.6) / shades
+    flat = ((bright * shades).floor().clamp(max=shades - 1) + TONE) / shades
     drawn = color * (flat / bright.clamp(min=1e-3))
     return (flat + VIVID * (drawn - flat)).clamp(0, 1)
 
@@ -109,4 +111,4 @@ def pixel_side(height: int, width: int) -> int:
 
 def _grey(color: Tensor) -> Tensor:
     """Brightness (F, H, W)."""
-    return torch.einsum("c,cfhw->fhw", color.new_tensor(_LUMINANCE), color)
+    return torch.einsum("c,cfhw->fhw", color.new_tensor(LUMINANCE), color)
