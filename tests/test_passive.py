@@ -92,14 +92,12 @@ def test_a_trace_takes_back_a_no_and_never_says_ours(
     monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))
     elsewhere = decoded(foreign[1], codec).save(tmp_path / "elsewhere.mp4")
     without, with_trace = (
-        detect(elsewhere, Index(tmp_path / "index.sqlite3")),
-        detect(elsewhere, Index(tmp_path / "index.sqlite3"), codec),
+        detect(elsewhere, Index()),
+        detect(elsewhere, Index(), codec),
     )
     assert (without.answer, with_trace.answer) == ("not ours", "cannot tell")
     assert without.p_value == with_trace.p_value > NOT_OURS and with_trace.record is None
-    assert (
-        detect(foreign[1].save(tmp_path / "foreign.mp4"), Index(tmp_path / "index.sqlite3"), codec).answer == "not ours"
-    )
+    assert detect(foreign[1].save(tmp_path / "foreign.mp4"), Index(), codec).answer == "not ours"
     assert main(["detect", str(elsewhere)]) == 4 and "looks like this model's work" in capsys.readouterr().out
     assert main(["detect", str(tmp_path / "foreign.mp4"), "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["passive"]["p_value"] > NOT_OURS
