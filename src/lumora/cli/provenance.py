@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lumora.generate.request import Request
     from lumora.provenance.detect import Detection
     from lumora.provenance.manifest import Manifest, Parent
+    from lumora.provenance.passive import Trace
     from lumora.video import Video
 
 STATES = {
@@ -65,9 +66,10 @@ class Detect:
     """Say it as JSON."""
 
     def run(self) -> int:
+        from lumora.generate.pipeline import load_codec
         from lumora.provenance.detect import detect
 
-        found = detect(self.file)
+        found = detect(self.file, codec=load_codec())
         if self.json:
             print(json.dumps(_evidence(found), indent=2))
         else:
@@ -165,16 +167,25 @@ def _witnesses(found: Detection) -> dict[str, str]:
         recipe = found.record.recipe
         said["looks"] = f"alike by {found.likeness:.2f} of 1"
         said["record"] = f"{found.record.record}, {recipe['made_at']}, {recipe['request']['prompt']!r}"
+    if found.passive:
+        said["passive"] = f"p = {found.passive.p_value:.1e}, {_of_model(found.passive)}"
     return said
 
 
+def _of_model(trace: Trace) -> str:
+    from lumora.provenance.detect import NOT_OURS
+
+    return "looks like this model's work, here or elsewhere" if trace.p_value <= NOT_OURS else "no trace of this model"
+
+
 def _evidence(found: Detection) -> dict[str, Any]:
-    record = found.record
+    record, passive = found.record, found.passive
     return {
         "answer": found.answer,
         "p_value": found.p_value,
         "manifest": found.manifest.state,
         "mark": {"p_value": found.mark.p_value, "payload": f"{found.mark.payload:08x}", "tried": found.mark.tried},
         "looks": {"likeness": found.likeness},
+        "passive": passive and {"p_value": passive.p_value, "passes": passive.passes, "grid": passive.grid},
         "record": record and {"record": record.record, "sha256": record.sha256, **record.recipe},
     }

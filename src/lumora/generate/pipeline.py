@@ -60,15 +60,13 @@ class Pipeline:
 
         Raises ValueError, in a sentence, where its files are missing or broken.
         """
-        config = read_config(folder)
-        folder = model_folder(folder)
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        config, device = read_config(folder), _device(device)
         with torch.device("meta"):
-            codec, transformer = Codec(config.codec), Transformer(config.transformer)
+            transformer = Transformer(config.transformer)
         return cls(
             config,
-            _awake(codec, folder / "codec.safetensors", device).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-            _awake(transformer, folder / "transformer.safetensors", device),
+            load_codec(folder, device),
+            _awake(transformer, model_folder(folder) / "transformer.safetensors", device),
             TextEncoder.load(device=device),
         )
 
@@ -232,6 +230,15 @@ class Pipeline:
             yield rearrange((127.5 * (pixels + 1)).round().byte(), "1 c t h w -> t h w c").cpu().numpy()
 
 
+def load_codec(folder: Path | None = None, device: str | torch.device | None = None) -> Codec:
+    """The codec alone of the model in `folder`, else of the one that comes with lumora; as in `Pipeline.load`."""
+    config = read_config(folder)
+    with torch.device("meta"):
+        codec = Codec(config.codec)
+    file = model_folder(folder) / "codec.safetensors"
+    return _awake(codec, file, _device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 @dataclass(frozen=True)
 class _Part:
     """One take of a request, and the pictures that are given of it."""
@@ -263,6 +270,10 @@ def _check_alike(requests: Sequence[Request]) -> None:
     first = requests[0]
     if any(replace(first, prompt=r.prompt, seed=r.seed, given=r.given) != r for r in requests):
         raise ValueError("Videos that are made together must agree in all but prompt, seed and what is given.")
+
+
+def _device(named: str | torch.device | None) -> torch.device:
+    return torch.device(named or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _awake(network: Network, file: Path, device: torch.device) -> Network:

@@ -1,10 +1,14 @@
 """Is this video one of ours? Three witnesses: the manifest, the mark in the pixels, and the index of what was
-delivered.
+delivered. A fourth one knows our model's hand (`passive.py`).
 
 For each record of the index, the looks say where in the video it would have to lie, and the mark is read there. Of a
 foreign video the two are independent (the key's coins know nothing of pictures), so their p-values join by Fisher's
 method, times the number of records. Beside it stands the mark alone, which needs no index. The better of the two counts
 twice.
+
+The passive trace is not joined to them, because it tells another thing: that the video is of this model, whoever ran
+it. What others made with it was never delivered here and has the trace all the same. So it changes no p-value and never
+says "ours"; it only takes back a "not ours".
 """
 
 from __future__ import annotations
@@ -15,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lumora.codec import Codec
 from lumora.provenance import watermark
 from lumora.provenance.index import Delivered, Index
 from lumora.provenance.looks import Likeness, chance_of, likeness
 from lumora.provenance.manifest import Manifest, read
+from lumora.provenance.passive import Trace, trace_of
 from lumora.provenance.state import watermark_key
 from lumora.provenance.waves import stages
 from lumora.video import Video
@@ -27,7 +33,7 @@ Answer = Literal["ours", "not ours", "cannot tell"]
 OURS = 1e-6
 """From this p-value on a video is ours: of a million foreign ones, one is taken for ours."""
 NOT_OURS = 1e-2
-"""Up to this p-value there is no trace of us, which is no proof: strong changes remove all traces."""
+"""From this p-value on there is no trace of us, which is no proof: strong changes remove all traces."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +47,39 @@ class Detection:
     mark: watermark.Reading
     likeness: float | None
     """How much it looks like `record`, from 0 to 1; None without a record."""
+    passive: Trace | None
+    """Of the model, in a video that it or another lumora made; None where it was not looked for."""
 
 
-def detect(path: Path, index: Index | None = None) -> Detection:
-    """Raises ValueError, in a sentence, for a file that can't be read as a video or picture."""
+def detect(path: Path, index: Index | None = None, codec: Codec | None = None) -> Detection:
+    """With the model's `codec` it looks for passive traces too.
+
+    Raises ValueError, in a sentence, for a file that can't be read as a video or picture.
+    """
     manifest, video = read(path), Video.load(path)
+    passive = trace_of(video, codec) if codec else None
     seen = list(stages(video))
     mark = watermark.found_in(seen, watermark_key(), enough=0.0)
     records = (index or Index()).all()
     alike = likeness(seen, [record.looks for record in records])
     signed = next((r for r in records if r.record == manifest.recipe.get("record")), None)
     if manifest.state == "trusted" and signed:
-        return Detection("ours", 0.0, signed, manifest, mark, alike[records.index(signed)].value)
+        return Detection("ours", 0.0, signed, manifest, mark, alike[records.index(signed)].value, passive)
     joint = joint_p_values(mark, [int(record.record, 16) for record in records], alike)
     best = min(range(len(records)), key=lambda n: joint[n], default=None)
     with_index = 1.0 if best is None else min(1.0, joint[best] * len(records))
     p_value = min(1.0, 2 * min(mark.p_value, with_index))
-    answer: Answer = "ours" if p_value <= OURS else "not ours" if p_value >= NOT_OURS else "cannot tell"
+    answer = _answer(p_value, passive)
     if best is None or with_index > NOT_OURS:
-        return Detection(answer, p_value, None, manifest, mark, None)
-    return Detection(answer, p_value, records[best], manifest, mark, alike[best].value)
+        return Detection(answer, p_value, None, manifest, mark, None, passive)
+    return Detection(answer, p_value, records[best], manifest, mark, alike[best].value, passive)
+
+
+def _answer(p_value: float, passive: Trace | None) -> Answer:
+    if p_value <= OURS:
+        return "ours"
+    traceless = p_value >= NOT_OURS and (passive is None or passive.p_value > NOT_OURS)
+    return "not ours" if traceless else "cannot tell"
 
 
 def joint_p_values(mark: watermark.Reading, payloads: Sequence[int], alike: Sequence[Likeness]) -> list[float]:

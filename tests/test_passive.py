@@ -1,0 +1,103 @@
+"""Traces of the model's codec: in what it decoded, and in nothing else."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumora.cli import main
+from lumora.codec import Codec
+from lumora.config import VideoShape
+from lumora.generate.pipeline import load_codec
+from lumora.provenance.detect import NOT_OURS, detect
+from lumora.provenance.index import Index
+from lumora.provenance.passive import SMALLEST, Trace, chance_of, trace_of
+from lumora.video import Video
+from lumora.world.clip import make_clip
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return load_codec()
+
+
+@pytest.fixture(scope="module")
+def foreign() -> list[Video]:
+    shape = VideoShape(9, 64, 64, 8.0)
+    return [Video(make_clip("simple", 77, number, shape).frames.numpy(), 8.0) for number in range(4)]
+
+
+@torch.inference_mode()
+def decoded(video: Video, codec: Codec) -> Video:
+    """As the model's decoder makes it: what is generated comes out of it."""
+    pixels = torch.from_numpy(video.frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    made = codec.decode(codec.encode(pixels), clamp=True)[0].permute(1, 2, 3, 0)
+    return Video(((made + 1) * 127.5).round().byte().numpy(), video.fps)
+
+
+def p_of(video: Video, codec: Codec) -> float:
+    trace = trace_of(video, codec)
+    assert trace is not None
+    return trace.p_value
+
+
+def test_what_the_codec_decoded_has_its_trace_also_as_it_is_delivered(
+    codec: Codec, foreign: list[Video], tmp_path: Path
+):
+    for video in foreign:
+        file = decoded(video, codec).save(tmp_path / "ours.mp4")
+        assert p_of(Video.load(file), codec) <= NOT_OURS < p_of(video, codec)
+
+
+def test_the_grid_is_found_in_the_middle_of_a_large_video_and_lost_beside_it(codec: Codec, foreign: list[Video]):
+    large = Video(np.tile(foreign[0].frames, (1, 3, 4, 1)), 8.0)  # 192 × 256: more than is looked at
+    made = decoded(large, codec)
+    beside = Video(np.ascontiguousarray(made.frames[:, 4:, 4:]), 8.0)
+    on_grid, off_grid = trace_of(made, codec), trace_of(beside, codec)
+    assert on_grid and off_grid and on_grid.grid > 0.2 > off_grid.grid
+
+
+def test_empty_and_blurred_videos_have_no_trace(codec: Codec, foreign: list[Video]):
+    blurred = foreign[0].fitted(16, 16).fitted(64, 64)
+    for video in (Video(np.zeros((17, 64, 64, 3), np.uint8), 8.0), blurred):
+        assert p_of(video, codec) > NOT_OURS
+
+
+def test_any_size_and_length_is_read_but_too_small_ones_are_not(codec: Codec):
+    noise = np.random.default_rng(0).integers(0, 256, (30, 333, 50, 3), dtype=np.uint8)
+    for frames, height, width in ((1, 32, 32), (2, 33, 47), (30, 333, 50)):
+        assert p_of(Video(noise[:frames, :height, :width], 8.0), codec) > NOT_OURS
+    assert trace_of(Video(noise[:, :31], 8.0), codec) is None
+
+
+@given(st.floats(-20, 20), st.floats(-20, 20), st.floats(0, 5))
+def test_the_weaker_trace_counts_and_no_trace_proves_more_than_was_measured(passes: float, grid: float, more: float):
+    p = Trace(passes, grid).p_value
+    assert SMALLEST <= p <= 1
+    assert Trace(passes + more, grid + more).p_value <= p
+    assert p == max(Trace(passes, 100.0).p_value, Trace(100.0, grid).p_value) >= chance_of(100.0)
+
+
+def test_a_trace_takes_back_a_no_and_never_says_ours(
+    codec: Codec,
+    foreign: list[Video],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))
+    elsewhere = decoded(foreign[1], codec).save(tmp_path / "elsewhere.mp4")
+    without, with_trace = (
+        detect(elsewhere, Index()),
+        detect(elsewhere, Index(), codec),
+    )
+    assert (without.answer, with_trace.answer) == ("not ours", "cannot tell")
+    assert without.p_value == with_trace.p_value > NOT_OURS and with_trace.record is None
+    assert detect(foreign[1].save(tmp_path / "foreign.mp4"), Index(), codec).answer == "not ours"
+    assert main(["detect", str(elsewhere)]) == 4 and "looks like this model's work" in capsys.readouterr().out
+    assert main(["detect", str(tmp_path / "foreign.mp4"), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["passive"]["p_value"] > NOT_OURS
