@@ -1,9 +1,9 @@
 """Every task on held-out clips of the world: what a model makes, held against what really happened and against the
 simplest rule, which repeats the nearest given frame or cross-fades the nearest two, and leaves a clip that is to be
-edited as it is.
+edited as it is. What is measured is said at `MEASURES`.
 
-Issue by issue the same five figures, see `MEASURES`. None of them needs a judge from elsewhere: the world knows what is
-true of a clip and where its subjects are, and the probe that reads it is our own.
+No judge from elsewhere is needed: the world knows what is true of a clip and where its subjects are, and the probe that
+reads it is our own.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ ROUNDING = 1 / 12
 Frames: TypeAlias = UInt8[np.ndarray, "t h w 3"]
 Measure: TypeAlias = Literal["psnr", "psnr of what happens", "distance", "facts", "seam"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-"""Over the frames that are made: PSNR in decibels, of all pixels, and of those that show a subject or change in the true
-clip (where a rule can't win by leaving all as it is); and the `perceptual` distance. Of the whole video: the share of
-facts that hold in the true clip that the probe finds. A seam is the mean difference over the joins of made to given
-frames over that of given neighbours: 1 is as smooth as the clip itself, 0 stands still."""
+"""Over the frames that are made: PSNR in decibels, of all pixels, and of those that show a subject or change in the
+true clip (where a rule can't win by leaving all as it is); and the `perceptual` distance. Of the whole video: the share
+of facts that hold in the true clip that the probe finds. A seam is the mean difference over the joins of made to given
+frames over that of given neighbours: 1 is as smooth as the clip itself, less stands still."""
 
 
 @dataclass(frozen=True)
@@ -201,9 +201,7 @@ def real_clip(number: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> Real
     return Real(*(Shown(frames, subject, some, trajectory, number) for frames, subject, some in parts))
 
 
-def score(
-    task: Task, real: Real, request: Request, made: Frames, judge: Probe, weights: Path | None = None
-) -> Score:
+def score(task: Task, real: Real, request: Request, made: Frames, judge: Probe, weights: Path | None = None) -> Score:
     """Of the video `made` of the request of a task by the model in the folder `weights`."""
     truth, config = task.truth(real), pipeline_of(weights).config
     (take,) = request.takes(config)
