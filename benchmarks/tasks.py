@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=100)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--steps", type=int, default=24)
-    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--guidance", type=float, help="default: the request's own")
     parser.add_argument("--only", nargs="*", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--workers", type=int, default=0, help="processes, of one thread each; 0: this one alone")
     parser.add_argument("--json", type=Path, help="file for the figures of every clip")

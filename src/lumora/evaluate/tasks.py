@@ -162,7 +162,7 @@ def measure_tasks(
     names: Sequence[str],
     clips: int,
     steps: int,
-    guidance: float,
+    guidance: float | None = None,
     weights: Path | None = None,
     workers: int = 0,
     probe: Path = PROBE,
@@ -175,7 +175,7 @@ def measure_tasks(
 
 
 def _measure(
-    names: Sequence[str], steps: int, guidance: float, weights: Path | None, probe: Path, numbers: Sequence[int]
+    names: Sequence[str], steps: int, guidance: float | None, weights: Path | None, probe: Path, numbers: Sequence[int]
 ) -> list[dict[str, Score]]:
     pipeline, judge = pipeline_of(weights), Probe.load(probe)
     reals = [real_clip(number, pipeline.config.shape) for number in numbers]
