@@ -223,8 +223,8 @@ def score(task: Task, real: Real, request: Request, made: Frames, judge: Probe, 
     seams = (seam(video, kept, request.loop) for video in (made, rule))
     figures["seam"] = Figure(*seams, joins)
     facts = task.asked(real)
-    readings = judge.read_all([torch.from_numpy(np.ascontiguousarray(video)) for video in (made, rule, true)])
-    verdicts = (Verdict.of(reading, facts, facts) for reading in readings)
+    readings = (judge.read_all([torch.from_numpy(np.ascontiguousarray(video))]) for video in (made, rule, true))
+    verdicts = (Verdict.of(reading, facts, facts) for (reading,) in readings)
     moves = changing(true).mean() >= MOVES
     return Score(bool(moves), figures, dict(zip(("network", "rule", "best"), verdicts, strict=True)))
 
