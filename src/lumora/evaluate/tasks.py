@@ -220,8 +220,7 @@ def score(task: Task, real: Real, request: Request, made: Frames, judge: Probe, 
             true, [made[aligned], rule[aligned], coded], ~kept[aligned], happening(truth, task.frames), judge
         )
         joins = seam(true, kept[aligned], loop=False)
-    seams = (seam(video, kept, request.loop) for video in (made, rule))
-    figures["seam"] = Figure(*seams, joins)
+    figures["seam"] = Figure(seam(made, kept, request.loop), seam(rule, kept, request.loop), joins)
     facts = task.asked(real)
     readings = (judge.read_all([torch.from_numpy(np.ascontiguousarray(video))]) for video in (made, rule, true))
     verdicts = (Verdict.of(reading, facts, facts) for (reading,) in readings)

@@ -94,6 +94,6 @@ def _lent(frame: int, near: Sequence[int]) -> Float[np.ndarray, " n"]:
 
 def _unchanged(made: Float[np.ndarray, "h w 3"], kept: Float[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n h w 1"]:
     """From 1 where a made frame is as the kept ones, to 0 where it is not."""
-    apart = uniform_filter(np.abs(made - kept).mean(axis=-1), (0, AROUND, AROUND), mode="nearest")
+    apart = uniform_filter(np.abs(made - kept).mean(axis=-1), AROUND, mode="nearest", axes=(1, 2))
     share = ((apart - UNCHANGED) / (CHANGED - UNCHANGED)).clip(0, 1)
     return (1 - share**2 * (3 - 2 * share))[..., None]
