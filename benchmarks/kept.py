@@ -21,9 +21,10 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
-from tasks import mean, real_clip, seam
+from tasks import mean
 
 from lumora import Given, Pipeline, Request, Video
+from lumora.evaluate.tasks import FRAMES, real_clip, seam
 from lumora.latents import Latents
 from lumora.provenance import watermark
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     options = parser.parse_args()
     pipeline = Pipeline.load(options.weights)
-    prompts = [real_clip(index, pipeline.config.shape).prompt for index in range(options.clips)]
+    prompts = [real_clip(index, pipeline.config.shape).shown.prompt(FRAMES) for index in range(options.clips)]
     clips = [pipeline.generate(Request(prompt, seed=seed, steps=options.steps)) for seed, prompt in enumerate(prompts)]
     trips = [trip(pipeline, clip) for clip in clips]
     for name in trips[0]:

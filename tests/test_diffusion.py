@@ -218,7 +218,7 @@ def test_a_mask_is_0_where_all_frames_are_kept_and_1_where_none_is_known(strengt
     mask = mask_of(torch.tensor([*strengths, 0.0]), 4)
     assert len(mask) == 4 and mask[0] == strengths[0]
     for share, group in zip(mask[1:].tolist(), (strengths[1:5], strengths[5:9], [*strengths[9:], 0.0]), strict=True):
-        assert share == pytest.approx(sum(group) / 4)
+        assert share == pytest.approx(sum(group) / 4 * (4 - group.count(0.0)) / 4)
     assert mask_of(torch.tensor([0.3]), 4).tolist() == [pytest.approx(0.3)]
 
 

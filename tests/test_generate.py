@@ -16,7 +16,7 @@ from lumora import Given, Pipeline, Request, Video
 from lumora.config import ModelConfig
 from lumora.generate.weights import DEFAULT_FOLDER
 
-SMALL = Request("a red ball", seconds=0.5, width=48, height=32, steps=2)
+SMALL = Request("a red ball", seconds=0.5, width=48, height=32, steps=2, guidance=4.0)
 
 
 @pytest.fixture(scope="module")

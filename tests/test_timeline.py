@@ -143,3 +143,21 @@ def test_drafts_cross_fade_between_given_frames_and_hold_outside():
     pictures = Pictures.of(take, [Given(Video(clip(5).frames[::4], 2.0), 0.5)], 4, 4, "crop")
     greys = [int(pictures.drafted(f)[0, 0, 0]) for f in range(13)]
     assert greys == [20] * 5 + [25, 30, 35] + [40] * 5
+
+
+@settings(max_examples=20)
+@given(st.integers(-4, 4), st.sampled_from([-60, 60]), st.integers(0, 8))
+def test_what_stands_still_stays_as_it_was_given_and_what_moves_is_as_it_was_made(off: int, other: int, column: int):
+    """A frame far behind the given one is made anew, with a little noise, and something comes into it."""
+    given = np.random.default_rng(0).integers(70, 180, (1, 16, 24, 3), dtype=np.uint8)
+    (take,) = takes([Shot("x", 17 / 8)], [Given(Video(given, 8.0))], 8.0, TIME)
+    pictures = Pictures.of(take, [Given(Video(given, 8.0))], 16, 24, "crop")
+    decoded = np.repeat(given + np.uint8(3), 17, axis=0)  # what the codec makes of it
+    decoded[1:] += np.int8(off).astype(np.uint8)
+    there = np.s_[16, :, column : column + 8]
+    decoded[there] += np.int8(other).astype(np.uint8)
+    made = decoded[there].copy()
+    pictures.put_back(take, decoded)
+    assert np.array_equal(decoded[:16], np.repeat(given, 16, axis=0))
+    assert np.array_equal(decoded[16, :, column + 10 :], given[0, :, column + 10 :])
+    assert np.array_equal(decoded[there][:, 2:6], made[:, 2:6])

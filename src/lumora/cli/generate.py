@@ -40,7 +40,7 @@ class Making(ABC):
     """Another number makes another video; the same one makes the same."""
     steps: int = 24
     """Steps of the sampler: more take longer and look better."""
-    guidance: float = 4.0
+    guidance: Annotated[Number, arg(help_behavior_hint="(default: 4; 1 where frames are kept)")] = None
     """How far to lean to the prompt; 1 samples the model as it is."""
     weights: File = None
     """The folder of another model than the one that comes with lumora."""

@@ -18,6 +18,9 @@ from lumora.model.transformer import Transformer
 Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
 """(latent, time) -> velocity, both latents of one shape; what a sampler integrates."""
 
+Amend: TypeAlias = Callable[[Tensor], Tensor]
+"""From a predicted clean latent to a better one."""
+
 
 @dataclass(frozen=True)
 class Guidance:
@@ -43,11 +46,13 @@ def denoiser(
     guidance: Guidance,
     floor: float = 1e-3,
     spans: list[tuple[Span, ...]] | None = None,
+    amend: Amend | None = None,
 ) -> Denoiser:
     """The velocity of all clips of `state`, which has one leading dimension, by their captions: one for each clip, or
     for each of its shots, where `spans` say which they are.
 
     Kept frames do not move. Where guidance acts, clips with and without captions go through the network as one batch.
+    `amend` is what is known of the clean latent besides, and changes each that is predicted.
     Raises ValueError if captions and clips differ in number.
     """
     clips = len(state.latent)
@@ -70,6 +75,7 @@ def denoiser(
             x = guide(conditional, unconditional, guidance)
         else:
             x = predict(latent, times, text)
+        x = amend(x) if amend else x
         # A draft's time is mask × t: it has less of the way to go, at its own velocity.
         share = state.mask[:, None, :, None, None]
         return velocity(latent, x, share * t, floor) * share

@@ -103,7 +103,7 @@ class Probe(nn.Module):
 
     def grid(self, triples: Float[Tensor, "b s h w c"]) -> Float[Tensor, "b s n d"]:
         """The trunk's tokens of each triple of frames, in bfloat16 under autocast."""
-        return rearrange(self.trunk(_folded(triples.flatten(0, 1))), "(b s) d h w -> b s (h w) d", s=STEPS)
+        return rearrange(self.trunk(folded(triples.flatten(0, 1))), "(b s) d h w -> b s (h w) d", s=STEPS)
 
     def _answer(
         self,
@@ -150,7 +150,7 @@ class Probe(nn.Module):
         triple = clip[:, None] * STEPS + torch.arange(STEPS, device=spots.device)
         pixels = (triple[..., None, None] * CLOSE + rows[..., None]) * CLOSE + columns[..., None, :]
         seen = triples.flatten(0, 3)[pixels.flatten(0, 1)]
-        return rearrange(self.closely(_folded(seen)), "(n s) d -> n s d", s=STEPS)
+        return rearrange(self.closely(folded(seen)), "(n s) d -> n s d", s=STEPS)
 
     @torch.inference_mode()
     def read(self, frames: BFloat16[Tensor, "b t h w c"]) -> list[Reading]:
@@ -235,7 +235,11 @@ def prepare_all(clips: Sequence[UInt8[Tensor, "t h w c"]]) -> BFloat16[Tensor, "
 def prepare(clip: UInt8[Tensor, "t h w c"]) -> BFloat16[Tensor, "T H W c"]:
     """A clip as the probe takes it: FRAMES frames at even times, SIDE × SIDE, in [−1, 1]."""
     times = torch.linspace(0, clip.shape[0] - 1, FRAMES).round().long()
-    frames = clip[times.to(clip.device)]
+    return scaled(clip[times.to(clip.device)])
+
+
+def scaled(frames: UInt8[Tensor, "t h w c"]) -> BFloat16[Tensor, "t H W c"]:
+    """SIDE × SIDE, in [−1, 1]."""
     if frames.shape[1:3] != (SIDE, SIDE):
         flat = rearrange(frames, "t h w c -> t c h w").float()
         flat = F.interpolate(flat, size=(SIDE, SIDE), mode="bilinear", antialias=True)
@@ -243,9 +247,9 @@ def prepare(clip: UInt8[Tensor, "t h w c"]) -> BFloat16[Tensor, "T H W c"]:
     return (frames.to(torch.bfloat16) / 127.5).sub_(1)
 
 
-def triples_of(frames: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b s h w _"]:
-    """The middle frame of each of the overlapping triples, and what changes before and after it."""
-    before, middle, after = frames[:, :-2:2], frames[:, 1:-1:2], frames[:, 2::2]
+def triples_of(frames: Float[Tensor, "b t h w c"], step: int = 2) -> Float[Tensor, "b s h w _"]:
+    """The middle frame of each of the overlapping triples, so many frames apart, and what changes before and after."""
+    before, middle, after = frames[:, :-2:step], frames[:, 1:-1:step], frames[:, 2::step]
     return torch.cat([middle, 2 * (middle - before), 2 * (after - middle)], dim=-1)
 
 
@@ -255,7 +259,7 @@ def _places(device: torch.device) -> Float[Tensor, "places 2"]:
     return torch.cartesian_prod(along, along)
 
 
-def _folded(images: Float[Tensor, "n h w c"]) -> Float[Tensor, "n _ _ _"]:
+def folded(images: Float[Tensor, "n h w c"]) -> Float[Tensor, "n _ _ _"]:
     """2 × 2 pixels as one of four times the channels, which come first; they are last already in memory, and two pixels
     of a row stay side by side, so this is the only copy, and a quick one."""
     return rearrange(images, "n (h p) (w q) c -> n h w (p q c)", p=2, q=2).movedim(-1, 1)

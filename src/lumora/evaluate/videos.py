@@ -28,7 +28,7 @@ def make_videos(
 
 
 def _make(weights: Path | None, requests: Sequence[Request]) -> list[UInt8[np.ndarray, "t h w 3"]]:
-    return [video.frames for video in _pipeline(weights).generate_all(requests)]
+    return [video.frames for video in pipeline_of(weights).generate_all(requests)]
 
 
 @torch.inference_mode()
@@ -36,7 +36,7 @@ def through_codec(
     videos: Sequence[UInt8[np.ndarray, "t h w 3"]], weights: Path | None = None
 ) -> list[UInt8[np.ndarray, "t h w 3"]]:
     """Each as a model's codec gives it back: better than that no video of the model can look."""
-    codec, device = _pipeline(weights).codec, _pipeline(weights).text_encoder.device
+    codec, device = pipeline_of(weights).codec, pipeline_of(weights).text_encoder.device
     made = []
     for frames in videos:
         pixels = rearrange(torch.from_numpy(frames).to(device), "t h w c -> 1 c t h w") / 127.5 - 1
@@ -46,5 +46,6 @@ def through_codec(
 
 
 @lru_cache(1)
-def _pipeline(weights: Path | None) -> Pipeline:
+def pipeline_of(weights: Path | None) -> Pipeline:
+    """The model in the folder `weights`, loaded once in each process."""
     return Pipeline.load(weights)

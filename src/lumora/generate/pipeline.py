@@ -20,7 +20,7 @@ from lumora.codec import Codec
 from lumora.config import ModelConfig
 from lumora.diffusion.condition import State, begin, mask_of, stacked
 from lumora.diffusion.flow import log_shift
-from lumora.diffusion.guidance import Guidance, denoiser
+from lumora.diffusion.guidance import Amend, Guidance, denoiser
 from lumora.diffusion.sampler import sample, schedule
 from lumora.generate.known import known, latents_of
 from lumora.generate.pictures import Pictures
@@ -121,7 +121,8 @@ class Pipeline:
         for number, parts in enumerate(scripts):
             for window in self._windows(parts, states[number], at_once):
                 said = [part.take.said(window.frames, window.shot) for part in parts]
-                states[number] = self._make(states[number], window.frames, said, requests[0], steps.tick)
+                amend = self._pasting(parts, window.frames)
+                states[number] = self._make(states[number], window.frames, said, requests[0], amend, steps.tick)
                 steps.pieces += 1
                 if work and mark:
                     save_work(work, states, mark)
@@ -151,7 +152,13 @@ class Pipeline:
         return planned[0]
 
     def _make(
-        self, state: State, frames: range, said: list[list[tuple[str, int]]], request: Request, tick: Progress
+        self,
+        state: State,
+        frames: range,
+        said: list[list[tuple[str, int]]],
+        request: Request,
+        amend: Amend | None,
+        tick: Progress,
     ) -> State:
         """`state`, with these latent frames known; of each clip the prompts, and of how many of them each speaks."""
         seen, device = slice(frames.start, frames.stop), self.text_encoder.device
@@ -160,12 +167,34 @@ class Pipeline:
         latent = torch.where(mask[:, None, :, None, None] > 0, latent, clean)
         piece = State(*(x.to(device) for x in (latent, clean, mask, state.seconds[:, : len(frames)])))
         text, spans = self._read(said)
-        denoise = denoiser(self.transformer, piece, text, Guidance(request.guidance, GUIDED), spans=spans)
+        guidance = Guidance(request.leaning, GUIDED)
+        denoise = denoiser(self.transformer, piece, text, guidance, spans=spans, amend=amend)
         tokens = tokens_of(latent.shape[2:], self.transformer.patch)
         times = schedule(request.steps, log_shift(tokens, self.config.flow), self.config.flow.time_floor)
         clean, mask = state.clean.clone(), state.mask.clone()
         clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
+
+    def _pasting(self, parts: Sequence[_Part], frames: range) -> Amend | None:
+        """Pastes given pictures into what is predicted of latent frames of which only some frames are given; None where
+        there are none among these. So the network sees at every step what is known of them, and the rest follows.
+
+        It adds what pasting changes of the latent: decoding and encoding change it too.
+        """
+        kept = [set().union(*map(part.take.partly, frames)) for part in parts]
+        if not any(kept):
+            return None
+        device, take = self.text_encoder.device, parts[0].take
+        run = range(take.frames_of(frames.start)[-1], take.frames_of(frames.stop - 1)[-1] + 1)
+        pixels = torch.from_numpy(np.array([[part.pictures.drafted(f) for f in run] for part in parts])).to(device)
+        given = rearrange(pixels, "b t h w c -> b c t h w") / 127.5 - 1
+        known = torch.tensor([[f in some for f in run] for some in kept], device=device)[:, None, :, None, None]
+
+        def amend(latent: Tensor) -> Tensor:
+            made = self.codec.decode(latent)
+            return latent + self.codec.encode(torch.where(known, given, made)) - self.codec.encode(made)
+
+        return amend
 
     def _read(self, said: list[list[tuple[str, int]]]) -> tuple[list[Tensor], list[tuple[Span, ...]]]:
         """The words of each clip, and which belong to which of its shots."""
@@ -270,6 +299,9 @@ def _check_alike(requests: Sequence[Request]) -> None:
     first = requests[0]
     if any(replace(first, prompt=r.prompt, seed=r.seed, given=r.given) != r for r in requests):
         raise ValueError("Videos that are made together must agree in all but prompt, seed and what is given.")
+    if any(r.leaning != first.leaning for r in requests):
+        raise ValueError("Videos that are made together must all keep something that is given, or none; or say how far "
+                         "to lean to the prompt.")  # fmt: skip
 
 
 def _device(named: str | torch.device | None) -> torch.device:

@@ -19,6 +19,9 @@ MAX_STEPS = 1_000
 MAX_TOKENS = 65_536
 """Latent positions after patching of one video: more would not end in a day."""
 MAX_SHOTS = 60
+GUIDANCE, KEPT_GUIDANCE = 4.0, 1.0
+"""Of what is made from words alone, and of what is made beside frames that are kept: there more adds contrast and
+flicker, and no fact (LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,9 @@ class Request:
     fps: float = 8.0
     seed: int = 0
     steps: int = 24
-    guidance: float = 4.0
-    """How far to lean to the prompt: 1 samples the model as it is, 0 ignores the prompt."""
+    guidance: float | None = None
+    """How far to lean to the prompt: 1 samples the model as it is, 0 ignores the prompt. None: 4, or 1 where something
+    given is kept, which says more than the prompt does."""
     given: tuple[Given, ...] = ()
     """Where two of them lie on one frame, the later one counts."""
     then: tuple[Shot, ...] = ()
@@ -63,7 +67,7 @@ class Request:
                 _check_range(name, side, MIN_SIDE, MAX_SIDE)
         _check_range("frames a second", self.fps, 1, MAX_FPS)
         _check_range("steps", self.steps, 1, MAX_STEPS)
-        _check_range("guidance", self.guidance, 0, 100)
+        _check_range("guidance", self.leaning, 0, 100)
         _check_range("seed", self.seed, 0, 2**63 - 1)
         _check_range("the number of shots", len(self.shots), 1, MAX_SHOTS)
         _check_range("seconds of all shots", self.duration, 0, MAX_SECONDS)
@@ -92,6 +96,12 @@ class Request:
     def duration(self) -> float:
         """Seconds of all shots."""
         return sum(shot.seconds for shot in self.shots)
+
+    @property
+    def leaning(self) -> float:
+        """`guidance`, decided."""
+        kept = any(thing.strength == 0 for thing in self.given)
+        return (KEPT_GUIDANCE if kept else GUIDANCE) if self.guidance is None else self.guidance
 
     def size(self, config: ModelConfig) -> tuple[int, int]:
         """(height, width) in pixels."""

@@ -112,6 +112,12 @@ class Take:
         last = self.offset + self.time * latent
         return range(max(self.offset, last - self.time + 1), last + 1)
 
+    def partly(self, latent: int) -> set[int]:
+        """The frames of this latent frame that are kept, if they aren't all."""
+        frames = self.frames_of(latent)
+        kept = {frame for frame in frames if frame in self.places and self.places[frame].strength == 0}
+        return kept if len(kept) < len(frames) else set()
+
     @property
     def frames(self) -> int:
         """How many frames it has: the shown ones, and those behind them that its latent frames hold besides."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -34,3 +34,9 @@ class Trajectory:
     camera_positions: Float[np.ndarray, "t 3"]
     camera_targets: Float[np.ndarray, "t 3"]
     contacts: tuple[Contact, ...] = ()
+
+    def beginning(self, frames: int) -> Trajectory:
+        """The first so many frames of it."""
+        arrays = {f.name: getattr(self, f.name)[:frames] for f in fields(self) if f.name != "contacts"}
+        seen = tuple(contact for contact in self.contacts if contact.time <= arrays["times"][-1])
+        return replace(self, **arrays, contacts=seen)
