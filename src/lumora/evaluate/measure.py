@@ -68,7 +68,8 @@ class Plan:
     """The world whose captions they are."""
     length: Length = "sentence"
     steps: int = 24
-    guidance: float = 4.0
+    guidance: float | None = None
+    """None: what is usual for a request, 4, or 1 where frames are kept."""
     beyond: int = 0
     """How many clips of held-out combinations are asked for too; and, if any, all words outside the vocabulary."""
     physics: int = 0

@@ -56,7 +56,13 @@ class Physics:
 
 
 def measure_physics(
-    tables: Tables, preset: str, clips: int, steps: int, guidance: float, weights: Path | None = None, workers: int = 0
+    tables: Tables,
+    preset: str,
+    clips: int,
+    steps: int,
+    guidance: float | None,
+    weights: Path | None = None,
+    workers: int = 0,
 ) -> Physics | None:
     """On as many held-out clips of the usual domain, and on a quarter of that in each of the others and of hits.
 

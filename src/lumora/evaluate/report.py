@@ -128,7 +128,7 @@ def _finite(value: Any) -> Any:
 
 def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> str:
     how = f"{plan.clips} held-out captions of the world “{plan.preset}”, each a {plan.length}; "
-    how += f"{plan.steps} steps, guidance {plan.guidance:g}"
+    how += f"{plan.steps} steps, {'usual guidance' if plan.guidance is None else f'guidance {plan.guidance:g}'}"
     following = figures.following
     parts = [
         "<h1>How well the videos follow their prompts</h1>",

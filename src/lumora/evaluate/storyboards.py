@@ -83,7 +83,7 @@ def measure_films(
     films: int,
     length: Length,
     steps: int,
-    guidance: float,
+    guidance: float | None,
     weights: Path | None = None,
     workers: int = 0,
 ) -> Films:
@@ -104,7 +104,9 @@ def measure_films(
     )
 
 
-def request_of(film: FilmClip, length: Length, shape: VideoShape, seed: int, steps: int, guidance: float) -> Request:
+def request_of(
+    film: FilmClip, length: Length, shape: VideoShape, seed: int, steps: int, guidance: float | None
+) -> Request:
     """The film by the captions of its shots."""
     ends = pairwise((0, *film.cuts, shape.frames))
     shots = zip(film.scripts[length].shots, ends, strict=True)
@@ -181,7 +183,7 @@ def _returns(
     clips: int,
     length: Length,
     steps: int,
-    guidance: float,
+    guidance: float | None,
     weights: Path | None,
     workers: int,
 ) -> Columns:
