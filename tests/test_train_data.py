@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lumora.codec import Codec
 from lumora.config import VideoShape
@@ -220,6 +222,21 @@ def test_the_whole_road_makes_a_model(made: Path):
     before = (made / "transformer" / "log.jsonl").read_bytes()
     assert script("default").main(["--preset", "tiny", "--folder", str(made), "--workers", "0"]) == 0
     assert (made / "transformer" / "log.jsonl").read_bytes() == before, "A finished run has nothing to do."
+
+
+def test_the_road_goes_on_to_films(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder, default, shape = tmp_path / "road", script("default"), VideoShape(25, 32, 32)
+    shutil.copytree(made, folder)
+    films = replace(
+        tiny(), world="plain-film", clips=3, shapes=(shape,), model=replace(tiny().model, shots=True, longest=25)
+    )
+    monkeypatch.setattr(default, "cpu", tiny)
+    monkeypatch.setattr(default, "film", lambda: films)
+    assert default.main(["--preset", "tiny", "--folder", str(folder), "--workers", "0"]) == 0
+    assert read_config(folder / "films" / "weights") == films.model
+    assert (folder / "films" / CODEC).read_bytes() == (folder / CODEC).read_bytes()
+    before, after = (load_file(part / "weights" / "transformer.safetensors") for part in (folder, folder / "films"))
+    assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
 def test_a_gpu_continues_in_a_dry_run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
