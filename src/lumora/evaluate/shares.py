@@ -40,7 +40,8 @@ class Share:
             return 0.0, 1.0
         n, p = self.stated, self.value
         middle, spread = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-        return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+        low, high = (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+        return max(0.0, low), min(1.0, high)  # but for rounding, they are within
 
 
 @dataclass(frozen=True)
