@@ -12,8 +12,8 @@ import numpy as np
 from lumora.config import VideoShape
 from lumora.evaluate.contact import held_out_hits, momentum_errors
 from lumora.evaluate.estimates import table
-from lumora.evaluate.physics import GIVEN
 from lumora.evaluate.tracking import Tables, tracked
+from lumora.evaluate.videos import given_frames
 from lumora.generate.weights import DEFAULT_FOLDER
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     shape = VideoShape(17, options.size, options.size, 8.0)
     tables = Tables.load(DEFAULT_FOLDER / "tables.npz")
-    hits = held_out_hits("full", options.hits, shape, 1 + 4 * (GIVEN - 1))
+    hits = held_out_hits("full", options.hits, shape, given_frames(4))
     tracks = [tracked(tables, hit.frames)[2] for hit in hits]
     met = np.percentile([hit.met for hit in hits], (0, 50, 100))
     print("They meet at frame {:.0f} to {:.0f}, half of them until {:.0f}.".format(*met[[0, 2, 1]]))

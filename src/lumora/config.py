@@ -113,6 +113,10 @@ class ModelConfig:
     longest: int = 0
     """Frames of the longest films that it was trained on, which it makes at once; 0: those of `shape`."""
 
+    def learnt(self, together: bool) -> int:
+        """Frames of the longest clips of one shot that it was trained on, or of several that are made `together`."""
+        return max(self.shape.frames, self.longest) if together else self.shape.frames
+
 
 def to_json(config: Any) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"

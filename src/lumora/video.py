@@ -86,8 +86,10 @@ class Video:
             return self
         left, sound = np.delete(self.frames, list(frames), axis=0), self.sound
         if sound is not None:
-            heard = [np.arange(samples(f / self.fps), samples((f + 1) / self.fps)) for f in frames]
-            sound = np.delete(sound, [n for n in np.concatenate(heard) if n < len(sound)], axis=0)
+            heard = np.ones(len(sound), bool)
+            for frame in frames:
+                heard[samples(frame / self.fps) : samples((frame + 1) / self.fps)] = False
+            sound = sound[heard]
         return Video(left, self.fps, sound, self.latents and self.latents.leaving_out(frames))
 
     def save(self, path: str | os.PathLike[str]) -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from lumora.cli.flags import File, Number, Preset
+from lumora.cli.flags import GUIDANCE, File, Number, Preset
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Evaluate:
     """The world whose captions they are."""
     length: Literal["short", "sentence", "paragraph"] = "sentence"
     steps: int = 24
-    guidance: Annotated[Number, arg(help_behavior_hint="(default: 4; 1 where frames are kept)")] = None
+    guidance: Annotated[Number, GUIDANCE] = None
     beyond: int = 100
     """How many combinations that training never saw; and, if any, all words outside of the world's vocabulary."""
     physics: int = 100

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from lumora.cli.flags import OF_THE_MODEL, Aspect, File, Fit, Keyframe, Number, Output, Size
+from lumora.cli.flags import GUIDANCE, OF_THE_MODEL, Aspect, File, Fit, Keyframe, Number, Output, Size
 from lumora.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Making(ABC):
     """Another number makes another video; the same one makes the same."""
     steps: int = 24
     """Steps of the sampler: more take longer and look better."""
-    guidance: Annotated[Number, arg(help_behavior_hint="(default: 4; 1 where frames are kept)")] = None
+    guidance: Annotated[Number, GUIDANCE] = None
     """How far to lean to the prompt; 1 samples the model as it is."""
     weights: File = None
     """The folder of another model than the one that comes with lumora."""

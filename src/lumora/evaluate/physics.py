@@ -20,15 +20,9 @@ from lumora.evaluate.laws import laws
 from lumora.evaluate.shares import Share
 from lumora.evaluate.starts import DOMAINS, Domain, Start, held_out_starts
 from lumora.evaluate.tracking import Tables, tracked
-from lumora.evaluate.videos import make_videos
-from lumora.generate.request import Request
-from lumora.generate.timeline import Given
+from lumora.evaluate.videos import begun, given_frames, make_videos
 from lumora.generate.weights import read_config
-from lumora.video import Video
 from lumora.world.scene import Verb
-
-GIVEN = 2
-"""Latent frames that are given: a picture and the frames of one more, so that speed can be seen."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +63,17 @@ def measure_physics(
     None for a model whose clips are no longer than what is given.
     """
     config = read_config(weights)
-    shape, given = config.shape, 1 + config.codec.time * (GIVEN - 1)
+    shape, given = config.shape, given_frames(config.codec.time)
     if shape.frames <= given:
         return None
     counts: dict[Domain, int] = {domain: clips if domain == "usual" else max(1, clips // 4) for domain in DOMAINS}
     starts: dict[Domain, list[Start]] = {d: held_out_starts(preset, count, shape, d) for d, count in counts.items()}
     hits = held_out_hits(preset, max(1, clips // 4), shape, given)
-    seconds = (shape.frames - 1) / shape.fps
     requests = [
-        Request(
-            start.prompt, seconds, shape.width, shape.height, shape.fps, seed, steps, guidance,
-            (Given(Video(start.frames[:given], shape.fps)),),
-        )
-        for some in (*starts.values(), hits) for seed, start in enumerate(some)
-    ]  # fmt: skip
+        begun(start.prompt, start.frames, config, seed, steps, guidance)
+        for some in (*starts.values(), hits)
+        for seed, start in enumerate(some)
+    ]
     made = make_videos(requests, weights, workers)
     physics, first = Physics({}, {}, _momentum(tables, hits, made[len(made) - len(hits) :])), 0
     for domain, some in starts.items():

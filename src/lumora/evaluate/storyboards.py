@@ -19,17 +19,15 @@ from jaxtyping import UInt8
 
 from lumora.config import VideoShape
 from lumora.evaluate.films import CHECKS, ORDERED, FilmReading, asked_style, held, in_order, read_film
-from lumora.evaluate.physics import GIVEN
 from lumora.evaluate.returns import RETURNS, held_out_returns, returned
 from lumora.evaluate.shares import Share, grouped, joined, shuffled
 from lumora.evaluate.suites import film_world, held_out_films
 from lumora.evaluate.tracking import Tables
-from lumora.evaluate.videos import make_videos, through_codec
+from lumora.evaluate.videos import begun, given_frames, make_videos, through_codec
 from lumora.generate.request import Request
-from lumora.generate.timeline import Given, Shot
+from lumora.generate.timeline import Shot
 from lumora.generate.weights import read_config
 from lumora.jobs import run_portions
-from lumora.video import Video
 from lumora.world.caption import Length
 from lumora.world.clip import Clip, FilmClip
 from lumora.world.scene import STYLES
@@ -188,15 +186,12 @@ def _returns(
     workers: int,
 ) -> Columns:
     config = read_config(weights)
-    shape, given = config.shape, 1 + config.codec.time * (GIVEN - 1)
-    if shape.frames <= given:
+    if config.shape.frames <= given_frames(config.codec.time):
         return {}
-    real, seconds = held_out_returns(world, clips, shape), (shape.frames - 1) / shape.fps
-    how = (seconds, shape.width, shape.height, shape.fps)
+    real = held_out_returns(world, clips, config.shape)
     requests = [
-        Request(clip.captions[length].text, *how, seed, steps, guidance, (Given(Video(start, shape.fps)),))
+        begun(clip.captions[length].text, clip.frames.numpy(), config, seed, steps, guidance)
         for seed, clip in enumerate(real)
-        for start in [clip.frames[:given].numpy()]
     ]
     columns = {
         "generated": make_videos(requests, weights, workers),

@@ -11,12 +11,37 @@ import torch
 from einops import rearrange
 from jaxtyping import UInt8
 
+from lumora.config import ModelConfig
 from lumora.generate.pipeline import Pipeline
 from lumora.generate.request import Request
+from lumora.generate.timeline import Given
 from lumora.jobs import run_portions
+from lumora.video import Video
 
 TOGETHER = 10
 """Videos that are made at once."""
+GIVEN = 2
+"""Latent frames of a clip to be gone on with: a picture and the frames of one more, so that speed can be seen."""
+
+
+def given_frames(time: int) -> int:
+    """Frames of such a clip that are given, to a model whose latent frames hold `time` each, but the first one."""
+    return 1 + time * (GIVEN - 1)
+
+
+def begun(
+    prompt: str,
+    frames: UInt8[np.ndarray, "t h w 3"],
+    config: ModelConfig,
+    seed: int,
+    steps: int,
+    guidance: float | None,
+) -> Request:
+    """For a clip of the model's own shape that begins as `frames` do."""
+    shape = config.shape
+    start = Given(Video(frames[: given_frames(config.codec.time)], shape.fps))
+    how = (shape.width, shape.height, shape.fps, seed, steps, guidance)
+    return Request(prompt, (shape.frames - 1) / shape.fps, *how, given=(start,))
 
 
 def make_videos(

@@ -156,11 +156,11 @@ class Request:
         if not 0.45 < self.fps / shape.fps < 2.2:
             yield f"This model was trained on {shape.fps:g} frames a second; at {self.fps:g} things will move wrongly."
         for together, what in ((False, "shot"), (True, "film")):
-            frames = max(shape.frames, config.longest) if together else shape.frames
+            usual = config.learnt(together) / shape.fps
             lengths = [take.shown / self.fps for take in self.takes(config) if take.together == together]
-            if lengths and max(lengths) > 1.5 * frames / shape.fps:
+            if lengths and max(lengths) > 1.5 * usual:
                 yield (
-                    f"This model was trained on {frames / shape.fps:.2g} seconds at a time; a longer {what} is made "
+                    f"This model was trained on {usual:.2g} seconds at a time; a longer {what} is made "
                     "piece by piece, and what leaves the picture is forgotten."
                 )
 

@@ -24,8 +24,7 @@ class Window:
 
 def usually_at_once(config: ModelConfig, together: bool = False) -> int:
     """As many latent frames as a model was trained on, and as it can see besides; or shots that are made together."""
-    frames = max(config.shape.frames, config.longest) if together else config.shape.frames
-    return 1 + (frames - 1) // config.codec.time + KNOWN
+    return 1 + (config.learnt(together) - 1) // config.codec.time + KNOWN
 
 
 def windows(mask: Float[np.ndarray, " t"], ends: Sequence[int], most: int, known: int = KNOWN) -> list[Window]:
