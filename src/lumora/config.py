@@ -49,6 +49,9 @@ class FlowConfig:
     time_mean: float = 0.8
     """Mean of the logit-normal training time: positive is shifted to noise."""
     time_std: float = 0.8
+    near_noise: float = 0.0
+    """Share of times that are drawn evenly from the last tenth before noise instead. There words alone decide what
+    holds for the whole picture, such as its style, and a logit-normal time seldom comes so near."""
     reference_tokens: int = 80
     """Video tokens to which `time_mean` belongs; more tokens shift time further to noise."""
     time_floor: float = 0.05
@@ -84,6 +87,7 @@ class TrainConfig:
     """Of a run whose steps are None: what its steps are estimated for, in all sittings; None: the first sitting's."""
     seed: int = 0
     precision: Literal["bf16", "fp32"] = "bf16"
+    """Of activations; weights are fp32. A CPU without instructions for bf16 computes in fp32 whatever is said here."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     checkpoint_minutes: float = 4.0
     log_every: int = 10

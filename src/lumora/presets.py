@@ -98,13 +98,14 @@ def film() -> Preset:
     The last stage of `runs/default.py`, which goes on from `cpu` with its codec.
     """
     base = cpu()
-    three, four = VideoShape(25, 64, 64), VideoShape(33, 64, 64)
+    two, three, four = VideoShape(17, 64, 64), VideoShape(25, 64, 64), VideoShape(33, 64, 64)
     return replace(
         base,
         model=replace(base.model, shots=True, longest=four.frames),
         world="plain-film",
-        clips=6_000,
-        shapes=(three, three, three, four),
+        seed=1,
+        clips=9_000,
+        shapes=(two, two, three, four),
         transformer=replace(base.transformer, steps=1_600),
     )
 

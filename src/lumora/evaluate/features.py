@@ -12,6 +12,7 @@ from einops import rearrange, reduce
 from jaxtyping import Float, UInt8
 
 from lumora.evaluate.probe import GRID, Probe, prepare_all, triples_of
+from lumora.precision import autocast
 
 COARSE = 4
 """Steps in time, rows and columns in which the layout of a clip is told."""
@@ -44,7 +45,7 @@ def features_of(encoder: Probe, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], 
     gist, layout = [], []
     for first in range(0, len(videos), batch):
         frames = prepare_all([torch.from_numpy(np.ascontiguousarray(v)) for v in videos[first : first + batch]])
-        with torch.autocast(frames.device.type, torch.bfloat16):
+        with autocast(frames.device):
             grid = encoder.eval().grid(triples_of(frames)).float()
         gist.append(grid.mean((1, 2)))
         places = rearrange(grid, "b s (h w) d -> b s h w d", h=GRID)

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from lumora.evaluate.probe import Probe, folded, scaled, triples_of
+from lumora.precision import autocast
 
 
 @torch.inference_mode()
@@ -25,7 +26,7 @@ def perceptual_distances(
     frame with what changes before and after it, so what flickers or moves otherwise is told too.
     """
     seen = torch.cat([_triples(video) for video in (true, *videos)])
-    with torch.autocast(seen.device.type, torch.bfloat16):
+    with autocast(seen.device):
         layers = [_apart(F.normalize(layer.float(), dim=1), len(videos)) for layer in _layers(encoder.eval(), seen)]
     return torch.stack(layers).mean(dim=0).numpy()
 

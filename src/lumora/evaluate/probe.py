@@ -14,11 +14,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
-from jaxtyping import BFloat16, Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lumora.evaluate.questions import CLIP, SUBJECT, options
+from lumora.precision import autocast, fast_dtype
 from lumora.world.facts import Category, Fact, value_of
 from lumora.world.scene import COLORS
 
@@ -93,16 +94,16 @@ class Probe(nn.Module):
         return tuple(c for c in SUBJECT if c in self.subject)
 
     def forward(self, frames: Float[Tensor, "b t h w c"], asked: Bool[Tensor, "b colors"] | None = None) -> Logits:
-        """Frames in [−1, 1], FRAMES of them, SIDE × SIDE. Computes in bfloat16, which is what a CPU does fastest.
+        """Frames in [−1, 1], FRAMES of them, SIDE × SIDE. Computes in what the device does fastest.
 
         `asked` are the colours to look at closely; None: those that it finds present.
         """
         triples = triples_of(frames)
-        with torch.autocast(frames.device.type, torch.bfloat16):
+        with autocast(frames.device):
             return self._answer(self.grid(triples) + self.place, triples, asked)
 
     def grid(self, triples: Float[Tensor, "b s h w c"]) -> Float[Tensor, "b s n d"]:
-        """The trunk's tokens of each triple of frames, in bfloat16 under autocast."""
+        """The trunk's tokens of each triple of frames, under autocast."""
         return rearrange(self.trunk(folded(triples.flatten(0, 1))), "(b s) d h w -> b s (h w) d", s=STEPS)
 
     def _answer(
@@ -153,7 +154,7 @@ class Probe(nn.Module):
         return rearrange(self.closely(folded(seen)), "(n s) d -> n s d", s=STEPS)
 
     @torch.inference_mode()
-    def read(self, frames: BFloat16[Tensor, "b t h w c"]) -> list[Reading]:
+    def read(self, frames: Float[Tensor, "b t h w c"]) -> list[Reading]:
         """What each clip of a prepared batch shows."""
         self.eval()
         logits = self(frames)
@@ -228,23 +229,23 @@ class Reading:
         return any(self.subject[c][fact.category] == fact.value for c in candidates)
 
 
-def prepare_all(clips: Sequence[UInt8[Tensor, "t h w c"]]) -> BFloat16[Tensor, "b T H W c"]:
+def prepare_all(clips: Sequence[UInt8[Tensor, "t h w c"]]) -> Float[Tensor, "b T H W c"]:
     return torch.stack([prepare(clip) for clip in clips])
 
 
-def prepare(clip: UInt8[Tensor, "t h w c"]) -> BFloat16[Tensor, "T H W c"]:
+def prepare(clip: UInt8[Tensor, "t h w c"]) -> Float[Tensor, "T H W c"]:
     """A clip as the probe takes it: FRAMES frames at even times, SIDE × SIDE, in [−1, 1]."""
     times = torch.linspace(0, clip.shape[0] - 1, FRAMES).round().long()
     return scaled(clip[times.to(clip.device)])
 
 
-def scaled(frames: UInt8[Tensor, "t h w c"]) -> BFloat16[Tensor, "t H W c"]:
+def scaled(frames: UInt8[Tensor, "t h w c"]) -> Float[Tensor, "t H W c"]:
     """SIDE × SIDE, in [−1, 1]."""
     if frames.shape[1:3] != (SIDE, SIDE):
         flat = rearrange(frames, "t h w c -> t c h w").float()
         flat = F.interpolate(flat, size=(SIDE, SIDE), mode="bilinear", antialias=True)
         frames = rearrange(flat, "t c h w -> t h w c")
-    return (frames.to(torch.bfloat16) / 127.5).sub_(1)
+    return (frames.to(fast_dtype(frames.device)) / 127.5).sub_(1)
 
 
 def triples_of(frames: Float[Tensor, "b t h w c"], step: int = 2) -> Float[Tensor, "b s h w _"]:

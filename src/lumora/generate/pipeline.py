@@ -34,6 +34,7 @@ from lumora.language.text_encoder import TextEncoder
 from lumora.model.packing import Span
 from lumora.model.places import tokens_of
 from lumora.model.transformer import Transformer
+from lumora.precision import fast_dtype
 from lumora.video import Video
 
 Progress = Callable[[int, int], None]
@@ -309,7 +310,7 @@ def _device(named: str | torch.device | None) -> torch.device:
 
 
 def _awake(network: Network, file: Path, device: torch.device) -> Network:
-    """`network` with the weights of `file`, which are kept in bfloat16 wherever that computes faster."""
+    """`network` with the weights of `file`, in the numbers that the device computes with fastest."""
     try:
         weights = load_file(file, device=str(device))
         network.load_state_dict(weights, strict=True, assign=True)
@@ -317,11 +318,4 @@ def _awake(network: Network, file: Path, device: torch.device) -> Network:
         raise ValueError(f"The model's file {file} is missing.") from None
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"{file} does not hold the weights that its model.json describes: {error}") from error
-    return network.to(torch.bfloat16 if _bfloat16_is_faster(device) else torch.float32).eval().requires_grad_(False)
-
-
-def _bfloat16_is_faster(device: torch.device) -> bool:
-    """On a CPU without instructions for it, bfloat16 is emulated and far slower than float32."""
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return True
+    return network.to(fast_dtype(device)).eval().requires_grad_(False)

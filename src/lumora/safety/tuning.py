@@ -1,6 +1,6 @@
 """Teaches the text encoder's last layers to tell the categories apart: the prompt check's half that knows meanings.
 
-Fine-tuning as of BERT (arXiv:1810.04805), of the last layers alone: those below stay as they are, in bfloat16 and
+Fine-tuning as of BERT (arXiv:1810.04805), of the last layers alone: those below stay as they are,
 without a gradient. Sentences are drawn anew in each pass, and of each some tokens are left out, so that little can be
 learnt by heart.
 """
@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumora.language.text_encoder import LAYERS, WIDTH, Pack, TextEncoder
+from lumora.precision import autocast
 from lumora.safety.classifier import MEANING_SCALE, reader
 from lumora.safety.corpus import Sentence
 
@@ -83,7 +84,7 @@ class Learner:
     def logits(self, pack: Pack) -> Float[Tensor, "n k"]:
         with torch.no_grad():
             x = self.below.through(range(TAUGHT.start), self.below.embedded(pack.ids, pack), pack)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu")):
             x = self.above.through(TAUGHT, x.float(), pack)
         return self.head(pack.pooled(x) * MEANING_SCALE)
 

@@ -31,6 +31,7 @@ from lumora.files import written_whole
 from lumora.jobs import run_jobs
 from lumora.language.text_encoder import TextEncoder
 from lumora.model.packing import Span
+from lumora.precision import autocast
 from lumora.train.checkpoint import read_weights
 from lumora.train.shards import Record, open_frames, open_subjects, read_lines, shard_numbers
 from lumora.train.wording import Line, Wording
@@ -61,7 +62,7 @@ class Encoders:
         for first in range(0, len(frames), batch):
             pixels = torch.from_numpy(np.array(frames[first : first + batch])).to(self.text.device)
             pixels = rearrange(pixels, "n t h w c -> n c t h w") / 127.5 - 1
-            with torch.autocast(self.text.device.type, torch.bfloat16):
+            with autocast(self.text.device):
                 views = [self.codec.encode(view) for view in (pixels, pixels.flip(-1))]
             parts.append(torch.stack(views).bfloat16().cpu())
         return torch.cat(parts, dim=1)
@@ -69,7 +70,7 @@ class Encoders:
     def texts(self, texts: Sequence[str]) -> list[Float[Tensor, "_ width"]]:
         """Token embeddings in bfloat16 on the CPU; a text that comes twice is read once."""
         unique = sorted(set(texts))
-        with torch.autocast(self.text.device.type, torch.bfloat16):  # as precise as what is kept, and twice as fast
+        with autocast(self.text.device):  # as precise as what is kept
             encoded = dict(zip(unique, self.text.encode(unique), strict=True))
         brief = {text: tokens.bfloat16().cpu() for text, tokens in encoded.items()}
         return [brief[text] for text in texts]

@@ -13,9 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def peak_flops(device: torch.device, precision: str, seconds: float = 0.3) -> float:
+def peak_flops(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:
     """Operations a second of a large matrix product, the best of several: what a perfect program would reach."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     size = 8192 if device.type == "cuda" else 2048
     a = torch.randn(size, size, device=device).to(dtype)  # zeros and ones would be faster than any real numbers
     best, started = float("inf"), time.perf_counter()

@@ -1,7 +1,7 @@
 """Muon for the matrices of the blocks, Adam for the rest, as one optimizer; and the schedule of their rates.
 
 Muon (Keller Jordan, kellerjordan.github.io/posts/muon) replaces a matrix's momentum by the nearest semi-orthogonal one,
-so that every direction of the update has the same size. All state is float32; only the orthogonalisation is bfloat16.
+so that every direction of the update has the same size. State is float32; only the orthogonalisation may be bfloat16.
 """
 
 # The foreach functions are what torch.optim itself is written with, but they are not declared public.
@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumora.config import OptimizerConfig
+from lumora.precision import fast_dtype
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the odd quintic that drives singular values from (0, 1] to about 1 in five rounds (as above)."""
@@ -84,11 +85,11 @@ class MuonAdam(torch.optim.Optimizer):
 
 
 def orthogonalized(matrices: Float[Tensor, "b n m"], rounds: int = 5) -> Float[Tensor, "b n m"]:
-    """U·Vᵀ of each matrix U·S·Vᵀ, roughly (singular values end between 0.7 and 1.2), in bfloat16."""
+    """U·Vᵀ of each matrix U·S·Vᵀ, roughly: singular values end between 0.7 and 1.2."""
     a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
     x = (matrices.mT if tall else matrices).float()
-    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(fast_dtype(x.device))
     for _ in range(rounds):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
