@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 import torch.distributed as dist
@@ -68,6 +69,9 @@ def world(device: str | None = None) -> Iterator[World]:
     place = torch.device(kind, int(os.environ["LOCAL_RANK"])) if kind == "cuda" else torch.device(kind)
     if kind == "cuda":
         torch.cuda.set_device(place)
+    # Optimizers import PyTorch's compiler, which keeps a group that is there by then. It would outlive its end, and its
+    # threads, still running when Python stops, now and then abort the process.
+    import_module("torch._dynamo")
     dist.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:
         yield World(dist.get_rank(), size, place)
