@@ -25,7 +25,7 @@ from lumora.diffusion.condition import (
     keep_suffix,
     mask_of,
 )
-from lumora.diffusion.flow import draw_times, emphasis, flow_step, interpolate, log_shift, velocity
+from lumora.diffusion.flow import NEAR, draw_times, emphasis, flow_step, interpolate, log_shift, velocity
 from lumora.diffusion.guidance import Guidance, denoiser, guide
 from lumora.diffusion.sampler import Method, sample, schedule
 from lumora.model.transformer import Transformer
@@ -87,6 +87,14 @@ def test_training_times_are_logit_normal_and_shift_to_noise_with_size():
     assert small.mean().item() == pytest.approx(0.8, abs=0.02)
     assert small.std().item() == pytest.approx(0.5, abs=0.02)
     assert (large - small).mean().item() == pytest.approx(math.log(2), abs=0.01)
+
+
+def test_a_share_of_times_is_near_noise():
+    plain, near = (draw_times(20_000, 80, FlowConfig(near_noise=share), seeded()) for share in (0.0, 0.5))
+    rarely = float((plain > 1 - NEAR).float().mean())
+    assert float((near > 1 - NEAR).float().mean()) == pytest.approx(0.5 + 0.5 * rarely, abs=0.02)
+    moved = near[near != plain]
+    assert (moved > 1 - NEAR).all() and float(moved.mean()) == pytest.approx(1 - NEAR / 2, abs=0.002)
 
 
 @given(st.integers(1, 60), st.floats(-1, 2))
@@ -216,10 +224,23 @@ def test_a_draft_is_a_clip_that_is_part_of_the_way(share: float, t: float):
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=12, max_size=12))
 def test_a_mask_is_0_where_all_frames_are_kept_and_1_where_none_is_known(strengths: list[float]):
     mask = mask_of(torch.tensor([*strengths, 0.0]), 4)
-    assert len(mask) == 4 and mask[0] == strengths[0]
-    for share, group in zip(mask[1:].tolist(), (strengths[1:5], strengths[5:9], [*strengths[9:], 0.0]), strict=True):
+    first, *others = (drafted(strength) for strength in (*strengths, 0.0))
+    assert len(mask) == 4 and float(mask[0]) == pytest.approx(first)
+    for share, group in zip(mask[1:].tolist(), (others[:4], others[4:8], others[8:]), strict=True):
         assert share == pytest.approx(sum(group) / 4 * (4 - group.count(0.0)) / 4)
-    assert mask_of(torch.tensor([0.3]), 4).tolist() == [pytest.approx(0.3)]
+
+
+def drafted(strength: float) -> float:
+    """How far a draft is noised: the odds of its strength times 16."""
+    return 16 * strength / (1 + 15 * strength)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_stronger_edit_noises_further(some: float, more: float):
+    some, more = sorted((some, more))
+    less, further = mask_of(torch.tensor([some]), 4), mask_of(torch.tensor([more]), 4)
+    assert 0 <= less <= further <= 1
+    assert float(further) == pytest.approx(drafted(more), abs=1e-6)
 
 
 def test_guidance_goes_from_no_text_through_text_and_beyond():

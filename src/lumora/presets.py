@@ -101,12 +101,12 @@ def film() -> Preset:
     two, three, four = VideoShape(17, 64, 64), VideoShape(25, 64, 64), VideoShape(33, 64, 64)
     return replace(
         base,
-        model=replace(base.model, shots=True, longest=four.frames),
+        model=replace(base.model, flow=replace(base.model.flow, near_noise=0.15), shots=True, longest=four.frames),
         world="plain-film",
         seed=1,
         clips=9_000,
         shapes=(two, two, three, four),
-        transformer=replace(base.transformer, steps=1_600),
+        transformer=replace(base.transformer, steps=1_000, optimizer=OptimizerConfig(muon_lr=0.015, adam_lr=8e-4)),
     )
 
 

@@ -9,6 +9,7 @@ and for some clips a time of its own for every frame, so that the network knows 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+DRAFT_SHIFT = math.log(16)
+"""By which the logit of a draft's strength is shifted to noise. What holds for the whole picture, such as its light, is
+seen through most noise: of .6 of the way to it nothing of that changes, of .96, where .6 now lies, most does (LOG.md)."""
 NOTHING_KEPT, INDEPENDENT_TIMES = 0.5, 0.1
 """Shares of training samples; the rest keeps random clean frames."""
 
@@ -56,12 +60,13 @@ def mask_of(strengths: Float[Tensor, " T"], time: int) -> Float[Tensor, " t"]:
     """The mask of latent frames from the strength of each of their T = 1 + time · (t − 1) frames: the mean, times the
     share of frames that aren't kept.
 
-    A frame's strength is 1 where it is to be made, 0 where it is kept, between for a draft. So a latent frame of which
-    only some frames are given starts from them, and the less noised the more of them there are; of two ways to count
+    A frame's strength is 1 where it is to be made, 0 where it is kept, between for a draft, which is noised as far as
+    `DRAFT_SHIFT` says. So a latent frame of which only some frames are given starts from them, and the less noised the more of them there are; of two ways to count
     them this one, by its square, measured nearer to the truth than the mean alone (LOG.md).
     """
-    groups = strengths[1:].view(len(strengths) // time, time)
-    return torch.cat([strengths[:1], groups.mean(dim=1) * (groups > 0).to(groups).mean(dim=1)])
+    shares = torch.sigmoid(torch.logit(strengths) + DRAFT_SHIFT)  # 0 stays 0, and 1 stays 1
+    groups = shares[1:].view(len(shares) // time, time)
+    return torch.cat([shares[:1], groups.mean(dim=1) * (groups > 0).to(groups).mean(dim=1)])
 
 
 def stacked(states: Sequence[State]) -> State:
