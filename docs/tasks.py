@@ -1,5 +1,5 @@
-"""Draws the pictures of docs/tasks.md again: a strip for each task, of the first held-out clip with a moving thing; or a
-film of the real world, extended.
+"""Draws the pictures of docs/tasks.md again: a strip for each task, of the first held-out clip with a moving thing; or
+of a film of the real world, extended.
 
     python docs/tasks.py [--film carphone_pristine.mp4]
 

@@ -127,7 +127,7 @@ def test_what_can_not_be_made_of_a_clip_is_refused_in_a_sentence(
     assert main([*words.format(clip[0]).split(), *out]) == 2
     told = capsys.readouterr()
     assert said in told.err and told.err.count("\n") == 1 and told.err.endswith(".\n")
-    assert "--size" not in words and "--steps" not in words or not told.out
+    assert not told.out or not {"--size", "--steps"} & set(words.split())
     assert list(tmp_path.iterdir()) == [clip[0]]
 
 
@@ -265,6 +265,18 @@ def test_interrupted_work_goes_on_where_it_was(pipeline: Pipeline, tmp_path: Pat
     assert seen == list(range(4, told[-1][1] + 1))  # the third piece was the last to be kept
     for wanted in (request, other):
         assert np.array_equal(pipeline.generate(wanted, None, work).frames, pipeline.generate(wanted).frames)
+
+
+def test_who_interrupts_is_told_that_it_goes_on(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    def stop(_: Pipeline, request: Request, progress: object, work: Path) -> None:
+        work.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pipeline, "generate", stop)
+    assert main(["generate", "a ball", "-o", str(tmp_path / "out.mp4"), "--weights", str(weights)]) == 130
+    assert "goes on from where it was" in capsys.readouterr().err and (tmp_path / "out.mp4.work").is_file()
 
 
 def test_a_piece_goes_on_from_the_latents_before_it(pipeline: Pipeline):

@@ -45,7 +45,7 @@ _EXACTLY = (
 """Between RGB and YUV: FFmpeg's quick ways, its default, darken every pixel by one and blur colours."""
 
 MOST_QUICKER = 4.0
-"""How much quicker than on average the frames of a film of uneven rate are shown, against files that unpack to more than
+"""How much quicker than on average frames of an uneven rate are shown at most, against files that unpack to more than
 the memory holds."""
 
 MAX_PIXELS = 64_000_000
@@ -151,7 +151,7 @@ class Video:
         return replace(self, frames=frames, latents=None)
 
     def at_rate(self, fps: float) -> Video:
-        """As many seconds at another rate: frames are left out or shown again, never mixed. A picture stays one frame."""
+        """As many seconds at another rate: frames are left out or shown again, never mixed; a picture stays one."""
         count = max(1, round(len(self.frames) * fps / self.fps)) if len(self.frames) > 1 else 1
         nearest = np.minimum(np.arange(count) * self.fps / fps + 1e-6, len(self.frames) - 1).round().astype(int)
         return self if fps == self.fps else replace(self, frames=self.frames[nearest], fps=fps, latents=None)
