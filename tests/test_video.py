@@ -2,8 +2,10 @@
 
 import os
 import resource
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -140,6 +142,42 @@ def test_the_content_decides_and_not_the_name(tmp_path: Path):
     renamed = video.save(tmp_path / "clip.mp4").rename(tmp_path / "clip.png")
     assert Video.load(renamed).frames.shape == video.frames.shape
     assert len(Video.load(renamed, max_frames=2).frames) == 2
+
+
+def greys(count: int) -> np.ndarray:
+    return (20 + 12 * np.arange(count, dtype=np.uint8))[:, None, None, None].repeat(32, 1).repeat(32, 2).repeat(3, 3)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_frames_of_an_uneven_rate_are_shown_when_they_are_due(tmp_path: Path, suffix: str):
+    """As recorders of screens write them: 12 frames in .4 s, then one every .3 s."""
+    begins = [*range(0, 240, 20), *range(240, 960, 180)]  # in units of 1/600 s
+    with av.open(str(tmp_path / f"clip{suffix}"), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.height = stream.width = 32
+        stream.codec_context.time_base = Fraction(1, 600)
+        for grey, begin in zip(greys(16), begins, strict=True):
+            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            frame.pts, frame.time_base = begin, Fraction(1, 600)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    video = Video.load(tmp_path / f"clip{suffix}")
+    assert video.fps == pytest.approx(30, rel=0.03) and 1.3 < video.seconds < 1.7
+    shown = [video.frames[int((begin / 600 + 0.02) * video.fps)].mean() for begin in begins]
+    assert np.abs(np.array(shown) - 20 - 12 * np.arange(16)).max() < 5
+
+
+def test_a_gif_that_merged_frames_that_are_alike_lasts_as_long(tmp_path: Path):
+    """Pillow writes a picture that stays once, and for how long."""
+    stays = np.array([0, 0, 0, 1, 2, 2, 3, 4, 4, 4, 4, 4])
+    read = Video.load(Video(greys(5)[stays], 8.0).save(tmp_path / "clip.gif"))
+    assert read.fps == pytest.approx(8, rel=0.02)
+    assert np.abs(read.frames[:, 0, 0, 0] - 20.0 - 12 * stays).max() < 5
+
+
+def test_a_grey_of_16_bits_is_not_white(tmp_path: Path):
+    Image.fromarray(np.full((4, 4), 0x8000, np.uint16)).save(tmp_path / "deep.png")
+    assert (Video.load(tmp_path / "deep.png").frames == 128).all()
 
 
 def test_clear_pictures_stand_on_white_and_turned_ones_upright(tmp_path: Path):

@@ -44,6 +44,10 @@ _EXACTLY = (
 )
 """Between RGB and YUV: FFmpeg's quick ways, its default, darken every pixel by one and blur colours."""
 
+MOST_QUICKER = 4.0
+"""How much quicker than on average frames of an uneven rate are shown at most, against files that unpack to more than
+the memory holds."""
+
 MAX_PIXELS = 64_000_000
 """Largest picture that is decoded, against files that unpack to more than the memory holds."""
 
@@ -147,8 +151,8 @@ class Video:
         return replace(self, frames=frames, latents=None)
 
     def at_rate(self, fps: float) -> Video:
-        """As many seconds at another rate: frames are left out or shown again, never mixed."""
-        count = max(1, round(len(self.frames) * fps / self.fps))
+        """As many seconds at another rate: frames are left out or shown again, never mixed; a picture stays one."""
+        count = max(1, round(len(self.frames) * fps / self.fps)) if len(self.frames) > 1 else 1
         nearest = np.minimum(np.arange(count) * self.fps / fps + 1e-6, len(self.frames) - 1).round().astype(int)
         return self if fps == self.fps else replace(self, frames=self.frames[nearest], fps=fps, latents=None)
 
@@ -310,23 +314,47 @@ def _read_film(file: BinaryIO, demuxer: str, max_frames: int | None, shape: Shap
         if stream.codec_context is None:
             raise ValueError("its pictures are of an unknown kind")
         _check_size(stream.codec_context.width, stream.codec_context.height)
-        frames, begins, pixels = [], 0.0, 0
+        frames, times, pixels = [], [], 0
         for frame in container.decode(stream):
-            if not frames:
-                begins, pixels = frame.time or 0.0, frame.width * frame.height
+            pixels = pixels or frame.width * frame.height
             if frame.width * frame.height != pixels:
                 raise ValueError("its pictures change size")
+            times.append(frame.time)
             # A phone writes its pictures as the sensor lies and says how to turn them.
             frames.append(shape(np.rot90(_exactly(frame, "rgb24").to_ndarray(), round(frame.rotation / 90))))
             if len(frames) == max_frames:
                 break
         if not frames:
             raise ValueError("it has no pictures")
-        video = Video(np.stack(frames), float(stream.average_rate or stream.guessed_rate or PICTURE_RATE))
+        rate = float(stream.average_rate or stream.guessed_rate or PICTURE_RATE)
+        video = _steady(frames, [*times, _end(frame, rate)], rate)
         if len(frames) == 1 or not container.streams.audio:
             return video
     with _opened(file, demuxer) as container:
-        return replace(video, sound=read_sound(container, begins, video.seconds))
+        return replace(video, sound=read_sound(container, times[0] or 0.0, video.seconds))
+
+
+def _end(frame: av.VideoFrame, rate: float) -> float | None:
+    lasts = frame.duration * frame.time_base if frame.duration and frame.time_base else 1 / rate
+    return None if frame.time is None else float(frame.time + lasts)
+
+
+def _steady(frames: Sequence[np.ndarray], times: Sequence[float | None], rate: float) -> Video:
+    """Frames that begin at these seconds, and the second at which the last ends, at one rate: `rate` if they are even;
+    else one as quick as the quickest of them, at which the others are shown again for as long as they last."""
+    whole = np.stack(frames)
+    if len(frames) == 1 or None in times:
+        return Video(whole, rate)
+    at = np.array(times, float) - times[0]
+    lasts = np.diff(at)
+    if lasts.min() <= 0:  # no times at all
+        return Video(whole, rate)
+    for even in (rate, len(frames) / at[-1]):
+        if np.abs(at[:-1] * even - np.arange(len(frames))).max() <= 0.5:
+            return Video(whole, even)
+    quick = min(np.round(lasts / lasts.min()).sum() / at[-1], MOST_QUICKER * even)
+    shown = np.arange(round(at[-1] * quick)) + 0.5
+    return Video(whole[np.searchsorted(at[:-1] * quick, shown) - 1], quick)
 
 
 def _opened(file: BinaryIO, demuxer: str) -> InputContainer:
@@ -338,13 +366,12 @@ def _read_picture(file: BinaryIO, max_frames: int | None, shape: Shape) -> Video
     file.seek(0)
     with Image.open(file, formats=PICTURE_FORMATS) as image:
         _check_size(*image.size)
-        frames, milliseconds = [], 0.0
+        frames, times = [], [0.0]
         for index in range(min(getattr(image, "n_frames", 1), max_frames or np.iinfo(int).max)):
             image.seek(index)
             frames.append(shape(_on_white(ImageOps.exif_transpose(image))))
-            milliseconds += image.info.get("duration", 0)
-        fps = 1000 * len(frames) / milliseconds if milliseconds and len(frames) > 1 else PICTURE_RATE
-        return Video(np.stack(frames), fps)
+            times.append(times[-1] + image.info.get("duration", 0) / 1000)
+        return _steady(frames, times, len(frames) / times[-1] if times[-1] and len(frames) > 1 else PICTURE_RATE)
 
 
 def _fitted(frame: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
@@ -355,6 +382,8 @@ def _fitted(frame: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
 
 
 def _on_white(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):  # greys of 16 bits, which Pillow would cut off at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if not image.has_transparency_data:
         return np.asarray(image.convert("RGB"))
     white = Image.new("RGBA", image.size, "white")

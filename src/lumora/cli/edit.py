@@ -30,13 +30,19 @@ class WithClip(Making):
     def parents(self) -> list[Parent]:
         from lumora.provenance.manifest import Parent
 
-        return [Parent(self.clip, "parentOf")]
+        return [Parent(self.clip, "parentOf"), *super().parents()]
 
     def like_the_clip(self, config: ModelConfig) -> dict[str, Any]:
-        """The fields of a request that all tasks have; the size is that of the clip, unless a flag says otherwise."""
+        """The fields of a request that all tasks have; the size is that of the clip, unless a flag says otherwise.
+
+        What is wrong with them is said here, before all of a clip is read and scaled.
+        """
+        from lumora.generate.request import Request
         from lumora.video import Video
 
-        return self.how(config, Video.load(self.clip, max_frames=1))
+        how = self.how(config, Video.load(self.clip, max_frames=1))
+        Request("a clip", seconds=0, **how).check(config)
+        return how
 
     def load(self, how: dict[str, Any], file: Path | None = None) -> Video:
         """The clip, or that of another `file`, at the video's size and rate."""
@@ -44,12 +50,14 @@ class WithClip(Making):
 
     def original(self, how: dict[str, Any], file: Path | None = None) -> Video:
         """The clip at the video's size and its own rate; says what is done to it."""
+        from lumora.generate.request import MAX_FPS, MAX_SECONDS
         from lumora.provenance.kept import KeptLatents
         from lumora.video import Video
 
-        file = file or self.clip
+        file, most = file or self.clip, MAX_FPS * MAX_SECONDS + 1  # of a film of hours enough to be refused
         height, width = Video.load(file, max_frames=1).frames.shape[1:3]
-        video = KeptLatents().joined(Video.load(file, size=(how["height"], how["width"]), fit=self.fit), file)
+        read = Video.load(file, most, size=(how["height"], how["width"]), fit=self.fit)
+        video = KeptLatents().joined(read, file)
         size = f"{how['width']}x{how['height']}"
         told = f"{len(video.frames)} frames of {width}x{height}, {video.fps:g} a second"
         told += ", with sound" if video.sound is not None else ""
@@ -57,6 +65,18 @@ class WithClip(Making):
         told += "" if video.fps == how["fps"] else f", shown at {how['fps']:g}"
         print(f"{file}: {told}.")
         return video
+
+
+def in_all(seconds: float, *clips: Video) -> float:
+    """How long clips are with so many `seconds` that are made. Raises ValueError where that is none, or too long."""
+    from lumora.generate.request import MAX_SECONDS
+
+    if not seconds > 0:  # nor NaN
+        raise ValueError(f"What is made must last more than 0 seconds, not {seconds:g}.")
+    given = sum(clip.seconds for clip in clips)
+    if given + seconds > MAX_SECONDS:
+        raise ValueError(f"What is given and {seconds:g} seconds more are longer than {MAX_SECONDS} seconds, the most.")
+    return given + seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +96,8 @@ class Extend(WithClip):
 
         how = self.like_the_clip(config)
         clip = self.load(how)
-        given = Given(clip, "end" if self.backward else 0.0)
-        return Request(self.prompt, clip.seconds + self.seconds, given=(given,), **how)
+        given = Given(clip, "end" if self.backward else 0.0), *self.keyframes()
+        return Request(self.prompt, in_all(self.seconds, clip), given=given, **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +115,8 @@ class Loop(WithClip):
 
         how = self.like_the_clip(config)
         clip = self.load(how)
-        return Request(self.prompt, clip.seconds + self.seconds, given=(Given(clip),), loop=True, **how)
+        given = Given(clip), *self.keyframes()
+        return Request(self.prompt, in_all(self.seconds, clip), given=given, loop=True, **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +136,8 @@ class Connect(WithClip):
 
         how = self.like_the_clip(config)
         first, second = self.load(how), self.load(how, self.second)
-        seconds = first.seconds + self.seconds + second.seconds
-        given = Given(first), Given(second, "end")
-        return Request(self.prompt, seconds, given=given, **how)
+        given = Given(first), Given(second, "end"), *self.keyframes()
+        return Request(self.prompt, in_all(self.seconds, first, second), given=given, **how)
 
     def parents(self) -> list[Parent]:
         from lumora.provenance.manifest import Parent
@@ -144,14 +164,13 @@ class Infill(WithClip):
         clip = self.load(how) if self.fps is None else self.original(how)
         if (self.from_ is None) != (self.to is None):
             raise ValueError("A gap has two ends; give both --from and --to.")
-        begins, ends = round((self.from_ or 0) * clip.fps), round((self.to or 0) * clip.fps)
-        count, rate = len(clip.frames), how["fps"]
-        if not 0 <= begins <= ends <= count or (begins == 0 and ends == count):
-            raise ValueError(f"The gap must lie within the clip's {clip.seconds:g} seconds and leave some of it.")
-        if begins == ends and rate <= clip.fps:
+        gap = None if self.from_ is None or self.to is None else (self.from_, self.to)
+        given, count, rate = Given(clip, gap=gap), len(clip.frames), how["fps"]
+        if len(given.missing) == count:
+            raise ValueError(f"The gap must leave some of the clip's {clip.seconds:g} seconds.")
+        if not given.missing and rate <= clip.fps:
             raise ValueError("Nothing is missing; say where --from and --to, or ask for more --fps than the clip has.")
-        given = Given(clip, gap=None if self.from_ is None or self.to is None else (self.from_, self.to))
-        return Request(self.prompt, (count - 1) / clip.fps + 1 / rate, given=(given,), **how)
+        return Request(self.prompt, (count - 1) / clip.fps + 1 / rate, given=(given, *self.keyframes()), **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +188,8 @@ class Edit(WithClip):
 
         how = self.like_the_clip(config)
         clip = self.load(how)
-        return Request(self.prompt, clip.seconds, given=(Given(clip, strength=self.strength),), **how)
+        given = Given(clip, strength=self.strength), *self.keyframes()
+        return Request(self.prompt, clip.seconds, given=given, **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,11 +209,11 @@ class Storyboard(Making):
         from lumora.generate.request import Request
 
         first, *then = self.content.shots()
-        given = self.content.given(self.board.parent)
+        given = *self.content.given(self.board.parent), *self.keyframes()
         return Request(first.prompt, first.seconds, given=given, then=tuple(then), **self.how(config))
 
     def parents(self) -> list[Parent]:
         from lumora.provenance.manifest import Parent
 
         pictures = [scene.image for scene in self.content.shot if scene.image]
-        return [Parent(self.board.parent / picture, "inputTo") for picture in pictures]
+        return [*(Parent(self.board.parent / picture, "inputTo") for picture in pictures), *super().parents()]

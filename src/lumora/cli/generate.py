@@ -18,6 +18,7 @@ from lumora.cli.progress import progress_bar
 if TYPE_CHECKING:
     from lumora.config import ModelConfig
     from lumora.generate.request import Request
+    from lumora.generate.timeline import Given
     from lumora.provenance.manifest import Parent
     from lumora.video import Video
 
@@ -32,6 +33,8 @@ class Making(ABC):
     """Width and height in pixels."""
     aspect: Annotated[Aspect, arg(help_behavior_hint="")] = None
     """Width by height, such as 16:9, of about as many pixels as the model makes best."""
+    keyframe: Annotated[UseAppendAction[tuple[Keyframe, ...]], arg(help_behavior_hint="")] = ()
+    """A picture to show at a second of the video, such as 1.5=picture.png; as often as you like."""
     fit: Fit = "crop"
     """How given pictures of another shape are fitted: what sticks out is cut off, or what is missing is black."""
     fps: Annotated[Number, OF_THE_MODEL] = None
@@ -49,9 +52,16 @@ class Making(ABC):
     def request(self, config: ModelConfig) -> Request:
         """What is asked for, of a model of this configuration."""
 
-    @abstractmethod
+    def keyframes(self) -> tuple[Given, ...]:
+        from lumora.generate.timeline import Given
+
+        return tuple(Given(_picture(file), second) for second, file in self.keyframe)
+
     def parents(self) -> list[Parent]:
         """The files that it is made of."""
+        from lumora.provenance.manifest import Parent
+
+        return [Parent(file, "inputTo") for _, file in self.keyframe]
 
     def run(self) -> None:
         from lumora.generate.weights import read_config
@@ -62,10 +72,13 @@ class Making(ABC):
         config = read_config(self.weights)
         request = self.request(config)
         request.check(config)
+        frames, (height, width) = request.frames(config), request.size(config)
         for doubt in request.doubts(config):
             print(f"lumora: {doubt}", file=sys.stderr)
+        for h, w in dict.fromkeys(thing.video.frames.shape[1:3] for thing in request.given):
+            if (h, w) != (height, width):  # clips were scaled when they were read
+                print(f"What is given of {w}x{h} is scaled to {width}x{height} ({self.fit}).")
         make_and_deliver(request, self.output, self.weights, self.parents())
-        frames, (height, width) = request.frames(config), request.size(config)
         print(f"{self.output}: {frames} frames of {width}x{height}, made in {time.monotonic() - began:.1f} s.")
 
     def how(self, config: ModelConfig, clip: Video | None = None) -> dict[str, Any]:
@@ -105,29 +118,29 @@ class Generate(Making):
     """A picture to begin with."""
     last_image: File = None
     """A picture to end with."""
-    keyframe: Annotated[UseAppendAction[tuple[Keyframe, ...]], arg(help_behavior_hint="")] = ()
-    """A picture to show at a second, such as 1.5=picture.png; as often as you like."""
 
     def request(self, config: ModelConfig) -> Request:
         from lumora.generate.request import Request
         from lumora.generate.timeline import Given
-        from lumora.video import Video
 
-        def picture(file: Path) -> Video:
-            return Video.load(file, max_frames=1)
-
-        given = [Given(picture(self.image))] if self.image else []
-        given += [Given(picture(file), second) for second, file in self.keyframe]
-        given += [Given(picture(self.last_image), "end")] if self.last_image else []
+        first = [Given(_picture(self.image))] if self.image else []
+        last = [Given(_picture(self.last_image), "end")] if self.last_image else []
+        given = (*first, *self.keyframes(), *last)
         usual_seconds = 0.0 if self.output.suffix.lower() == ".png" else Request.seconds
         seconds = usual_seconds if self.seconds is None else self.seconds
-        return Request(self.prompt, seconds, given=tuple(given), **self.how(config))
+        return Request(self.prompt, seconds, given=given, **self.how(config))
 
     def parents(self) -> list[Parent]:
         from lumora.provenance.manifest import Parent
 
-        files = [self.image, *(file for _, file in self.keyframe), self.last_image]
-        return [Parent(file, "inputTo") for file in files if file]
+        ends = [Parent(file, "inputTo") for file in (self.image, self.last_image) if file]
+        return [*super().parents(), *ends]
+
+
+def _picture(file: Path) -> Video:
+    from lumora.video import Video
+
+    return Video.load(file, max_frames=1)
 
 
 def make_and_deliver(
@@ -160,6 +173,10 @@ def make_and_deliver(
             deliver(request, output, make, words, frames, about, parents, record)
         except Refused:
             work.unlink(missing_ok=True)  # nothing stays of what is not let out
+            raise
+        except KeyboardInterrupt:
+            if work.is_file():
+                print(f"\nlumora: The same command goes on from where it was, which {work} holds.", file=sys.stderr)
             raise
     work.unlink(missing_ok=True)
     if any(thing.video.latents is not None for thing in request.given):

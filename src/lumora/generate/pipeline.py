@@ -113,20 +113,23 @@ class Pipeline:
             request.check(self.config)
         scripts = list(zip(*(_script(request, self.config) for request in requests), strict=True))
         states = [self._begin(requests, parts) for parts in scripts]
-        planned = sum(len(self._windows(*job, at_once)) for job in zip(scripts, states, strict=True))
-        mark = fingerprint(requests[0], [self.codec, self.transformer]) if work and planned > 1 else ""
+        pieces = [
+            (take, window)
+            for take, job in enumerate(zip(scripts, states, strict=True))
+            for window in self._windows(*job, at_once)
+        ]
+        mark = fingerprint(requests[0], [self.codec, self.transformer]) if work and len(pieces) > 1 else ""
         if work and mark:
             states = load_work(work, states, mark)
-        left = sum(len(self._windows(*job, at_once)) for job in zip(scripts, states, strict=True))
-        steps = _Steps(requests[0].steps, planned, planned - left, progress)
-        for number, parts in enumerate(scripts):
-            for window in self._windows(parts, states[number], at_once):
-                said = [part.take.said(window.frames, window.shot) for part in parts]
-                amend = self._pasting(parts, window.frames)
-                states[number] = self._make(states[number], window.frames, said, requests[0], amend, steps.tick)
-                steps.pieces += 1
-                if work and mark:
-                    save_work(work, states, mark)
+        for done, (take, window) in enumerate(pieces):
+            if not states[take].mask[:, window.frames.start : window.frames.stop].any():
+                continue  # made before an interruption
+            parts, tick = scripts[take], _ticking(progress, done, len(pieces))
+            said = [part.take.said(window.frames, window.shot) for part in parts]
+            amend = self._pasting(parts, window.frames)
+            states[take] = self._make(states[take], window.frames, said, requests[0], amend, tick)
+            if work and mark:
+                save_work(work, states, mark)
         return [
             self._assemble(request, [parts[n] for parts in scripts], [s.clean[n] for s in states])
             for n, request in enumerate(requests)
@@ -159,7 +162,7 @@ class Pipeline:
         said: list[list[tuple[str, int]]],
         request: Request,
         amend: Amend | None,
-        tick: Progress,
+        tick: Progress | None,
     ) -> State:
         """`state`, with these latent frames known; of each clip the prompts, and of how many of them each speaks."""
         seen, device = slice(frames.start, frames.stop), self.text_encoder.device
@@ -277,18 +280,11 @@ class _Part:
     pictures: Pictures
 
 
-@dataclass
-class _Steps:
-    """The sampler's steps over all pieces."""
-
-    each: int
-    planned: int
-    pieces: int
-    progress: Progress | None
-
-    def tick(self, done: int, _: int) -> None:
-        if self.progress:
-            self.progress(self.pieces * self.each + done, self.planned * self.each)
+def _ticking(progress: Progress | None, pieces: int, planned: int) -> Progress | None:
+    """Tells of the steps of one piece as of those of all `planned` ones, of which so many `pieces` are done."""
+    if progress is None:
+        return None
+    return lambda done, steps: progress(pieces * steps + done, planned * steps)
 
 
 def _script(request: Request, config: ModelConfig) -> list[_Part]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lumora.config import from_dict
+from lumora.files import reason
 from lumora.generate.timeline import Given, Shot
 from lumora.video import Video
 
@@ -38,6 +39,8 @@ class Storyboard:
             raise ValueError(f"There is no file {file}.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{file} is not TOML: {error}.") from None
+        except OSError as error:
+            raise ValueError(f"{file} can't be read: {reason(error)}.") from None
         if not board.shot:
             raise ValueError(f"{file} has no shots; write a [[shot]] with a prompt for each.")
         return board

@@ -58,7 +58,10 @@ class Given:
         if self.start != "end" and not 0 <= self.start < math.inf:
             raise ValueError(f"A given picture or video begins 0 or more seconds after the start, not {self.start:g}.")
         if self.gap is not None and not 0 <= self.gap[0] <= self.gap[1] <= self.video.seconds + 1e-6:
-            raise ValueError(f"A gap lies within the {self.video.seconds:g} seconds of what is given.")
+            raise ValueError(
+                f"A gap lies within the {self.video.seconds:g} seconds of what is given, and not from {self.gap[0]:g} "
+                f"to {self.gap[1]:g}."
+            )
 
     @property
     def missing(self) -> range:
