@@ -65,8 +65,10 @@ class Making(ABC):
         for doubt in request.doubts(config):
             print(f"lumora: {doubt}", file=sys.stderr)
         make_and_deliver(request, self.output, self.weights, self.parents())
-        frames, (height, width) = request.frames(config), request.size(config)
-        print(f"{self.output}: {frames} frames of {width}x{height}, made in {time.monotonic() - began:.1f} s.")
+        still = self.output.suffix.lower() == ".png" or request.frames(config) == 1
+        long = "1 frame" if still else f"{request.frames(config)} frames"
+        height, width = request.size(config)
+        print(f"{self.output}: {long} of {width}x{height}, made in {time.monotonic() - began:.1f} s.")
 
     def how(self, config: ModelConfig, clip: Video | None = None) -> dict[str, Any]:
         """The fields of a request that all tasks have; of the shape of `clip` unless a flag says otherwise."""
@@ -142,9 +144,8 @@ def make_and_deliver(
     # A long video goes on from here if it is interrupted and asked for again.
     work = output.with_name(f"{output.name}.work")
     with progress_bar("Waking the model") as report:
-        from lumora.deliver import Refused, deliver
+        from lumora.deliver import Refused, deliver, origin
         from lumora.generate.pipeline import Pipeline
-        from lumora.generate.recipe import model_digest
         from lumora.safety.panels import frame_panel, text_panel
         from lumora.safety.policy import Policy
 
@@ -154,10 +155,9 @@ def make_and_deliver(
         def make(request: Request) -> Video:
             return pipeline.generate(request, lambda done, steps: report("Making the video", done, steps), work)
 
-        about = {"model": {"sha256": model_digest(weights)}, "policy": policy.version}
         request = pipeline.going_on(request)
         try:
-            deliver(request, output, make, words, frames, about, parents, record)
+            deliver(request, output, make, words, frames, origin(weights, policy), parents, record)
         except Refused:
             work.unlink(missing_ok=True)  # nothing stays of what is not let out
             raise
