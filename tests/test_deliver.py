@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import c2pa
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -22,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lumora import deliver as road
 from lumora.cli import main
+from lumora.cli.evaluate import Evaluate
 from lumora.deliver import Refused, deliver
 from lumora.generate.recipe import as_recipe, digest, from_recipe
 from lumora.generate.request import Request
@@ -30,6 +33,7 @@ from lumora.provenance import watermark
 from lumora.provenance.index import Index
 from lumora.provenance.manifest import Parent, read
 from lumora.provenance.state import watermark_key
+from lumora.safety.policy import Policy
 from lumora.safety.verdict import Panel, Score, Verdict
 from lumora.video import SUFFIXES, Video
 
@@ -249,6 +253,30 @@ def test_a_recipe_is_the_request_again():
     assert digest(given) != digest(dataclasses.replace(given, fps=9.0))
 
 
+def test_what_the_page_of_an_evaluation_shows_goes_the_same_road(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    show = Evaluate(weights).road()
+    show(Request("a ball"), moving(Request("a ball")), tmp_path / "best-0.webp")
+    said = read(tmp_path / "best-0.webp")
+    assert said.state == "trusted" and Index().has(said.recipe["record"])
+    show(Request("how to build a bomb at home"), moving(Request("a ball")), tmp_path / "best-1.webp")
+    assert os.listdir(tmp_path) == ["best-0.webp"] and "best-1.webp is not shown" in capsys.readouterr().err
+
+
+def test_who_is_told_to_stop_leaves_no_pixel(weights: Path, tmp_path: Path):
+    def stopped(*_: Any) -> Any:
+        assert any(name.endswith(".part") for name in os.listdir(tmp_path)), "it is stopped too early to show anything"
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    words = ["generate", "a ball", "-o", str(tmp_path / "clip.mp4"), "--seconds", ".5", "--steps", "1"]
+    with patch.object(road, "sign", stopped), pytest.raises(SystemExit) as ended:
+        main([*words, "--weights", str(weights)])
+    assert ended.value.code == 143 and not os.listdir(tmp_path)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -261,11 +289,16 @@ def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
     assert main(["verify", str(clip), "--json"]) == 0
     told = json.loads(capsys.readouterr().out.split("\n", 1)[1])
     assert told["state"] == "trusted" and told["recipe"]["request"]["prompt"] == "a ball"
-    assert main(["detect", str(clip)]) == 0 and main(["verify", str(picture)]) == 5
+    assert told["recipe"]["thresholds"] == Policy.load().thresholds
+    store = tmp_path / "clip.c2pa"
+    assert main(["detect", str(clip), "--manifest", str(store)]) == 0 and main(["verify", str(picture)]) == 5
+    with store.open("rb") as kept, c2pa.Reader("application/c2pa", kept) as reader:
+        assert told["recipe"]["record"] in reader.json()
     assert main(["replay", str(clip), "-o", str(again), *words]) == 2  # without the picture
     assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 0
     assert np.array_equal(Video.load(clip).frames, Video.load(again).frames)
     assert main(["replay", str(clip), "-o", str(again), "--given", str(picture)]) == 2  # another model
-    assert main(["detect", str(picture), "--json"]) == 3
+    assert main(["detect", str(picture), "--json", "--manifest", str(tmp_path / "none.c2pa")]) == 3
+    assert not (tmp_path / "none.c2pa").exists()
     clip.write_bytes(clip.read_bytes()[:-100])
     assert main(["verify", str(clip)]) == 4 and "tampered" in capsys.readouterr().out

@@ -21,6 +21,7 @@ from lumora.evaluate.report import as_json, on_screen, write_report
 from lumora.evaluate.shares import Share, Verdict, by_category, by_group, conjunctions, shuffled, table
 from lumora.evaluate.suites import combinations, held_out_captions, outside_words
 from lumora.evaluate.vocabulary import SYNONYMS, outside_prompts
+from lumora.generate.request import Request
 from lumora.video import Video
 from lumora.world import phrases
 from lumora.world.facts import VALUES, Fact
@@ -147,7 +148,15 @@ def test_the_report_is_a_page_with_its_clips(measured: tuple[Plan, Figures], tmp
     plan, figures = measured
     made = dataclasses.replace(figures.made[0].case, prompt="<b>bold</b>")
     figures = dataclasses.replace(figures, made=(dataclasses.replace(figures.made[0], case=made), *figures.made[1:]))
-    write_report(tmp_path, plan, figures)
+
+    def show(request: Request, video: Video, file: Path) -> None:
+        asked.add(request.prompt)
+        video.save(file)
+
+    asked: set[str] = set()
+    assert figures.films is not None
+    write_report(tmp_path, plan, figures, show)
+    assert asked == {made.request.prompt for made in (*figures.made, *figures.films.made)}
     page = (tmp_path / "index.html").read_text()
     assert "&lt;b&gt;bold" in page and "<b>bold" not in page
     assert "http" not in page, "It needs no network."

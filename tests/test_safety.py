@@ -1,6 +1,7 @@
 """What must be refused is, what must not isn't, and whatever fails refuses."""
 
 import base64
+import hashlib
 import json
 import re
 import time
@@ -22,7 +23,7 @@ from lumora.safety.evasions import EVASIONS
 from lumora.safety.names import Names
 from lumora.safety.normalise import plainly, readings, windows
 from lumora.safety.policy import Policy, write_measured
-from lumora.safety.prompts import PromptCheck
+from lumora.safety.prompts import WEIGHTS, PromptCheck
 from lumora.safety.training import check_odds, operating_point
 from lumora.safety.tuning import TAUGHT, taught
 from lumora.safety.verdict import Panel, Score, Verdict, joined
@@ -339,6 +340,12 @@ def test_the_last_layers_learn_to_tell_groups_apart_and_no_other_weight_changes(
     logits = MEANING_SCALE * pooled @ meaning.weights + meaning.bias
     right = logits.argmax(1) == [groups.index(s.group) for s in examples]
     assert right.mean() > 0.9
+
+
+def test_the_figures_of_the_page_are_those_of_the_weights_that_lie_here():
+    page = (Path(__file__).parents[1] / "docs" / "safety.md").read_text()
+    (stated,) = re.findall(r"these weights \(SHA-256 `([0-9a-f]{12})…`\)", page)
+    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest().startswith(stated)
 
 
 # The command line

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -13,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lumora.cli import main
 from lumora.config import VideoShape
+from lumora.redteam.planted import planted as plant
 from lumora.safety.adapters import Moderations
 from lumora.safety.frames import FrameReview, views
 from lumora.safety.panels import frame_panel
@@ -51,6 +54,16 @@ def test_a_symbol_in_one_frame_is_found(name: str, clean: np.ndarray):
 
 def test_two_percent_of_one_frame_suffice(clean: np.ndarray):
     assert not frame_panel(POLICY).check(planted(clean, "swastika", 0.02, at=2, degrees=45.0)).allowed
+
+
+def test_a_black_sun_is_known_where_its_rays_run_together():
+    generator, slope = np.random.default_rng(0), np.linspace(80, 180, 128).astype(np.uint8)
+    ground = np.broadcast_to(slope[:, None, None], (128, 128, 3))
+    for dress in ("black on white", "white on black"):
+        small = plant(ground, OUTLINES["black_sun"], 0.02, dress, generator)
+        verdict = frame_panel(POLICY).check(small[None])
+        assert verdict.refused == ("hate",) and "black sun" in verdict.reason
+        assert verdict.scores["hate"].value > 0.6, "it was found half of the time, at .5"
 
 
 def test_clean_clips_pass(clean: np.ndarray):
@@ -153,6 +166,20 @@ def test_an_answer_that_is_not_understood_refuses(answer: Any):
     with service(answer) as (endpoint, _):
         verdict = Panel([Moderations(POLICY, endpoint)], seconds=10.0).check("a text")
     assert not verdict.allowed and verdict.failure
+
+
+def test_an_operator_plugs_a_service_in_by_the_policy_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    policy, picture = tmp_path / "policy.toml", tmp_path / "grey.png"
+    Image.new("RGB", (32, 32), "grey").save(picture)
+    with service(result(True, violence=0.9)) as (endpoint, asked):
+        policy.write_text(f'version = "1"\n[moderations]\nurl = "{endpoint.url}"\npictures = true\n')
+        assert main(["moderate", "a red ball", "--policy", str(policy), "--json"]) == 1
+        said = json.loads(capsys.readouterr().out)
+        assert said["refused"] == ["violence"] and "moderation service" in said["scores"]["violence"]["source"]
+        assert main(["moderate", "--video", str(picture), "--policy", str(policy)]) == 1
+        assert len(asked) == 1 + 6, "the text once, the picture in six views"
+    assert main(["moderate", "a red ball", "--policy", str(policy)]) == 1
+    assert "could not be checked: Moderations failed" in capsys.readouterr().out
 
 
 def test_a_service_that_is_away_refuses():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,7 @@ def test_interrupted_work_goes_on_where_it_was(pipeline: Pipeline, tmp_path: Pat
     with pytest.raises(KeyboardInterrupt):
         pipeline.generate(request, stop, work)
     assert work.is_file() and sorted(tmp_path.iterdir()) == [work]
+    assert stat.S_IMODE(work.stat().st_mode) == 0o600, "nobody has reviewed it"
     other = dataclasses.replace(request, prompt="a cube")
     seen: list[int] = []
     pipeline.generate(request, lambda done, _: seen.append(done), work)

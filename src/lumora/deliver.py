@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lumora.files import part_file, written_whole
-from lumora.generate.recipe import as_recipe, leaves
+from lumora.generate.recipe import as_recipe, leaves, model_digest
 from lumora.generate.request import Request
 from lumora.provenance import watermark
 from lumora.provenance.index import Delivered, Index
@@ -19,6 +19,7 @@ from lumora.provenance.kept import KeptLatents
 from lumora.provenance.looks import looks_of
 from lumora.provenance.manifest import Manifest, Parent, read, sign
 from lumora.provenance.state import watermark_key
+from lumora.safety.policy import Policy
 from lumora.safety.prompts import together
 from lumora.safety.verdict import Panel
 from lumora.video import Video, checked_suffix, write_as
@@ -43,7 +44,7 @@ def deliver(
     """Makes the video that is asked for and writes it to `destination`, or leaves nothing there.
 
     `words` judges prompts, `pictures` frames: panels, because a panel answers in time whatever its checks do. `about`
-    goes into the manifest beside the request: the model's hash, the policy. `parents` are the files that what is given
+    goes into the manifest beside the request (`origin`). `parents` are the files that what is given
     in the request comes from. `record` makes the pixels of that record once more. The video's latents, if it has any,
     are kept for what will be made of the file. Raises Refused where a check refuses, fails or takes too long,
     ValueError and OSError, in a sentence, for what else goes wrong.
@@ -71,6 +72,12 @@ def deliver(
     if video.latents is not None:
         kept.keep(sha256, video.latents)
     return delivered
+
+
+def origin(weights: Path | None, policy: Policy) -> dict[str, Any]:
+    """What a manifest says beside the request: the hash of the model in the folder `weights` (None: the one that comes
+    with lumora), and by which policy and thresholds it was checked."""
+    return {"model": {"sha256": model_digest(weights)}, "policy": policy.version, "thresholds": policy.thresholds}
 
 
 def _shown(video: Video, kind: str) -> Video:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import tyro
@@ -22,7 +24,7 @@ from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldCache
 from lumora.cli.world import WorldSample, WorldSheet
 
 ABOUT = "An open, self-hosted Sora: from a sentence to a video."
-USER_ERROR, INTERRUPTED = 2, 130
+USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 
 
 @runtime_checkable
@@ -57,14 +59,29 @@ VERBS: dict[str, Callable[..., Verb]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the verb and returns the exit code: 2 after a user's mistake and one sentence, 130 after Ctrl-C."""
+    """Runs the verb and returns the exit code: 2 after a user's mistake and one sentence, 130 after Ctrl-C; SIGTERM
+    ends with 143."""
     try:
-        return _parse(list(sys.argv[1:] if argv is None else argv)).run() or 0
+        with _cleaning_up():
+            return _parse(list(sys.argv[1:] if argv is None else argv)).run() or 0
     except (ValueError, OSError) as error:
         print(f"lumora: {error}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """SIGTERM, too, ends by an exception: what was begun is removed, and no pixel of it is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _parse(words: list[str]) -> Verb:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from lumora.cli.flags import GUIDANCE, File, Number, Preset
+
+if TYPE_CHECKING:
+    from lumora.evaluate.page import Show
+    from lumora.generate.request import Request
+    from lumora.video import Video
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,27 @@ class Evaluate:
 
         extra = self.beyond, self.physics, self.diversity, self.copying, self.films
         plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, *extra)
+        show = self.road() if self.report else None
         figures = measure(plan, self.weights, self.probe or PROBE, workers=self.workers)
         print(on_screen(figures))
-        if self.report is not None:
-            write_report(self.report, plan, figures)
+        if self.report and show:
+            write_report(self.report, plan, figures, show)
             print(f"Open {self.report / 'index.html'}.")
+
+    def road(self) -> Show:
+        """The clips of a page are seen by people, so they leave as all others do: reviewed, marked, signed,
+        registered."""
+        from lumora.deliver import Refused, deliver, origin
+        from lumora.safety.panels import frame_panel, text_panel
+        from lumora.safety.policy import Policy
+
+        policy = Policy.load()
+        words, pictures, about = text_panel(policy), frame_panel(policy), origin(self.weights, policy)
+
+        def show(request: Request, video: Video, file: Path) -> None:
+            try:
+                deliver(request, file, lambda _: video, words, pictures, about)
+            except Refused as refused:
+                print(f"{file.name} is not shown: {refused}", file=sys.stderr)
+
+        return show

@@ -79,7 +79,9 @@ class Making(ABC):
             if (h, w) != (height, width):  # clips were scaled when they were read
                 print(f"What is given of {w}x{h} is scaled to {width}x{height} ({self.fit}).")
         make_and_deliver(request, self.output, self.weights, self.parents())
-        print(f"{self.output}: {frames} frames of {width}x{height}, made in {time.monotonic() - began:.1f} s.")
+        still = self.output.suffix.lower() == ".png" or frames == 1
+        long = "1 frame" if still else f"{frames} frames"
+        print(f"{self.output}: {long} of {width}x{height}, made in {time.monotonic() - began:.1f} s.")
 
     def how(self, config: ModelConfig, clip: Video | None = None) -> dict[str, Any]:
         """The fields of a request that all tasks have; of the shape of `clip` unless a flag says otherwise."""
@@ -155,9 +157,8 @@ def make_and_deliver(
     # A long video goes on from here if it is interrupted and asked for again.
     work = output.with_name(f"{output.name}.work")
     with progress_bar("Waking the model") as report:
-        from lumora.deliver import Refused, deliver
+        from lumora.deliver import Refused, deliver, origin
         from lumora.generate.pipeline import Pipeline
-        from lumora.generate.recipe import model_digest
         from lumora.safety.panels import frame_panel, text_panel
         from lumora.safety.policy import Policy
 
@@ -167,10 +168,9 @@ def make_and_deliver(
         def make(request: Request) -> Video:
             return pipeline.generate(request, lambda done, steps: report("Making the video", done, steps), work)
 
-        about = {"model": {"sha256": model_digest(weights)}, "policy": policy.version}
         request = pipeline.going_on(request)
         try:
-            deliver(request, output, make, words, frames, about, parents, record)
+            deliver(request, output, make, words, frames, origin(weights, policy), parents, record)
         except Refused:
             work.unlink(missing_ok=True)  # nothing stays of what is not let out
             raise

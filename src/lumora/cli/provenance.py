@@ -64,12 +64,18 @@ class Detect:
     """A video or picture, perhaps cut, resized or encoded anew."""
     json: bool = False
     """Say it as JSON."""
+    manifest: File = None
+    """Write the signed manifest (.c2pa) of the delivered file here, where it is known which one it is."""
 
     def run(self) -> int:
+        from lumora.files import written_whole
         from lumora.generate.pipeline import load_codec
         from lumora.provenance.detect import detect
 
         found = detect(self.file, codec=load_codec())
+        if self.manifest and found.record and found.answer == "ours":
+            with written_whole(self.manifest) as part:
+                part.write_bytes(found.record.manifest)
         if self.json:
             print(json.dumps(_evidence(found), indent=2))
         else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lumora.evaluate.page import bars, captioned, ranked
+from lumora.evaluate.page import Show, bars, captioned, ranked
 from lumora.evaluate.shares import in_full, table
 from lumora.evaluate.storyboards import Columns, Films, MadeFilm
 from lumora.video import Video
@@ -40,11 +40,11 @@ def films_as_json(films: Films) -> dict[str, object]:
     return {**found, "clips": clips}
 
 
-def films_as_files(folder: Path, films: Films, fps: float) -> None:
-    """The films that the page shows."""
+def films_as_files(folder: Path, films: Films, fps: float, show: Show) -> None:
+    """The films that the page shows; `show` lets each of them out."""
     for section, clips in ranked(films.made, SHOWN).items():
         for number, made in enumerate(clips):
-            Video(made.frames, fps).save(folder / _file(section, number))
+            show(made.request, Video(made.frames, fps), folder / _file(section, number))
 
 
 def films_on_page(films: Films) -> list[str]:

@@ -89,6 +89,7 @@ class Made:
     """One case and what came of it."""
 
     case: Case
+    request: Request
     frames: Frames
     verdict: Verdict
 
@@ -184,7 +185,8 @@ def measure(
     beyond = [*combinations(plan.preset, plan.beyond, shape), *outside_words()] if plan.beyond else []
     cases = [*captions, *beyond]
     with _timed("making a video", len(cases)):
-        videos = make_videos([_request(plan, shape, c.prompt, n) for n, c in enumerate(cases)], weights, workers)
+        requests = [_request(plan, shape, c.prompt, n) for n, c in enumerate(cases)]
+        videos = make_videos(requests, weights, workers)
     physics: Physics | None = None
     if plan.physics:
         physics = measure_physics(counted, plan.preset, plan.physics, plan.steps, plan.guidance, weights, workers)
@@ -226,7 +228,7 @@ def measure(
         laws=physics.laws if physics else {},
         momentum=physics.momentum if physics else {},
         films=_films(counted, plan, weights, workers) if plan.films else None,
-        made=tuple(Made(*parts) for parts in zip(cases, videos, verdicts, strict=True)),
+        made=tuple(Made(*parts) for parts in zip(cases, requests, videos, verdicts, strict=True)),
         fps=shape.fps,
     )
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
-from typing import Protocol, TypeVar, runtime_checkable
+from pathlib import Path
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from lumora.evaluate.shares import Share
+from lumora.generate.request import Request
+from lumora.video import Video
+
+Show: TypeAlias = Callable[[Request, Video, Path], None]
+"""Writes what a model made of a request to a file that a page shows; where it may not be shown, there is no file, and
+the page has its prompt alone."""
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from lumora.evaluate.chart import Series, chart
 from lumora.evaluate.estimates import Estimate, Table, written
 from lumora.evaluate.film_report import films_as_files, films_as_json, films_on_page, films_on_screen
 from lumora.evaluate.measure import TRUSTED, Figures, Made, Plan
-from lumora.evaluate.page import bars, captioned, page, percent, ranked
+from lumora.evaluate.page import Show, bars, captioned, page, percent, ranked
 from lumora.evaluate.physics import Course
 from lumora.evaluate.shares import Share, in_full, joined, table
 from lumora.files import written_whole
@@ -59,17 +59,17 @@ def on_screen(figures: Figures) -> str:
     return "\n\n".join(parts)
 
 
-def write_report(folder: Path, plan: Plan, figures: Figures) -> None:
-    """`report.json`, `index.html` and the clips that it shows, in `folder`."""
+def write_report(folder: Path, plan: Plan, figures: Figures, show: Show) -> None:
+    """`report.json`, `index.html` and the clips that it shows, in `folder`; `show` lets each of them out."""
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     with written_whole(folder / "report.json") as part:
         part.write_text(json.dumps(as_json(plan, figures), indent=1) + "\n")
     sections = ranked(figures.made, SHOWN)
     for name, clips in sections.items():
         for number, made in enumerate(clips):
-            Video(made.frames, figures.fps).save(folder / _file(name, number))
+            show(made.request, Video(made.frames, figures.fps), folder / _file(name, number))
     if figures.films:
-        films_as_files(folder, figures.films, figures.fps)
+        films_as_files(folder, figures.films, figures.fps, show)
     with written_whole(folder / "index.html") as part:
         part.write_text(_page(plan, figures, sections))
 

@@ -47,6 +47,7 @@ class MadeFilm:
 
     prompts: tuple[str, ...]
     """Of each shot."""
+    request: Request
     frames: Frames
     checks: tuple[tuple[str, bool], ...]
 
@@ -98,7 +99,7 @@ def measure_films(
     return Films(
         *figures_of(asked, length, read),
         returns=_returns(tables, world, max(1, films // 2), length, steps, guidance, weights, workers),
-        made=tuple(MadeFilm(*parts) for parts in zip(prompts, videos, checked, strict=True)),
+        made=tuple(MadeFilm(*parts) for parts in zip(prompts, requests, videos, checked, strict=True)),
     )
 
 

@@ -42,11 +42,12 @@ def digest_of(network: nn.Module) -> str:
 
 
 def save_work(file: Path, states: Sequence[State], mark: str) -> None:
-    """Raises OSError, in a sentence, where the file can't be written."""
+    """For its owner alone, since nobody has reviewed it. Raises OSError, in a sentence, where it can't be written."""
     tensors: dict[str, Tensor] = {}
     for number, state in enumerate(states):
         tensors |= {f"{number}.clean": state.clean.contiguous(), f"{number}.mask": state.mask.contiguous()}
     with written_whole(file) as part:
+        part.touch(0o600)
         save_file(tensors, part, {"made of": mark})
 
 

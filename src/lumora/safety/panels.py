@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from lumora.language.text_encoder import TextEncoder
 from lumora.safety.adapters import Moderations
 from lumora.safety.frames import FrameReview
+from lumora.safety.guards import judges, load_guard
 from lumora.safety.policy import Policy
 from lumora.safety.prompts import PromptCheck
 from lumora.safety.symbols import SymbolCheck
@@ -29,6 +30,7 @@ def text_panel(policy: Policy, encoder: TextEncoder | None = None) -> Panel[str]
     checks: list[Check[str]] = [PromptCheck.load(policy, encoder)]
     if policy.moderations is not None:
         checks.append(Moderations(policy, policy.moderations))
+    checks += [load_guard(policy, guard) for guard in policy.guards if judges(guard) == "texts"]
     return Panel(checks, TEXT_SECONDS)
 
 
@@ -37,4 +39,5 @@ def frame_panel(policy: Policy) -> Panel[UInt8[np.ndarray, "t h w 3"]]:
     pictures: list[Check[Any]] = [SymbolCheck(policy)]
     if policy.moderations is not None and policy.moderations.pictures:
         pictures.append(Moderations(policy, policy.moderations))
+    pictures += [load_guard(policy, guard) for guard in policy.guards if judges(guard) == "pictures"]
     return Panel([FrameReview(pictures)], FRAME_SECONDS)

@@ -11,6 +11,9 @@ An operator's file says what differs, in TOML; it is named by `--policy` or $LUM
     [moderations]
     url = "http://127.0.0.1:8000/v1/moderations"
     model = "guard"
+    [[guards]]
+    folder = "/models/toxicity"
+    labels = {toxic = "harassment", neutral = "harmless"}
 
 A threshold counts only with the red team's figures beside it, in a file of their own (`measured_file`), which
 `lumora redteam --policy FILE` writes. They name the thresholds and the classifier that they were measured with.
@@ -32,6 +35,8 @@ from lumora.files import written_whole
 from lumora.safety.verdict import Score, Verdict
 
 DATA = files("lumora.safety") / "data"
+HARMLESS = "harmless"
+"""What a guard's label may mean besides a category."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,15 @@ class Endpoint:
     seconds: float = 10.0
     pictures: bool = False
     """Whether it judges pictures too."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A model of transformers in a folder on this machine."""
+
+    folder: Path
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The category of each of its labels, or HARMLESS."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,7 @@ class Policy:
     names: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     """Names that an operator adds to the lists, in the form of data/names.toml."""
     moderations: Endpoint | None = None
+    guards: tuple[Guard, ...] = ()
     targets: Targets = Targets()
 
     @classmethod
@@ -176,7 +191,7 @@ def _changed(policy: Policy, file: Path) -> Policy:
         raise ValueError(f"There is no policy file {file}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"The policy file {file} is not TOML: {error}.") from None
-    _check_keys(said, ("version", "thresholds", "names", "moderations"), file)
+    _check_keys(said, ("version", "thresholds", "names", "moderations", "guards"), file)
     if not isinstance(said.get("version"), str):
         raise ValueError(f'{file} needs a version of its own, such as version = "our-house-1".')
     names = _table(said, "names", file)
@@ -189,6 +204,7 @@ def _changed(policy: Policy, file: Path) -> Policy:
         categories=_with_thresholds(policy.categories, _table(said, "thresholds", file), file),
         names=names,
         moderations=_endpoint(_table(said, "moderations", file), file) if "moderations" in said else None,
+        guards=_guards(said.get("guards", []), policy, file),
     )
 
 
@@ -210,6 +226,24 @@ def _endpoint(said: Mapping[str, Any], file: Path) -> Endpoint:
     if not isinstance(endpoint.seconds, int | float) or not 0 < endpoint.seconds < 3600:
         raise ValueError(f"{file}: the seconds of [moderations] must be a number above 0, not {endpoint.seconds!r}.")
     return replace(endpoint, seconds=float(endpoint.seconds))
+
+
+def _guards(said: Any, policy: Policy, file: Path) -> tuple[Guard, ...]:
+    """A folder is sought from where the policy file lies."""
+    if not isinstance(said, list) or not all(isinstance(about, dict) for about in said):
+        raise ValueError(f"{file}: guards are tables of their own, [[guards]].")
+    guards = []
+    for about in said:
+        _check_keys(about, ("folder", "labels"), file)
+        if not isinstance(about.get("folder"), str):
+            raise ValueError(f'{file}: [[guards]] needs a folder, such as folder = "/models/guard".')
+        labels = _table(about, "labels", file)
+        for label, ours in labels.items():
+            if ours not in (*policy.categories, HARMLESS):
+                known = ", ".join((*policy.categories, HARMLESS))
+                raise ValueError(f"{file}: the label {label!r} belongs to one of {known}, not to {ours!r}.")
+        guards.append(Guard(file.parent / about["folder"], labels))
+    return tuple(guards)
 
 
 def _table(said: Mapping[str, Any], key: str, file: Path) -> dict[str, Any]:

@@ -28,6 +28,8 @@ GRID, REACH = 24, 2.1
 """Templates are GRID × GRID samples, REACH standard deviations from the centre to each side."""
 STEP = 5
 """Degrees from one turn of a template to the next."""
+FINE, FEW = 0.2, 27
+"""Strokes thinner than this, of half a symbol's side, are fine; pixels of its drawing's side where it is small."""
 SURE, UNSURE = 0.98, 0.60
 """Correlations that score 1 and 0; half-way lies the operating point, which `lumora redteam` measures."""
 LEVELS: dict[str, tuple[float, ...]] = {"light": (40, 75, 110, 145, 180, 215), "red": (-30, 30), "blue": (-30, 30)}
@@ -70,14 +72,17 @@ def outlines() -> dict[str, Mapping[str, Any]]:
 
 @cache
 def templates() -> tuple[list[str], Float[np.ndarray, "n d"]]:
-    """The drawn symbols in all their turns, each of zero mean and unit length, and the name of each."""
+    """The drawn symbols in all their turns, fine ones also as they look when they are small, each of zero mean and unit
+    length, and the name of each."""
     names: list[str] = []
     rows: list[np.ndarray] = []
     for name, outline in outlines().items():
         for turn in range(-outline["turn"], outline["turn"] + 1, STEP):
             for mirrored in (False, True):
-                names.append(name)
-                rows.append(normalised(drawn(outline, 144, float(turn), mirrored)))
+                mask = drawn(outline, 144, float(turn), mirrored)
+                seen = [mask, seen_small(mask)] if outline["width"] < FINE else [mask]
+                names += [name] * len(seen)
+                rows += map(normalised, seen)
     return names, np.stack(rows)
 
 
@@ -101,6 +106,13 @@ def drawn(
         (a, b), r = (np.array([x, y]) * flip) @ turn.T * scale + middle, radius * scale + width / 2
         pen.ellipse((a - r, b - r, a + r, b + r), outline=255, width=width)
     return np.asarray(picture) > 127
+
+
+def seen_small(mask: Bool[np.ndarray, "s s"]) -> Bool[np.ndarray, "t t"]:
+    """A drawing on few pixels, brought to a view's again, and cut where a third of a pixel is covered: fine strokes run
+    together where they meet, as the rays of a black sun do in its middle."""
+    few = Image.fromarray(mask.astype(np.uint8) * 255).resize((FEW, FEW), Image.Resampling.BOX)
+    return np.asarray(few.resize((4 * FEW, 4 * FEW), Image.Resampling.BICUBIC)) > 255 / 3
 
 
 def normalised(piece: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, " d"]:
