@@ -22,17 +22,12 @@ Capture: TypeAlias = pytest.CaptureFixture[str]
 LUMORA = [sys.executable, "-m", "lumora"]
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
+def test_help_imports_nothing_heavy():
     code = "import sys; from lumora.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
     assert not loaded & {"torch", "numpy", "av", "mujoco", "PIL", "tokenizers"}
     assert all(verb in run.stdout for verb in VERBS)
-    # The time of this process and no other: a busy machine must not fail the test.
-    before = os.times()
-    subprocess.run([*LUMORA, "--help"], capture_output=True, check=True)
-    after = os.times()
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
 
 
 @pytest.mark.parametrize("verb", VERBS)
