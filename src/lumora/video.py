@@ -344,12 +344,9 @@ def _end(frame: av.VideoFrame) -> float | None:
 def _steady(frames: Sequence[np.ndarray], times: Sequence[float | None], rate: float) -> Video:
     """Frames that begin at these seconds, and the second at which the last ends, at one rate: `rate` if they are even;
     else one as quick as the quickest of them, at which the others are shown again for as long as they last."""
-    whole = np.stack(frames)
-    if len(frames) == 1 or None in times:
-        return Video(whole, rate)
-    at = np.array(times, float) - times[0]
-    lasts = np.diff(at)
-    if lasts.min() <= 0:  # no times at all
+    whole, at = np.stack(frames), np.array(times, float)  # None is NaN
+    at, lasts = at - at[0], np.diff(at)
+    if len(frames) == 1 or not lasts.min() > 0:  # a file that says no times
         return Video(whole, rate)
     for even in (rate, len(frames) / at[-1]):
         if np.abs(at[:-1] * even - np.arange(len(frames))).max() <= 0.5:
