@@ -314,12 +314,13 @@ def _read_film(file: BinaryIO, demuxer: str, max_frames: int | None, shape: Shap
         if stream.codec_context is None:
             raise ValueError("its pictures are of an unknown kind")
         _check_size(stream.codec_context.width, stream.codec_context.height)
-        frames, times, pixels = [], [], 0
+        frames, times, end, pixels = [], [], None, 0
         for frame in container.decode(stream):
             pixels = pixels or frame.width * frame.height
             if frame.width * frame.height != pixels:
                 raise ValueError("its pictures change size")
             times.append(frame.time)
+            end = _end(frame)
             # A phone writes its pictures as the sensor lies and says how to turn them.
             frames.append(shape(np.rot90(_exactly(frame, "rgb24").to_ndarray(), round(frame.rotation / 90))))
             if len(frames) == max_frames:
@@ -327,27 +328,25 @@ def _read_film(file: BinaryIO, demuxer: str, max_frames: int | None, shape: Shap
         if not frames:
             raise ValueError("it has no pictures")
         rate = float(stream.average_rate or stream.guessed_rate or PICTURE_RATE)
-        video = _steady(frames, [*times, _end(frame, rate)], rate)
+        video = _steady(frames, [*times, end], rate)
         if len(frames) == 1 or not container.streams.audio:
             return video
     with _opened(file, demuxer) as container:
         return replace(video, sound=read_sound(container, times[0] or 0.0, video.seconds))
 
 
-def _end(frame: av.VideoFrame, rate: float) -> float | None:
-    lasts = frame.duration * frame.time_base if frame.duration and frame.time_base else 1 / rate
-    return None if frame.time is None else float(frame.time + lasts)
+def _end(frame: av.VideoFrame) -> float | None:
+    """When it ends, in seconds; None if its file doesn't say."""
+    lasts = (frame.duration or 0) * (frame.time_base or 0)
+    return float(frame.time + lasts) if frame.time is not None and lasts else None
 
 
 def _steady(frames: Sequence[np.ndarray], times: Sequence[float | None], rate: float) -> Video:
     """Frames that begin at these seconds, and the second at which the last ends, at one rate: `rate` if they are even;
     else one as quick as the quickest of them, at which the others are shown again for as long as they last."""
-    whole = np.stack(frames)
-    if len(frames) == 1 or None in times:
-        return Video(whole, rate)
-    at = np.array(times, float) - times[0]
-    lasts = np.diff(at)
-    if lasts.min() <= 0:  # no times at all
+    whole, at = np.stack(frames), np.array(times, float)  # None is NaN
+    at, lasts = at - at[0], np.diff(at)
+    if len(frames) == 1 or not lasts.min() > 0:  # a file that says no times
         return Video(whole, rate)
     for even in (rate, len(frames) / at[-1]):
         if np.abs(at[:-1] * even - np.arange(len(frames))).max() <= 0.5:

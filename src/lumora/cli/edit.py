@@ -41,7 +41,7 @@ class WithClip(Making):
         from lumora.video import Video
 
         how = self.how(config, Video.load(self.clip, max_frames=1))
-        Request("a clip", seconds=0, **how).check(config)
+        Request("a clip", seconds=0.0, **how).check(config)
         return how
 
     def load(self, how: dict[str, Any], file: Path | None = None) -> Video:
