@@ -27,7 +27,9 @@ from PIL import Image
 from lumora.config import VideoShape
 from lumora.evaluate.shares import Share
 from lumora.provenance import watermark, waves
-from lumora.provenance.detect import NOT_OURS, OURS, joint_p_values
+from lumora.provenance.detect import LIKEST, NOT_OURS, OURS, closely, joined, joint_p_values, with_index
+from lumora.provenance.index import Delivered
+from lumora.provenance.known import whole_of
 from lumora.provenance.looks import chance_of, likeness, looks_of
 from lumora.video import Video
 from lumora.world.clip import make_clip
@@ -101,6 +103,7 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--strangers", type=int, default=100, help="clips that were never delivered")
     parser.add_argument("--index-size", type=int, default=1000, help="records that the index is taken to hold")
+    parser.add_argument("--change", action="append", help="only this one; may be given again")
     options = parser.parse_args()
     generator, key = np.random.default_rng(0), secrets.token_bytes(32)
     shape = VideoShape(17, options.size, options.size, 8.0)
@@ -111,30 +114,38 @@ def main() -> None:
     quality = [10 * math.log10(255**2 / np.square(a.frames - b.frames.astype(float)).mean()) for a, b in pairs]
     print(f"{options.clips} clips of {options.size}x{options.size}, mark at {min(quality):.2f} dB and more")
     print_null(originals, options.keys)
-    looks = [looks_of(video) for video in originals]
+    known = [
+        Delivered(f"{payload:08x}", "", {}, b"", looks_of(video), whole_of(video))
+        for video, payload in zip(originals, payloads, strict=True)
+    ]
     strangers = [Video(clip(options.preset, 315, n, shape), shape.fps) for n in range(options.strangers)]
     if strangers:
-        print_strangers(strangers, looks, payloads, key)
+        print_strangers(strangers, known, key)
     columns = "".join(f"{title:>24s}" for title in ("mark alone", "all together", "at least a trace", "by looks alone"))
     print(f"{'':24s}{columns}   bits read   seconds")
     for name, change in changes(generator).items():
-        print_found(name, [change(encoded(v, 16)) for v in marked], payloads, looks, key, options.index_size)
+        if options.change and name not in options.change:
+            continue
+        print_found(name, [change(encoded(v, 16)) for v in marked], known, key, options.index_size)
 
 
-def print_found(
-    name: str, videos: list[Video], payloads: list[int], looks: list[np.ndarray], key: bytes, records: int
-) -> None:
-    """As `detect` decides, for an index of so many records of which one is the right one."""
+def print_found(name: str, videos: list[Video], known: list[Delivered], key: bytes, records: int) -> None:
+    """As `detect` decides, for an index of so many records of which one is the right one; as many others are taken to
+    look more alike as `chance_of` expects."""
     mark, seen, both, open_, bits = [], [], [], [], []
     began = time.process_time()
-    for video, payload, look in zip(videos, payloads, looks, strict=True):
-        reading, (like,) = watermark.read(video, key, enough=0.0), likeness(waves.stages(video), [look])
+    for video, record in zip(videos, known, strict=True):
+        payload = int(record.record, 16)
+        reading, (like,) = watermark.read(video, key, enough=0.0), likeness(waves.stages(video), [record.looks])
         (joint,) = joint_p_values(reading, [payload], [like])
+        signs, luma = watermark.signs_of(payload, key, len(video.frames)), waves.reduced(video)
+        others = (records - 1) * chance_of(like.value)
+        close = (others + 1) * (others + 2) * closely(luma, video.fps, record, like, signs)
+        p_value = joined(reading, [records * joint, close if others < LIKEST else 1.0])
         mark.append(reading.p_value <= OURS)
-        joined = min(1.0, 2 * min(reading.p_value, records * joint))
         seen.append(records * chance_of(like.value) <= NOT_OURS)
-        both.append(joined <= OURS)
-        open_.append(joined < NOT_OURS)
+        both.append(p_value <= OURS)
+        open_.append(p_value < NOT_OURS)
         bits.append(32 - (reading.payload ^ payload).bit_count())
     took = (time.process_time() - began) / len(videos)
     shares = "".join(f"{said(found):>24s}" for found in (mark, both, open_, seen))
@@ -146,13 +157,13 @@ def said(found: list[bool]) -> str:
     return f"{np.mean(found):.1%} [{low:.1%}, {high:.1%}]"
 
 
-def print_strangers(strangers: list[Video], looks: list[np.ndarray], payloads: list[int], key: bytes) -> None:
+def print_strangers(strangers: list[Video], known: list[Delivered], key: bytes) -> None:
     """What is said of clips that were never delivered, whole, against an index of all that were."""
     p_values, alike = [], []
     for video in strangers:
-        reading, likes = watermark.read(video, key, enough=0.0), likeness(waves.stages(video), looks)
-        joint = joint_p_values(reading, payloads, likes)
-        p_values.append(min(1.0, 2 * min(reading.p_value, len(looks) * min(joint))))
+        reading = watermark.read(video, key, enough=0.0)
+        likes = likeness(waves.stages(video), [record.looks for record in known])
+        p_values.append(joined(reading, with_index(video, reading, known, likes, key)))
         alike += [like.value for like in likes]
     print(f"{len(strangers)} clips that were never delivered: ours {said([p <= OURS for p in p_values])}", end=", ")
     print(f"a trace {said([p < NOT_OURS for p in p_values])}, smallest p {min(p_values):.1e}")
@@ -161,11 +172,11 @@ def print_strangers(strangers: list[Video], looks: list[np.ndarray], payloads: l
 
 
 def print_null(videos: list[Video], keys: int) -> None:
-    """Wrong keys: signs and bits drawn at random, on the waves of real clips."""
+    """Wrong keys: signs and bits drawn at random, on the weighted waves of real clips."""
     totals, each = [], max(1, keys // len(videos))
     for video in videos:
         _, found = next(waves.stages(video))
-        signs = np.sign(found).ravel().astype(np.float32)
+        signs = (np.sign(found) * watermark._counting(found)).ravel().astype(np.float32)
         generator = np.random.default_rng(len(totals))
         for begin in range(0, each, 10_000):
             many = min(10_000, each - begin)
@@ -173,7 +184,7 @@ def print_null(videos: list[Video], keys: int) -> None:
             drawn = generator.integers(0, 256, (many, -(-len(signs) // 8)), dtype=np.uint8)
             coins = np.unpackbits(drawn, axis=1)[:, : len(signs)].astype(np.float32) * 2 - 1
             groups = np.eye(watermark.BITS, dtype=np.float32)[bits]
-            scores = (coins * signs) @ groups / np.sqrt(groups.sum(axis=0))
+            scores = (coins * signs) @ groups / np.sqrt(np.square(signs) @ groups)
             totals.append(np.square(scores).sum(axis=1))
     total = np.sort(np.concatenate(totals))[::-1]
     needed = next(s for s in np.arange(32, 200, 0.1) if float(watermark._tails(np.array([[math.sqrt(s)]]))[0]) <= OURS)

@@ -144,7 +144,7 @@ class Road(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(["a.mp4", "b.png"]),
-        part=st.sampled_from(["sign", "write_as", "looks_of", "watermark_key", "checked_suffix"]),
+        part=st.sampled_from(["sign", "write_as", "looks_of", "whole_of", "watermark_key", "checked_suffix"]),
         how=st.sampled_from([fails, full]),
     )
     def a_part_breaks(self, name: str, part: str, how: Callable[..., Any]) -> None:

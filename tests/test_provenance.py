@@ -18,6 +18,7 @@ from rubric import crjson, missed
 from lumora.provenance import certificates, manifest, watermark
 from lumora.provenance.detect import detect
 from lumora.provenance.index import Delivered, Index
+from lumora.provenance.known import whole_of
 from lumora.provenance.looks import looks_of
 from lumora.provenance.manifest import MIME, Parent, read, sign
 from lumora.provenance.state import watermark_key
@@ -331,11 +332,12 @@ def test_a_foreign_signature_that_names_a_record_of_ours_is_no_proof(tmp_path: P
 
 def test_the_index_keeps_what_it_was_given_and_tells_what_is_wrong(tmp_path: Path):
     index = Index(tmp_path / "index.sqlite3")
-    delivered = Delivered(index.new_record(), "ab" * 32, RECIPE, b"\x00\x01", looks_of(film()))
+    delivered = Delivered(index.new_record(), "ab" * 32, RECIPE, b"\x00\x01", looks_of(film()), whole_of(film()))
     index.add(delivered)
     back = Index(tmp_path / "index.sqlite3").all()[0]
     assert (back.record, back.sha256, back.recipe, back.manifest) == (*_fields(delivered),)
-    assert np.array_equal(back.looks, delivered.looks) and index.has(delivered.record)
+    assert np.array_equal(back.looks, delivered.looks) and np.array_equal(back.whole, delivered.whole)
+    assert index.has(delivered.record)
     (tmp_path / "broken.sqlite3").write_bytes(b"no database " * 100)
     with pytest.raises(OSError, match="index"):
         Index(tmp_path / "broken.sqlite3").all()

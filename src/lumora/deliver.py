@@ -16,6 +16,7 @@ from lumora.generate.request import Request
 from lumora.provenance import watermark
 from lumora.provenance.index import Delivered, Index
 from lumora.provenance.kept import KeptLatents
+from lumora.provenance.known import whole_of
 from lumora.provenance.looks import looks_of
 from lumora.provenance.manifest import Manifest, Parent, read, sign
 from lumora.provenance.state import watermark_key
@@ -68,7 +69,8 @@ def deliver(
         write_as(kind, marked, encoded)
         manifest = sign(encoded, signed, kind, destination.name, recipe, parents)
         sha256 = hashlib.sha256(signed.read_bytes()).hexdigest()
-        index.add(delivered := Delivered(record, sha256, recipe, manifest, looks_of(video)))
+        delivered = Delivered(record, sha256, recipe, manifest, looks_of(video), whole_of(video))
+        index.add(delivered)
     if video.latents is not None:
         kept.keep(sha256, video.latents)
     return delivered

@@ -1,4 +1,5 @@
-"""Of every video that was delivered: when, from what request, by which model, and what it looks like (`looks.py`)."""
+"""Of every video that was delivered: when, from what request, by which model, and what it looks like (`looks.py`,
+`known.py`)."""
 
 from __future__ import annotations
 
@@ -7,17 +8,21 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lumora.provenance.known import NOTHING, Whole
 from lumora.provenance.looks import Looks
 from lumora.provenance.state import state_folder
 
 _TABLE = """CREATE TABLE IF NOT EXISTS delivered (
-    record TEXT NOT NULL, sha256 TEXT NOT NULL, recipe TEXT NOT NULL, manifest BLOB NOT NULL, looks BLOB NOT NULL)"""
+    record TEXT NOT NULL, sha256 TEXT NOT NULL, recipe TEXT NOT NULL, manifest BLOB NOT NULL, looks BLOB NOT NULL,
+    whole BLOB NOT NULL DEFAULT x'')"""
+_WIDEN = "ALTER TABLE delivered ADD COLUMN whole BLOB NOT NULL DEFAULT x''"
+"""A table of before 2026-11-26."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Delivered:
     manifest: bytes
     """As it was signed, to be given back to a file that lost it."""
     looks: Looks
+    whole: Whole = field(default_factory=lambda: NOTHING)
+    """What the mark is read against."""
 
 
 class Index:
@@ -48,9 +55,10 @@ class Index:
             json.dumps(delivered.recipe),
             delivered.manifest,
             delivered.looks.tobytes(),
+            delivered.whole.tobytes(),
         )
         with self._open() as database:
-            database.execute("INSERT INTO delivered VALUES (?, ?, ?, ?, ?)", row)
+            database.execute("INSERT INTO delivered VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def all(self) -> list[Delivered]:
         with self._open() as database:
@@ -72,10 +80,13 @@ class Index:
             with contextlib.closing(sqlite3.connect(self._file, timeout=20)) as database, database:
                 self._file.chmod(0o600)
                 database.execute(_TABLE)
+                with contextlib.suppress(sqlite3.OperationalError):  # it has that column
+                    database.execute(_WIDEN)
                 yield database
         except sqlite3.Error as error:
             raise OSError(f"The index of what was delivered, {self._file}, can't be used: {error}.") from error
 
 
-def _delivered(record: str, sha256: str, recipe: str, manifest: bytes, looks: bytes) -> Delivered:
-    return Delivered(record, sha256, json.loads(recipe), manifest, np.frombuffer(looks, np.int8))
+def _delivered(record: str, sha256: str, recipe: str, manifest: bytes, looks: bytes, whole: bytes) -> Delivered:
+    seen, known = np.frombuffer(looks, np.int8), np.frombuffer(whole, np.float16)
+    return Delivered(record, sha256, json.loads(recipe), manifest, seen, known)

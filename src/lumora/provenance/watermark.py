@@ -5,11 +5,12 @@ The mark moves the luma of a video along slow waves, in space and in time (`wave
 resizing and new frame rates. The key draws for every wave a sign, and a bit of the payload that the sign is multiplied
 by. Where the pictures have that sign already, nothing is added; where they stand far against it, neither, for it would
 cost too much (Cox, Miller and McKellips, "Watermarking as communications with side information", 1999). What is found
-is the sign of each wave, so contrast and brightness don't matter.
+is the sign of each wave, so contrast and brightness don't matter; a wave's size says how much its sign counts.
 
 How sure a reading is needs no assumption about pictures. To whoever lacks the key its signs are fair coins, so for a
-file that was made without it each bit's sum of n signs over √n is sub-Gaussian, and the squares of all bits add up to
-S with P(S ≥ s) ≤ (s/bits)^(bits/2) · exp((bits − s)/2)  (Chernoff), times the number of places that are tried.
+file that was made without it each bit's sum of ±weights over the root of their squares' sum is sub-Gaussian, whatever
+the weights are that the key has no part in, and the squares of all bits add up to S with
+P(S ≥ s) ≤ (s/bits)^(bits/2) · exp((bits − s)/2)  (Chernoff), times the number of places that are tried.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def embed(video: Video, payload: int, key: bytes) -> Video:
     frames, height, width, _ = video.frames.shape
     size, band = used_waves(frames)
     in_time = time_waves(np.arange(frames) / video.fps)
-    signs = _signs(key, frames) * _spread(payload, key, frames)
+    signs = signs_of(payload, key, frames)
     found = space_part(time_part(video.frames @ LUMA, in_time), size, band, Box())
     down, across = space_waves(height, size, 0.0, 1.0), space_waves(width, size, 0.0, 1.0)
     allowed = 255**2 / 10 ** (PSNR / 10)
@@ -126,12 +127,26 @@ def found_in(seen: Iterable[Stage], key: bytes, enough: float) -> Reading:
     return reading
 
 
+def signs_of(payload: int, key: bytes, frames: int) -> Float[np.ndarray, "q n"]:
+    """1 or −1 of every wave of a video of so many frames, as it is marked with this payload."""
+    return _signs(key, frames) * _spread(payload, key, frames)
+
+
 def _scores(waves: Float[np.ndarray, "p q n"], key: bytes) -> Float[np.ndarray, "p bits"]:
-    """Each bit's sum of signs, over the root of how many there are."""
+    """Each bit's sum of weighted signs, over the root of the sum of the weights' squares."""
     frames = waves.shape[1]  # one in a picture, and in a video some
     of_bit = np.eye(BITS)[_bit_of_wave(key, frames).ravel()]
-    agree = (np.sign(waves) * _signs(key, frames)).reshape(len(waves), -1)
-    return agree @ of_bit / np.sqrt(np.maximum(of_bit.sum(axis=0), 1))
+    counts = _counting(waves).reshape(len(waves), -1)
+    agree = np.sign(waves).reshape(counts.shape) * _signs(key, frames).ravel() * counts
+    return agree @ of_bit / np.sqrt(np.maximum(np.square(counts) @ of_bit, 1e-12))
+
+
+def _counting(waves: Float[np.ndarray, "p q n"]) -> Float[np.ndarray, "p q n"]:
+    """How much the sign of each wave counts: little of a small one, which noise turns over, and little of a large one,
+    where the picture speaks and not the mark. So weighs the best detector of a faint sign under Cauchy's law."""
+    sizes = np.abs(waves)
+    sizes = sizes / np.maximum(np.median(sizes, axis=(1, 2), keepdims=True), 1e-9)
+    return sizes / (1 + np.square(sizes))
 
 
 def _tails(scores: Float[np.ndarray, "p bits"]) -> Float[np.ndarray, " p"]:

@@ -28,6 +28,9 @@ TIME_RIDGE, SPACE_RIDGE = 3.0, 0.1
 SIDE = 64
 """Pixels of the longer side of what is read; the waves are far longer."""
 LUMA = np.array([0.2126, 0.7152, 0.0722])
+WHOLE_WAVES = 12.0
+"""Most half waves a side of what is known of a whole video: those of the mark, the slowest, and some that a crop mixes
+with them; a picture's go no further than its mark."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,14 @@ def used_waves(frames: int) -> tuple[int, Bool[np.ndarray, "s s"]]:
     return size, (speed >= 1.5) & (speed < most)
 
 
+@lru_cache(8)
+def whole_waves(frames: int) -> tuple[int, Bool[np.ndarray, "s s"]]:
+    """As `used_waves`, of what is known of a whole video: the slowest are among them."""
+    most = STILL_WAVES if frames == 1 else WHOLE_WAVES
+    size = math.ceil(most)
+    return size, np.hypot(*np.mgrid[:size, :size]) < most
+
+
 def reduced(video: Video) -> Float[np.ndarray, "t h w"]:
     """Its luma, of no more than SIDE pixels a side."""
     luma = (video.frames @ LUMA).astype(np.float32)
@@ -122,3 +133,8 @@ _SEARCH = (
 )
 """Start in seconds, speed, and parts of the frame."""
 PLACES = sum(len(boxes) for _, _, boxes in _SEARCH)
+
+
+def place(number: int) -> tuple[float, float, Box]:
+    """Start in seconds, speed and part of the frame, as `stages` counts them."""
+    return [(start, speed, box) for start, speed, boxes in _SEARCH for box in boxes][number]
