@@ -69,7 +69,7 @@ class Plan:
     length: Length = "sentence"
     steps: int = 24
     guidance: float | None = None
-    """None: what is usual for a request, 4, or 1 where frames are kept."""
+    """None: what is usual for a request, see `Request.leaning`."""
     beyond: int = 0
     """How many clips of held-out combinations are asked for too; and, if any, all words outside the vocabulary."""
     physics: int = 0

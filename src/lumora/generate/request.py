@@ -19,9 +19,9 @@ MAX_STEPS = 1_000
 MAX_TOKENS = 65_536
 """Latent positions after patching of one video: more would not end in a day."""
 MAX_SHOTS = 60
-GUIDANCE, KEPT_GUIDANCE = 4.0, 1.0
-"""Of what is made from words alone, and of what is made beside frames that are kept: there more adds contrast and
-flicker, and no fact (LOG.md)."""
+GUIDANCE, SHOTS_GUIDANCE, KEPT_GUIDANCE = 4.0, 1.5, 1.0
+"""Of what is made from words alone: in one shot, and in several, where more of it gives a film in black and white
+colours; and of what is made beside frames that are kept: there more adds contrast and flicker, and no fact (LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,11 @@ class Request:
     @property
     def leaning(self) -> float:
         """`guidance`, decided."""
-        kept = any(thing.strength == 0 for thing in self.given)
-        return (KEPT_GUIDANCE if kept else GUIDANCE) if self.guidance is None else self.guidance
+        if self.guidance is not None:
+            return self.guidance
+        if any(thing.strength == 0 for thing in self.given):
+            return KEPT_GUIDANCE
+        return SHOTS_GUIDANCE if self.then else GUIDANCE
 
     def size(self, config: ModelConfig) -> tuple[int, int]:
         """(height, width) in pixels."""
