@@ -43,8 +43,8 @@ Progress = Callable[[int, int], None]
 Network = TypeVar("Network", bound=nn.Module)
 
 GUIDED = (0.2, 0.93)
-"""Times at which guidance acts (arXiv:2404.07724): nearer to noise it drives what holds for the whole picture beyond what
-the words say, nearer to data it adds contrast and flicker alone, and it costs as much everywhere (LOG.md)."""
+"""Times at which guidance acts (arXiv:2404.07724): nearer to noise it drives what holds for the whole picture beyond
+what the words say, nearer to data it adds contrast and flicker alone; and it costs as much everywhere (LOG.md)."""
 BETWEEN = 0.8
 """The time from which sampling leaps to data where both ends are given. Little is open there, and what the network
 expects is nearer to what happened than what it would make up on the way (LOG.md)."""
