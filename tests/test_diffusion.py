@@ -25,7 +25,7 @@ from lumora.diffusion.condition import (
     keep_suffix,
     mask_of,
 )
-from lumora.diffusion.flow import NEAR, draw_times, emphasis, flow_step, interpolate, log_shift, velocity
+from lumora.diffusion.flow import draw_times, emphasis, flow_step, interpolate, log_shift, velocity
 from lumora.diffusion.guidance import Guidance, denoiser, guide
 from lumora.diffusion.sampler import Method, sample, schedule
 from lumora.model.transformer import Transformer
@@ -87,14 +87,6 @@ def test_training_times_are_logit_normal_and_shift_to_noise_with_size():
     assert small.mean().item() == pytest.approx(0.8, abs=0.02)
     assert small.std().item() == pytest.approx(0.5, abs=0.02)
     assert (large - small).mean().item() == pytest.approx(math.log(2), abs=0.01)
-
-
-def test_a_share_of_times_is_near_noise():
-    plain, near = (draw_times(20_000, 80, FlowConfig(near_noise=share), seeded()) for share in (0.0, 0.5))
-    rarely = float((plain > 1 - NEAR).float().mean())
-    assert float((near > 1 - NEAR).float().mean()) == pytest.approx(0.5 + 0.5 * rarely, abs=0.02)
-    moved = near[near != plain]
-    assert (moved > 1 - NEAR).all() and float(moved.mean()) == pytest.approx(1 - NEAR / 2, abs=0.002)
 
 
 @given(st.integers(1, 60), st.floats(-1, 2))

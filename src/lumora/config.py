@@ -49,9 +49,6 @@ class FlowConfig:
     time_mean: float = 0.8
     """Mean of the logit-normal training time: positive is shifted to noise."""
     time_std: float = 0.8
-    near_noise: float = 0.0
-    """Share of times that are drawn evenly from the last tenth before noise instead. There words alone decide what
-    holds for the whole picture, such as its style, and a logit-normal time seldom comes so near."""
     reference_tokens: int = 80
     """Video tokens to which `time_mean` belongs; more tokens shift time further to noise."""
     time_floor: float = 0.05

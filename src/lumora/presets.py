@@ -98,15 +98,14 @@ def film() -> Preset:
     The last stage of `runs/default.py`, which goes on from `cpu` with its codec.
     """
     base = cpu()
-    two, three, four = VideoShape(17, 64, 64), VideoShape(25, 64, 64), VideoShape(33, 64, 64)
+    three, four = VideoShape(25, 64, 64), VideoShape(33, 64, 64)
     return replace(
         base,
-        model=replace(base.model, flow=replace(base.model.flow, near_noise=0.15), shots=True, longest=four.frames),
+        model=replace(base.model, shots=True, longest=four.frames),
         world="plain-film",
-        seed=1,
-        clips=9_000,
-        shapes=(two, two, three, four),
-        transformer=replace(base.transformer, steps=1_000, optimizer=OptimizerConfig(muon_lr=0.015, adam_lr=8e-4)),
+        clips=6_000,
+        shapes=(three, three, three, four),
+        transformer=replace(base.transformer, steps=1_600),
     )
 
 

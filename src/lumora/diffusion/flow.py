@@ -20,8 +20,6 @@ from lumora.model.patchify import stacks_of_equals
 from lumora.model.places import tokens_of
 from lumora.model.transformer import Transformer, batch_flops
 
-NEAR = 0.1
-"""How far from noise `FlowConfig.near_noise` reaches."""
 BINS = 4
 """Equal ranges of time in which training reports its loss."""
 
@@ -49,13 +47,9 @@ def log_shift(tokens: int, config: FlowConfig) -> float:
 
 
 def draw_times(count: int, tokens: int, config: FlowConfig, generator: torch.Generator) -> Float[Tensor, " count"]:
-    """Logit-normal training times in (0, 1), but for a share near noise; on the generator's device."""
+    """Logit-normal training times in (0, 1), on the generator's device."""
     normal = torch.randn(count, generator=generator, device=generator.device)
-    times = torch.sigmoid(log_shift(tokens, config) + config.time_std * normal)
-    if config.near_noise == 0:
-        return times
-    chosen, where = torch.rand(2, count, generator=generator, device=generator.device)
-    return torch.where(chosen < config.near_noise, 1 - NEAR * where, times)
+    return torch.sigmoid(log_shift(tokens, config) + config.time_std * normal)
 
 
 def flow_step(

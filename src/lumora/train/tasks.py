@@ -23,7 +23,7 @@ from lumora.train.loop import step_seed
 from lumora.train.meter import count_flops
 from lumora.train.optimizer import MuonAdam, make_optimizer, matrices
 
-PICTURES, CUTS = 0.2, 0.1
+PICTURES, CUTS = 0.1, 0.1
 """Shares of the transformer's examples that are the first picture of a clip alone, and a clip cut short."""
 
 Item = TypeVar("Item")
