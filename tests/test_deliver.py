@@ -287,7 +287,8 @@ def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
     ask = ["generate", "a ball", "-o", str(clip), "--image", str(picture), "--steps", "2", "--seconds", "1"]
     assert main([*ask, *words]) == 0
     assert main(["verify", str(clip), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.split("\n", 1)[1])
+    said = capsys.readouterr().out
+    told = json.loads(said[said.index("{") :])
     assert told["state"] == "trusted" and told["recipe"]["request"]["prompt"] == "a ball"
     assert told["recipe"]["thresholds"] == Policy.load().thresholds
     store = tmp_path / "clip.c2pa"
@@ -298,6 +299,9 @@ def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
     assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 0
     assert np.array_equal(Video.load(clip).frames, Video.load(again).frames)
     assert main(["replay", str(clip), "-o", str(again), "--given", str(picture)]) == 2  # another model
+    with patch("lumora.generate.recipe.SAMPLING", 1_000):
+        assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 2
+    assert "other pixels" in capsys.readouterr().err
     assert main(["detect", str(picture), "--json", "--manifest", str(tmp_path / "none.c2pa")]) == 3
     assert not (tmp_path / "none.c2pa").exists()
     clip.write_bytes(clip.read_bytes()[:-100])

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lumora.files import part_file, written_whole
-from lumora.generate.recipe import as_recipe, leaves, model_digest
+from lumora.generate.recipe import SAMPLING, as_recipe, leaves, model_digest
 from lumora.generate.request import Request
 from lumora.provenance import watermark
 from lumora.provenance.index import Delivered, Index
@@ -79,7 +79,8 @@ def deliver(
 def origin(weights: Path | None, policy: Policy) -> dict[str, Any]:
     """What a manifest says beside the request: the hash of the model in the folder `weights` (None: the one that comes
     with lumora), and by which policy and thresholds it was checked."""
-    return {"model": {"sha256": model_digest(weights)}, "policy": policy.version, "thresholds": policy.thresholds}
+    model = {"sha256": model_digest(weights), "sampling": SAMPLING}
+    return {"model": model, "policy": policy.version, "thresholds": policy.thresholds}
 
 
 def _shown(video: Video, kind: str) -> Video:

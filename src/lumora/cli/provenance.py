@@ -99,12 +99,14 @@ class Replay:
     """The folder of the model that made it, where that is not the one that comes with lumora."""
 
     def run(self) -> None:
-        from lumora.generate.recipe import from_recipe, model_digest
+        from lumora.generate.recipe import SAMPLING, from_recipe, model_digest
         from lumora.provenance.index import Index
 
         recipe = _recipe_of(self.file)
         if recipe["model"]["sha256"] != model_digest(self.weights):
             raise ValueError(f"{self.file} was made by another model; name its folder with --weights.")
+        if recipe["model"].get("sampling", 1) != SAMPLING:
+            raise ValueError(f"{self.file} was made by a version of lumora that made other pixels of the same request.")
         readings = {path: self.readings(path, recipe["request"]) for path in self.given}
         request = from_recipe(recipe["request"], itertools.chain(*readings.values()))
         record = recipe["record"] if Index().has(recipe["record"]) else None

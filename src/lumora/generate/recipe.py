@@ -14,6 +14,9 @@ from lumora.generate.request import Request
 from lumora.generate.weights import model_folder
 from lumora.video import Video
 
+SAMPLING = 2
+"""Goes up with each change of how a model makes pixels of a request; recipes of before it was written down are of 1."""
+
 
 def as_recipe(value: Any) -> Any:
     """A request in dicts, lists and numbers; instead of a video that was given, hashes of it and of its latents, if it
