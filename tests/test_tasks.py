@@ -159,7 +159,8 @@ def test_between_two_given_ends_sampling_leaps(
 ):
     schedules = []
     monkeypatch.setattr(steps, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent)
-    pipeline.generate(Request("a ball", 9 / 8, **HOW | {"steps": 4}, given=given))
+    how: dict[str, Any] = {**HOW, "steps": 4}
+    pipeline.generate(Request("a ball", 9 / 8, **how, given=given))
     expected = steps.BETWEEN if leaps else pipeline.config.flow.time_floor
     assert [times[-2] for times in schedules] == [pytest.approx(expected)]
 
