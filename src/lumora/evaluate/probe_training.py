@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
-from jaxtyping import BFloat16, Float, Int8, UInt8
+from jaxtyping import Float, Int8, UInt8
 from torch import Tensor
 
 from lumora.config import VideoShape
@@ -174,7 +174,7 @@ def accuracy(probe: Probe, clips: Iterable[Clip], batch: int = 32) -> dict[str, 
     return {category: (right, asked) for category, (right, asked) in counts.items()}
 
 
-def degrade(frames: BFloat16[Tensor, "b t h w c"], generator: torch.Generator) -> BFloat16[Tensor, "b t h w c"]:
+def degrade(frames: Float[Tensor, "b t h w c"], generator: torch.Generator) -> Float[Tensor, "b t h w c"]:
     """Clips as a codec or a generator might have left them: some blurred, noisy, all with colours a little off."""
 
     def uniform(low: float, high: float, *size: int) -> Tensor:
