@@ -171,8 +171,8 @@ class Pipeline:
         guidance, amend = Guidance(request.leaning, GUIDED), self._pasting(parts, frames)
         denoise = denoiser(self.transformer, piece, text, guidance, spans=spans, amend=amend)
         shift = log_shift(tokens_of(latent.shape[2:], self.transformer.patch), self.config.flow)
-        leap = BETWEEN if all(_between(part.take, mask[0], frames) for part in parts) else self.config.flow.time_floor
-        times = schedule(request.steps, shift, leap)
+        between = all(_between(part.take, open_, frames) for part, open_ in zip(parts, mask, strict=True))
+        times = schedule(request.steps, shift, BETWEEN if between else self.config.flow.time_floor)
         clean, mask = state.clean.clone(), state.mask.clone()
         clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
@@ -280,8 +280,7 @@ class _Part:
 
 def _between(take: Take, mask: Float[Tensor, " t"], frames: range) -> bool:
     """Whether what is to be made of these latent frames lies between others, of each of which something is kept."""
-    ends = ((frames[0], mask[0]), (frames[-1], mask[-1]))
-    return all(bool(take.partly(number)) or not share for number, share in ends)
+    return all(mask[end] == 0 or take.partly(frames[end]) for end in (0, -1))
 
 
 def _ticking(progress: Progress | None, pieces: int, planned: int) -> Progress | None:

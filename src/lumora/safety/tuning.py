@@ -1,8 +1,8 @@
 """Teaches the text encoder's last layers to tell the categories apart: the prompt check's half that knows meanings.
 
-Fine-tuning as of BERT (arXiv:1810.04805), of the last layers alone: those below stay as they are,
-without a gradient. Sentences are drawn anew in each pass, and of each some tokens are left out, so that little can be
-learnt by heart.
+Fine-tuning as of BERT (arXiv:1810.04805), of the last layers alone: those below stay as they are, without
+a gradient. Sentences are drawn anew in each pass, and of each some tokens are left out, so that little can be learnt by
+heart.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from lumora.config import TrainConfig, to_json
 from lumora.files import written_whole
-from lumora.precision import autocast, fast_dtype
+from lumora.precision import fast_dtype
 from lumora.train.checkpoint import Averages, Progress, load_checkpoint, save_checkpoint
 from lumora.train.distributed import World
 from lumora.train.meter import ProgressLine, Speed, peak_flops, synchronize
@@ -84,6 +84,7 @@ class _Run:
         self.optimizer = task.optimizer()
         self.averages = Averages(task.module, config.optimizer.ema)
         self.parameters = list(task.module.parameters())
+        self.dtype = fast_dtype(world.device) if config.precision == "bf16" else torch.float32
         self.bad_steps = 0
 
     def sit(self, minutes: float | None) -> Progress:
@@ -150,8 +151,7 @@ class _Run:
     def _backward(self, step: int) -> tuple[Tensor, Metrics]:
         # On the CPU whatever the device, so that noise is the same everywhere and choices drawn from it stop no GPU.
         generator = torch.Generator().manual_seed(step_seed(self.config.seed, step, self.world.rank))
-        half = self.config.precision == "bf16"
-        with autocast(self.world.device) if half else nullcontext():
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             loss, metrics = self.task.loss(step, generator)
         for parameter in self.parameters:
             parameter.grad = torch.zeros_like(parameter)
@@ -162,9 +162,7 @@ class _Run:
         """What the progress line needs to know: the operations of a step, and what the machine could do."""
         with self._undone():
             flops = self.task.flops(restored.step if restored else 0)
-        device = self.world.device
-        dtype = fast_dtype(device) if self.config.precision == "bf16" else torch.float32
-        return Speed(self.task.clips * self.world.size, flops, peak_flops(device, dtype))
+        return Speed(self.task.clips * self.world.size, flops, peak_flops(self.world.device, self.dtype))
 
     def _estimate_steps(self, minutes: float | None) -> int:
         """How many steps fit in the run's minutes, or else in the sitting's, judged by trying some and undoing them."""
