@@ -12,8 +12,10 @@ from torch import Tensor
 
 from lumora.config import FlowConfig, TransformerConfig
 from lumora.diffusion.condition import (
+    Source,
     State,
     begin,
+    between,
     draw_condition,
     draw_mask,
     frame_times,
@@ -223,8 +225,8 @@ def test_a_mask_is_0_where_all_frames_are_kept_and_1_where_none_is_known(strengt
 
 
 def drafted(strength: float) -> float:
-    """How far a draft is noised: the odds of its strength times 16."""
-    return 16 * strength / (1 + 15 * strength)
+    """How far a draft is noised: the odds of its strength times 32."""
+    return 32 * strength / (1 + 31 * strength)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -233,6 +235,34 @@ def test_a_stronger_edit_noises_further(some: float, more: float):
     less, further = mask_of(torch.tensor([some]), 4), mask_of(torch.tensor([more]), 4)
     assert 0 <= less <= further <= 1
     assert float(further) == pytest.approx(drafted(more), abs=1e-6)
+
+
+@given(st.integers(0, 1000), st.floats(0.05, 0.99))
+@settings(max_examples=10)
+def test_an_edit_changes_what_its_words_change(seed: int, share: float):
+    """By the same words as before nothing changes, whatever the network is; by others something does, and what is not
+    followed is made as ever."""
+    transformer, clean = network(), torch.randn(1, 3, 3, 4, 4, generator=seeded(seed))
+    state = begin(clean, torch.full((1, 3), share), torch.arange(3)[None] * 0.5, seeded(seed + 1))
+    words, others = ([torch.randn(4, 12, generator=seeded(n))] for n in (1, 2))
+
+    def edited(text: list[Tensor], followed: list[bool]) -> Tensor:
+        source = Source(clean, torch.tensor([followed]), words)
+        return sample(denoiser(transformer, state, text, Guidance(), source=source), state, schedule(4, 0.8))
+
+    torch.testing.assert_close(edited(words, [True] * 3), clean, atol=1e-3, rtol=1e-3)
+    assert (edited(others, [True] * 3) - clean).abs().max() > 1e-2
+    assert (edited(words, [True, True, False]) - clean)[:, :, 2].abs().max() > 1e-2
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=12), st.integers(0, 12))
+def test_short_gaps_between_given_frames(mask: list[float], longest: int):
+    found = between(torch.tensor(mask), longest).tolist()
+    for number, open_ in enumerate(mask):
+        before = [n for n in range(number) if mask[n] < 1]
+        behind = [n for n in range(number, len(mask)) if mask[n] < 1]
+        gap = open_ == 1 and before and behind and behind[0] - before[-1] - 1 <= longest
+        assert found[number] == bool(gap)
 
 
 def test_guidance_goes_from_no_text_through_text_and_beyond():

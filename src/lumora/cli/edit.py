@@ -175,10 +175,12 @@ class Infill(WithClip):
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(WithClip):
-    """Make a clip again by another prompt, of as much of it as is left under noise."""
+    """Change what the words change in a clip, and leave the rest."""
 
     prompt: Annotated[Positional[str], arg(metavar="PROMPT")]
-    """What it shall show."""
+    """What changes, as in "now at night"; of a clip of which nobody knows what it shows, all that it shall show."""
+    shows: str | None = None
+    """What the clip shows now. Of a clip that was made here this is known; "" if PROMPT says all that it shall show."""
     strength: float = 0.6
     """0 leaves it as it is, 1 forgets it."""
 
@@ -188,8 +190,19 @@ class Edit(WithClip):
 
         how = self.like_the_clip(config)
         clip = self.load(how)
-        given = Given(clip, strength=self.strength), *self.keyframes()
+        given = Given(clip, strength=self.strength, prompt=self.source()), *self.keyframes()
         return Request(self.prompt, clip.seconds, given=given, **how)
+
+    def source(self) -> str:
+        """What the clip shows, as was said now or when it was made."""
+        from lumora.generate.recipe import told_by
+        from lumora.provenance.manifest import read
+
+        if self.shows is not None:
+            return self.shows
+        known = told_by(read(self.clip).recipe.get("request"))
+        print(f"It shows: {known}" if known else "Nothing is known of what it shows; --shows or PROMPT should say it.")
+        return known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,14 +12,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-DRAFT_SHIFT = math.log(16)
+DRAFT_SHIFT = math.log(32)
 """By which the logit of a draft's strength is shifted to noise. What holds for the whole picture, such as its light, is
-seen through most noise: at a time of .6 nothing of that changes, at .96, where a strength of .6 lies, most does."""
+seen through most noise: at a time of .9 nothing of that changes, at .98, where a strength of .6 lies, much does."""
 NOTHING_KEPT, INDEPENDENT_TIMES = 0.5, 0.1
 """Shares of training samples; the rest keeps random clean frames."""
 
@@ -39,6 +40,22 @@ class State:
     def keep(self, latent: Float[Tensor, "*batch c t h w"]) -> Float[Tensor, "*batch c t h w"]:
         """`latent`, with the kept frames put back exactly."""
         return torch.where(self.mask[..., None, :, None, None] > 0, latent, self.clean)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Clips that are edited: what they were, of the same shape as what they become; leading dimensions are batch."""
+
+    clean: Float[Tensor, "*batch c t h w"]
+    followed: Bool[Tensor, "*batch t"]
+    """Which latent frames are edited; of the others `clean` may hold any numbers."""
+    text: list[Float[Tensor, "_ text_width"]]
+    """What is said of each clip as it was; of length 0 where nobody knows."""
+
+    def noise_of(self, state: State) -> Float[Tensor, "*batch c t h w"]:
+        """What the drafts of `state` were noised with by `begin`; any numbers where nothing is to be made."""
+        share = state.mask[..., None, :, None, None]
+        return (state.latent - (1 - share) * state.clean) / share.clamp(min=1e-3)
 
 
 def begin(
@@ -68,6 +85,15 @@ def mask_of(strengths: Float[Tensor, " T"], time: int) -> Float[Tensor, " t"]:
     shares = torch.sigmoid(torch.logit(strengths) + DRAFT_SHIFT)  # 0 stays 0, and 1 stays 1
     groups = shares[1:].view(len(shares) // time, time)
     return torch.cat([shares[:1], groups.mean(dim=1) * (groups > 0).to(groups).mean(dim=1)])
+
+
+def between(mask: Float[Tensor, " t"], longest: int) -> Bool[Tensor, " t"]:
+    """The frames of gaps of at most so many, in which nothing is given, between others of which something is."""
+    gaps = torch.zeros_like(mask, dtype=torch.bool)
+    given = torch.nonzero(mask < 1).flatten().tolist()
+    for before, after in pairwise(given):
+        gaps[before + 1 : after] = after - before <= longest + 1
+    return gaps
 
 
 def stacked(states: Sequence[State]) -> State:

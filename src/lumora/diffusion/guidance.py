@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumora.diffusion.condition import State, frame_times
-from lumora.diffusion.flow import velocity
+from lumora.diffusion.condition import Source, State, frame_times
+from lumora.diffusion.flow import interpolate, velocity
 from lumora.model.packing import Batch, Span, silenced
 from lumora.model.transformer import Transformer
 
@@ -47,12 +47,17 @@ def denoiser(
     floor: float = 1e-3,
     spans: list[tuple[Span, ...]] | None = None,
     amend: Amend | None = None,
+    source: Source | None = None,
 ) -> Denoiser:
     """The velocity of all clips of `state`, which has one leading dimension, by their captions: one for each clip, or
     for each of its shots, where `spans` say which they are.
 
     Kept frames do not move. Where guidance acts, clips with and without captions go through the network as one batch.
     `amend` is what is known of the clean latent besides, and changes each that is predicted.
+
+    A `source` is edited: what the network misses of it, by its own words and under the same noise, is added to what is
+    predicted, so that only what the words change changes. With one noise for all times this is FlowEdit
+    (arXiv:2412.08629, eq. 8 to 10): its path between the two clips plus the source's noise is the path here.
     Raises ValueError if captions and clips differ in number.
     """
     clips = len(state.latent)
@@ -62,22 +67,33 @@ def denoiser(
     shots = spans or [(Span(len(words), state.latent.shape[2]),) for words in text]
     silent = [silenced(spans) for spans in shots]
 
+    before = (without, silent)
+    if source:
+        before = source.text, [(Span(len(words), state.latent.shape[2]),) for words in source.text]
+        followed, noise = source.followed[:, None, :, None, None], source.noise_of(state)
+
     @torch.inference_mode()
-    def predict(latent: Tensor, times: list[Tensor], texts: list[Tensor]) -> Tensor:
-        repeats = len(texts) // clips
-        said = [*shots, *silent][: len(texts)]
-        return torch.stack(transformer(Batch([*latent] * repeats, times * repeats, texts, seconds * repeats, said)))
+    def predict(t: float, *reads: tuple[Tensor, list[Tensor], list[tuple[Span, ...]]]) -> tuple[Tensor, ...]:
+        """The clean latents that are expected of noisy ones, by their words; all go through the network as one."""
+        latents, texts, spans = ([one for batch in part for one in batch] for part in zip(*reads, strict=True))
+        times, when = [*frame_times(state.mask, t)] * len(reads), seconds * len(reads)
+        return torch.stack(transformer(Batch(latents, times, texts, when, spans))).chunk(len(reads))
 
     def denoise(latent: Tensor, t: float) -> Tensor:
-        times = [*frame_times(state.mask, t)]
+        share = state.mask[:, None, :, None, None]
+        reads = [(latent, text, shots)]
         if guidance.acts(t):
-            conditional, unconditional = predict(latent, times, [*text, *without]).chunk(2)
-            x = guide(conditional, unconditional, guidance)
-        else:
-            x = predict(latent, times, text)
+            reads.append((latent, *before))
+        if source:
+            noisy = torch.where(followed, interpolate(source.clean, noise, share * t), latent)
+            reads.append((noisy, *before))
+        x, *others = predict(t, *reads)
+        if guidance.acts(t):
+            x = guide(x, others[0], guidance)
+        if source:
+            x = x + followed * (source.clean - others[-1])
         x = amend(x) if amend else x
         # A draft's time is mask × t: it has less of the way to go, at its own velocity.
-        share = state.mask[:, None, :, None, None]
         return velocity(latent, x, share * t, floor) * share
 
     return denoise

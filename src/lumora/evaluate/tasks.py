@@ -33,7 +33,7 @@ from lumora.video import Video
 from lumora.world.clip import make_scene
 from lumora.world.facts import Category, Fact, facts_of
 from lumora.world.render import render
-from lumora.world.scene import LIGHTS, Scene
+from lumora.world.scene import LIGHTS, Light, Scene
 from lumora.world.trajectory import Trajectory
 from lumora.world.visible import SEEN, visibility
 
@@ -45,6 +45,13 @@ CHANGE = 8
 """Grey levels by which a pixel changes in a true clip if something happens there."""
 MOVES = 0.01
 """Share of pixels that change in a clip that moves."""
+RELIT: dict[Light, str] = {
+    "noon": "now at noon",
+    "sunset": "now at sunset",
+    "night": "now at night",
+    "overcast": "now on an overcast day",
+}
+"""The words of an edit to another light."""
 ROUNDING = 1 / 12
 """Squared error of a whole grey level, which is added to all errors: so nothing is nearer than 58.9 dB."""
 
@@ -108,8 +115,11 @@ class Task:
         return real.other if self.relit else real.shown
 
     def request(self, real: Real) -> Request:
-        seconds = self.loop or self.frames / FPS
-        return Request(self.truth(real).prompt(self.frames), seconds, given=self.given(real), loop=self.loop > 0)
+        seconds, prompt = self.loop or self.frames / FPS, real.shown.prompt(self.frames)
+        if self.relit:
+            given = tuple(replace(thing, prompt=prompt) for thing in self.given(real))
+            return Request(RELIT[real.other.scene.light], seconds, given=given)
+        return Request(prompt, seconds, given=self.given(real), loop=self.loop > 0)
 
     def asked(self, real: Real) -> tuple[Fact, ...]:
         facts = self.truth(real).facts(self.frames)

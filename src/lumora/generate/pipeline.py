@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lumora.codec import Codec
 from lumora.config import ModelConfig
-from lumora.diffusion.condition import State, begin, mask_of, stacked
+from lumora.diffusion.condition import Source, State, begin, between, mask_of, stacked
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Amend, Guidance, denoiser
 from lumora.diffusion.sampler import sample, schedule
@@ -28,7 +28,7 @@ from lumora.generate.request import Request
 from lumora.generate.soundtrack import soundtrack
 from lumora.generate.timeline import Take
 from lumora.generate.weights import model_folder, read_config
-from lumora.generate.windows import Window, usually_at_once, windows
+from lumora.generate.windows import KNOWN, Window, usually_at_once, windows
 from lumora.generate.work import digest_of, fingerprint, load_work, save_work
 from lumora.language.text_encoder import TextEncoder
 from lumora.model.packing import Span
@@ -45,7 +45,11 @@ Network = TypeVar("Network", bound=nn.Module)
 GUIDED = (0.2, 0.93)
 """Times at which guidance acts (arXiv:2404.07724): nearer to noise it drives what holds for the whole picture beyond
 what the words say, nearer to data it adds contrast and flicker alone; and it costs as much everywhere (LOG.md)."""
-BETWEEN = 0.8
+EDITED = (0.2, 1.0)
+"""The same of edits: what holds for the whole picture is what most of them change."""
+BETWEEN_DRAFT = 0.7
+"""The mask of latent frames between given ones, which start from these cross-faded: what stands still is there then."""
+BETWEEN = 0.95
 """The time from which sampling leaps to data where both ends are given. Little is open there, and what the network
 expects is nearer to what happened than what it would make up on the way (LOG.md)."""
 DECODED_AT_ONCE = 1024
@@ -122,6 +126,7 @@ class Pipeline:
             for take, job in enumerate(zip(scripts, states, strict=True))
             for window in self._windows(*job, at_once)
         ]
+        begun = [state.clean for state in states]
         mark = fingerprint(requests[0], [self.codec, self.transformer]) if work and len(pieces) > 1 else ""
         if work and mark:
             states = load_work(work, states, mark)
@@ -129,7 +134,7 @@ class Pipeline:
             if not states[take].mask[:, window.frames.start : window.frames.stop].any():
                 continue  # made before an interruption
             tick = _ticking(progress, done, len(pieces))
-            states[take] = self._make(states[take], scripts[take], window, requests[0], tick)
+            states[take] = self._make(states[take], begun[take], scripts[take], window, requests[0], tick)
             if work and mark:
                 save_work(work, states, mark)
         return [
@@ -142,6 +147,7 @@ class Pipeline:
         states = []
         for request, part in zip(requests, parts, strict=True):
             mask = mask_of(torch.from_numpy(part.take.strengths()).float(), part.take.time)
+            mask[between(mask, usually_at_once(self.config) - KNOWN)] = BETWEEN_DRAFT
             seconds = torch.arange(part.take.latents) * (part.take.time / request.fps)
             noise = torch.Generator().manual_seed(request.seed)  # on the CPU, so that a GPU starts from the same
             states.append(begin(self._encode(part, request, mask)[None], mask[None], seconds[None], noise))
@@ -158,9 +164,15 @@ class Pipeline:
         return planned[0]
 
     def _make(
-        self, state: State, parts: Sequence[_Part], window: Window, request: Request, tick: Progress | None
+        self,
+        state: State,
+        begun: Float[Tensor, "b c t h w"],
+        parts: Sequence[_Part],
+        window: Window,
+        request: Request,
+        tick: Progress | None,
     ) -> State:
-        """`state` of one take of each request, with the latent frames of `window` known."""
+        """`state` of one take of each request, with the latent frames of `window` known; `begun` is what was given."""
         frames, device = window.frames, self.text_encoder.device
         seen = slice(frames.start, frames.stop)
         latent, clean, mask = state.latent[:, :, seen], state.clean[:, :, seen], state.mask[:, seen]
@@ -168,14 +180,25 @@ class Pipeline:
         latent = torch.where(mask[:, None, :, None, None] > 0, latent, clean)
         piece = State(*(x.to(device) for x in (latent, clean, mask, state.seconds[:, : len(frames)])))
         text, spans = self._read([part.take.said(frames, window.shot) for part in parts])
-        guidance, amend = Guidance(request.leaning, GUIDED), self._pasting(parts, frames)
-        denoise = denoiser(self.transformer, piece, text, guidance, spans=spans, amend=amend)
+        source = self._source(begun[:, :, seen], parts, frames)
+        goes_on = not source and bool((piece.mask == 0).any())
+        guidance = Guidance(request.leaning(goes_on), EDITED if source else GUIDED)
+        amend = self._pasting(parts, frames)
+        denoise = denoiser(self.transformer, piece, text, guidance, spans=spans, amend=amend, source=source)
         shift = log_shift(tokens_of(latent.shape[2:], self.transformer.patch), self.config.flow)
         between = all(_between(part.take, open_, frames) for part, open_ in zip(parts, mask, strict=True))
         times = schedule(request.steps, shift, BETWEEN if between else self.config.flow.time_floor)
         clean, mask = state.clean.clone(), state.mask.clone()
         clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
+
+    def _source(self, begun: Float[Tensor, "b c t h w"], parts: Sequence[_Part], frames: range) -> Source | None:
+        """What is edited in these latent frames, if anything is; those that are made already are seen as they were."""
+        followed = torch.tensor([[part.take.follows(frame) for frame in frames] for part in parts])
+        if not followed.any():
+            return None
+        text, _ = self._read([[(part.take.source, len(frames))] for part in parts])
+        return Source(begun.to(self.text_encoder.device), followed.to(self.text_encoder.device), text)
 
     def _pasting(self, parts: Sequence[_Part], frames: range) -> Amend | None:
         """Pastes given pictures into what is predicted of latent frames of which only some frames are given; None where
@@ -299,7 +322,7 @@ def _check_alike(requests: Sequence[Request]) -> None:
     first = requests[0]
     if any(replace(first, prompt=r.prompt, seed=r.seed, given=r.given) != r for r in requests):
         raise ValueError("Videos that are made together must agree in all but prompt, seed and what is given.")
-    if any(r.leaning != first.leaning for r in requests):
+    if any(r.leaning() != first.leaning() for r in requests):
         raise ValueError("Videos that are made together must all keep something that is given, or none; or say how far "
                          "to lean to the prompt.")  # fmt: skip
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lumora.generate.request import Request
+from lumora.generate.request import MAX_PROMPT, Request
+from lumora.generate.timeline import with_change
 from lumora.generate.weights import model_folder
 from lumora.video import Video
 
-SAMPLING = 2
+SAMPLING = 3
 """Goes up with each change of how a model makes pixels of a request; recipes of before it was written down are of 1."""
 
 
@@ -38,6 +39,17 @@ def from_recipe(recipe: dict[str, Any], given: Iterable[Video] = ()) -> Request:
         return _restored(Request, recipe, {digest(video): video for video in given})
     except (TypeError, KeyError, StopIteration) as error:
         raise ValueError(f"This recipe is not one that this version understands: {error}.") from error
+
+
+def told_by(recipe: Any) -> str:
+    """What the video of a recipe shows, as far as its prompt says; empty for what is none: a stranger may have written
+    anything into a file."""
+    match recipe:
+        case {"prompt": str(prompt), "given": list(given)}:
+            edited = [thing for thing in given if isinstance(thing, dict) and thing.get("strength") not in (0, 1)]
+            source = edited[0].get("prompt") if edited else ""
+            return with_change(source if isinstance(source, str) else "", prompt)[:MAX_PROMPT]
+    return ""
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -19,9 +19,10 @@ MAX_STEPS = 1_000
 MAX_TOKENS = 65_536
 """Latent positions after patching of one video: more would not end in a day."""
 MAX_SHOTS = 60
-GUIDANCE, SHOTS_GUIDANCE, KEPT_GUIDANCE = 4.0, 1.5, 1.0
-"""Of what is made from words alone: in one shot, and in several, where more of it gives a film in black and white
-colours; and of what is made beside frames that are kept: there more adds contrast and flicker, and no fact (LOG.md)."""
+GUIDANCE, FURTHER_GUIDANCE, SHOTS_GUIDANCE, KEPT_GUIDANCE = 4.0, 2.0, 1.5, 1.0
+"""Of what is made from words alone, and of edits; of the further pieces of a long video, which more of it makes harsher
+from piece to piece; of several shots, where more of it gives a film in black and white colours; and of what is made
+beside frames that are kept: there more adds contrast and flicker, and no fact (LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Request:
                 _check_range(name, side, MIN_SIDE, MAX_SIDE)
         _check_range("frames a second", self.fps, 1, MAX_FPS)
         _check_range("steps", self.steps, 1, MAX_STEPS)
-        _check_range("guidance", self.leaning, 0, 100)
+        _check_range("guidance", self.leaning(), 0, 100)
         _check_range("seed", self.seed, 0, 2**63 - 1)
         _check_range("the number of shots", len(self.shots), 1, MAX_SHOTS)
         _check_range("seconds of all shots", self.duration, 0, MAX_SECONDS)
@@ -97,14 +98,17 @@ class Request:
         """Seconds of all shots."""
         return sum(shot.seconds for shot in self.shots)
 
-    @property
-    def leaning(self) -> float:
-        """`guidance`, decided."""
+    def leaning(self, goes_on: bool = False) -> float:
+        """`guidance`, decided; of a piece that goes on from what was made before, or of the first."""
         if self.guidance is not None:
             return self.guidance
+        if any(0 < thing.strength < 1 for thing in self.given):
+            return GUIDANCE
         if any(thing.strength == 0 for thing in self.given):
             return KEPT_GUIDANCE
-        return SHOTS_GUIDANCE if self.then else GUIDANCE
+        if self.then:
+            return SHOTS_GUIDANCE
+        return FURTHER_GUIDANCE if goes_on else GUIDANCE
 
     def size(self, config: ModelConfig) -> tuple[int, int]:
         """(height, width) in pixels."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Literal
 
@@ -45,12 +45,14 @@ class Given:
     start: float | Literal["end"] = 0.0
     """Seconds after the shot's beginning; "end": it ends when all ends."""
     strength: float = 0.0
-    """0 keeps it, 1 ignores it; between, it is a draft, noised to this time and made again (SDEdit,
-    arXiv:2108.01073)."""
+    """0 keeps it, 1 ignores it; between, it is edited: noised the further the stronger, and made again by other words
+    (FlowEdit, arXiv:2412.08629)."""
     shot: int = 0
     """In which shot it begins, counted from 0."""
     gap: tuple[float, float] | None = None
     """Seconds of it between which it is missing, and made."""
+    prompt: str = ""
+    """What it shows, if that is known; where it is edited, the shot's own prompt then says what changes."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -100,6 +102,8 @@ class Take:
     shots: tuple[tuple[str, int], ...]
     """Prompts, and the latent frames at which they end."""
     time: int
+    source: str = ""
+    """What is said of what is edited, as it was."""
     together: bool = False
     """Whether there are hard cuts between its shots, which are made at once, each of its own words."""
     left_out: frozenset[int] = frozenset()
@@ -120,6 +124,11 @@ class Take:
         frames = self.frames_of(latent)
         kept = {frame for frame in frames if frame in self.places and self.places[frame].strength == 0}
         return kept if len(kept) < len(frames) else set()
+
+    def follows(self, latent: int) -> bool:
+        """Whether this latent frame edits what is given of all its frames."""
+        strengths = [self.places[frame].strength if frame in self.places else 1 for frame in self.frames_of(latent)]
+        return 0 < max(strengths) < 1
 
     @property
     def frames(self) -> int:
@@ -145,6 +154,11 @@ class Take:
     def kept(self) -> dict[int, Place]:
         """The given frames that stay as they are."""
         return {frame: place for frame, place in self.places.items() if place.strength == 0}
+
+
+def with_change(prompt: str, change: str) -> str:
+    """What a clip of this prompt shows when it is edited: "a red ball rolls, now at night"."""
+    return ", ".join(part for part in (prompt.rstrip(" ."), change) if part.strip())
 
 
 def takes(
@@ -214,6 +228,11 @@ class _Laid:
             places |= {f: Place(number, p, thing.strength, at) for f, (_, p, at) in nearest.items() if 0 <= f < frames}
         return places
 
+    def source(self, places: dict[int, Place]) -> str:
+        """What is said of the first of these that is edited."""
+        edited = (place.given for _, place in sorted(places.items()) if 0 < place.strength < 1)
+        return next((self.given[number].prompt for number in edited), "")
+
     def _frames_of(self, thing: Given, frames: int) -> Float[np.ndarray, " n"]:
         """Where in time its pictures lie, in frames of the take; none if it begins later or ends with a later take."""
         apart = np.arange(len(thing.video.frames)) * (self.fps / thing.video.fps)
@@ -243,7 +262,9 @@ def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool) ->
     last = max(places, default=-1)
     if last >= shown - 1:  # what is given last stays, to fill its latent frame
         places |= dict.fromkeys(range(last + 1, offset + time * (latents - 1) + 1), places[last])
-    return Take(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time), time)
+    source = laid.source(places)
+    scene = [replace(shot, prompt=with_change(source, shot.prompt)) for shot in scene]
+    return Take(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time), time, source)
 
 
 def _take_of_cuts(scene: list[Shot], laid: _Laid, time: int) -> Take:
@@ -253,13 +274,15 @@ def _take_of_cuts(scene: list[Shot], laid: _Laid, time: int) -> Take:
     places = laid.places(first)
     offset = _offset(places, first, time)
     latents = accumulate([1 + math.ceil((first - offset - 1) / time), *(math.ceil(length / time) for length in rest)])
-    shots = tuple((shot.prompt, end) for shot, end in zip(scene, latents, strict=True))
+    source = laid.source(places)
+    prompts = [with_change(source, scene[0].prompt), *(shot.prompt for shot in scene[1:])]
+    shots = tuple(zip(prompts, latents, strict=True))
     held = [offset + 1 + time * (end - 1) for _, end in shots]  # frames, with those of the shots before
     spans = zip((0, *held), (first, *rest), held, strict=False)
     left_out = {frame for begin, length, end in spans for frame in range(begin + length, end)}
     if first - 1 in places:  # what is given last stays, to fill its latent frame
         places |= dict.fromkeys(range(first, held[0]), places[first - 1])
-    return Take(laid.begins, held[-1], offset, places, shots, time, True, frozenset(left_out))
+    return Take(laid.begins, held[-1], offset, places, shots, time, source, True, frozenset(left_out))
 
 
 def _offset(places: dict[int, Place], frames: int, time: int) -> int:
