@@ -77,7 +77,10 @@ def tasks(prompt: str, real: np.ndarray, fps: float) -> list[tuple[str, Request]
         ("frame rate doubled", Request(prompt, seconds, given=(Given(cut(0, 25, every=2)),))),
         ("connect", Request(prompt, seconds, given=(Given(cut(0, 9)), Given(cut(16, 25), "end")))),
         ("loop", Request(prompt, seconds, given=(half,), loop=True)),
-        (f"edit, strength .7: {other}", Request(other, seconds, given=(Given(cut(0, 25), strength=0.7),))),
+        *(
+            (f"edit: {change}", Request(change, seconds, given=(Given(cut(0, 25), strength=0.6, prompt=prompt),)))
+            for change in ("now at night", "now in the desert")
+        ),
         (f"storyboard, then: {other}", Request(prompt, 1.5, then=(Shot(other, 1.5),))),
     ]
 
