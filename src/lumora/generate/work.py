@@ -15,19 +15,13 @@ from torch import Tensor, nn
 
 from lumora.diffusion.condition import State
 from lumora.files import written_whole
+from lumora.generate.recipe import SAMPLING, as_recipe
 from lumora.generate.request import Request
 
 
 def fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
-    """The same for the same request, pixels of given things included, of the same weights."""
-    digest = hashlib.sha256()
-    for thing in request.given:
-        video, latents = thing.video, thing.video.latents
-        about = thing.start, thing.strength, thing.shot, thing.gap, video.fps, video.frames.shape
-        digest.update(repr((*about, latents and latents.digest)).encode())
-        digest.update(video.frames.tobytes())
-    plain = {name: value for name, value in vars(request).items() if name != "given"}
-    digest.update(repr(sorted(plain.items())).encode())
+    """The same for the same request, pixels of given things included, of the same weights sampled in the same way."""
+    digest = hashlib.sha256(repr((SAMPLING, as_recipe(request))).encode())
     for network in networks:
         digest.update(digest_of(network).encode())
     return digest.hexdigest()
