@@ -13,21 +13,18 @@ world, that were never delivered, against the index.
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import secrets
 import time
-from collections.abc import Callable
-from fractions import Fraction
 
-import av
 import numpy as np
-from PIL import Image
 
 from lumora.config import VideoShape
 from lumora.evaluate.shares import Share
 from lumora.provenance import watermark, waves
+from lumora.provenance.changes import changes, encoded
 from lumora.provenance.detect import LIKEST, NOT_OURS, OURS, closely, joined, joint_p_values, with_index
+from lumora.provenance.eye import counting, faint
 from lumora.provenance.index import Delivered
 from lumora.provenance.known import whole_of
 from lumora.provenance.looks import chance_of, likeness, looks_of
@@ -37,62 +34,6 @@ from lumora.world.clip import make_clip
 
 def clip(preset: str, seed: int, number: int, shape: VideoShape) -> np.ndarray:
     return make_clip(preset, seed, number, shape).frames.numpy()
-
-
-def encoded(video: Video, crf: int) -> Video:
-    """Through H.264 at this rate factor, as `Video.save` and most programs do it."""
-    file = io.BytesIO()
-    frames = video.frames[:, : video.frames.shape[1] // 2 * 2, : video.frames.shape[2] // 2 * 2]
-    with av.open(file, "w", format="mp4") as container:
-        rate = Fraction(video.fps).limit_denominator(1000)
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "threads": "1"})
-        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode(None))
-    file.seek(0)
-    with av.open(file, "r") as container:
-        return Video(np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]), video.fps)
-
-
-def cropped(video: Video, side: float, generator: np.random.Generator) -> Video:
-    height, width = video.frames.shape[1:3]
-    h, w = round(side * height), round(side * width)
-    y, x = generator.integers(0, height - h + 1), generator.integers(0, width - w + 1)
-    return Video(video.frames[:, y : y + h, x : x + w], video.fps).fitted(height, width)
-
-
-def hue_turned(video: Video, degrees: float) -> Video:
-    frames = []
-    for frame in video.frames:
-        colours = np.asarray(Image.fromarray(frame).convert("HSV")).copy()
-        colours[..., 0] += np.uint8(round(degrees / 360 * 256))
-        frames.append(np.asarray(Image.fromarray(colours, "HSV").convert("RGB")))
-    return Video(np.stack(frames), video.fps)
-
-
-def screen_recorded(video: Video) -> Video:
-    """Shown half as large again, a little brighter and cut at the edges, recorded at 1.5 times the rate."""
-    height, width = video.frames.shape[1:3]
-    shown = video.fitted(round(1.5 * height), round(1.5 * width)).frames
-    edge = round(0.045 * height)
-    shown = (255 * (shown[:, edge:-edge, edge:-edge] / 255.0) ** 1.1 * 0.97 + 4).clip(0, 255).astype(np.uint8)
-    return encoded(Video(np.repeat(shown, 3, axis=0)[::2], 1.5 * video.fps), 26)
-
-
-def changes(generator: np.random.Generator) -> dict[str, Callable[[Video], Video]]:
-    return {
-        "as delivered": lambda v: v,
-        "CRF 28": lambda v: encoded(v, 28),
-        "CRF 33, half the size": lambda v: encoded(v.fitted(v.frames.shape[1] // 2, v.frames.shape[2] // 2), 33),
-        "crop 0.85": lambda v: encoded(cropped(v, 0.85, generator), 20),
-        "crop 0.71": lambda v: encoded(cropped(v, 0.71, generator), 20),
-        "half the frames": lambda v: encoded(Video(v.frames[::2], v.fps / 2), 20),
-        "first half second cut": lambda v: encoded(Video(v.frames[4:], v.fps), 20),
-        "hue +30°": lambda v: encoded(hue_turned(v, 30), 20),
-        "hue +180°": lambda v: encoded(hue_turned(v, 180), 20),
-        "screen recording": screen_recorded,
-    }
 
 
 def main() -> None:
@@ -175,8 +116,8 @@ def print_null(videos: list[Video], keys: int) -> None:
     """Wrong keys: signs and bits drawn at random, on the weighted waves of real clips."""
     totals, each = [], max(1, keys // len(videos))
     for video in videos:
-        _, found = next(waves.stages(video))
-        signs = (np.sign(found) * watermark._counting(found)).ravel().astype(np.float32)
+        _, found = next(waves.stages_of(faint(video), video.fps))
+        signs = counting(found).ravel().astype(np.float32)
         generator = np.random.default_rng(len(totals))
         for begin in range(0, each, 10_000):
             many = min(10_000, each - begin)

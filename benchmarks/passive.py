@@ -20,13 +20,14 @@ from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
-from detect import changes, encoded, said
+from detect import said
 from PIL import Image
 
 from lumora.config import VideoShape
 from lumora.generate.pipeline import Pipeline
 from lumora.generate.request import Request
 from lumora.provenance import watermark
+from lumora.provenance.changes import changes, encoded
 from lumora.provenance.passive import Trace, chance_of, trace_of
 from lumora.video import Video
 from lumora.world.clip import make_clip

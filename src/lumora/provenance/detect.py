@@ -66,10 +66,9 @@ def detect(path: Path, index: Index | None = None, codec: Codec | None = None) -
     """
     manifest, video = read(path), Video.load(path)
     passive = trace_of(video, codec) if codec else None
-    seen = list(stages(video))
-    mark = watermark.found_in(seen, watermark_key(), enough=0.0)
+    mark = watermark.read(video, watermark_key(), enough=0.0)
     records = (index or Index()).all()
-    alike = likeness(seen, [record.looks for record in records])
+    alike = likeness(stages(video), [record.looks for record in records])
     signed = next((r for r in records if r.record == manifest.recipe.get("record")), None)
     if manifest.state == "trusted" and signed:
         return Detection("ours", 0.0, signed, manifest, mark, alike[records.index(signed)].value, passive)

@@ -5,7 +5,8 @@ The mark moves the luma of a video along slow waves, in space and in time (`wave
 resizing and new frame rates. The key draws for every wave a sign, and a bit of the payload that the sign is multiplied
 by. Where the pictures have that sign already, nothing is added; where they stand far against it, neither, for it would
 cost too much (Cox, Miller and McKellips, "Watermarking as communications with side information", 1999). What is found
-is the sign of each wave, so contrast and brightness don't matter; a wave's size says how much its sign counts.
+is the sign of each wave, so contrast and brightness don't matter; a wave's size says how much its sign counts. Both are
+of what a learned eye leaves of a video (`eye.py`), which takes most of the pictures off.
 
 How sure a reading is needs no assumption about pictures. To whoever lacks the key its signs are fair coins, so for a
 file that was made without it each bit's sum of ±weights over the root of their squares' sum is sub-Gaussian, whatever
@@ -17,22 +18,21 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Float
 
+from lumora.provenance.eye import Eye, counting, faint
 from lumora.provenance.waves import (
-    LUMA,
     PLACES,
     TIMES,
     Box,
-    Stage,
     space_part,
     space_waves,
-    stages,
+    stages_of,
     time_part,
     time_waves,
     used_waves,
@@ -88,13 +88,14 @@ class Reading:
         return np.minimum(1.0, (_trials(self.tried) * np.exp(-(fits**2) / 2)).min(axis=1))
 
 
-def embed(video: Video, payload: int, key: bytes) -> Video:
-    """The video with `payload`, of BITS bits, in its pixels; otherwise the same, at no less than PSNR dB."""
+def embed(video: Video, payload: int, key: bytes, eye: Eye | None = None) -> Video:
+    """The video with `payload`, of BITS bits, in its pixels; otherwise the same, at no less than PSNR dB. It is made
+    for the `eye` that comes with lumora, unless that is still to learn."""
     frames, height, width, _ = video.frames.shape
     size, band = used_waves(frames)
     in_time = time_waves(np.arange(frames) / video.fps)
     signs = signs_of(payload, key, frames)
-    found = space_part(time_part(video.frames @ LUMA, in_time), size, band, Box())
+    found = space_part(time_part(faint(video, eye), in_time), size, band, Box())
     down, across = space_waves(height, size, 0.0, 1.0), space_waves(width, size, 0.0, 1.0)
     allowed = 255**2 / 10 ** (PSNR / 10)
     budget, marked = allowed - 1 / 12, video.frames  # rounding costs a twelfth
@@ -113,13 +114,8 @@ def embed(video: Video, payload: int, key: bytes) -> Video:
 def read(video: Video, key: bytes, enough: float = 1e-6) -> Reading:
     """What the key finds in a video: first as it is, then, unless that gives a p-value of `enough`, in other cuts of
     it."""
-    return found_in(stages(video), key, enough)
-
-
-def found_in(seen: Iterable[Stage], key: bytes, enough: float) -> Reading:
-    """As `read`, where the stages of a video are there already."""
     reading = Reading([], np.zeros((0, BITS)))
-    for boxes, waves in seen:
+    for boxes, waves in stages_of(faint(video), video.fps):
         scores = _scores(waves, key)
         reading = Reading([*reading.boxes, *boxes], np.concatenate([reading.scores, scores]))
         if reading.p_value <= enough:
@@ -136,17 +132,8 @@ def _scores(waves: Float[np.ndarray, "p q n"], key: bytes) -> Float[np.ndarray, 
     """Each bit's sum of weighted signs, over the root of the sum of the weights' squares."""
     frames = waves.shape[1]  # one in a picture, and in a video some
     of_bit = np.eye(BITS)[_bit_of_wave(key, frames).ravel()]
-    counts = _counting(waves).reshape(len(waves), -1)
-    agree = np.sign(waves).reshape(counts.shape) * _signs(key, frames).ravel() * counts
-    return agree @ of_bit / np.sqrt(np.maximum(np.square(counts) @ of_bit, 1e-12))
-
-
-def _counting(waves: Float[np.ndarray, "p q n"]) -> Float[np.ndarray, "p q n"]:
-    """How much the sign of each wave counts: little of a small one, which noise turns over, and little of a large one,
-    where the picture speaks and not the mark. So weighs the best detector of a faint sign under Cauchy's law."""
-    sizes = np.abs(waves)
-    sizes = sizes / np.maximum(np.median(sizes, axis=(1, 2), keepdims=True), 1e-9)
-    return sizes / (1 + np.square(sizes))
+    counts = counting(waves).reshape(len(waves), -1)
+    return (counts * _signs(key, frames).ravel()) @ of_bit / np.sqrt(np.maximum(np.square(counts) @ of_bit, 1e-12))
 
 
 def _tails(scores: Float[np.ndarray, "p bits"]) -> Float[np.ndarray, " p"]:

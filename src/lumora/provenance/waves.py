@@ -50,9 +50,14 @@ Stage: TypeAlias = tuple[list[Box], Float[np.ndarray, "_ q n"]]
 def stages(video: Video) -> Iterator[Stage]:
     """The waves of a video as it is; then, some places at a time, as if it were a part of a frame of the same shape, or
     had another beginning or speed."""
-    luma, (size, band) = reduced(video), used_waves(len(video.frames))
+    return stages_of(reduced(video), video.fps)
+
+
+def stages_of(luma: Float[np.ndarray, "t h w"], fps: float) -> Iterator[Stage]:
+    """As `stages`, of what may be another thing than a video's luma."""
+    size, band = used_waves(len(luma))
     for start, speed, boxes in _SEARCH:
-        planes = time_part(luma, time_waves(start + speed * np.arange(len(luma)) / video.fps))
+        planes = time_part(luma, time_waves(start + speed * np.arange(len(luma)) / fps))
         yield boxes, np.stack([space_part(planes, size, band, box) for box in boxes])
 
 
