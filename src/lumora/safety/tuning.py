@@ -23,7 +23,7 @@ from lumora.safety.corpus import Sentence
 
 TAUGHT = range(4, LAYERS)
 SEEN = 26_000
-"""Sentences until it is done, in as many draws as that takes."""
+"""Sentences until it is done, in as many draws as that takes; the last need not be read to its end."""
 RATE, HEAD_RATE, WARM_UP = 2e-4, 2e-3, 0.1
 """AdamW's, of the layers and of the softmax; both rise for the first tenth of all steps and then fall to 0."""
 DECAY, SMOOTHING, LEFT_OUT = 0.05, 0.05, 0.1
@@ -46,7 +46,9 @@ def taught(
     learner, seen, losses = Learner(encoder, len(kinds)), 0, []
     while seen < SEEN:
         for pack, labels in _packed(learner.below, draw(), kinds, generator):
-            losses.append(learner.step(pack, labels, min(1.0, seen / SEEN)))
+            if seen >= SEEN:  # the rate is 0 from there on
+                break
+            losses.append(learner.step(pack, labels, seen / SEEN))
             seen += len(labels)
         print(f"{seen} sentences: loss {np.mean(losses[-100:]):.3f}", flush=True)
     return learner.meaning()
