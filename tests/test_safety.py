@@ -327,8 +327,7 @@ def test_a_classifier_is_read_as_it_was_written(tmp_path: Path, check: PromptChe
         Classifier.load(tmp_path / "copy.npz")
 
 
-def test_the_last_layers_learn_to_tell_groups_apart_and_no_other_weight_changes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("lumora.safety.tuning.SEEN", 360)
+def test_the_last_layers_learn_to_tell_groups_apart_and_no_other_weight_changes():
     encoder, generator = TextEncoder.load(), np.random.default_rng(0)
     before = {name: weight.clone() for name, weight in encoder.weights.items()}
     groups = ("illicit", "benign")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,10 @@ class Classifier:
     """The words, in small letters, of the texts it was trained on."""
     layers: Mapping[str, np.ndarray]
     """The text encoder's weights that were taught, by their names there."""
+
+    def with_point(self, point: float) -> Classifier:
+        """The same, but odds of 1 : 1 lie where they were `point`, in log odds."""
+        return replace(self, bias=self.bias + point * (np.arange(len(self.bias)) == len(self.bias) - 1))
 
     def reader(self, encoder: TextEncoder) -> TextEncoder:
         """Whose `pooled` this classifier takes for the meanings of texts."""

@@ -1,4 +1,4 @@
-"""Trains the prompt check's classifier, in a quarter to half an hour of a processor.
+"""Trains the prompt check's classifier, in half an hour of a processor; two of them are used.
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
@@ -9,13 +9,16 @@ once more on both. The held-out part plays no role here (`lumora redteam` measur
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
@@ -61,21 +64,30 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--extra", type=Path, help="further sentences, as `lumora review --export` writes them")
     options = parser.parse_args()
-    generator, encoder = np.random.default_rng(options.seed), TextEncoder.load()
     extra = read_labelled(options.extra) if options.extra else []
-    first, second = (draw_of(part, extra[half::2], generator) for half, part in enumerate(TRAINED))
-    points = [found_point(fit, other, encoder, generator) for fit, other in ((first, second), (second, first))]
-    classifier = trained(lambda: [*first(), *second()], encoder, generator, float(np.mean(points)))
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, spawned, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        whole = pool.submit(fit_to_both, options.seed, extra)
+        points = [pool.submit(found_point, options.seed, extra, half) for half in range(2)]
+        classifier = whole.result().with_point(float(np.mean([point.result() for point in points])))
     classifier.save(options.out)
     print(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB")
+
+
+def fit_to_both(seed: int, extra: Sequence[Sentence]) -> Classifier:
+    generator = np.random.default_rng([seed, 2])
+    first, second = (draw_of(part, extra[half::2], generator) for half, part in enumerate(TRAINED))
+    return trained(lambda: [*first(), *second()], TextEncoder.load(), generator)
 
 
 def draw_of(part: Part, extra: Sequence[Sentence], generator: np.random.Generator) -> Draw:
     return lambda: [*corpus(part, generator), *extra]
 
 
-def found_point(fit: Draw, other: Draw, encoder: TextEncoder, generator: np.random.Generator) -> float:
+def found_point(seed: int, extra: Sequence[Sentence], half: int) -> float:
     """The operating point, in log odds, of what is fit to one part, for the whole check on sentences of the other."""
+    generator, encoder = np.random.default_rng([seed, half]), TextEncoder.load()
+    fit, other = (draw_of(TRAINED[part], extra[part::2], generator) for part in (half, 1 - half))
     classifier, examples, policy = trained(fit, encoder, generator), other(), Policy.load()
     check = PromptCheck(policy, classifier, Names.load(policy.names), classifier.reader(encoder))
     odds = np.array([check_odds(verdict, policy) for verdict in check.check_all([e.text for e in examples])])
@@ -146,9 +158,8 @@ def captions(seed: int, scenes: int, generator: np.random.Generator) -> list[str
     return found
 
 
-def trained(draw: Draw, encoder: TextEncoder, generator: np.random.Generator, point: float = 0.0) -> Classifier:
-    """Words and meanings, each fit for itself, so that meanings, which fit best, don't leave the words unlearnt; odds
-    of 1 : 1 lie at `point`, in log odds."""
+def trained(draw: Draw, encoder: TextEncoder, generator: np.random.Generator) -> Classifier:
+    """Words and meanings, each fit for itself, so that meanings, which fit best, don't leave the words unlearnt."""
     examples = draw()
     texts = [example.text for example in examples]
     idf = inverse_frequency(texts)
@@ -156,7 +167,6 @@ def trained(draw: Draw, encoder: TextEncoder, generator: np.random.Generator, po
     words, bias = softmax(word_matrix(texts, idf), labels)
     meaning = taught(encoder, draw, (*categories(), "good"), generator)
     bias = (1 - SHARE) * bias + SHARE * meaning.bias
-    bias[-1] += point
     vocabulary = frozenset(word for text in texts for word in re.findall(r"[^\W\d_]{3,}", text.casefold()))
     return Classifier(categories(), idf, (1 - SHARE) * words, SHARE * meaning.weights, bias, vocabulary, meaning.layers)
 
