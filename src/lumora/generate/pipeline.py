@@ -52,6 +52,8 @@ BETWEEN_DRAFT = 0.7
 BETWEEN = 0.95
 """The time from which sampling leaps to data where both ends are given. Little is open there, and what the network
 expects is nearer to what happened than what it would make up on the way (LOG.md)."""
+BESIDE = 0.5
+"""The same where something given is gone on from: later it gets harsh, and from .8 on what moves fades."""
 DECODED_AT_ONCE = 1024
 """Positions of a latent that are decoded together: a long clip then needs no more memory than a short one."""
 
@@ -186,8 +188,8 @@ class Pipeline:
         amend = self._pasting(parts, frames)
         denoise = denoiser(self.transformer, piece, text, guidance, spans=spans, amend=amend, source=source)
         shift = log_shift(tokens_of(latent.shape[2:], self.transformer.patch), self.config.flow)
-        between = all(_between(part.take, open_, frames) for part, open_ in zip(parts, mask, strict=True))
-        times = schedule(request.steps, shift, BETWEEN if between else self.config.flow.time_floor)
+        leaps = [_leap(part.take, open_, frames) for part, open_ in zip(parts, mask, strict=True)]
+        times = schedule(request.steps, shift, max(self.config.flow.time_floor, min(leaps)))
         clean, mask = state.clean.clone(), state.mask.clone()
         clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
@@ -301,9 +303,14 @@ class _Part:
     pictures: Pictures
 
 
-def _between(take: Take, mask: Float[Tensor, " t"], frames: range) -> bool:
-    """Whether what is to be made of these latent frames lies between others, of each of which something is kept."""
-    return all(mask[end] == 0 or take.partly(frames[end]) for end in (0, -1))
+def _leap(take: Take, mask: Float[Tensor, " t"], frames: range) -> float:
+    """The time from which sampling leaps in these latent frames: late, where it goes on from what was made before."""
+    if all(mask[end] == 0 or take.partly(frames[end]) for end in (0, -1)):
+        return BETWEEN
+    kept = take.kept()
+    known = [frame for frame, open_ in zip(frames, mask.tolist(), strict=True) if open_ == 0]
+    given = all(frame in kept for latent in known for frame in take.frames_of(latent))
+    return BESIDE if known and given else 0.0
 
 
 def _ticking(progress: Progress | None, pieces: int, planned: int) -> Progress | None:
