@@ -52,10 +52,14 @@ class Source:
     text: list[Float[Tensor, "_ text_width"]]
     """What is said of each clip as it was; of length 0 where nobody knows."""
 
-    def noise_of(self, state: State) -> Float[Tensor, "*batch c t h w"]:
-        """What the drafts of `state` were noised with by `begin`; any numbers where nothing is to be made."""
+    def noised(
+        self, state: State, t: float, latent: Float[Tensor, "*batch c t h w"]
+    ) -> Float[Tensor, "*batch c t h w"]:
+        """What the edited clips were at this time, under the noise that `state` began with; elsewhere `latent`."""
         share = state.mask[..., None, :, None, None]
-        return (state.latent - (1 - share) * state.clean) / share.clamp(min=1e-3)
+        noise = (state.latent - (1 - share) * state.clean) / share.clamp(min=1e-3)  # that of `begin`
+        was = (1 - share * t) * self.clean + share * t * noise
+        return torch.where(self.followed[..., None, :, None, None], was, latent)
 
 
 def begin(

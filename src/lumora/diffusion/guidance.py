@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeAlias
 
 import torch
@@ -11,12 +12,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumora.diffusion.condition import Source, State, frame_times
-from lumora.diffusion.flow import interpolate, velocity
+from lumora.diffusion.flow import velocity
 from lumora.model.packing import Batch, Span, silenced
 from lumora.model.transformer import Transformer
 
 Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
 """(latent, time) -> velocity, both latents of one shape; what a sampler integrates."""
+
+_Said: TypeAlias = tuple[list[Tensor], list[tuple[Span, ...]]]
+"""Words of each clip, and which belong to which of its shots."""
 
 Amend: TypeAlias = Callable[[Tensor], Tensor]
 """From a predicted clean latent to a better one."""
@@ -64,34 +68,34 @@ def denoiser(
     if state.latent.dim() != 5 or len(text) != clips:
         raise ValueError(f"Each clip needs a caption: {len(text)} captions, latents of shape {(*state.latent.shape,)}.")
     without, seconds = [words[:0] for words in text], [*state.seconds]
-    shots = spans or [(Span(len(words), state.latent.shape[2]),) for words in text]
+    shots: list[tuple[Span, ...]] = spans or [(Span(len(words), state.latent.shape[2]),) for words in text]
     silent = [silenced(spans) for spans in shots]
-
-    before = (without, silent)
+    before: _Said = without, silent
     if source:
         before = source.text, [(Span(len(words), state.latent.shape[2]),) for words in source.text]
-        followed, noise = source.followed[:, None, :, None, None], source.noise_of(state)
 
     @torch.inference_mode()
-    def predict(t: float, *reads: tuple[Tensor, list[Tensor], list[tuple[Span, ...]]]) -> tuple[Tensor, ...]:
+    def predict(t: float, latents: list[Tensor], said: list[_Said]) -> tuple[Tensor, ...]:
         """The clean latents that are expected of noisy ones, by their words; all go through the network as one."""
-        latents, texts, spans = ([one for batch in part for one in batch] for part in zip(*reads, strict=True))
-        times, when = [*frame_times(state.mask, t)] * len(reads), seconds * len(reads)
-        return torch.stack(transformer(Batch(latents, times, texts, when, spans))).chunk(len(reads))
+        texts, spans = (list(chain.from_iterable(part)) for part in zip(*said, strict=True))
+        times, when = [*frame_times(state.mask, t)] * len(said), seconds * len(said)
+        batch = Batch(list(chain.from_iterable(latents)), times, texts, when, spans)
+        return torch.stack(transformer(batch)).chunk(len(said))
 
     def denoise(latent: Tensor, t: float) -> Tensor:
         share = state.mask[:, None, :, None, None]
-        reads = [(latent, text, shots)]
+        latents, said = [latent], [(text, shots)]
         if guidance.acts(t):
-            reads.append((latent, *before))
+            latents.append(latent)
+            said.append(before)
         if source:
-            noisy = torch.where(followed, interpolate(source.clean, noise, share * t), latent)
-            reads.append((noisy, *before))
-        x, *others = predict(t, *reads)
+            latents.append(source.noised(state, t, latent))
+            said.append(before)
+        x, *others = predict(t, latents, said)
         if guidance.acts(t):
             x = guide(x, others[0], guidance)
         if source:
-            x = x + followed * (source.clean - others[-1])
+            x = x + source.followed[:, None, :, None, None] * (source.clean - others[-1])
         x = amend(x) if amend else x
         # A draft's time is mask × t: it has less of the way to go, at its own velocity.
         return velocity(latent, x, share * t, floor) * share
