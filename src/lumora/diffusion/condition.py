@@ -106,6 +106,12 @@ def stacked(states: Sequence[State]) -> State:
     return State(*(torch.cat(part) for part in parts))
 
 
+def apart(state: State) -> list[State]:
+    """A batch as batches of one."""
+    parts = zip(*(x.split(1) for x in (state.latent, state.clean, state.mask, state.seconds)), strict=True)
+    return [State(*part) for part in parts]
+
+
 def keep_nothing(frames: int) -> Float[Tensor, " t"]:
     return torch.ones(frames)
 

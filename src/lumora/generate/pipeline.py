@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lumora.codec import Codec
 from lumora.config import ModelConfig
-from lumora.diffusion.condition import Source, State, begin, between, mask_of, stacked
+from lumora.diffusion.condition import Source, State, apart, begin, between, mask_of, stacked
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Amend, Guidance, denoiser
 from lumora.diffusion.sampler import sample, schedule
@@ -177,6 +177,10 @@ class Pipeline:
         """`state` of one take of each request, with the latent frames of `window` known; `begun` is what was given."""
         frames, device = window.frames, self.text_encoder.device
         seen = slice(frames.start, frames.stop)
+        leaps = [_leap(part.take, mask, frames) for part, mask in zip(parts, state.mask[:, seen], strict=True)]
+        if len(set(leaps)) > 1:  # each at its own times
+            each = zip(apart(state), begun.split(1), parts, strict=True)
+            return stacked([self._make(one, was, [part], window, request, tick) for one, was, part in each])
         latent, clean, mask = state.latent[:, :, seen], state.clean[:, :, seen], state.mask[:, seen]
         # What a piece goes on from was noise at first.
         latent = torch.where(mask[:, None, :, None, None] > 0, latent, clean)
@@ -188,8 +192,7 @@ class Pipeline:
         amend = self._pasting(parts, frames)
         denoise = denoiser(self.transformer, piece, text, guidance, spans=spans, amend=amend, source=source)
         shift = log_shift(tokens_of(latent.shape[2:], self.transformer.patch), self.config.flow)
-        leaps = [_leap(part.take, open_, frames) for part, open_ in zip(parts, mask, strict=True)]
-        times = schedule(request.steps, shift, max(self.config.flow.time_floor, min(leaps)))
+        times = schedule(request.steps, shift, max(self.config.flow.time_floor, leaps[0]))
         clean, mask = state.clean.clone(), state.mask.clone()
         clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
         return State(state.latent, clean, mask, state.seconds)
