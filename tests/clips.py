@@ -21,6 +21,11 @@ def film(seed: int = 0, frames: int = 17, height: int = 64, width: int = 64) -> 
     return Video(np.ascontiguousarray(noisy.clip(0, 255).astype(np.uint8).transpose(3, 1, 2, 0)), 8.0)
 
 
+def noise(frames: int, seed: int = 0, fps: float = 8.0, height: int = 32, width: int = 48) -> Video:
+    pixels = np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+    return Video(pixels, fps)
+
+
 def recoded(video: Video, path: Path, crf: int) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=8, options={"crf": str(crf)})

@@ -7,10 +7,14 @@ install_import_hook("lumora", "beartype.beartype")
 
 import os  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
+
+if TYPE_CHECKING:
+    from lumora import Pipeline
 
 torch.set_num_threads(1)
 settings.register_profile("untimed", deadline=None)
@@ -45,3 +49,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
             numbers = {key: w + 0.05 * torch.randn_like(w) for key, w in network.state_dict().items()}
             save_file({key: w.bfloat16().contiguous() for key, w in numbers.items()}, folder / f"{name}.safetensors")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pipeline(weights: Path) -> "Pipeline":
+    from lumora import Pipeline
+
+    return Pipeline.load(weights)

@@ -19,11 +19,6 @@ from lumora.generate.weights import DEFAULT_FOLDER
 SMALL = Request("a red ball", seconds=0.5, width=48, height=32, steps=2, guidance=4.0)
 
 
-@pytest.fixture(scope="module")
-def pipeline(weights: Path) -> Pipeline:
-    return Pipeline.load(weights)
-
-
 @settings(max_examples=200)
 @given(seconds=st.floats(0, 60), fps=st.floats(1, 60))
 def test_frames_are_the_nearest_number_that_the_codec_makes(seconds: float, fps: float):

@@ -29,11 +29,6 @@ BEGINNING = Request("a ball", 9 / 8, seed=5, **HOW)
 
 
 @pytest.fixture(scope="module")
-def pipeline(weights: Path) -> Pipeline:
-    return Pipeline.load(weights)
-
-
-@pytest.fixture(scope="module")
 def clip(pipeline: Pipeline) -> Video:
     return pipeline.generate(BEGINNING)
 

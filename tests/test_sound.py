@@ -176,11 +176,6 @@ def test_each_frame_is_heard_as_it_was_or_not_at_all(shots: list[Shot], given: l
             assert middle == 0
 
 
-@pytest.fixture(scope="module")
-def pipeline(weights: Path) -> Pipeline:
-    return Pipeline.load(weights)
-
-
 def of(verb: Making, pipeline: Pipeline) -> Video:
     return pipeline.generate(verb.request(pipeline.config))
 

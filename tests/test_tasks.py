@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clips import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,20 +17,9 @@ from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.generate import Generate, Making
 from lumora.generate import pipeline as steps
-from lumora.generate.recipe import told_by
 from lumora.generate.request import size_of_shape
 
 HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
-
-
-@pytest.fixture(scope="module")
-def pipeline(weights: Path) -> Pipeline:
-    return Pipeline.load(weights)
-
-
-def noise(frames: int, seed: int = 0, fps: float = 8.0, height: int = 32, width: int = 48) -> Video:
-    pixels = np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
-    return Video(pixels, fps)
 
 
 def things() -> st.SearchStrategy[Given]:
@@ -225,51 +215,6 @@ def test_a_draft_is_all_or_nothing_at_its_ends(pipeline: Pipeline):
     assert np.array_equal(free, pipeline.generate(plain).frames)
     near, far = (np.abs(draft.astype(int) - other).mean() for other in (kept, free))
     assert near > 0 and far > 0
-
-
-def test_an_edit_without_new_words_changes_nothing_however_long_the_clip_is(pipeline: Pipeline):
-    """Piece by piece: each sees the pieces before it as they were in the source, and as they became."""
-    known = Given(noise(25), strength=0.6, prompt="A ball rolls.")
-    how: dict[str, Any] = {**HOW, "steps": 4}
-    same, other = (
-        pipeline.generate(Request(words, 25 / 8, **how, given=(known,))).frames for words in ("", "now at night")
-    )
-    through = pipeline.generate(Request("", 25 / 8, **how, given=(Given(noise(25), strength=1e-4),))).frames
-    unchanged, changed = (np.abs(made.astype(int) - through).mean() for made in (same, other))
-    assert unchanged < 0.5 and changed > 2 * unchanged
-
-
-def test_a_clip_that_was_made_here_is_known_to_show_what_was_asked_for(
-    weights: Path, clip: tuple[Path, np.ndarray], tmp_path: Path, capsys: Any
-):
-    first, second, third = (tmp_path / f"{n}.mp4" for n in range(3))
-    how = ["--weights", str(weights), "--steps", "1"]
-    assert main(["generate", "A ball rolls.", "-o", str(first), "--seconds", "1", *how]) == 0
-    assert main(["edit", str(first), "now at night", "-o", str(second), *how]) == 0
-    assert "It shows: A ball rolls." in capsys.readouterr().out
-    assert main(["edit", str(second), "in snow", "-o", str(third), *how]) == 0
-    assert "It shows: A ball rolls, now at night" in capsys.readouterr().out
-    assert main(["replay", str(second), "--given", str(first), "-o", str(third), "--weights", str(weights)]) == 0
-    assert Edit(clip=clip[0], output=third, prompt="now at night").source() == ""
-    assert "Nothing is known" in capsys.readouterr().out
-    assert Edit(clip=first, output=third, prompt="now at night", shows="a cube").source() == "a cube"
-
-
-@pytest.mark.parametrize(
-    ("recipe", "told"),
-    [
-        (None, ""),
-        ([1], ""),
-        ({"prompt": 1, "given": []}, ""),
-        ({"prompt": "a ball", "given": [3, {"strength": 0}]}, "a ball"),
-        ({"prompt": "at night", "given": [{"strength": 0.6, "prompt": "A ball. "}]}, "A ball, at night"),
-        ({"prompt": "at night", "given": [{"strength": 0.6, "prompt": ["x"]}]}, "at night"),
-        ({"prompt": "at night", "given": [{}]}, "at night"),
-        ({"prompt": "x" * 3_000, "given": []}, "x" * 2_000),
-    ],
-)
-def test_what_a_recipe_tells_of_its_video(recipe: Any, told: str):
-    assert told_by(recipe) == told
 
 
 def test_shots_have_their_own_words_and_first_pictures(pipeline: Pipeline, tmp_path: Path):

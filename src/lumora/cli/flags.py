@@ -48,7 +48,7 @@ def _said(value: Any) -> list[str]:
     return ["x".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
-GUIDANCE = arg(help_behavior_hint="(default: 4; 1.5 for several shots; 1 where frames are kept)")
+GUIDANCE = arg(help_behavior_hint="(default: 4; further pieces 2; several shots 1.5; beside kept frames 1)")
 OF_THE_MODEL = arg(help_behavior_hint="(default: the model's own)")
 Aspect: TypeAlias = Annotated[float | None, _flag("W:H", _aspect)]
 Fit: TypeAlias = Literal["crop", "letterbox"]

@@ -57,8 +57,8 @@ class Source:
     ) -> Float[Tensor, "*batch c t h w"]:
         """What the edited clips were at this time, under the noise that `state` began with; elsewhere `latent`."""
         share = state.mask[..., None, :, None, None]
-        noise = (state.latent - (1 - share) * state.clean) / share.clamp(min=1e-3)  # that of `begin`
-        was = (1 - share * t) * self.clean + share * t * noise
+        noise = state.latent - (1 - share) * state.clean  # that of `begin`, times the share
+        was = (1 - share * t) * self.clean + t * noise
         return torch.where(self.followed[..., None, :, None, None], was, latent)
 
 

@@ -102,7 +102,7 @@ class Request:
         """`guidance`, decided; of a piece that goes on from what was made before, or of the first."""
         if self.guidance is not None:
             return self.guidance
-        if any(0 < thing.strength < 1 for thing in self.given):
+        if any(thing.edited for thing in self.given):
             return GUIDANCE
         if any(thing.strength == 0 for thing in self.given):
             return KEPT_GUIDANCE

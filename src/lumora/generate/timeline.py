@@ -66,6 +66,11 @@ class Given:
             )
 
     @property
+    def edited(self) -> bool:
+        """Whether it is neither kept nor ignored."""
+        return 0 < self.strength < 1
+
+    @property
     def missing(self) -> range:
         """Its pictures in the gap."""
         begins, ends = self.gap or (0.0, 0.0)
@@ -230,8 +235,8 @@ class _Laid:
 
     def source(self, places: dict[int, Place]) -> str:
         """What is said of the first of these that is edited."""
-        edited = (place.given for _, place in sorted(places.items()) if 0 < place.strength < 1)
-        return next((self.given[number].prompt for number in edited), "")
+        shown = (self.given[place.given] for _, place in sorted(places.items()))
+        return next((thing.prompt for thing in shown if thing.edited), "")
 
     def _frames_of(self, thing: Given, frames: int) -> Float[np.ndarray, " n"]:
         """Where in time its pictures lie, in frames of the take; none if it begins later or ends with a later take."""

@@ -10,6 +10,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from lumora.provenance.waves import Box
 from lumora.video import Video
 
 
@@ -29,11 +30,13 @@ def encoded(video: Video, crf: int) -> Video:
         return Video(np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]), video.fps)
 
 
-def cropped(video: Video, side: float, generator: np.random.Generator) -> Video:
+def cropped(video: Video, side: float, generator: np.random.Generator) -> tuple[Video, Box]:
+    """A part of the frame of this side, as large as the whole, and which part it is."""
     height, width = video.frames.shape[1:3]
     h, w = round(side * height), round(side * width)
-    y, x = generator.integers(0, height - h + 1), generator.integers(0, width - w + 1)
-    return Video(video.frames[:, y : y + h, x : x + w], video.fps).fitted(height, width)
+    y, x = int(generator.integers(height - h + 1)), int(generator.integers(width - w + 1))
+    part = Video(video.frames[:, y : y + h, x : x + w], video.fps)
+    return part.fitted(height, width), Box(y / height, x / width, h / height, w / width)
 
 
 def hue_turned(video: Video, degrees: float) -> Video:
@@ -59,8 +62,8 @@ def changes(generator: np.random.Generator) -> dict[str, Callable[[Video], Video
         "as delivered": lambda v: v,
         "CRF 28": lambda v: encoded(v, 28),
         "CRF 33, half the size": lambda v: encoded(v.fitted(v.frames.shape[1] // 2, v.frames.shape[2] // 2), 33),
-        "crop 0.85": lambda v: encoded(cropped(v, 0.85, generator), 20),
-        "crop 0.71": lambda v: encoded(cropped(v, 0.71, generator), 20),
+        "crop 0.85": lambda v: encoded(cropped(v, 0.85, generator)[0], 20),
+        "crop 0.71": lambda v: encoded(cropped(v, 0.71, generator)[0], 20),
         "half the frames": lambda v: encoded(Video(v.frames[::2], v.fps / 2), 20),
         "first half second cut": lambda v: encoded(Video(v.frames[4:], v.fps), 20),
         "hue +30°": lambda v: encoded(hue_turned(v, 30), 20),

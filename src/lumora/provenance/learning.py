@@ -26,14 +26,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lumora.provenance import watermark
-from lumora.provenance.changes import encoded, hue_turned, screen_recorded
+from lumora.provenance.changes import cropped, encoded, hue_turned, screen_recorded
 from lumora.provenance.eye import Eye, still
 from lumora.provenance.waves import (
     PLACES,
-    SPACE_RIDGE,
-    TIME_RIDGE,
     Box,
+    mixing,
     place,
+    reading_in_time,
     reduced,
     space_waves,
     time_waves,
@@ -156,17 +156,14 @@ def example_of(seen: Seen, signs: Float[np.ndarray, "q n"]) -> Example:
     video, start, shown = seen
     luma = reduced(video)
     calm, box = still(luma, video.fps), _nearest(shown)
-    waves = time_waves(start + np.arange(len(luma)) / video.fps)
-    in_time = np.linalg.solve(waves.T @ waves + TIME_RIDGE * np.eye(waves.shape[1]), waves.T)
+    in_time = reading_in_time(time_waves(start + np.arange(len(luma)) / video.fps))
     size, band = used_waves(len(luma))
     down, across = (
         space_waves((pixels + 1) // 2, size, begin, length)
         for pixels, begin, length in zip(luma.shape[1:], (box.top, box.left), (box.height, box.width), strict=True)
     )
-    rows, columns = np.nonzero(band)
-    gram_down, gram_across = down.T @ down / len(down), across.T @ across / len(across)
-    gram = gram_down[np.ix_(rows, rows)] * gram_across[np.ix_(columns, columns)]
-    apart = np.eye(len(gram)) if box == Box() else np.linalg.inv(gram + SPACE_RIDGE * np.eye(len(gram)))
+    mixed = mixing(down, across, band)
+    apart = np.eye(len(mixed)) if box == Box() else np.linalg.inv(mixed)
     parts = (luma, calm, in_time, down, across, apart, signs)
     return Example(*(torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in parts))
 
@@ -194,7 +191,8 @@ def _changed(video: Video, generator: np.random.Generator) -> Seen:
             half = video.fitted(frames.shape[1] // 2, frames.shape[2] // 2)
             return encoded(half, int(generator.integers(24, 34))), 0.0, Box()
         case 4 | 5 | 6:
-            return _cropped(video, generator.uniform(0.64, 0.95), crf, generator)
+            part, box = cropped(video, generator.uniform(0.64, 0.95), generator)
+            return encoded(part, crf), 0.0, box
         case 7:
             return encoded(Video(frames[::2], video.fps / 2), crf), 0.0, Box()
         case 8:
@@ -203,14 +201,6 @@ def _changed(video: Video, generator: np.random.Generator) -> Seen:
         case _:
             other = screen_recorded(video) if generator.random() < 0.7 else hue_turned(video, generator.uniform(0, 360))
             return encoded(other, 20), 0.0, Box()
-
-
-def _cropped(video: Video, side: float, crf: int, generator: np.random.Generator) -> Seen:
-    height, width = video.frames.shape[1:3]
-    h, w = round(side * height), round(side * width)
-    y, x = int(generator.integers(height - h + 1)), int(generator.integers(width - w + 1))
-    part = Video(video.frames[:, y : y + h, x : x + w], video.fps).fitted(height, width)
-    return encoded(part, crf), 0.0, Box(y / height, x / width, h / height, w / width)
 
 
 if __name__ == "__main__":

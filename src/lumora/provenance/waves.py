@@ -62,10 +62,16 @@ def stages_of(luma: Float[np.ndarray, "t h w"], fps: float) -> Iterator[Stage]:
 
 
 def time_part(luma: Float[np.ndarray, "t h w"], in_time: Float[np.ndarray, "t q"]) -> Float[np.ndarray, "q h w"]:
-    """How much of each wave in time there is in every pixel: least squares, with a ridge for waves that frames can't
-    tell apart."""
-    gram = in_time.T @ in_time / len(luma) + TIME_RIDGE / len(luma) * np.eye(in_time.shape[1])
-    return np.tensordot(np.linalg.solve(gram, in_time.T / len(luma)), luma, axes=1)
+    """How much of each wave in time there is in every pixel."""
+    return np.tensordot(reading_in_time(in_time), luma, axes=1)
+
+
+def reading_in_time(in_time: Float[np.ndarray, "t q"]) -> Float[np.ndarray, "q t"]:
+    """What frames are multiplied by, to see how much there is of each wave: least squares, with a ridge for waves that
+    frames can't tell apart."""
+    frames, waves = in_time.shape
+    gram = in_time.T @ in_time / frames + TIME_RIDGE / frames * np.eye(waves)
+    return np.linalg.solve(gram, in_time.T / frames)
 
 
 def space_part(
@@ -77,10 +83,17 @@ def space_part(
     found = ((down.T @ planes @ across)[:, band] / (len(down) * len(across))).T
     if box == Box():
         return found.T  # the waves of a whole frame are orthogonal
+    return np.linalg.solve(mixing(down, across, band), found).T
+
+
+def mixing(
+    down: Float[np.ndarray, "h s"], across: Float[np.ndarray, "w s"], band: Bool[np.ndarray, "s s"]
+) -> Float[np.ndarray, "n n"]:
+    """How much of each wave is seen in each other one where a part of a frame is seen, with a ridge."""
     rows, columns = np.nonzero(band)
     gram_down, gram_across = down.T @ down / len(down), across.T @ across / len(across)
     gram = gram_down[np.ix_(rows, rows)] * gram_across[np.ix_(columns, columns)]
-    return np.linalg.solve(gram + SPACE_RIDGE * np.eye(len(gram)), found).T
+    return gram + SPACE_RIDGE * np.eye(len(gram))
 
 
 def time_waves(moments: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t q"]:

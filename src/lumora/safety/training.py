@@ -75,6 +75,7 @@ def main() -> None:
 
 
 def fit_to_both(seed: int, extra: Sequence[Sentence]) -> Classifier:
+    """What is fit to both trained parts, without an operating point."""
     generator = np.random.default_rng([seed, 2])
     first, second = (draw_of(part, extra[half::2], generator) for half, part in enumerate(TRAINED))
     return trained(lambda: [*first(), *second()], TextEncoder.load(), generator)

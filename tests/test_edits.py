@@ -1,0 +1,59 @@
+"""Edits of clips: what words change changes, and what a clip shows is known where it was made here."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clips import noise
+
+from lumora import Given, Pipeline, Request
+from lumora.cli import main
+from lumora.cli.edit import Edit
+from lumora.generate.recipe import told_by
+
+HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
+
+
+def test_an_edit_without_new_words_changes_nothing_however_long_the_clip_is(pipeline: Pipeline):
+    """Piece by piece: each sees the pieces before it as they were in the source, and as they became."""
+    known = Given(noise(25), strength=0.6, prompt="A ball rolls.")
+    how: dict[str, Any] = {**HOW, "steps": 4}
+    same, other = (
+        pipeline.generate(Request(words, 25 / 8, **how, given=(known,))).frames for words in ("", "now at night")
+    )
+    through = pipeline.generate(Request("", 25 / 8, **how, given=(Given(noise(25), strength=1e-4),))).frames
+    unchanged, changed = (np.abs(made.astype(int) - through).mean() for made in (same, other))
+    assert unchanged < 0.5 and changed > 2 * unchanged
+
+
+def test_a_clip_that_was_made_here_is_known_to_show_what_was_asked_for(weights: Path, tmp_path: Path, capsys: Any):
+    unknown = noise(9).save(tmp_path / "clip.mp4")
+    first, second, third = (tmp_path / f"{n}.mp4" for n in range(3))
+    how = ["--weights", str(weights), "--steps", "1"]
+    assert main(["generate", "A ball rolls.", "-o", str(first), "--seconds", "1", *how]) == 0
+    assert main(["edit", str(first), "now at night", "-o", str(second), *how]) == 0
+    assert "It shows: A ball rolls." in capsys.readouterr().out
+    assert main(["edit", str(second), "in snow", "-o", str(third), *how]) == 0
+    assert "It shows: A ball rolls, now at night" in capsys.readouterr().out
+    assert main(["replay", str(second), "--given", str(first), "-o", str(third), "--weights", str(weights)]) == 0
+    assert Edit(clip=unknown, output=third, prompt="now at night").source() == ""
+    assert "Nothing is known" in capsys.readouterr().out
+    assert Edit(clip=first, output=third, prompt="now at night", shows="a cube").source() == "a cube"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        (None, ""),
+        ([1], ""),
+        ({"prompt": 1, "given": []}, ""),
+        ({"prompt": "a ball", "given": [3, {"strength": 0}]}, "a ball"),
+        ({"prompt": "at night", "given": [{"strength": 0.6, "prompt": "A ball. "}]}, "A ball, at night"),
+        ({"prompt": "at night", "given": [{"strength": 0.6, "prompt": ["x"]}]}, "at night"),
+        ({"prompt": "at night", "given": [{}]}, "at night"),
+        ({"prompt": "x" * 3_000, "given": []}, "x" * 2_000),
+    ],
+)
+def test_what_a_recipe_tells_of_its_video(recipe: Any, told: str):
+    assert told_by(recipe) == told
