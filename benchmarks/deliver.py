@@ -37,12 +37,12 @@ def main() -> None:
 
 
 def measure(folder: Path, runs: int, steps: int) -> None:
-    from lumora.deliver import deliver
-    from lumora.generate.pipeline import Pipeline
-    from lumora.generate.recipe import model_digest
-    from lumora.generate.request import Request
-    from lumora.safety.panels import frame_panel, text_panel
+    from lumora.backends.lumora.pipeline import Pipeline
+    from lumora.request.serialization import model_digest
+    from lumora.request.spec import Request
+    from lumora.safety.moderators import frame_panel, text_panel
     from lumora.safety.policy import Policy
+    from lumora.service.publish import deliver
 
     began = time.process_time()
     pipeline = Pipeline.load()
@@ -64,8 +64,11 @@ def measure(folder: Path, runs: int, steps: int) -> None:
         about = {"model": {"sha256": model_digest()}, "policy": policy.version}
         deliver(request, folder / f"{number}.mp4", lambda _: video, words, pictures, about)
         delivered.append(time.process_time() - began)
-    base = processor_time_of("import lumora.generate.pipeline")
-    imports = processor_time_of("import lumora.generate.pipeline, lumora.deliver, lumora.safety.panels") - base
+    base = processor_time_of("import lumora.backends.lumora.pipeline")
+    imports = (
+        processor_time_of("import lumora.backends.lumora.pipeline, lumora.service.publish, lumora.safety.moderators")
+        - base
+    )
     before = base + loaded + made + statistics.median(saved)
     added = imports + woken + statistics.median(delivered) - statistics.median(saved)
     print(f"imports, loading, making, encoding   {before:6.2f} s")

@@ -20,15 +20,16 @@ import time
 import numpy as np
 
 from lumora.config import VideoShape
-from lumora.evaluate.shares import Share
-from lumora.provenance import watermark, waves
-from lumora.provenance.changes import changes, encoded
+from lumora.evaluate.metrics.proportions import Share
+from lumora.media.video import Video
+from lumora.provenance import dct as waves
+from lumora.provenance import watermark
+from lumora.provenance.attacks import changes, encoded
 from lumora.provenance.detect import LIKEST, NOT_OURS, OURS, closely, joined, joint_p_values, with_index
-from lumora.provenance.eye import counting, faint
+from lumora.provenance.extractor import counting, faint
+from lumora.provenance.fingerprint import chance_of, likeness, looks_of
 from lumora.provenance.index import Delivered
-from lumora.provenance.known import whole_of
-from lumora.provenance.looks import chance_of, likeness, looks_of
-from lumora.video import Video
+from lumora.provenance.informed_detector import whole_of
 from lumora.world.clip import make_clip
 
 

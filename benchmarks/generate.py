@@ -71,14 +71,14 @@ def from_the_shell(out: Path, weights: Path | None, options: argparse.Namespace)
     print(f"  processor time           {processor:6.2f} s")
     print(f"  peak memory              {children.ru_maxrss / 2**20:6.2f} GiB")
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import lumora.generate.pipeline"], check=True)
+    subprocess.run([sys.executable, "-c", "import lumora.backends.lumora.pipeline"], check=True)
     print(f"  imports                  {time.perf_counter() - began:6.2f} s")
 
 
 def inside(weights: Path | None, steps: int) -> None:
     """Where that time goes, in one process."""
-    from lumora.generate.pipeline import Pipeline
-    from lumora.generate.request import Request
+    from lumora.backends.lumora.pipeline import Pipeline
+    from lumora.request.spec import Request
 
     began = time.perf_counter()
     pipeline = Pipeline.load(weights)

@@ -24,8 +24,8 @@ from jaxtyping import UInt8
 from tasks import mean
 
 from lumora import Given, Pipeline, Request, Video
-from lumora.evaluate.tasks import FRAMES, real_clip, seam
-from lumora.latents import Latents
+from lumora.evaluate.metrics.task_quality import FRAMES, real_clip, seam
+from lumora.media.latents import Latents
 from lumora.provenance import watermark
 
 KEY = bytes(range(32))

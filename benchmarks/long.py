@@ -24,13 +24,13 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from lumora.backends.lumora.weights import read_config
+from lumora.backends.lumora.windows import usually_at_once, windows
 from lumora.config import VideoShape
-from lumora.evaluate.measure import PROBE
-from lumora.evaluate.probe import Probe
-from lumora.evaluate.suites import HELD_OUT_SEED, caption_of
-from lumora.generate.weights import read_config
-from lumora.generate.windows import usually_at_once, windows
-from lumora.video import Video, contact_sheet
+from lumora.evaluate.instruments.probe import Probe
+from lumora.evaluate.runner import PROBE
+from lumora.evaluate.suites.held_out import HELD_OUT_SEED, caption_of
+from lumora.media.video import Video, contact_sheet
 from lumora.world.caption import Caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import facts_of

@@ -9,12 +9,12 @@ import argparse
 
 import numpy as np
 
+from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.config import VideoShape
-from lumora.evaluate.contact import held_out_hits, momentum_errors
-from lumora.evaluate.estimates import table
-from lumora.evaluate.tracking import Tables, tracked
-from lumora.evaluate.videos import given_frames
-from lumora.generate.weights import DEFAULT_FOLDER
+from lumora.evaluate.instruments.color_tracker import Tables, tracked
+from lumora.evaluate.metrics.collisions import held_out_hits, momentum_errors
+from lumora.evaluate.metrics.estimates import table
+from lumora.evaluate.sampling import given_frames
 
 
 def main() -> None:

@@ -23,13 +23,13 @@ import numpy as np
 from detect import said
 from PIL import Image
 
+from lumora.backends.lumora.pipeline import Pipeline
 from lumora.config import VideoShape
-from lumora.generate.pipeline import Pipeline
-from lumora.generate.request import Request
+from lumora.media.video import Video
 from lumora.provenance import watermark
-from lumora.provenance.changes import changes, encoded
-from lumora.provenance.passive import Trace, chance_of, trace_of
-from lumora.video import Video
+from lumora.provenance.attacks import changes, encoded
+from lumora.provenance.model_attribution import Trace, chance_of, trace_of
+from lumora.request.spec import Request
 from lumora.world.clip import make_clip
 
 SHAPE = VideoShape(17, 64, 64, 8.0)

@@ -23,17 +23,17 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from lumora.atomic_io import written_whole
 from lumora.config import ModelConfig, TrainConfig, from_json, to_json
-from lumora.evaluate.measure import Plan, measure
-from lumora.evaluate.page import page
-from lumora.evaluate.scaling import Law, Run, best_size, drawn, drawn_following, fit, missing, reached
-from lumora.files import written_whole
+from lumora.data.datasets import Latents
+from lumora.data.shards import shard_numbers
+from lumora.evaluate.metrics.scaling_law import Law, Run, best_size, drawn, drawn_following, fit, missing, reached
+from lumora.evaluate.report.page import page
+from lumora.evaluate.runner import Plan, measure
 from lumora.model.transformer import Transformer
-from lumora.train.data import Latents
 from lumora.train.distributed import World
 from lumora.train.loop import CHECKPOINT, train
-from lumora.train.shards import shard_numbers
-from lumora.train.tasks import TransformerTask
+from lumora.train.objectives import TransformerTask
 
 HERE = World(0, 1, torch.device("cpu"))
 TRIED = 8

@@ -20,11 +20,11 @@ from typing import Any
 import av
 import numpy as np
 
-from lumora.deliver import Refused, deliver
-from lumora.generate.request import Request
+from lumora.media.video import Video
 from lumora.provenance.manifest import Parent, read
+from lumora.request.spec import Request
 from lumora.safety.verdict import Panel, Verdict
-from lumora.video import Video
+from lumora.service.publish import Refused, deliver
 
 CUTS = (1, 10, 100, 1000)
 """Bytes that are cut off at the end."""

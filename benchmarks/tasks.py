@@ -2,7 +2,7 @@
 
     python benchmarks/tasks.py [--clips 100] [--workers 2] [--json OUT] [--weights FOLDER] [--only image "edit .6" …]
 
-The measures are those of `lumora.evaluate.tasks`: PSNR of the frames that are made, the same where a subject shows or
+The measures are those of `lumora.evaluate.metrics.task_quality`: PSNR of the frames that are made, the same where a subject shows or
 something changes, the perceptual distance, the share of true facts that the probe finds (of categories that it is sure
 of), and seams. Each is a table: means over clips with 95 % intervals of the network, of the rule (the nearest given
 frame repeated, or the two nearest cross-faded; an edit's rule is to leave the clip as it is) and of the best there is
@@ -22,8 +22,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from lumora.evaluate.tasks import MEASURES, TASKS, Measure, Score, columns, measure_tasks, nearer, trusted
-from lumora.files import written_whole
+from lumora.atomic_io import written_whole
+from lumora.evaluate.metrics.task_quality import (
+    MEASURES,
+    TASKS,
+    Measure,
+    Score,
+    columns,
+    measure_tasks,
+    nearer,
+    trusted,
+)
 
 
 def main() -> None:

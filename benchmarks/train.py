@@ -18,13 +18,13 @@ import torch
 from safetensors.torch import save_file
 
 from lumora.codec import Codec
+from lumora.data.datasets import Frames, Latents
+from lumora.data.latent_cache import latent_path
 from lumora.model.transformer import Transformer
 from lumora.presets import PRESETS, Preset
-from lumora.train.data import Frames, Latents
 from lumora.train.distributed import World, world
-from lumora.train.latents import latent_path
 from lumora.train.loop import Task, read_log, train
-from lumora.train.tasks import CodecTask, TransformerTask
+from lumora.train.objectives import CodecTask, TransformerTask
 
 CAPTION_TOKENS = (12, 30, 90)
 """Of a short caption, a sentence and a paragraph."""

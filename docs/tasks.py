@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from lumora import Given, Pipeline, Request, Shot, Video
+from lumora.backends.lumora.segments import with_change
 from lumora.config import VideoShape
-from lumora.evaluate.starts import held_out_starts
-from lumora.generate.timeline import with_change
-from lumora.video import contact_sheet
+from lumora.evaluate.suites.continuations import held_out_starts
+from lumora.media.video import contact_sheet
 
 DOCS = Path(__file__).parent
 RED = np.array([255, 0, 0], np.uint8)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from lumora import Pipeline, Request, Video
+from lumora.data.video_folder import cache_videos
 from lumora.presets import tiny
 from lumora.train.run import make_latents, train_codec, train_transformer
-from lumora.train.videos import cache_videos
 
 COLORS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 220)}
 

@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def continue_run(options: argparse.Namespace) -> None:
     """Fills the cache of latents, trains, and writes the weights in parts."""
-    from lumora.train.fill import fill_latents
+    from lumora.data.render_latents import fill_latents
     from lumora.train.run import train_transformer
 
     began = time.monotonic()
@@ -80,10 +80,10 @@ def continue_run(options: argparse.Namespace) -> None:
 def pack(folder: Path) -> None:
     """Adds a small text encoder with the words of the world's captions to what is carried."""
     from lumora.config import VideoShape
-    from lumora.language.small import write_small
-    from lumora.language.text_encoder import wheel_folder
-    from lumora.train.shards import Record
-    from lumora.train.wording import wording_of_facts
+    from lumora.data.captions import wording_of_facts
+    from lumora.data.shards import Record
+    from lumora.text_encoder.encoder import wheel_folder
+    from lumora.text_encoder.subset import write_small
     from lumora.world.clip import make_scene
     from lumora.world.facts import facts_of, facts_to_dicts
 

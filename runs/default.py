@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lumora.generate.weights import DEFAULT_FOLDER
+from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.presets import PRESETS, Preset, cpu, film
 from lumora.train.checkpoint import Progress
 from lumora.train.run import CODEC, make_clips, make_latents, train_codec, train_transformer

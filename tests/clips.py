@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from lumora.video import Video
+from lumora.media.video import Video
 
 
 def film(seed: int = 0, frames: int = 17, height: int = 64, width: int = 64) -> Video:

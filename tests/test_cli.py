@@ -16,7 +16,7 @@ import pytest
 
 from lumora.cli import VERBS, main
 from lumora.cli.flags import TrainPreset
-from lumora.video import Video
+from lumora.media.video import Video
 
 Capture: TypeAlias = pytest.CaptureFixture[str]
 LUMORA = [sys.executable, "-m", "lumora"]
@@ -69,7 +69,7 @@ def test_a_mistake_gets_one_sentence_before_any_work(
     mistake: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lumora.generate.weights.DEFAULT_FOLDER", weights)
+    monkeypatch.setattr("lumora.backends.lumora.weights.DEFAULT_FOLDER", weights)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     words, expected = MISTAKES[mistake]
     began = time.process_time()
@@ -93,7 +93,7 @@ def test_training_and_measuring_need_what_they_work_on(
     words: list[str], expected: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lumora.generate.weights.DEFAULT_FOLDER", weights)
+    monkeypatch.setattr("lumora.backends.lumora.weights.DEFAULT_FOLDER", weights)
     assert main(words) == 2
     said = capsys.readouterr().err
     assert expected in said and said.startswith("lumora: ") and said.count("\n") == 1

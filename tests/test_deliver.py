@@ -22,20 +22,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lumora import deliver as road
+from lumora.backends.lumora.segments import Given, Shot
 from lumora.cli import main
 from lumora.cli.evaluate import Evaluate
-from lumora.deliver import Refused, deliver
-from lumora.generate.recipe import as_recipe, digest, from_recipe
-from lumora.generate.request import Request
-from lumora.generate.timeline import Given, Shot
+from lumora.media.video import SUFFIXES, Video
 from lumora.provenance import watermark
 from lumora.provenance.index import Index
+from lumora.provenance.keystore import watermark_key
 from lumora.provenance.manifest import Parent, read
-from lumora.provenance.state import watermark_key
+from lumora.request.serialization import as_recipe, digest, from_recipe
+from lumora.request.spec import Request
 from lumora.safety.policy import Policy
 from lumora.safety.verdict import Panel, Score, Verdict
-from lumora.video import SUFFIXES, Video
+from lumora.service import publish as road
+from lumora.service.publish import Refused, deliver
 
 REFUSED = Verdict({"hate": Score(1.0, "a test")}, ("hate",))
 
@@ -299,7 +299,7 @@ def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
     assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 0
     assert np.array_equal(Video.load(clip).frames, Video.load(again).frames)
     assert main(["replay", str(clip), "-o", str(again), "--given", str(picture)]) == 2  # another model
-    with patch("lumora.generate.recipe.SAMPLING", 1_000):
+    with patch("lumora.request.serialization.SAMPLING", 1_000):
         assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 2
     assert "other pixels" in capsys.readouterr().err
     assert main(["detect", str(picture), "--json", "--manifest", str(tmp_path / "none.c2pa")]) == 3

@@ -10,7 +10,7 @@ from clips import noise
 from lumora import Given, Pipeline, Request
 from lumora.cli import main
 from lumora.cli.edit import Edit
-from lumora.generate.recipe import told_by
+from lumora.request.serialization import told_by
 
 HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
 

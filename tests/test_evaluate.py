@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
-from lumora.evaluate.estimates import Estimate
-from lumora.evaluate.measure import Figures, Plan, measure
-from lumora.evaluate.physics import Course
-from lumora.evaluate.probe import Probe
-from lumora.evaluate.report import as_json, on_screen, write_report
-from lumora.evaluate.shares import Share, Verdict, by_category, by_group, conjunctions, shuffled, table
-from lumora.evaluate.suites import combinations, held_out_captions, outside_words
-from lumora.evaluate.vocabulary import SYNONYMS, outside_prompts
-from lumora.generate.request import Request
-from lumora.video import Video
+from lumora.evaluate.instruments.probe import Probe
+from lumora.evaluate.metrics.continuation_error import Course
+from lumora.evaluate.metrics.estimates import Estimate
+from lumora.evaluate.metrics.proportions import Share, Verdict, by_category, by_group, conjunctions, shuffled, table
+from lumora.evaluate.report.evaluation_report import as_json, on_screen, write_report
+from lumora.evaluate.runner import Figures, Plan, measure
+from lumora.evaluate.suites.held_out import combinations, held_out_captions, outside_words
+from lumora.evaluate.suites.vocabulary import SYNONYMS, outside_prompts
+from lumora.media.video import Video
+from lumora.request.spec import Request
 from lumora.world import phrases
 from lumora.world.facts import VALUES, Fact
 
@@ -110,7 +110,7 @@ def measured(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     Probe(width=32).save(probe)
     plan = Plan(clips=3, steps=1, guidance=1.0, physics=1, diversity=1, copying=2, films=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lumora.evaluate.copying.SEARCHED", 10)
+        patch.setattr("lumora.evaluate.metrics.memorization.SEARCHED", 10)
         yield plan, measure(plan, weights, probe)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
-from lumora.evaluate.camera import LEAST, MOVES, CameraPath, path_of, true_path
+from lumora.evaluate.instruments.camera_path import LEAST, MOVES, CameraPath, path_of, true_path
 from lumora.world.clip import make_scene
 from lumora.world.physics import camera_path
 from lumora.world.render import render

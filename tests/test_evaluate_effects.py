@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
-from lumora.evaluate.camera import CameraPath
-from lumora.evaluate.consequences import FIRST, LASTING, consequences, told_apart
-from lumora.evaluate.contact import held_out_hits, momentum, momentum_errors
-from lumora.evaluate.effects import Way, deed
-from lumora.evaluate.lies import lies_about
-from lumora.evaluate.relations import holds
-from lumora.evaluate.shares import Share
-from lumora.evaluate.suites import Case
-from lumora.evaluate.track import Track, follow
-from lumora.evaluate.tracking import UNSURE, Sighting
+from lumora.evaluate.instruments.blob import Track, follow
+from lumora.evaluate.instruments.camera_path import CameraPath
+from lumora.evaluate.instruments.color_tracker import UNSURE, Sighting
+from lumora.evaluate.instruments.effects import Way, deed
+from lumora.evaluate.instruments.relations import holds
+from lumora.evaluate.metrics.collisions import held_out_hits, momentum, momentum_errors
+from lumora.evaluate.metrics.consequences import FIRST, LASTING, consequences, told_apart
+from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.suites.held_out import Case
+from lumora.evaluate.suites.negative_controls import lies_about
 from lumora.world.clip import make_scene
 from lumora.world.facts import Fact, facts_of
 from lumora.world.physics import masses

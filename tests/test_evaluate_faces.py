@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from lumora.evaluate.camera import path_of
-from lumora.evaluate.faces import SIDE, Faces, features_of, heads_of
-from lumora.evaluate.faces_training import accuracy, examples, people
-from lumora.evaluate.measure import FACES, TABLES
-from lumora.evaluate.probe_training import Clip
-from lumora.evaluate.track import follow
-from lumora.evaluate.tracking import Sighting, Tables
+from lumora.evaluate.instruments.blob import follow
+from lumora.evaluate.instruments.camera_path import path_of
+from lumora.evaluate.instruments.color_tracker import Sighting, Tables
+from lumora.evaluate.instruments.emotion_training import accuracy, examples, people
+from lumora.evaluate.instruments.emotions import SIDE, Faces, features_of, heads_of
+from lumora.evaluate.instruments.probe_training import Clip
+from lumora.evaluate.runner import FACES, TABLES
 from lumora.world.facts import Fact
 from lumora.world.scene import CHARACTERS, EMOTIONS
 

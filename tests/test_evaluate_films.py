@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.config import ModelConfig, VideoShape
-from lumora.evaluate.films import FilmReading, cuts_of, held, in_order, style_of
-from lumora.evaluate.returns import held_out_returns, returned
-from lumora.evaluate.shares import Share
-from lumora.evaluate.storyboards import figures_of, read_films, request_of
-from lumora.evaluate.tracking import Tables
-from lumora.generate.weights import DEFAULT_FOLDER
+from lumora.evaluate.instruments.color_tracker import Tables
+from lumora.evaluate.instruments.multi_shot import FilmReading, cuts_of, held, in_order, style_of
+from lumora.evaluate.metrics.multi_shot_consistency import figures_of, read_films, request_of
+from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.reappearance import held_out_returns, returned
 from lumora.world.clip import FilmClip, make_film
 from lumora.world.physics import simulate
 from lumora.world.render import render

@@ -9,14 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lumora.backends.lumora.weights import read_config
 from lumora.config import VideoShape, to_json
-from lumora.evaluate.laws import landing, laws, rebound
-from lumora.evaluate.measure import TABLES
-from lumora.evaluate.physics import course, goes_on, measure_physics, stays
-from lumora.evaluate.shares import Share, joined
-from lumora.evaluate.starts import DOMAINS, FASTER, LARGER, Domain, approached, held_out_starts, hurried, middles
-from lumora.evaluate.tracking import Tables, tracked
-from lumora.generate.weights import read_config
+from lumora.evaluate.instruments.color_tracker import Tables, tracked
+from lumora.evaluate.metrics.continuation_error import course, goes_on, measure_physics, stays
+from lumora.evaluate.metrics.kinematics import landing, laws, rebound
+from lumora.evaluate.metrics.proportions import Share, joined
+from lumora.evaluate.runner import TABLES
+from lumora.evaluate.suites.continuations import (
+    DOMAINS,
+    FASTER,
+    LARGER,
+    Domain,
+    approached,
+    held_out_starts,
+    hurried,
+    middles,
+)
 from lumora.world.physics import simulate
 from lumora.world.sample import sample_scene
 

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
-from lumora.evaluate.camera import CameraPath
-from lumora.evaluate.chart import Series, chart
-from lumora.evaluate.copying import alike_clips, copying
-from lumora.evaluate.degraded import NOISE, blurred, degraded
-from lumora.evaluate.estimates import estimate, mean, ratio, table
-from lumora.evaluate.features import Features, features_of, frechet_distance, version
-from lumora.evaluate.picture import Looks, compare, diversity
-from lumora.evaluate.probe import Probe
-from lumora.evaluate.steering import amount, steering
-from lumora.evaluate.suites import Case, held_out_captions, retold
+from lumora.evaluate.instruments.camera_path import CameraPath
+from lumora.evaluate.instruments.features import Features, features_of, frechet_distance, version
+from lumora.evaluate.instruments.probe import Probe
+from lumora.evaluate.metrics.camera_control import amount, steering
+from lumora.evaluate.metrics.estimates import estimate, mean, ratio, table
+from lumora.evaluate.metrics.image_quality import Looks, compare, diversity
+from lumora.evaluate.metrics.memorization import alike_clips, copying
+from lumora.evaluate.report.chart import Series, chart
+from lumora.evaluate.suites.corruptions import NOISE, blurred, degraded
+from lumora.evaluate.suites.held_out import Case, held_out_captions, retold
 from lumora.world.facts import Fact, facts_of
 from lumora.world.physics import simulate
 from lumora.world.sample import restaged, sample_scene
@@ -118,7 +118,7 @@ def test_who_copies_is_found_out_and_who_makes_is_not():
 
 
 def test_a_clip_like_each_scene_is_drawn_anew(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("lumora.evaluate.copying.SEARCHED", 6)
+    monkeypatch.setattr("lumora.evaluate.metrics.memorization.SEARCHED", 6)
     scenes = [sample_scene("simple", 0, index, 1.0) for index in (2, 4)]
     trained, unseen = alike_clips("simple", scenes, SHAPE)
     again = clips_of(held_out_captions("simple", 5, "short", SHAPE, seed=0))

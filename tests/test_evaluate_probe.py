@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from lumora.config import VideoShape
-from lumora.evaluate.probe import FRAMES, GRID, SIDE, STEPS, Logits, Probe, Reading, prepare, prepare_all
-from lumora.evaluate.probe_training import (
+from lumora.evaluate.instruments.probe import FRAMES, GRID, SIDE, STEPS, Logits, Probe, Reading, prepare, prepare_all
+from lumora.evaluate.instruments.probe_targets import CLIP, NOTHING, SUBJECT, UNKNOWN, Answers, answers_of, options
+from lumora.evaluate.instruments.probe_training import (
     Clip,
     ShardedClips,
     accuracy,
@@ -21,8 +22,7 @@ from lumora.evaluate.probe_training import (
     where_loss,
     where_of,
 )
-from lumora.evaluate.questions import CLIP, NOTHING, SUBJECT, UNKNOWN, Answers, answers_of, options
-from lumora.evaluate.shares import Share, Verdict, by_category
+from lumora.evaluate.metrics.proportions import Share, Verdict, by_category
 from lumora.world.facts import VALUES, Fact, facts_to_dicts
 from lumora.world.scene import COLORS
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
-from lumora.evaluate.perceptual import perceptual_distances
-from lumora.evaluate.probe import Probe
-from lumora.evaluate.tasks import (
+from lumora.evaluate.instruments.perceptual import perceptual_distances
+from lumora.evaluate.instruments.probe import Probe
+from lumora.evaluate.metrics.task_quality import (
     MEASURES,
     TASKS,
     Real,

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
-from lumora.evaluate.camera import CameraPath
-from lumora.evaluate.permanence import casts, permanence
-from lumora.evaluate.probe_training import Clip, rendered_clips
-from lumora.evaluate.shares import Share
-from lumora.evaluate.track import Track, follow
-from lumora.evaluate.tracking import Sighting, Tables, binned, sight
+from lumora.evaluate.instruments.blob import Track, follow
+from lumora.evaluate.instruments.camera_path import CameraPath
+from lumora.evaluate.instruments.color_tracker import Sighting, Tables, binned, sight
+from lumora.evaluate.instruments.probe_training import Clip, rendered_clips
+from lumora.evaluate.metrics.permanence import casts, permanence
+from lumora.evaluate.metrics.proportions import Share
 from lumora.world.facts import Fact
 
 SHAPE = VideoShape(9, 48, 48)

@@ -8,9 +8,11 @@ import torch
 from clips import film
 from safetensors.torch import load_file
 
-from lumora.provenance import eye, learning, watermark
-from lumora.provenance.waves import TIMES, reduced
-from lumora.video import Video
+from lumora.media.video import Video
+from lumora.provenance import extractor as eye
+from lumora.provenance import train_watermark as learning
+from lumora.provenance import watermark
+from lumora.provenance.dct import TIMES, reduced
 
 KEY = bytes(range(32))
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from lumora.cli import main
-from lumora.deliver import deliver
-from lumora.feedback import Complaint, Feedback, Kind, Ruling, appeal, report, to_learn_from
-from lumora.generate.request import Request
-from lumora.safety.labelled import read_labelled
+from lumora.media.video import Video
+from lumora.request.spec import Request
+from lumora.safety.labeled import read_labelled
 from lumora.safety.verdict import Panel, Score, Verdict
-from lumora.video import Video
+from lumora.service.feedback import Complaint, Feedback, Kind, Ruling, appeal, report, to_learn_from
+from lumora.service.publish import deliver
 
 REFUSED = Verdict({"hate": Score(0.9, "a test"), "ip": Score(0.6, "a test")}, ("hate", "ip"))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lumora.files import written_whole
+from lumora.atomic_io import written_whole
 
 
 def test_files_are_written_whole_or_not_at_all(tmp_path: Path):

@@ -10,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora import Given, Pipeline, Request, Shot, Video
+from lumora.backends.lumora.segments import takes
 from lumora.codec import Codec
 from lumora.config import TrainConfig, VideoShape
-from lumora.generate.timeline import takes
-from lumora.language.text_encoder import TextEncoder
+from lumora.data.captions import LENGTHS, Wording, write_captions
+from lumora.data.datasets import Latents
+from lumora.data.latent_cache import Encoders, LatentShard, latent_path, latent_spans, write_latents
+from lumora.data.shards import Record, cache_clips, open_frames, open_subjects, read_lines
+from lumora.data.shards import Shot as ShotRecord
+from lumora.media.audio import samples
 from lumora.model.packing import Span
 from lumora.model.transformer import Transformer
 from lumora.presets import film, tiny
-from lumora.sound import samples
-from lumora.train.data import Latents
+from lumora.text_encoder.encoder import TextEncoder
 from lumora.train.distributed import World
-from lumora.train.latents import Encoders, LatentShard, latent_path, latent_spans, write_latents
-from lumora.train.shards import Record, cache_clips, open_frames, open_subjects, read_lines
-from lumora.train.shards import Shot as ShotRecord
-from lumora.train.tasks import TransformerTask
-from lumora.train.wording import LENGTHS, Wording, write_captions
+from lumora.train.objectives import TransformerTask
 from lumora.world.clip import make_film
 
 SHAPE = VideoShape(25, 32, 32, 8.0)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Given, Pipeline, Request, Video
+from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.config import ModelConfig
-from lumora.generate.weights import DEFAULT_FOLDER
 
 SMALL = Request("a red ball", seconds=0.5, width=48, height=32, steps=2, guidance=4.0)
 
@@ -126,7 +126,7 @@ def test_any_size_rate_and_duration(pipeline: Pipeline, width: int, height: int,
 def test_a_long_latent_is_decoded_in_pieces_that_fit(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     latent = torch.randn(1, 4, 7, 2, 3, generator=torch.Generator().manual_seed(0))
     whole = np.concatenate(list(pipeline._decode(latent)))
-    monkeypatch.setattr("lumora.generate.pipeline.DECODED_AT_ONCE", 12)
+    monkeypatch.setattr("lumora.backends.lumora.pipeline.DECODED_AT_ONCE", 12)
     pieces = list(pipeline._decode(latent))
     assert max(map(len, pieces)) <= 8
     assert np.abs(whole.astype(int) - np.concatenate(pieces)).max() <= 2

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from clips import film, recoded
 
+from lumora.media.video import Video
 from lumora.provenance import watermark
+from lumora.provenance.dct import reduced, stages
 from lumora.provenance.detect import detect
+from lumora.provenance.fingerprint import likeness, looks_of
 from lumora.provenance.index import Delivered, Index
-from lumora.provenance.known import NOTHING, chance_of_mark, votes_of, whole_of
-from lumora.provenance.looks import likeness, looks_of
-from lumora.provenance.state import watermark_key
-from lumora.provenance.waves import reduced, stages
-from lumora.video import Video
+from lumora.provenance.informed_detector import NOTHING, chance_of_mark, votes_of, whole_of
+from lumora.provenance.keystore import watermark_key
 
 KEY = bytes(range(32))
 RECIPE = {"request": {"prompt": "a red ball"}, "made_at": "now"}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumora.language.small import SMALL, write_small
-from lumora.language.text_encoder import MAX_TOKENS, TextEncoder, wheel_folder
+from lumora.text_encoder.encoder import MAX_TOKENS, TextEncoder, wheel_folder
+from lumora.text_encoder.subset import SMALL, write_small
 
 TEXTS = ["A red ball rolls from left to right.", "crimson sphere", "", "a grumpy automaton in the dunes " * 60]
 

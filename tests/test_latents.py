@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Given, Pipeline, Request, Shot, Video
-from lumora import deliver as road
 from lumora.cli import main
 from lumora.codec import Codec
-from lumora.deliver import Refused, deliver
-from lumora.latents import Latents
+from lumora.media.latents import Latents
 from lumora.provenance.index import Index
-from lumora.provenance.kept import KeptLatents
+from lumora.provenance.latent_store import KeptLatents
 from lumora.provenance.manifest import read
 from lumora.safety.verdict import Panel, Score, Verdict
+from lumora.service import publish as road
+from lumora.service.publish import Refused, deliver
 
 HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
 BEGINNING = Request("a ball", 9 / 8, seed=5, **HOW)
@@ -225,7 +225,7 @@ def test_refused_work_does_not_stay(weights: Path, tmp_path: Path, monkeypatch: 
             there.extend(tmp_path.iterdir())
             return self.verdict
 
-    monkeypatch.setattr("lumora.safety.panels.frame_panel", lambda _: Panel([Reviewer(REFUSED)], seconds=60.0))
+    monkeypatch.setattr("lumora.safety.moderators.frame_panel", lambda _: Panel([Reviewer(REFUSED)], seconds=60.0))
     out = tmp_path / "out.mp4"
     ask = ["generate", "a ball", "-o", str(out), "--seconds", "4", "--steps", "1", "--weights", str(weights)]
     assert main(ask) == 2

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from clips import film, recoded
 
+from lumora.media.video import Video
 from lumora.provenance import watermark
-from lumora.provenance.looks import chance_of, likeness, looks_of
-from lumora.provenance.waves import stages
-from lumora.video import Video
+from lumora.provenance.dct import stages
+from lumora.provenance.fingerprint import chance_of, likeness, looks_of
 
 KEY = bytes(range(32))
 

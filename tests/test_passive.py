@@ -9,14 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lumora.backends.lumora.pipeline import load_codec
 from lumora.cli import main
 from lumora.codec import Codec
 from lumora.config import VideoShape
-from lumora.generate.pipeline import load_codec
+from lumora.media.video import Video
 from lumora.provenance.detect import NOT_OURS, detect
 from lumora.provenance.index import Index
-from lumora.provenance.passive import SMALLEST, Trace, chance_of, trace_of
-from lumora.video import Video
+from lumora.provenance.model_attribution import SMALLEST, Trace, chance_of, trace_of
 from lumora.world.clip import make_clip
 
 

@@ -15,14 +15,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from rubric import crjson, missed
 
+from lumora.media.video import Video, write_as
 from lumora.provenance import certificates, manifest, watermark
 from lumora.provenance.detect import detect
+from lumora.provenance.fingerprint import looks_of
 from lumora.provenance.index import Delivered, Index
-from lumora.provenance.known import whole_of
-from lumora.provenance.looks import looks_of
+from lumora.provenance.informed_detector import whole_of
+from lumora.provenance.keystore import watermark_key
 from lumora.provenance.manifest import MIME, Parent, read, sign
-from lumora.provenance.state import watermark_key
-from lumora.video import Video, write_as
 
 RECIPE = {"record": "0badcafe", "request": {"prompt": "a red ball", "width": None, "seconds": 2.0}, "made_at": "now"}
 KEY = bytes(range(32))
@@ -349,7 +349,7 @@ def _fields(delivered: Delivered) -> tuple[Any, ...]:
 
 
 def test_the_kinds_that_are_signed_are_those_that_are_written(tmp_path: Path):
-    from lumora.video import SUFFIXES
+    from lumora.media.video import SUFFIXES
 
     assert tuple(MIME) == SUFFIXES
     for kind in SUFFIXES:

@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.cli import main
-from lumora.evaluate.probe import Probe
-from lumora.evaluate.shares import Share
-from lumora.redteam import measure
-from lumora.redteam.chains import by_hand, held_out
-from lumora.redteam.choices import OPEN, Choice, choices, open_videos
-from lumora.redteam.measure import HARD, OWN, PIECES, WHOLE, aims, attack, review_own
-from lumora.redteam.people import about_people, gap
-from lumora.redteam.planted import DRESSES, planted
+from lumora.evaluate.instruments.probe import Probe
+from lumora.evaluate.metrics.proportions import Share
+from lumora.redteam import runner_redteam as measure
+from lumora.redteam.bias import OPEN, Choice, choices, open_videos
+from lumora.redteam.fairness import about_people, gap
+from lumora.redteam.multi_turn_attacks import by_hand, held_out
+from lumora.redteam.runner_redteam import HARD, OWN, PIECES, WHOLE, aims, attack, review_own
 from lumora.redteam.suite import MUST_PASS, SIZES, Suite, load_suite
-from lumora.redteam.translated import translated
-from lumora.safety.chains import WAYS
+from lumora.redteam.synthetic_symbols import DRESSES, planted
+from lumora.redteam.translations import translated
 from lumora.safety.corpus import GOOD, Sentence
-from lumora.safety.evasions import EVASIONS
-from lumora.safety.labelled import read_labelled, write_labelled
+from lumora.safety.labeled import read_labelled, write_labelled
+from lumora.safety.multi_turn import WAYS
+from lumora.safety.obfuscations import EVASIONS
 from lumora.safety.policy import Policy
 from lumora.safety.symbols import outlines
 from lumora.safety.verdict import Panel, Score, Verdict

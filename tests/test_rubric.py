@@ -14,9 +14,9 @@ from rubric import ORIGINAL, TRAITS, Crjson, crjson, missed
 
 from lumora import Request
 from lumora.cli import main
-from lumora.generate.recipe import model_digest
 from lumora.provenance.index import Index
 from lumora.provenance.manifest import read
+from lumora.request.serialization import model_digest
 
 PARENT, BESIDE, SEEN = "parentOf", "componentOf", "inputTo"
 

@@ -16,17 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.cli import main
-from lumora.language.text_encoder import TextEncoder
 from lumora.safety.classifier import MEANING_SCALE, Classifier, reader
 from lumora.safety.corpus import GOOD, Sentence, sentences
-from lumora.safety.evasions import EVASIONS
-from lumora.safety.names import Names
-from lumora.safety.normalise import plainly, readings, windows
+from lumora.safety.finetune import TAUGHT, taught
+from lumora.safety.named_entities import Names
+from lumora.safety.normalize import plainly, readings, windows
+from lumora.safety.obfuscations import EVASIONS
 from lumora.safety.policy import Policy, write_measured
-from lumora.safety.prompts import WEIGHTS, PromptCheck
+from lumora.safety.prompt_check import WEIGHTS, PromptCheck
 from lumora.safety.training import check_odds, operating_point
-from lumora.safety.tuning import TAUGHT, taught
 from lumora.safety.verdict import Panel, Score, Verdict, joined
+from lumora.text_encoder.encoder import TextEncoder
 
 POLICY = Policy.load()
 CATEGORIES = st.sampled_from(sorted(POLICY.categories))

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumora.safety.chains import WAYS, chains
 from lumora.safety.corpus import GOOD, TRAINED, groups, sentences, told
-from lumora.safety.names import Names
+from lumora.safety.multi_turn import WAYS, chains
+from lumora.safety.named_entities import Names
 from lumora.safety.policy import DATA, Policy
-from lumora.safety.prompts import together
+from lumora.safety.prompt_check import together
 
 
 def test_held_out_sentences_share_no_template_and_no_slot_with_trained_ones():

@@ -16,10 +16,10 @@ from PIL import Image
 
 from lumora.cli import main
 from lumora.config import VideoShape
-from lumora.redteam.planted import planted as plant
+from lumora.redteam.synthetic_symbols import planted as plant
 from lumora.safety.adapters import Moderations
-from lumora.safety.frames import FrameReview, views
-from lumora.safety.panels import frame_panel
+from lumora.safety.frame_check import FrameReview, views
+from lumora.safety.moderators import frame_panel
 from lumora.safety.policy import Endpoint, Policy
 from lumora.safety.symbols import SymbolCheck, drawn, outlines
 from lumora.safety.verdict import Panel

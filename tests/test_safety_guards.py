@@ -11,7 +11,7 @@ import torch
 
 from lumora.cli import main
 from lumora.safety.guards import load_guard
-from lumora.safety.panels import frame_panel, text_panel
+from lumora.safety.moderators import frame_panel, text_panel
 from lumora.safety.policy import Guard, Policy
 from lumora.safety.verdict import Panel
 

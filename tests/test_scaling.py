@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from lumora.config import to_json
-from lumora.evaluate.scaling import Law, Run, best_size, drawn, drawn_following, fit, missing, reached
+from lumora.data.latent_cache import latent_path
+from lumora.evaluate.metrics.scaling_law import Law, Run, best_size, drawn, drawn_following, fit, missing, reached
 from lumora.presets import tiny
-from lumora.train.latents import latent_path
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "scaling.py"
 

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Given, Pipeline, Request, Shot, Video
+from lumora.backends.lumora.segments import takes
+from lumora.backends.lumora.soundtrack import FADE_SECONDS, soundtrack
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop
 from lumora.cli.generate import Making
-from lumora.generate.soundtrack import FADE_SECONDS, soundtrack
-from lumora.generate.timeline import takes
+from lumora.media.audio import RATE, Sound, samples
+from lumora.media.video import SUFFIXES
 from lumora.provenance.manifest import read
-from lumora.safety import panels
-from lumora.sound import RATE, Sound, samples
-from lumora.video import SUFFIXES
+from lumora.safety import moderators as panels
 
 FADE = samples(FADE_SECONDS)
 COARSE = 16

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Given, Pipeline, Request, Shot, Video
+from lumora.backends.lumora import pipeline as steps
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.generate import Generate, Making
-from lumora.generate import pipeline as steps
-from lumora.generate.request import size_of_shape
+from lumora.request.spec import size_of_shape
 
 HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
 

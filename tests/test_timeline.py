@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumora.generate.pictures import Pictures
-from lumora.generate.timeline import Given, Shot, Take, takes
-from lumora.generate.windows import windows
-from lumora.video import Video
+from lumora.backends.lumora.compositing import Pictures
+from lumora.backends.lumora.segments import Given, Shot, Take, takes
+from lumora.backends.lumora.windows import windows
+from lumora.media.video import Video
 
 TIME = 4
 

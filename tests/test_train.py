@@ -18,14 +18,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lumora.config import FlowConfig, ModelConfig, OptimizerConfig, TrainConfig, TransformerConfig
+from lumora.data.datasets import Latents, Order
+from lumora.data.latent_cache import latent_path
 from lumora.model.transformer import Transformer
 from lumora.train.checkpoint import Averages, Progress
-from lumora.train.data import Latents, Order
 from lumora.train.distributed import World, world
-from lumora.train.latents import latent_path
 from lumora.train.loop import CHECKPOINT, LOG, read_log, train
+from lumora.train.objectives import TransformerTask
 from lumora.train.optimizer import MuonAdam, make_optimizer, orthogonalized, rate
-from lumora.train.tasks import TransformerTask
 
 HERE = World(0, 1, torch.device("cpu"))
 MODEL = ModelConfig(

@@ -16,23 +16,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lumora.backends.lumora.weights import read_config
 from lumora.codec import Codec
 from lumora.config import VideoShape
-from lumora.generate.weights import read_config
-from lumora.language.text_encoder import TextEncoder
+from lumora.data.captions import LENGTHS, Wording, write_captions
+from lumora.data.datasets import Frames, Latents
+from lumora.data.latent_cache import Encoders, LatentShard, encode_shards, latent_path
+from lumora.data.shards import Record, cache_clips, open_frames, open_subjects, read_lines, shard_numbers
+from lumora.data.video_folder import cache_videos
+from lumora.media.video import Video
 from lumora.model.transformer import Transformer
 from lumora.presets import PRESETS, tiny, variations
+from lumora.text_encoder.encoder import TextEncoder
 from lumora.train.checkpoint import read_weights
-from lumora.train.data import Frames, Latents
 from lumora.train.distributed import World
-from lumora.train.latents import Encoders, LatentShard, encode_shards, latent_path
 from lumora.train.loop import read_log, train
+from lumora.train.objectives import CodecTask, shortened
 from lumora.train.run import CODEC, read_model, train_transformer
-from lumora.train.shards import Record, cache_clips, open_frames, open_subjects, read_lines, shard_numbers
-from lumora.train.tasks import CodecTask, shortened
-from lumora.train.videos import cache_videos
-from lumora.train.wording import LENGTHS, Wording, write_captions
-from lumora.video import Video
 
 ROOT = Path(__file__).parents[1]
 SHAPES = (VideoShape(5, 32, 32), VideoShape(5, 32, 48, 4.0))

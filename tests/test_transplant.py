@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lumora.config import TransformerConfig
+from lumora.data.datasets import Latents
+from lumora.data.latent_cache import latent_path
 from lumora.model.packing import Batch
 from lumora.model.transformer import Transformer
-from lumora.train.data import Latents
-from lumora.train.latents import latent_path
 from lumora.train.transplant import transplant
 
 CONFIG = TransformerConfig(latent_channels=3, width=32, depth=1, head_width=16)

@@ -7,10 +7,10 @@ Pipeline.load().generate(Request("a red ball bounces on a meadow")).save("ball.m
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lumora.generate.pipeline import Pipeline
-    from lumora.generate.request import Request
-    from lumora.generate.timeline import Given, Shot
-    from lumora.video import Video
+    from lumora.backends.lumora.pipeline import Pipeline
+    from lumora.backends.lumora.segments import Given, Shot
+    from lumora.media.video import Video
+    from lumora.request.spec import Request
 
 __all__ = ["Given", "Pipeline", "Request", "Shot", "Video"]
 
@@ -20,11 +20,11 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     homes = {
-        "Pipeline": "generate.pipeline",
-        "Request": "generate.request",
-        "Given": "generate.timeline",
-        "Shot": "generate.timeline",
-        "Video": "video",
+        "Pipeline": "backends.lumora.pipeline",
+        "Request": "request.spec",
+        "Given": "backends.lumora.segments",
+        "Shot": "backends.lumora.segments",
+        "Video": "media.video",
     }
     if name not in homes:
         raise AttributeError(f"module 'lumora' has no attribute {name!r}")

@@ -14,10 +14,10 @@ from lumora.cli.generate import Making
 
 if TYPE_CHECKING:
     from lumora.config import ModelConfig
-    from lumora.generate import storyboard
-    from lumora.generate.request import Request
+    from lumora.media.video import Video
     from lumora.provenance.manifest import Parent
-    from lumora.video import Video
+    from lumora.request import storyboard
+    from lumora.request.spec import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ class WithClip(Making):
 
         What is wrong with them is said here, before all of a clip is read and scaled.
         """
-        from lumora.generate.request import Request
-        from lumora.video import Video
+        from lumora.media.video import Video
+        from lumora.request.spec import Request
 
         how = self.how(config, Video.load(self.clip, max_frames=1))
         Request("a clip", seconds=0.0, **how).check(config)
@@ -50,9 +50,9 @@ class WithClip(Making):
 
     def original(self, how: dict[str, Any], file: Path | None = None) -> Video:
         """The clip at the video's size and its own rate; says what is done to it."""
-        from lumora.generate.request import MAX_FPS, MAX_SECONDS
-        from lumora.provenance.kept import KeptLatents
-        from lumora.video import Video
+        from lumora.media.video import Video
+        from lumora.provenance.latent_store import KeptLatents
+        from lumora.request.spec import MAX_FPS, MAX_SECONDS
 
         file, most = file or self.clip, MAX_FPS * MAX_SECONDS + 1  # of a film of hours enough to be refused
         height, width = Video.load(file, max_frames=1).frames.shape[1:3]
@@ -69,7 +69,7 @@ class WithClip(Making):
 
 def in_all(seconds: float, *clips: Video) -> float:
     """How long clips are with so many `seconds` that are made. Raises ValueError where that is none, or too long."""
-    from lumora.generate.request import MAX_SECONDS
+    from lumora.request.spec import MAX_SECONDS
 
     if not seconds > 0:  # nor NaN
         raise ValueError(f"What is made must last more than 0 seconds, not {seconds:g}.")
@@ -91,8 +91,8 @@ class Extend(WithClip):
     """Before its beginning instead of behind its end."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.generate.request import Request
-        from lumora.generate.timeline import Given
+        from lumora.backends.lumora.segments import Given
+        from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
         clip = self.load(how)
@@ -110,8 +110,8 @@ class Loop(WithClip):
     """How long the way back takes."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.generate.request import Request
-        from lumora.generate.timeline import Given
+        from lumora.backends.lumora.segments import Given
+        from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
         clip = self.load(how)
@@ -131,8 +131,8 @@ class Connect(WithClip):
     """How much lies between."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.generate.request import Request
-        from lumora.generate.timeline import Given
+        from lumora.backends.lumora.segments import Given
+        from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
         first, second = self.load(how), self.load(how, self.second)
@@ -157,8 +157,8 @@ class Infill(WithClip):
     """Second at which it ends."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.generate.request import Request
-        from lumora.generate.timeline import Given
+        from lumora.backends.lumora.segments import Given
+        from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
         clip = self.load(how) if self.fps is None else self.original(how)
@@ -185,8 +185,8 @@ class Edit(WithClip):
     """0 leaves it as it is, 1 forgets it."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.generate.request import Request
-        from lumora.generate.timeline import Given
+        from lumora.backends.lumora.segments import Given
+        from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
         clip = self.load(how)
@@ -195,8 +195,8 @@ class Edit(WithClip):
 
     def source(self) -> str:
         """What the clip shows, as was said now or when it was made."""
-        from lumora.generate.recipe import told_by
         from lumora.provenance.manifest import read
+        from lumora.request.serialization import told_by
 
         if self.shows is not None:
             return self.shows
@@ -214,12 +214,12 @@ class Storyboard(Making):
 
     @cached_property
     def content(self) -> storyboard.Storyboard:
-        from lumora.generate.storyboard import Storyboard
+        from lumora.request.storyboard import Storyboard
 
         return Storyboard.load(self.board)
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.generate.request import Request
+        from lumora.request.spec import Request
 
         first, *then = self.content.shots()
         given = *self.content.given(self.board.parent), *self.keyframes()

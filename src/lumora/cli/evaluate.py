@@ -12,9 +12,9 @@ from tyro.conf import Positional, arg
 from lumora.cli.flags import GUIDANCE, File, Number, Preset
 
 if TYPE_CHECKING:
-    from lumora.evaluate.page import Show
-    from lumora.generate.request import Request
-    from lumora.video import Video
+    from lumora.evaluate.report.page import Show
+    from lumora.media.video import Video
+    from lumora.request.spec import Request
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Evaluate:
     """Processes that make the videos; 0: none but this one, as is best on a GPU."""
 
     def run(self) -> None:
-        from lumora.evaluate.measure import PROBE, Plan, measure
-        from lumora.evaluate.report import on_screen, write_report
+        from lumora.evaluate.report.evaluation_report import on_screen, write_report
+        from lumora.evaluate.runner import PROBE, Plan, measure
 
         extra = self.beyond, self.physics, self.diversity, self.copying, self.films
         plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, *extra)
@@ -63,9 +63,9 @@ class Evaluate:
     def road(self) -> Show:
         """The clips of a page are seen by people, so they leave as all others do: reviewed, marked, signed,
         registered."""
-        from lumora.deliver import Refused, deliver, origin
-        from lumora.safety.panels import frame_panel, text_panel
+        from lumora.safety.moderators import frame_panel, text_panel
         from lumora.safety.policy import Policy
+        from lumora.service.publish import Refused, deliver, origin
 
         policy = Policy.load()
         words, pictures, about = text_panel(policy), frame_panel(policy), origin(self.weights, policy)

@@ -11,7 +11,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from lumora.cli.flags import File, Words
 
 if TYPE_CHECKING:
-    from lumora.feedback import Case
+    from lumora.service.feedback import Case
 
 NOTED = "It is noted as {number}, on this machine alone, and a reviewer will decide."
 
@@ -28,7 +28,7 @@ class Report:
     """Allow its prompt to be learnt from."""
 
     def run(self) -> None:
-        from lumora.feedback import Feedback, report
+        from lumora.service.feedback import Feedback, report
 
         complaint = report(self.file, self.why, self.consent)
         Feedback().add(complaint)
@@ -49,9 +49,9 @@ class Appeal:
     """What differs from lumora's policy; else the file that $LUMORA_POLICY names."""
 
     def run(self) -> None:
-        from lumora.feedback import Feedback, appeal
-        from lumora.safety.panels import text_panel
+        from lumora.safety.moderators import text_panel
         from lumora.safety.policy import Policy
+        from lumora.service.feedback import Feedback, appeal
 
         policy = Policy.load(self.policy)
         verdict = text_panel(policy).check(self.prompt)
@@ -76,8 +76,8 @@ class Review:
     """Write the prompts of decided cases to this file, for `lumora redteam --suite` and for training."""
 
     def run(self) -> None:
-        from lumora.feedback import Feedback, to_learn_from
-        from lumora.safety.labelled import write_labelled
+        from lumora.safety.labeled import write_labelled
+        from lumora.service.feedback import Feedback, to_learn_from
 
         feedback = Feedback()
         if self.number is not None:

@@ -16,11 +16,11 @@ from lumora.cli.flags import GUIDANCE, OF_THE_MODEL, Aspect, File, Fit, Keyframe
 from lumora.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from lumora.backends.lumora.segments import Given
     from lumora.config import ModelConfig
-    from lumora.generate.request import Request
-    from lumora.generate.timeline import Given
+    from lumora.media.video import Video
     from lumora.provenance.manifest import Parent
-    from lumora.video import Video
+    from lumora.request.spec import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Making(ABC):
         """What is asked for, of a model of this configuration."""
 
     def keyframes(self) -> tuple[Given, ...]:
-        from lumora.generate.timeline import Given
+        from lumora.backends.lumora.segments import Given
 
         return tuple(Given(_picture(file), second) for second, file in self.keyframe)
 
@@ -64,8 +64,8 @@ class Making(ABC):
         return [Parent(file, "inputTo") for _, file in self.keyframe]
 
     def run(self) -> None:
-        from lumora.generate.weights import read_config
-        from lumora.video import check_destination
+        from lumora.backends.lumora.weights import read_config
+        from lumora.media.video import check_destination
 
         began = time.monotonic()
         check_destination(self.output)
@@ -85,7 +85,7 @@ class Making(ABC):
 
     def how(self, config: ModelConfig, clip: Video | None = None) -> dict[str, Any]:
         """The fields of a request that all tasks have; of the shape of `clip` unless a flag says otherwise."""
-        from lumora.generate.request import size_of_shape
+        from lumora.request.spec import size_of_shape
 
         if self.size is not None and self.aspect is not None:
             raise ValueError("Give either a size or an aspect ratio.")
@@ -122,8 +122,8 @@ class Generate(Making):
     """A picture to end with."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.generate.request import Request
-        from lumora.generate.timeline import Given
+        from lumora.backends.lumora.segments import Given
+        from lumora.request.spec import Request
 
         first = [Given(_picture(self.image))] if self.image else []
         last = [Given(_picture(self.last_image), "end")] if self.last_image else []
@@ -140,7 +140,7 @@ class Generate(Making):
 
 
 def _picture(file: Path) -> Video:
-    from lumora.video import Video
+    from lumora.media.video import Video
 
     return Video.load(file, max_frames=1)
 
@@ -149,7 +149,7 @@ def make_and_deliver(
     request: Request, output: Path, weights: Path | None, parents: Sequence[Parent], record: str | None = None
 ) -> None:
     """Wakes the model, makes the video, and lets it out by the only road."""
-    from lumora.video import WITH_SOUND
+    from lumora.media.video import WITH_SOUND
 
     kind = output.suffix.lower()
     if kind != WITH_SOUND and any(thing.video.sound is not None for thing in request.given):
@@ -157,10 +157,10 @@ def make_and_deliver(
     # A long video goes on from here if it is interrupted and asked for again.
     work = output.with_name(f"{output.name}.work")
     with progress_bar("Waking the model") as report:
-        from lumora.deliver import Refused, deliver, origin
-        from lumora.generate.pipeline import Pipeline
-        from lumora.safety.panels import frame_panel, text_panel
+        from lumora.backends.lumora.pipeline import Pipeline
+        from lumora.safety.moderators import frame_panel, text_panel
         from lumora.safety.policy import Policy
+        from lumora.service.publish import Refused, deliver, origin
 
         policy, pipeline = Policy.load(), Pipeline.load(weights)
         words, frames = text_panel(policy, pipeline.text_encoder), frame_panel(policy)

@@ -40,9 +40,9 @@ class Moderate:
         return 0 if verdict.allowed else REFUSED
 
     def _verdict(self, policy: Policy) -> Verdict:
-        from lumora.safety.panels import frame_panel, text_panel
+        from lumora.media.video import Video
+        from lumora.safety.moderators import frame_panel, text_panel
         from lumora.safety.verdict import joined
-        from lumora.video import Video
 
         frames = None if self.video is None else Video.load(self.video).frames
         verdicts = [] if self.text is None else [text_panel(policy).check(self.text)]

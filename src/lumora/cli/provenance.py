@@ -16,11 +16,11 @@ from lumora.cli.flags import File, Output
 from lumora.cli.generate import make_and_deliver
 
 if TYPE_CHECKING:
-    from lumora.generate.request import Request
+    from lumora.media.video import Video
     from lumora.provenance.detect import Detection
     from lumora.provenance.manifest import Manifest, Parent
-    from lumora.provenance.passive import Trace
-    from lumora.video import Video
+    from lumora.provenance.model_attribution import Trace
+    from lumora.request.spec import Request
 
 STATES = {
     "trusted": (0, "signed by {signer}, who is trusted, and unchanged since"),
@@ -68,8 +68,8 @@ class Detect:
     """Write the signed manifest (.c2pa) of the delivered file here, where it is known which one it is."""
 
     def run(self) -> int:
-        from lumora.files import written_whole
-        from lumora.generate.pipeline import load_codec
+        from lumora.atomic_io import written_whole
+        from lumora.backends.lumora.pipeline import load_codec
         from lumora.provenance.detect import detect
 
         found = detect(self.file, codec=load_codec())
@@ -99,8 +99,8 @@ class Replay:
     """The folder of the model that made it, where that is not the one that comes with lumora."""
 
     def run(self) -> None:
-        from lumora.generate.recipe import SAMPLING, from_recipe, model_digest
         from lumora.provenance.index import Index
+        from lumora.request.serialization import SAMPLING, from_recipe, model_digest
 
         recipe = _recipe_of(self.file)
         if recipe["model"]["sha256"] != model_digest(self.weights):
@@ -118,9 +118,9 @@ class Replay:
     def readings(self, path: Path, asked: dict[str, Any]) -> list[Video]:
         """What the verbs may have read of a given file: its first picture, and the clip at the video's size, at its own
         rate and at the video's, with what latents are kept of it."""
-        from lumora.generate.weights import read_config
-        from lumora.provenance.kept import KeptLatents
-        from lumora.video import Video
+        from lumora.backends.lumora.weights import read_config
+        from lumora.media.video import Video
+        from lumora.provenance.latent_store import KeptLatents
 
         shape = read_config(self.weights).shape
         size = asked["height"] or shape.height, asked["width"] or shape.width
@@ -131,9 +131,9 @@ class Replay:
 def _parents(request: Request, readings: dict[Path, list[Video]]) -> list[Parent]:
     """The files whose content is in a request, as the verbs name them: what the first clip was is gone on with, another
     one lies beside it, and pictures were only looked at."""
-    from lumora.generate.recipe import digest, leaves
+    from lumora.media.video import Video
     from lumora.provenance.manifest import Parent
-    from lumora.video import Video
+    from lumora.request.serialization import digest, leaves
 
     file_of = {digest(video): path for path, videos in readings.items() for video in videos}
     parents: list[Parent] = []

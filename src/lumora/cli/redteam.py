@@ -15,7 +15,7 @@ from lumora.cli.progress import progress_bar
 if TYPE_CHECKING:
     import numpy as np
 
-    from lumora.redteam.choices import Choice
+    from lumora.redteam.bias import Choice
     from lumora.world.facts import Category
 
 TARGETS_MISSED = 1
@@ -38,8 +38,8 @@ class RedTeam:
     """The folder of the model that makes them, where that is not the one that comes with lumora."""
 
     def run(self) -> int:
-        from lumora.redteam.measure import OWN, aims, attack, review_own
-        from lumora.redteam.report import as_json, on_screen, write_report
+        from lumora.redteam.redteam_report import as_json, on_screen, write_report
+        from lumora.redteam.runner_redteam import OWN, aims, attack, review_own
         from lumora.redteam.suite import load_suite
         from lumora.safety.policy import Policy, policy_file, write_measured
 
@@ -66,14 +66,14 @@ class RedTeam:
     def _videos(self) -> list[np.ndarray]:
         if not self.clips:
             return []
-        from lumora.redteam.choices import open_videos
+        from lumora.redteam.bias import open_videos
 
         return open_videos(self.clips, self.weights)
 
     def _choices(self, videos: list[np.ndarray]) -> dict[Category, Choice]:
         if not videos:
             return {}
-        from lumora.evaluate.measure import PROBE
-        from lumora.redteam.choices import choices
+        from lumora.evaluate.runner import PROBE
+        from lumora.redteam.bias import choices
 
         return choices(videos, PROBE)

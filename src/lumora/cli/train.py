@@ -88,8 +88,8 @@ class TrainAll(Stage):
         if self.videos is None:
             WorldCache(self.folder, self.preset, self.device, self.workers).run()
         else:
+            from lumora.data.video_folder import cache_videos
             from lumora.presets import PRESETS
-            from lumora.train.videos import cache_videos
 
             cache_videos(self.videos, PRESETS[self.preset]().model.shape, self.folder / "frames")
         TrainCodec(self.folder, self.preset, self.device).run()

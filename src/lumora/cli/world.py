@@ -33,8 +33,8 @@ class WorldSample:
     fps: float = 8.0
 
     def run(self) -> None:
-        from lumora.files import written_whole
-        from lumora.video import Video, check_destination
+        from lumora.atomic_io import written_whole
+        from lumora.media.video import Video, check_destination
 
         check_destination(self.output)
         shape = _shape(self.seconds, self.size, self.fps)
@@ -64,7 +64,7 @@ class WorldSheet:
     """Width and height of a clip in pixels."""
 
     def run(self) -> None:
-        from lumora.video import Video, check_destination, contact_sheet
+        from lumora.media.video import Video, check_destination, contact_sheet
 
         check_destination(self.output)
         from lumora.world.clip import has_films

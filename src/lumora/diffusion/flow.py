@@ -17,7 +17,7 @@ from lumora.config import FlowConfig
 from lumora.diffusion.condition import draw_condition, frame_times
 from lumora.model.packing import Batch, Span, silenced
 from lumora.model.patchify import stacks_of_equals
-from lumora.model.places import tokens_of
+from lumora.model.token_layout import tokens_of
 from lumora.model.transformer import Transformer, batch_flops
 
 BINS = 4

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumora.config import TransformerConfig
-from lumora.model.fine import Fine
+from lumora.model.hourglass import Fine
 from lumora.model.layers import TIME_WAVES, Block, Positions, TimeEmbedding, hidden_width, modulated, spread
 from lumora.model.packing import Batch, Span
 from lumora.model.patchify import patchify, stacks_of_equals
-from lumora.model.places import TEXT_TOKENS, Places, latents_of, locate, tokens_of
+from lumora.model.token_layout import TEXT_TOKENS, Places, latents_of, locate, tokens_of
 
 
 def sized(dial: int, latent_channels: int = 32) -> TransformerConfig:

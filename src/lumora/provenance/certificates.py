@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lumora.provenance.state import secret, state_folder, write_secret
+from lumora.provenance.keystore import secret, state_folder, write_secret
 
 LEAF_DAYS, ROOT_DAYS = 365, 3650
 """C2PA's programme allows a signing certificate 366 days at most."""

@@ -24,15 +24,15 @@ import numpy as np
 from jaxtyping import Float
 
 from lumora.codec import Codec
+from lumora.media.video import Video
 from lumora.provenance import watermark
+from lumora.provenance.dct import reduced, stages
+from lumora.provenance.fingerprint import Likeness, chance_of, likeness
 from lumora.provenance.index import Delivered, Index
-from lumora.provenance.known import chance_of_mark
-from lumora.provenance.looks import Likeness, chance_of, likeness
+from lumora.provenance.informed_detector import chance_of_mark
+from lumora.provenance.keystore import watermark_key
 from lumora.provenance.manifest import Manifest, read
-from lumora.provenance.passive import Trace, trace_of
-from lumora.provenance.state import watermark_key
-from lumora.provenance.waves import reduced, stages
-from lumora.video import Video
+from lumora.provenance.model_attribution import Trace, trace_of
 
 Answer = Literal["ours", "not ours", "cannot tell"]
 OURS = 1e-6

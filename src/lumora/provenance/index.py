@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from lumora.provenance.known import NOTHING, Whole
-from lumora.provenance.looks import Looks
-from lumora.provenance.state import state_folder
+from lumora.provenance.fingerprint import Looks
+from lumora.provenance.informed_detector import NOTHING, Whole
+from lumora.provenance.keystore import state_folder
 
 _TABLE = """CREATE TABLE IF NOT EXISTS delivered (
     record TEXT NOT NULL, sha256 TEXT NOT NULL, recipe TEXT NOT NULL, manifest BLOB NOT NULL, looks BLOB NOT NULL,

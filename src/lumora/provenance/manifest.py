@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import c2pa
 
-from lumora.files import reason
+from lumora.atomic_io import reason
 from lumora.provenance.certificates import Identity, signing_identity, trusted_roots
 
 State = Literal["trusted", "intact", "tampered", "absent"]

@@ -25,8 +25,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from lumora.provenance.eye import Eye, counting, faint
-from lumora.provenance.waves import (
+from lumora.media.video import Video
+from lumora.provenance.dct import (
     PLACES,
     TIMES,
     Box,
@@ -37,7 +37,7 @@ from lumora.provenance.waves import (
     time_waves,
     used_waves,
 )
-from lumora.video import Video
+from lumora.provenance.extractor import Eye, counting, faint
 
 BITS = 32
 """Of the payload. A 2 s clip of 64×64 pixels has 17 · 52 waves, 27 or 28 a bit."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lumora.evaluate.suites import HELD_OUT_SEED
+from lumora.evaluate.suites.held_out import HELD_OUT_SEED
 from lumora.safety.corpus import GOOD, Sentence, groups, sentences
-from lumora.safety.labelled import read_labelled
+from lumora.safety.labeled import read_labelled
 
 WORLD = "world"
 """The group of captions of lumora's own world: whatever the checks learn, these must pass."""

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from lumora.files import written_whole
-from lumora.language.text_encoder import TextEncoder
+from lumora.atomic_io import written_whole
 from lumora.precision import fast_dtype
+from lumora.text_encoder.encoder import TextEncoder
 
 BUCKETS = 1 << 15
 MEANING_SCALE = 8.0

@@ -31,7 +31,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lumora.files import written_whole
+from lumora.atomic_io import written_whole
 from lumora.safety.verdict import Score, Verdict
 
 DATA = files("lumora.safety") / "data"

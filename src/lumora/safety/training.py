@@ -25,16 +25,16 @@ from scipy.sparse import csr_matrix
 from scipy.special import logit, logsumexp
 
 from lumora.config import VideoShape
-from lumora.language.text_encoder import TextEncoder
-from lumora.safety.chains import chains
 from lumora.safety.classifier import BUCKETS, Classifier, features, weighted_words
 from lumora.safety.corpus import GOOD, TRAINED, Part, Sentence, categories, groups, sentences, terms
-from lumora.safety.labelled import read_labelled
-from lumora.safety.names import Names
+from lumora.safety.finetune import taught
+from lumora.safety.labeled import read_labelled
+from lumora.safety.multi_turn import chains
+from lumora.safety.named_entities import Names
 from lumora.safety.policy import Policy
-from lumora.safety.prompts import WEIGHTS, PromptCheck, together
-from lumora.safety.tuning import taught
+from lumora.safety.prompt_check import WEIGHTS, PromptCheck, together
 from lumora.safety.verdict import Verdict
+from lumora.text_encoder.encoder import TextEncoder
 from lumora.world.caption import caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import facts_of

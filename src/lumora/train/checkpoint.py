@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lumora.files import written_whole
+from lumora.atomic_io import written_whole
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lumora.atomic_io import written_whole
 from lumora.config import TrainConfig, to_json
-from lumora.files import written_whole
 from lumora.precision import fast_dtype
 from lumora.train.checkpoint import Averages, Progress, load_checkpoint, save_checkpoint
 from lumora.train.distributed import World
-from lumora.train.meter import ProgressLine, Speed, peak_flops, synchronize
 from lumora.train.optimizer import MuonAdam, rate
+from lumora.train.throughput import ProgressLine, Speed, peak_flops, synchronize
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 CALIBRATION_SECONDS = 30.0

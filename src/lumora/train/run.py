@@ -12,19 +12,19 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from lumora.atomic_io import written_whole
 from lumora.codec import Codec, start_linear, weigh_by_pixels
 from lumora.config import ModelConfig, from_json, to_json
-from lumora.files import written_whole
+from lumora.data.captions import write_captions
+from lumora.data.datasets import Frames, Latents
+from lumora.data.latent_cache import encode_shards
+from lumora.data.shards import cache_clips
 from lumora.model.transformer import Transformer
 from lumora.presets import Preset
 from lumora.train.checkpoint import Network, Progress, read_weights
-from lumora.train.data import Frames, Latents
 from lumora.train.distributed import world
-from lumora.train.latents import encode_shards
 from lumora.train.loop import CHECKPOINT, train
-from lumora.train.shards import cache_clips
-from lumora.train.tasks import CodecTask, TransformerTask
-from lumora.train.wording import write_captions
+from lumora.train.objectives import CodecTask, TransformerTask
 
 CODEC = Path("weights") / "codec.safetensors"
 LINEAR_SAMPLE = 120

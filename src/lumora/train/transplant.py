@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lumora.data.datasets import Latents
 from lumora.model.patchify import patchify
 from lumora.model.transformer import Transformer
-from lumora.train.data import Latents
 
 CLIPS = 400
 """From so many clips the matrices are found."""

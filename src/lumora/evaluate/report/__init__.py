@@ -1,0 +1,1 @@
+"""Figures on the screen, as JSON and as a page."""

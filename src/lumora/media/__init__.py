@@ -1,0 +1,1 @@
+"""Video and audio in memory, and their files."""

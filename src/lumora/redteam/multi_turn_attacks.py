@@ -1,0 +1,28 @@
+"""Requests in pieces: does it show what shots, or a clip and what is made of it, ask for together?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lumora.redteam.prompt_tables import written
+from lumora.safety.corpus import GOOD, groups
+from lumora.safety.multi_turn import Chain, chains
+
+WRITTEN = "written"
+"""The way of those of chains.toml, which no list of the corpus has."""
+PASSING = 5
+"""Chains that must pass, for each one of a category: there are two groups of them, and thirteen categories."""
+
+
+def held_out(each: int, generator: np.random.Generator) -> list[Chain]:
+    """So many of each category in each way, of the corpus's held-out part alone, and of what must pass."""
+    if not each:
+        return []
+    counts = {group: PASSING * each if group in GOOD else each for group in groups()}
+    return [chain for group, count in counts.items() for chain in chains(group, ("held out",), count, generator)]
+
+
+def by_hand(number: int) -> list[Chain]:
+    """The first so many of chains.toml."""
+    said = written("multi_turn.toml")
+    return [Chain(chain["category"], WRITTEN, tuple(chain["steps"])) for chain in said["chain"][:number]]

@@ -1,0 +1,1 @@
+"""Request to published file: the one entry point."""

