@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from lumora.codec import Codec, start_linear
+from lumora.codec import Codec, init_linear
 from lumora.codec.metrics import psnr, ssim
 from lumora.config import CodecConfig, ModelConfig, VideoShape, from_json
 
@@ -130,7 +130,7 @@ def quality(codec: Codec, footage: dict[str, Tensor], linear_only: bool, picture
 
 def linear_codec(config: CodecConfig, pixels: Tensor) -> Codec:
     codec = Codec(config).eval()
-    start_linear(codec, pixels, torch.Generator().manual_seed(0))
+    init_linear(codec, pixels, torch.Generator().manual_seed(0))
     return codec.bfloat16()
 
 
@@ -159,13 +159,18 @@ def elapsed(function: Callable[[], object]) -> float:
 
 
 def compression(config: CodecConfig, height: int, width: int) -> None:
-    latent_frames = 1 + (FRAMES - 1) // config.time
+    latent_frames = 1 + (FRAMES - 1) // config.temporal_compression
     pixels = FRAMES * height * width * 3
-    numbers = config.channels * latent_frames * -(-height // config.space) * -(-width // config.space)
-    counts = {"encoder": config.encoder_widths, "decoder": config.decoder_widths}
+    numbers = (
+        config.latent_channels
+        * latent_frames
+        * -(-height // config.spatial_compression)
+        * -(-width // config.spatial_compression)
+    )
+    counts = {"encoder": config.encoder_channels, "decoder": config.decoder_channels}
     print(
         f"Compression of {FRAMES} frames: {pixels / numbers:.1f} times fewer numbers, {pixels / numbers / 2:.1f} times "
-        f"fewer bits (bf16 latents, uint8 pixels). f{config.space}·t{config.time}·c{config.channels}, widths {counts}."
+        f"fewer bits (bf16 latents, uint8 pixels). f{config.spatial_compression}·t{config.temporal_compression}·c{config.latent_channels}, widths {counts}."
     )
 
 

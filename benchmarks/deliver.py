@@ -38,22 +38,24 @@ def main() -> None:
 
 def measure(folder: Path, runs: int, steps: int) -> None:
     from lumora.backends.lumora.pipeline import Pipeline
-    from lumora.request.serialization import model_digest
+    from lumora.request.serialization import model_hash
     from lumora.request.spec import Request
-    from lumora.safety.moderators import frame_panel, text_panel
+    from lumora.safety.moderators import frame_moderator, text_moderator
     from lumora.safety.policy import Policy
-    from lumora.service.publish import deliver
+    from lumora.service.publish import publish
 
     began = time.process_time()
-    pipeline = Pipeline.load()
+    pipeline = Pipeline.from_pretrained()
     loaded = time.process_time() - began
-    request = Request(PROMPT, width=pipeline.config.shape.width, height=pipeline.config.shape.height, steps=steps)
+    request = Request(
+        PROMPT, width=pipeline.config.shape.width, height=pipeline.config.shape.height, num_inference_steps=steps
+    )
     began = time.process_time()
     video = pipeline.generate(request)
     made = time.process_time() - began
     began = time.process_time()
     policy = Policy.load()
-    words, pictures = text_panel(policy, pipeline.text_encoder), frame_panel(policy)
+    words, pictures = text_moderator(policy, pipeline.text_encoder), frame_moderator(policy)
     woken = time.process_time() - began
     saved, delivered = [], []
     for number in range(runs):
@@ -61,8 +63,8 @@ def measure(folder: Path, runs: int, steps: int) -> None:
         video.save(folder / "plain.mp4")
         saved.append(time.process_time() - began)
         began = time.process_time()
-        about = {"model": {"sha256": model_digest()}, "policy": policy.version}
-        deliver(request, folder / f"{number}.mp4", lambda _: video, words, pictures, about)
+        about = {"model": {"sha256": model_hash()}, "policy": policy.version}
+        publish(request, folder / f"{number}.mp4", lambda _: video, words, pictures, about)
         delivered.append(time.process_time() - began)
     base = processor_time_of("import lumora.backends.lumora.pipeline")
     imports = (

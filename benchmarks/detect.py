@@ -20,16 +20,16 @@ import time
 import numpy as np
 
 from lumora.config import VideoShape
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 from lumora.media.video import Video
 from lumora.provenance import dct as waves
 from lumora.provenance import watermark
-from lumora.provenance.attacks import changes, encoded
-from lumora.provenance.detect import LIKEST, NOT_OURS, OURS, closely, joined, joint_p_values, with_index
-from lumora.provenance.extractor import counting, faint
-from lumora.provenance.fingerprint import chance_of, likeness, looks_of
-from lumora.provenance.index import Delivered
-from lumora.provenance.informed_detector import whole_of
+from lumora.provenance.attacks import all_attacks, encoded
+from lumora.provenance.detect import LIKEST, NOT_OURS, OURS, informed_p_value, joined, joint_p_values, with_index
+from lumora.provenance.extractor import counting, watermark_residual
+from lumora.provenance.fingerprint import chance_of, fingerprint_of, likeness
+from lumora.provenance.index import PublishedRecord
+from lumora.provenance.informed_detector import reference_dct_of
 from lumora.world.clip import make_clip
 
 
@@ -57,7 +57,7 @@ def main() -> None:
     print(f"{options.clips} clips of {options.size}x{options.size}, mark at {min(quality):.2f} dB and more")
     print_null(originals, options.keys)
     known = [
-        Delivered(f"{payload:08x}", "", {}, b"", looks_of(video), whole_of(video))
+        PublishedRecord(f"{payload:08x}", "", {}, b"", fingerprint_of(video), reference_dct_of(video))
         for video, payload in zip(originals, payloads, strict=True)
     ]
     strangers = [Video(clip(options.preset, 315, n, shape), shape.fps) for n in range(options.strangers)]
@@ -65,24 +65,27 @@ def main() -> None:
         print_strangers(strangers, known, key)
     columns = "".join(f"{title:>24s}" for title in ("mark alone", "all together", "at least a trace", "by looks alone"))
     print(f"{'':24s}{columns}   bits read   seconds")
-    for name, change in changes(generator).items():
+    for name, change in all_attacks(generator).items():
         if options.change and name not in options.change:
             continue
         print_found(name, [change(encoded(v, 16)) for v in marked], known, key, options.index_size)
 
 
-def print_found(name: str, videos: list[Video], known: list[Delivered], key: bytes, records: int) -> None:
+def print_found(name: str, videos: list[Video], known: list[PublishedRecord], key: bytes, records: int) -> None:
     """As `detect` decides, for an index of so many records of which one is the right one; as many others are taken to
     look more alike as `chance_of` expects."""
     mark, seen, both, open_, bits = [], [], [], [], []
     began = time.process_time()
     for video, record in zip(videos, known, strict=True):
         payload = int(record.record, 16)
-        reading, (like,) = watermark.read(video, key, enough=0.0), likeness(waves.stages(video), [record.looks])
+        reading, (like,) = (
+            watermark.read(video, key, enough=0.0),
+            likeness(waves.reduction_stages(video), [record.fingerprint]),
+        )
         (joint,) = joint_p_values(reading, [payload], [like])
         signs, luma = watermark.signs_of(payload, key, len(video.frames)), waves.reduced(video)
         others = (records - 1) * chance_of(like.value)
-        close = (others + 1) * (others + 2) * closely(luma, video.fps, record, like, signs)
+        close = (others + 1) * (others + 2) * informed_p_value(luma, video.fps, record, like, signs)
         p_value = joined(reading, [records * joint, close if others < LIKEST else 1.0])
         mark.append(reading.p_value <= OURS)
         seen.append(records * chance_of(like.value) <= NOT_OURS)
@@ -95,16 +98,16 @@ def print_found(name: str, videos: list[Video], known: list[Delivered], key: byt
 
 
 def said(found: list[bool]) -> str:
-    low, high = Share(sum(found), len(found)).interval()
+    low, high = Proportion(sum(found), len(found)).interval()
     return f"{np.mean(found):.1%} [{low:.1%}, {high:.1%}]"
 
 
-def print_strangers(strangers: list[Video], known: list[Delivered], key: bytes) -> None:
+def print_strangers(strangers: list[Video], known: list[PublishedRecord], key: bytes) -> None:
     """What is said of clips that were never delivered, whole, against an index of all that were."""
     p_values, alike = [], []
     for video in strangers:
         reading = watermark.read(video, key, enough=0.0)
-        likes = likeness(waves.stages(video), [record.looks for record in known])
+        likes = likeness(waves.reduction_stages(video), [record.fingerprint for record in known])
         p_values.append(joined(reading, with_index(video, reading, known, likes, key)))
         alike += [like.value for like in likes]
     print(f"{len(strangers)} clips that were never delivered: ours {said([p <= OURS for p in p_values])}", end=", ")
@@ -117,7 +120,7 @@ def print_null(videos: list[Video], keys: int) -> None:
     """Wrong keys: signs and bits drawn at random, on the weighted waves of real clips."""
     totals, each = [], max(1, keys // len(videos))
     for video in videos:
-        _, found = next(waves.stages_of(faint(video), video.fps))
+        _, found = next(waves.reduction_stages_of(watermark_residual(video), video.fps))
         signs = counting(found).ravel().astype(np.float32)
         generator = np.random.default_rng(len(totals))
         for begin in range(0, each, 10_000):

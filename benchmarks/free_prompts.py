@@ -36,7 +36,7 @@ PROMPTS = (
 
 
 def main(out: Path) -> None:
-    pipeline = Pipeline.load()
+    pipeline = Pipeline.from_pretrained()
     videos = [pipeline.generate(Request(prompt, seed=seed)) for seed, prompt in enumerate(PROMPTS)]
     Image.fromarray(contact_sheet(videos, columns=2, pictures=6, labels=PROMPTS, height=96)).save(out, optimize=True)
 

@@ -23,9 +23,9 @@ from einops import rearrange
 from jaxtyping import UInt8
 from tasks import mean
 
-from lumora import Given, Pipeline, Request, Video
+from lumora import Condition, Pipeline, Request, Video
 from lumora.evaluate.metrics.task_quality import FRAMES, real_clip, seam
-from lumora.media.latents import Latents
+from lumora.media.latents import VideoLatents
 from lumora.provenance import watermark
 
 KEY = bytes(range(32))
@@ -38,16 +38,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--weights", type=Path)
     options = parser.parse_args()
-    pipeline = Pipeline.load(options.weights)
+    pipeline = Pipeline.from_pretrained(options.weights)
     prompts = [real_clip(index, pipeline.config.shape).shown.prompt(FRAMES) for index in range(options.clips)]
-    clips = [pipeline.generate(Request(prompt, seed=seed, steps=options.steps)) for seed, prompt in enumerate(prompts)]
+    clips = [
+        pipeline.generate(Request(prompt, seed=seed, num_inference_steps=options.steps))
+        for seed, prompt in enumerate(prompts)
+    ]
     trips = [trip(pipeline, clip) for clip in clips]
     for name in trips[0]:
         print(f"{name:<36}{mean(np.array([errors[name] for errors in trips])):>18}", flush=True)
     ways: dict[str, list[list[Join]]] = {"anew": [], "kept": []}
     for seed, (prompt, clip) in enumerate(zip(prompts, clips, strict=True)):
         for way, chains in ways.items():
-            request = Request(prompt, seed=seed, steps=options.steps)
+            request = Request(prompt, seed=seed, num_inference_steps=options.steps)
             chains.append(chain(pipeline, request, clip, options.extensions, way == "kept"))
     print(f"{'':<36}" + "".join(f"{way:>18}" for way in (*ways, "kept − anew")))
     for number in range(options.extensions):
@@ -70,17 +73,17 @@ def through_file(clip: Video) -> Video:
     return replace(read, latents=clip.latents)
 
 
-def latents_of(clip: Video) -> Latents:
+def latents_of(clip: Video) -> VideoLatents:
     assert clip.latents is not None
     return clip.latents
 
 
-def off(pipeline: Pipeline, clip: Video, latents: Latents) -> float:
+def off(pipeline: Pipeline, clip: Video, latents: VideoLatents) -> float:
     """Mean squared error of the clip's latents, encoded anew, over the variance of `latents`, in percent."""
     pixels = rearrange(torch.from_numpy(clip.frames), "t h w c -> 1 c t h w").to(pipeline.text_encoder.device)
     with torch.inference_mode():
         anew = pipeline.codec.encode(pixels / 127.5 - 1)[0].float().cpu().numpy().swapaxes(0, 1)
-    true = latents.numbers.astype(np.float32)
+    true = latents.data.astype(np.float32)
     return float(100 * np.square(anew - true).mean() / true.var())
 
 
@@ -96,7 +99,9 @@ def chain(pipeline: Pipeline, request: Request, clip: Video, extensions: int, ke
     for number in range(extensions):
         read = through_file(clip)
         given = read if keep else read.without_latents()
-        asked = replace(request, seconds=given.seconds + 1, seed=request.seed + 1000 * number, given=(Given(given),))
+        asked = replace(
+            request, seconds=given.seconds + 1, seed=request.seed + 1000 * number, given=(Condition(given),)
+        )
         clip = pipeline.generate(asked)
         kept, last = np.arange(len(clip.frames)) < len(given.frames), clip.frames[-4:]
         colour = np.abs(first.mean((0, 1, 2)) - last.mean((0, 1, 2))).mean()

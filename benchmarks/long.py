@@ -25,7 +25,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from lumora.backends.lumora.weights import read_config
-from lumora.backends.lumora.windows import usually_at_once, windows
+from lumora.backends.lumora.windows import default_window_frames, plan_windows
 from lumora.config import VideoShape
 from lumora.evaluate.instruments.probe import Probe
 from lumora.evaluate.runner import PROBE
@@ -119,9 +119,9 @@ def make(
 ) -> tuple[Frames, float, float]:
     from lumora import Pipeline, Request
 
-    pipeline = Pipeline.load(weights)
+    pipeline = Pipeline.from_pretrained(weights)
     began = time.process_time()  # not the clock's: a machine may be busy
-    (video,) = pipeline.generate_all([Request(prompt, seconds, SIDE, SIDE, FPS, seed, steps)], at_once=at_once)
+    (video,) = pipeline.generate_batch([Request(prompt, seconds, SIDE, SIDE, FPS, seed, steps)], window_frames=at_once)
     return video.frames, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
@@ -135,9 +135,9 @@ def real_clip(index: int, seconds: float) -> tuple[Caption, Frames]:
 def joins_of(frames: int, weights: Path | None) -> list[int]:
     """The frames with which a piece begins that goes on from another, of a video made of words alone."""
     config = read_config(weights)
-    latents = 1 + (frames - 1) // config.codec.time
-    pieces = windows(np.ones(latents), [latents], usually_at_once(config))
-    return [1 + config.codec.time * (piece.frames.stop - 1) for piece in pieces[:-1]]
+    latents = 1 + (frames - 1) // config.codec.temporal_compression
+    pieces = plan_windows(np.ones(latents), [latents], default_window_frames(config))
+    return [1 + config.codec.temporal_compression * (piece.frames.stop - 1) for piece in pieces[:-1]]
 
 
 def drift_of(frames: Frames, caption: Caption, joins: list[int], probe: Probe) -> Drift:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.config import VideoShape
-from lumora.evaluate.instruments.color_tracker import Tables, tracked
+from lumora.evaluate.instruments.color_tracker import ColorTables, tracked
 from lumora.evaluate.metrics.collisions import held_out_hits, momentum_errors
 from lumora.evaluate.metrics.estimates import table
 from lumora.evaluate.sampling import given_frames
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="pixels of a side")
     options = parser.parse_args()
     shape = VideoShape(17, options.size, options.size, 8.0)
-    tables = Tables.load(DEFAULT_FOLDER / "tables.npz")
+    tables = ColorTables.load(DEFAULT_FOLDER / "tables.npz")
     hits = held_out_hits("full", options.hits, shape, given_frames(4))
     tracks = [tracked(tables, hit.frames)[2] for hit in hits]
     met = np.percentile([hit.met for hit in hits], (0, 50, 100))

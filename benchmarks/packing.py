@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lumora.model import layers
 from lumora.model.layers import Block, Positions, hidden_width
-from lumora.model.packing import Layout
+from lumora.model.packing import AttentionLayout
 
 MIXES = {
     "evenly mixed": [40, 40, 104, 104, 184, 184, 344, 344, 608, 608],
@@ -28,7 +28,7 @@ MIXES = {
 """Ten sequences of pictures and clips with their words, 2,560 tokens in all."""
 
 
-class Padded(Layout):
+class Padded(AttentionLayout):
     """Sequences that all take the room of the longest."""
 
     def __init__(self, lengths: list[int]) -> None:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def compare(name: str, lengths: list[int], block: Block, clock: Callable[[], float]) -> None:
-    packed, padded = Layout(lengths), Padded(lengths)
+    packed, padded = AttentionLayout(lengths), Padded(lengths)
     tokens = torch.randn(packed.total, block.table.shape[1])
     filled = torch.zeros(padded.total, block.table.shape[1]).masked_scatter(padded.real[:, None], tokens)
     ours = work(block, tokens, packed)
@@ -73,7 +73,7 @@ def compare(name: str, lengths: list[int], block: Block, clock: Callable[[], flo
     print(f"{name} ({tokens_in_words}): {1e3 * fast:.0f} against {1e3 * slow:.0f} ms, {slow / fast:.1f}× as fast")
 
 
-def work(block: Block, tokens: Tensor, layout: Layout) -> Callable[[], Tensor]:
+def work(block: Block, tokens: Tensor, layout: AttentionLayout) -> Callable[[], Tensor]:
     """A forward and a backward pass; gives the output."""
     x = tokens.bfloat16().requires_grad_()
     rotation = Positions(64)(torch.zeros(len(tokens), 3)).bfloat16()[:, :, None]

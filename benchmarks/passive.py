@@ -27,8 +27,8 @@ from lumora.backends.lumora.pipeline import Pipeline
 from lumora.config import VideoShape
 from lumora.media.video import Video
 from lumora.provenance import watermark
-from lumora.provenance.attacks import changes, encoded
-from lumora.provenance.model_attribution import Trace, chance_of, trace_of
+from lumora.provenance.attacks import all_attacks, encoded
+from lumora.provenance.model_attribution import CodecTrace, chance_of, trace_of
 from lumora.request.spec import Request
 from lumora.world.clip import make_clip
 
@@ -39,7 +39,7 @@ PRESETS = ("plain", "simple", "full")
 def ours(pipeline: Pipeline, many: int, seed: int) -> list[Video]:
     captions = [list(make_clip("plain", seed, n, SHAPE).captions.values())[n % 3].text for n in range(many)]
     requests = [Request(text, seconds=2, seed=seed + n) for n, text in enumerate(captions)]
-    made = [video for n in range(0, many, 4) for video in pipeline.generate_all(requests[n : n + 4])]
+    made = [video for n in range(0, many, 4) for video in pipeline.generate_batch(requests[n : n + 4])]
     return [watermark.embed(video, secrets.randbits(32), secrets.token_bytes(32)) for video in made]
 
 
@@ -64,9 +64,9 @@ def part_of(frames: list[np.ndarray], generator: np.random.Generator) -> Video:
     height, width, _ = frames[0].shape
     side, step = max(SHAPE.height, int(min(height, width) * generator.uniform(0.45, 1))), int(generator.integers(2, 4))
     top, left = (int(generator.integers(0, n - side + 1)) for n in (height, width))
-    begin = int(generator.integers(0, len(frames) - (SHAPE.frames - 1) * step))
+    begin = int(generator.integers(0, len(frames) - (SHAPE.num_frames - 1) * step))
     box, size = (left, top, left + side, top + side), (SHAPE.width, SHAPE.height)
-    taken = frames[begin::step][: SHAPE.frames]
+    taken = frames[begin::step][: SHAPE.num_frames]
     return Video(np.stack([np.asarray(Image.fromarray(f).resize(size, box=box)) for f in taken]), SHAPE.fps)
 
 
@@ -77,7 +77,7 @@ def delivered(video: Video) -> Video:
 
 def all_changes(generator: np.random.Generator) -> dict[str, Callable[[Video], Video]]:
     return {
-        **changes(generator),
+        **all_attacks(generator),
         "cut at 8 pixels": lambda v: encoded(Video(np.ascontiguousarray(v.frames[:, 8:, 8:]), v.fps), 20),
         "first picture": lambda v: Video(v.frames[:1], v.fps),
     }
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=9400)
     parser.add_argument("--changes", nargs="*", default=[], help="only these")
     options = parser.parse_args()
-    generator, pipeline = np.random.default_rng(options.seed), Pipeline.load()
+    generator, pipeline = np.random.default_rng(options.seed), Pipeline.from_pretrained()
     foreign = [*world(options.world, options.seed), *films(options.films, generator)]
     made = [delivered(video) for video in ours(pipeline, options.ours, options.seed)]
     sent = [delivered(video) for video in foreign]
@@ -105,7 +105,7 @@ def main() -> None:
             print_told(name, clearness(right), clearness(wrong), took)
 
 
-def clearness(traces: list[Trace | None]) -> np.ndarray:
+def clearness(traces: list[CodecTrace | None]) -> np.ndarray:
     """Of too small a video there is none."""
     return np.array([trace.clearness if trace else -np.inf for trace in traces])
 

@@ -32,8 +32,8 @@ def main() -> None:
     for preset in options.presets:
         for shape in SHAPES:
             seconds = best_of_three(preset, shape, options.clips, options.device, options.samples)
-            frame = 1000 * seconds / (options.clips * shape.frames)
-            size = f"{shape.frames}x{shape.height}x{shape.width}"
+            frame = 1000 * seconds / (options.clips * shape.num_frames)
+            size = f"{shape.num_frames}x{shape.height}x{shape.width}"
             print(f"{preset:8} {size:>12} {frame:9.2f} {options.clips / seconds:8.1f}", flush=True)
 
 

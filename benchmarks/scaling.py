@@ -23,19 +23,19 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.config import ModelConfig, TrainConfig, from_json, to_json
-from lumora.data.datasets import Latents
+from lumora.data.datasets import LatentDataset
 from lumora.data.shards import shard_numbers
 from lumora.evaluate.metrics.scaling_law import Law, Run, best_size, drawn, drawn_following, fit, missing, reached
 from lumora.evaluate.report.page import page
-from lumora.evaluate.runner import Plan, measure
+from lumora.evaluate.runner import EvaluationPlan, run_evaluation
 from lumora.model.transformer import Transformer
-from lumora.train.distributed import World
+from lumora.train.distributed import DistContext
 from lumora.train.loop import CHECKPOINT, train
-from lumora.train.objectives import TransformerTask
+from lumora.train.objectives import FlowObjective
 
-HERE = World(0, 1, torch.device("cpu"))
+HERE = DistContext(0, 1, torch.device("cpu"))
 TRIED = 8
 """Steps whose operations are counted, to know what a step costs."""
 TESTED = 12
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parts = ["<h1>Loss over compute</h1>", drawn(law, runs, further)]
     if options.clips:
         parts += ["<h1>Prompt following over compute</h1>", drawn_following(runs, further)]
-    with written_whole(options.out / "index.html") as part:
+    with atomic_write(options.out / "index.html") as part:
         part.write_text(page("lumora: scaling", [*parts, f"<pre>{escape(text)}</pre>"]))
 
 
@@ -104,23 +104,25 @@ def _trained(options: argparse.Namespace, size: str, budget: float, folder: Path
     numbers = shard_numbers(options.folder / "latents", "latents")
     if len(numbers) < 2:
         raise ValueError(f"{options.folder} has a single shard of latents; one more is needed to measure on.")
-    seen, unseen = (Latents(options.folder / "latents", some) for some in (numbers[:-1], numbers[-1:]))
-    config = TrainConfig(batch=options.batch, steps=1, seed=options.seed, log_every=50, checkpoint_minutes=60.0)
+    seen, unseen = (LatentDataset(options.folder / "latents", some) for some in (numbers[:-1], numbers[-1:]))
+    config = TrainConfig(
+        batch_size=options.batch, max_steps=1, seed=options.seed, log_every=50, checkpoint_minutes=60.0
+    )
     torch.manual_seed(options.seed)
     transformer = Transformer(model.transformer)
-    task = TransformerTask(transformer, seen, model, config, HERE)
+    task = FlowObjective(transformer, seen, model, config, HERE)
     each = float(np.mean([task.flops(step) for step in range(TRIED)]))
-    config = replace(config, steps=max(2, round(budget / each)))
+    config = replace(config, max_steps=max(2, round(budget / each)))
     train(task, config, folder, HERE, to_json(model))
     average = _average(model, folder)
-    loss = _loss(TransformerTask(average, unseen, model, replace(config, batch=TESTED_BATCH), HERE))
+    loss = _loss(FlowObjective(average, unseen, model, replace(config, batch_size=TESTED_BATCH), HERE))
     parameters = sum(weight.numel() for weight in transformer.parameters())
-    steps = config.steps or 0
+    steps = config.max_steps or 0
     return Run(size, parameters, steps * options.batch, steps * each, loss)
 
 
 @torch.no_grad()
-def _loss(task: TransformerTask) -> float:
+def _loss(task: FlowObjective) -> float:
     """Mean over batches whose noise, times and captions are always the same."""
     task.module.eval()
     losses = []
@@ -149,7 +151,7 @@ def followed(options: argparse.Namespace, run: Run, budget: float) -> Run:
     (weights / "model.json").write_text(to_json(model))
     state = _average(model, folder).state_dict()
     save_file({name: w.bfloat16().contiguous() for name, w in state.items()}, weights / "transformer.safetensors")
-    figures = measure(Plan(clips=options.clips), weights, workers=options.workers)
+    figures = run_evaluation(EvaluationPlan(clips=options.clips), weights, workers=options.workers)
     run = replace(run, following=figures.following["generated"]["total"].value)
     _keep(run, folder)
     print(f"{run.name}, {run.flops / 1e12:.2f} TFLOP: {run.following:.1%} of stated facts", flush=True)
@@ -157,7 +159,7 @@ def followed(options: argparse.Namespace, run: Run, budget: float) -> Run:
 
 
 def _keep(run: Run, folder: Path) -> None:
-    with written_whole(folder / "run.json") as part:
+    with atomic_write(folder / "run.json") as part:
         part.write_text(json.dumps(asdict(run)) + "\n")
 
 
@@ -169,7 +171,7 @@ def _model(folder: Path, size: str) -> ModelConfig:
     """The folder's model, of this width and depth."""
     model = from_json(ModelConfig, (folder / "weights" / "model.json").read_text())
     width, depth = map(int, size.split("x"))
-    return replace(model, transformer=replace(model.transformer, width=width, depth=depth))
+    return replace(model, transformer=replace(model.transformer, hidden_size=width, num_layers=depth))
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from lumora.config import FlowConfig, TransformerConfig
-from lumora.diffusion.condition import begin
-from lumora.diffusion.flow import flow_step
-from lumora.diffusion.guidance import Guidance, denoiser
+from lumora.diffusion.condition import init_state
+from lumora.diffusion.flow import flow_matching_loss
+from lumora.diffusion.guidance import Guidance, make_denoiser
 from lumora.model.layers import Block, Positions, hidden_width
-from lumora.model.packing import Layout
+from lumora.model.packing import AttentionLayout
 from lumora.model.transformer import Transformer, sized
 
 SIZE, WORDS, TOKENS = (5, 8, 8), 24, 104
@@ -63,7 +63,7 @@ def main() -> None:
     clock = Clock(device, options.threads)
     for dial in options.dials:
         config = sized(dial)
-        print(f"width {config.width}, {config.depth} blocks, {options.threads} threads of {device.type}")
+        print(f"width {config.hidden_size}, {config.num_layers} blocks, {options.threads} threads of {device.type}")
         compare_blocks(config, device, clock)
         measure_guided_step(config, device, clock)
         measure_training(config, device, clock)
@@ -82,15 +82,15 @@ def compare_blocks(config: TransformerConfig, device: torch.device, clock: Clock
 
 
 def our_block(config: TransformerConfig, clips: int, device: torch.device) -> Callable[[], Tensor]:
-    block = Block(config.width, config.head_width, hidden_width(config.width)).to(device, torch.bfloat16)
+    block = Block(config.hidden_size, config.head_dim, hidden_width(config.hidden_size)).to(device, torch.bfloat16)
     frames = SIZE[0] + 1
-    x = torch.randn(clips * TOKENS, config.width, device=device, dtype=torch.bfloat16)
-    modulation = torch.randn(clips * frames, 6, config.width, device=device, dtype=torch.bfloat16)
+    x = torch.randn(clips * TOKENS, config.hidden_size, device=device, dtype=torch.bfloat16)
+    modulation = torch.randn(clips * frames, 6, config.hidden_size, device=device, dtype=torch.bfloat16)
     frame = torch.arange(clips * frames, device=device).repeat_interleave(
         torch.tensor([16] * SIZE[0] + [WORDS], device=device).repeat(clips)
     )
-    rotation = Positions(config.head_width)(torch.rand(clips * TOKENS, 3, device=device)).bfloat16()[:, :, None]
-    layout = Layout([TOKENS] * clips)
+    rotation = Positions(config.head_dim)(torch.rand(clips * TOKENS, 3, device=device)).bfloat16()[:, :, None]
+    layout = AttentionLayout([TOKENS] * clips)
     return without_gradient(lambda: block(x, modulation, frame, rotation, layout))
 
 
@@ -98,15 +98,17 @@ def wan_block(config: TransformerConfig, clips: int, device: torch.device) -> Ca
     """Its video tokens attend to each other, then to the words; its feed-forward layer is as large as ours."""
     from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 
-    heads = config.width // config.head_width
-    block = WanTransformerBlock(config.width, hidden_width(config.width) * 3 // 2, heads, cross_attn_norm=True)
+    heads = config.hidden_size // config.head_dim
+    block = WanTransformerBlock(
+        config.hidden_size, hidden_width(config.hidden_size) * 3 // 2, heads, cross_attn_norm=True
+    )
     block = block.to(device, torch.bfloat16)
     video = TOKENS - WORDS
-    x = torch.randn(clips, video, config.width, device=device, dtype=torch.bfloat16)
-    words = torch.randn(clips, WORDS, config.width, device=device, dtype=torch.bfloat16)
+    x = torch.randn(clips, video, config.hidden_size, device=device, dtype=torch.bfloat16)
+    words = torch.randn(clips, WORDS, config.hidden_size, device=device, dtype=torch.bfloat16)
     # A time for each frame is, in Wan 2.2's way, a modulation for each token.
-    modulation = torch.randn(clips, video, 6, config.width, device=device)
-    angles = torch.rand(1, video, 1, config.head_width, device=device)
+    modulation = torch.randn(clips, video, 6, config.hidden_size, device=device)
+    angles = torch.rand(1, video, 1, config.head_dim, device=device)
     rotation = angles.cos().bfloat16(), angles.sin().bfloat16()
     return without_gradient(lambda: block(x, words, modulation, rotation))
 
@@ -119,9 +121,9 @@ def measure_guided_step(config: TransformerConfig, device: torch.device, clock: 
     transformer = Transformer(config).to(device, torch.bfloat16)
     clean = torch.zeros(1, config.latent_channels, *SIZE, device=device)
     mask, seconds = torch.ones(1, SIZE[0], device=device), torch.arange(SIZE[0], device=device)[None] * 0.5
-    state = begin(clean, mask, seconds, torch.Generator().manual_seed(0))
-    text = [torch.randn(WORDS, config.text_width, device=device, dtype=torch.bfloat16)]
-    denoise = denoiser(transformer, state, text, Guidance(4.0))
+    state = init_state(clean, mask, seconds, torch.Generator().manual_seed(0))
+    text = [torch.randn(WORDS, config.context_dim, device=device, dtype=torch.bfloat16)]
+    denoise = make_denoiser(transformer, state, text, Guidance(4.0))
     print(f"  a guided step of one clip: {1e3 * clock(lambda: denoise(state.latent, 0.5), 20):.1f} ms")
 
 
@@ -130,7 +132,7 @@ def measure_training(config: TransformerConfig, device: torch.device, clock: Clo
     transformer = Transformer(config).to(device)
     generator = torch.Generator().manual_seed(0)
     counts = torch.randint(14, 35, (TRAINING_BATCH,), generator=generator).tolist()
-    text = [torch.randn(count, config.text_width, device=device) for count in counts]
+    text = [torch.randn(count, config.context_dim, device=device) for count in counts]
     latents = [torch.randn(config.latent_channels, *SIZE, device=device) for _ in counts]
     seconds = [torch.arange(SIZE[0], device=device) * 0.5 for _ in counts]
     operations = 0.0
@@ -138,7 +140,9 @@ def measure_training(config: TransformerConfig, device: torch.device, clock: Clo
     def step() -> None:
         nonlocal operations
         with torch.autocast(device.type, torch.bfloat16):
-            loss, metrics = flow_step(transformer, latents, text, seconds, FlowConfig(text_dropout=0.0), generator)
+            loss, metrics = flow_matching_loss(
+                transformer, latents, text, seconds, FlowConfig(caption_dropout=0.0), generator
+            )
         operations = 3 * metrics["flops"]
         transformer.zero_grad()
         loss.backward()

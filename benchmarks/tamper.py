@@ -21,10 +21,10 @@ import av
 import numpy as np
 
 from lumora.media.video import Video
-from lumora.provenance.manifest import Parent, read
+from lumora.provenance.manifest import Ingredient, read
 from lumora.request.spec import Request
-from lumora.safety.verdict import Panel, Verdict
-from lumora.service.publish import Refused, deliver
+from lumora.safety.verdict import Moderator, Verdict
+from lumora.service.publish import ModerationBlocked, publish
 
 CUTS = (1, 10, 100, 1000)
 """Bytes that are cut off at the end."""
@@ -60,9 +60,9 @@ def measure(folder: Path, flips: int, clips: int) -> None:
                 changed.write_bytes(flipped)
                 said[name][read(changed).state] += 1
         try:
-            delivered(folder, number, [Parent(changed, "parentOf")])
+            delivered(folder, number, [Ingredient(changed, "parentOf")])
             said["parent"]["accepted"] += 1
-        except Refused:
+        except ModerationBlocked:
             said["parent"]["refused"] += 1
         for bytes_less in CUTS:
             changed.write_bytes(content[:-bytes_less])
@@ -72,12 +72,12 @@ def measure(folder: Path, flips: int, clips: int) -> None:
         print(f"{name:12} {', '.join(f'{state} {count}' for state, count in states.items())}")
 
 
-def delivered(folder: Path, seed: int, parents: list[Parent] | None = None) -> Path:
+def delivered(folder: Path, seed: int, parents: list[Ingredient] | None = None) -> Path:
     slope = np.tile(np.linspace(40, 160, 64)[None, :, None, None], (17, 1, 64, 3))
     noisy = slope + np.random.default_rng(seed).normal(0, 8, slope.shape)
-    video, allows = Video(noisy.clip(0, 255).astype(np.uint8), 8.0), Panel([Allows()])
+    video, allows = Video(noisy.clip(0, 255).astype(np.uint8), 8.0), Moderator([Allows()])
     clip = folder / f"{seed}.mp4"
-    deliver(Request("noise", seed=seed), clip, lambda _: video, allows, allows, {}, parents or [])
+    publish(Request("noise", seed=seed), clip, lambda _: video, allows, allows, {}, parents or [])
     return clip
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.evaluate.metrics.task_quality import (
     MEASURES,
     TASKS,
@@ -49,7 +49,7 @@ def main() -> None:
         options.only, options.clips, options.steps, options.guidance, options.weights, options.workers
     )
     if options.json:
-        with written_whole(options.json) as part:
+        with atomic_write(options.json) as part:
             part.write_text(json.dumps({name: written(some) for name, some in scores.items()}, indent=1))
     for measure in MEASURES:
         print(table(scores, measure), flush=True)

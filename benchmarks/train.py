@@ -18,13 +18,13 @@ import torch
 from safetensors.torch import save_file
 
 from lumora.codec import Codec
-from lumora.data.datasets import Frames, Latents
+from lumora.data.datasets import FrameDataset, LatentDataset
 from lumora.data.latent_cache import latent_path
 from lumora.model.transformer import Transformer
 from lumora.presets import PRESETS, Preset
-from lumora.train.distributed import World, world
-from lumora.train.loop import Task, read_log, train
-from lumora.train.objectives import CodecTask, TransformerTask
+from lumora.train.distributed import DistContext, dist_context
+from lumora.train.loop import Objective, read_log, train
+from lumora.train.objectives import CodecObjective, FlowObjective
 
 CAPTION_TOKENS = (12, 30, 90)
 """Of a short caption, a sentence and a paragraph."""
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     preset = PRESETS[options.preset]()
-    with tempfile.TemporaryDirectory() as folder, world() as here:
+    with tempfile.TemporaryDirectory() as folder, dist_context() as here:
         for task, name in (
             (_codec(preset, Path(folder), here), "codec"),
             (_transformer(preset, Path(folder), here), "transformer"),
@@ -53,16 +53,23 @@ def main() -> None:
             )
 
 
-def _codec(preset: Preset, folder: Path, here: World) -> CodecTask:
-    shape, pixels = preset.shapes[0], np.random.default_rng(0)
-    frames = pixels.integers(0, 256, (preset.codec.batch, shape.frames, shape.height, shape.width, 3), np.uint8)
+def _codec(preset: Preset, folder: Path, here: DistContext) -> CodecObjective:
+    shape, pixels = preset.buckets[0], np.random.default_rng(0)
+    frames = pixels.integers(
+        0, 256, (preset.codec.batch_size, shape.num_frames, shape.height, shape.width, 3), np.uint8
+    )
     np.save(folder / "frames-00000.npy", frames)
-    return CodecTask(Codec(preset.model.codec), Frames(folder), preset.codec, here)
+    return CodecObjective(Codec(preset.model.codec), FrameDataset(folder), preset.codec, here)
 
 
-def _transformer(preset: Preset, folder: Path, here: World) -> TransformerTask:
-    shape, codec, count = preset.shapes[0], preset.model.codec, preset.transformer.batch
-    size = codec.channels, 1 + (shape.frames - 1) // codec.time, shape.height // codec.space, shape.width // codec.space
+def _transformer(preset: Preset, folder: Path, here: DistContext) -> FlowObjective:
+    shape, codec, count = preset.buckets[0], preset.model.codec, preset.transformer.batch_size
+    size = (
+        codec.latent_channels,
+        1 + (shape.num_frames - 1) // codec.temporal_compression,
+        shape.height // codec.spatial_compression,
+        shape.width // codec.spatial_compression,
+    )
     lengths = torch.tensor(CAPTION_TOKENS).repeat(2 * count)
     content = {
         "latents": torch.randn(2, count, *size).bfloat16(),
@@ -72,12 +79,12 @@ def _transformer(preset: Preset, folder: Path, here: World) -> TransformerTask:
         "first": torch.arange(2 * count + 1) * len(CAPTION_TOKENS),
     }
     save_file(content, latent_path(folder, 0))
-    return TransformerTask(
-        Transformer(preset.model.transformer), Latents(folder), preset.model, preset.transformer, here
+    return FlowObjective(
+        Transformer(preset.model.transformer), LatentDataset(folder), preset.model, preset.transformer, here
     )
 
 
-def _optimizer_seconds(task: Task) -> float:
+def _optimizer_seconds(task: Objective) -> float:
     """Of one update, the best of three."""
     optimizer = task.optimizer()
     for parameter in task.module.parameters():

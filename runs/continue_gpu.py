@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def continue_run(options: argparse.Namespace) -> None:
     """Fills the cache of latents, trains, and writes the weights in parts."""
-    from lumora.data.render_latents import fill_latents
+    from lumora.data.render_latents import render_latents
     from lumora.train.run import train_transformer
 
     began = time.monotonic()
@@ -68,7 +68,7 @@ def continue_run(options: argparse.Namespace) -> None:
     codec = folder / "weights" / "codec.safetensors"
     if codec.read_bytes() != (options.weights / "codec.safetensors").read_bytes():
         raise ValueError(f"{folder} holds latents of another codec; choose another --folder or remove it.")
-    fill_latents(preset, codec, folder / "latents", options.workers, device, began + 60 * options.fill)
+    render_latents(preset, codec, folder / "latents", options.workers, device, began + 60 * options.fill)
     if not options.from_scratch:
         start = options.weights / "transformer.safetensors"
     left = options.minutes - (time.monotonic() - began) / 60
@@ -80,8 +80,8 @@ def continue_run(options: argparse.Namespace) -> None:
 def pack(folder: Path) -> None:
     """Adds a small text encoder with the words of the world's captions to what is carried."""
     from lumora.config import VideoShape
-    from lumora.data.captions import wording_of_facts
-    from lumora.data.shards import Record
+    from lumora.data.captions import captions_from_facts
+    from lumora.data.shards import ClipRecord
     from lumora.text_encoder.encoder import wheel_folder
     from lumora.text_encoder.subset import write_small
     from lumora.world.clip import make_scene
@@ -89,8 +89,8 @@ def pack(folder: Path) -> None:
 
     def texts():
         for index in range(PACKED_CAPTIONS):
-            facts = facts_of(*make_scene("full", 0, index, VideoShape(frames=9)))
-            wording = wording_of_facts(Record(index, 8.0, tuple(facts_to_dicts(facts))), 0)
+            facts = facts_of(*make_scene("full", 0, index, VideoShape(num_frames=9)))
+            wording = captions_from_facts(ClipRecord(index, 8.0, tuple(facts_to_dicts(facts))), 0)
             yield from (line.text for line in wording.captions + wording.mirrored)
 
     write_small(wheel_folder(), folder / "text", texts())
@@ -144,11 +144,11 @@ def _preset(options: argparse.Namespace) -> tuple[Preset, str]:
     there = read_model(options.weights)
     model, shapes = there, variations(there.shape)
     if options.from_scratch:
-        transformer = replace(preset.model.transformer, latent_channels=there.codec.channels)
-        model, shapes = replace(preset.model, codec=there.codec, transformer=transformer), preset.shapes
-    preset = replace(preset, model=model, world=options.world, shapes=shapes)
+        transformer = replace(preset.model.transformer, latent_channels=there.codec.latent_channels)
+        model, shapes = replace(preset.model, codec=there.codec, transformer=transformer), preset.buckets
+    preset = replace(preset, model=model, world=options.world, buckets=shapes)
     if not options.dry_run:
-        run = replace(preset.transformer, steps=None, minutes=options.run_minutes)
+        run = replace(preset.transformer, max_steps=None, max_minutes=options.run_minutes)
         preset = replace(preset, transformer=run)
     return preset, "cpu" if options.dry_run else "cuda"
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.presets import PRESETS, Preset, cpu, film
-from lumora.train.checkpoint import Progress
-from lumora.train.run import CODEC, make_clips, make_latents, train_codec, train_transformer
+from lumora.train.checkpoint import TrainProgress
+from lumora.train.run import CODEC, encode_latents_stage, render_clips_stage, train_codec, train_transformer
 
 STAGES = ("clips", "codec", "latents", "transformer", "films")
 
@@ -48,11 +48,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _stages(preset: Preset, folder: Path, workers: int) -> dict[str, Callable[[float | None], Progress | None]]:
+def _stages(preset: Preset, folder: Path, workers: int) -> dict[str, Callable[[float | None], TrainProgress | None]]:
     stages = {
-        "clips": lambda minutes: make_clips(preset, folder, workers),
+        "clips": lambda minutes: render_clips_stage(preset, folder, workers),
         "codec": lambda minutes: train_codec(preset, folder, minutes),
-        "latents": lambda minutes: make_latents(preset, folder, workers),
+        "latents": lambda minutes: encode_latents_stage(preset, folder, workers),
         "transformer": lambda minutes: train_transformer(preset, folder, minutes),
     }
     if preset == cpu():
@@ -60,15 +60,15 @@ def _stages(preset: Preset, folder: Path, workers: int) -> dict[str, Callable[[f
     return stages
 
 
-def _films(folder: Path, workers: int, minutes: float | None) -> Progress:
+def _films(folder: Path, workers: int, minutes: float | None) -> TrainProgress:
     """Films and their latents, in a folder of their own; the transformer goes on with them and all other clips."""
     preset, films = film(), folder / "films"
-    make_clips(preset, films, workers)
+    render_clips_stage(preset, films, workers)
     (films / CODEC).parent.mkdir(exist_ok=True)
     shutil.copy(folder / CODEC, films / CODEC)
-    make_latents(preset, films, workers)
+    encode_latents_stage(preset, films, workers)
     also, start = [folder, *[films] * (FILM_SEEN - 1)], folder / "weights" / "transformer.safetensors"
-    return train_transformer(preset, films, minutes, start=start, also=also)
+    return train_transformer(preset, films, minutes, init_from=start, extra_data=also)
 
 
 def _left(ends: float | None) -> float | None:

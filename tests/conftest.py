@@ -38,8 +38,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from lumora.codec import Codec
     from lumora.model.transformer import Transformer
 
-    codec = config.CodecConfig(channels=4, encoder_widths=(16, 16, 32), decoder_widths=(32, 16, 16), blocks=1)
-    transformer = config.TransformerConfig(latent_channels=4, width=64, depth=1)
+    codec = config.CodecConfig(
+        latent_channels=4, encoder_channels=(16, 16, 32), decoder_channels=(32, 16, 16), num_res_blocks=1
+    )
+    transformer = config.TransformerConfig(latent_channels=4, hidden_size=64, num_layers=1)
     model = config.ModelConfig(codec, transformer, shape=config.VideoShape(5, 32, 48, 8.0))
     folder = tmp_path_factory.mktemp("weights")
     (folder / "model.json").write_text(config.to_json(model))
@@ -55,4 +57,4 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pipeline(weights: Path) -> "Pipeline":
     from lumora import Pipeline
 
-    return Pipeline.load(weights)
+    return Pipeline.from_pretrained(weights)

@@ -8,8 +8,8 @@ from lumora.config import TransformerConfig
 from lumora.model.packing import Batch
 from lumora.model.transformer import Transformer
 
-CONFIG = TransformerConfig(latent_channels=3, width=32, depth=2, head_width=16, text_width=12)
-HOURGLASS = replace(CONFIG, fine_width=16, fine_depth=1)
+CONFIG = TransformerConfig(latent_channels=3, hidden_size=32, num_layers=2, head_dim=16, context_dim=12)
+HOURGLASS = replace(CONFIG, hourglass_hidden_size=16, hourglass_num_layers=1)
 
 
 def awake(config: TransformerConfig = CONFIG, seed: int = 0) -> Transformer:

@@ -11,14 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from lumora.codec import Codec, CodecLossConfig, codec_loss, codec_step, start_linear, weigh_by_pixels
+from lumora.codec import Codec, CodecLossConfig, align_to_pixel_metric, codec_loss, codec_step, init_linear
 from lumora.codec.basis import pixel_metric
-from lumora.codec.losses import emphasis
+from lumora.codec.losses import pixel_weights
 from lumora.codec.metrics import psnr, ssim
 from lumora.config import CodecConfig
 
-SMALL = CodecConfig(space=8, time=4, channels=6, encoder_widths=(8, 16), decoder_widths=(16, 8), blocks=1)
-DEEP = CodecConfig(space=16, time=4, channels=8, encoder_widths=(8, 8, 16), decoder_widths=(16, 8, 8), blocks=1)
+SMALL = CodecConfig(
+    spatial_compression=8,
+    temporal_compression=4,
+    latent_channels=6,
+    encoder_channels=(8, 16),
+    decoder_channels=(16, 8),
+    num_res_blocks=1,
+)
+DEEP = CodecConfig(
+    spatial_compression=16,
+    temporal_compression=4,
+    latent_channels=8,
+    encoder_channels=(8, 8, 16),
+    decoder_channels=(16, 8, 8),
+    num_res_blocks=1,
+)
 
 few = settings(max_examples=12)
 
@@ -59,12 +73,12 @@ def moving_squares(clips: int, frames: int, size: int, seed: int = 0) -> Tensor:
 @few
 @given(groups=st.integers(0, 2), height=st.integers(16, 50), width=st.integers(16, 50))
 def test_any_size_comes_back_at_its_size(config: CodecConfig, groups: int, height: int, width: int) -> None:
-    codec, space = lively(config), config.space
+    codec, space = lively(config), config.spatial_compression
     pixels = noise(2, 3, 1 + 4 * groups, height, width)
     with torch.no_grad():
         latent = codec.encode(pixels)
         restored = codec.decode(latent, size=(height, width), clamp=True)
-    assert latent.shape == (2, config.channels, 1 + groups, -(-height // space), -(-width // space))
+    assert latent.shape == (2, config.latent_channels, 1 + groups, -(-height // space), -(-width // space))
     assert restored.shape == pixels.shape
     assert restored.abs().max() <= 1
 
@@ -76,10 +90,16 @@ def test_frame_counts_that_do_not_fit_are_refused(frames: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"space": 16}, {"decoder_widths": (16,)}, {"encoder_widths": (8, 5)}, {"decoder_widths": (13, 8)}]
+    "change",
+    [
+        {"spatial_compression": 16},
+        {"decoder_channels": (16,)},
+        {"encoder_channels": (8, 5)},
+        {"decoder_channels": (13, 8)},
+    ],
 )
 def test_impossible_configurations_are_refused(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="widths"):
+    with pytest.raises(ValueError, match="channels"):
         Codec(dataclasses.replace(SMALL, **cast(dict, change)))
 
 
@@ -160,8 +180,8 @@ def test_half_precision_is_nearly_the_same() -> None:
 def test_the_linear_start_already_reconstructs_and_is_standardised() -> None:
     frames = moving_squares(48, 9, 48)
     train, held_out = (f.movedim(-1, 1).float() / 127.5 - 1 for f in (frames[:40], frames[40:]))
-    codec = Codec(dataclasses.replace(SMALL, channels=16)).eval()
-    start_linear(codec, train, generator())
+    codec = Codec(dataclasses.replace(SMALL, latent_channels=16)).eval()
+    init_linear(codec, train, generator())
     with torch.no_grad():
         latent = codec.encode(train)
         quality = psnr(codec.decode(codec.encode(held_out)), held_out)
@@ -174,7 +194,7 @@ def test_the_linear_start_already_reconstructs_and_is_standardised() -> None:
 
 def test_a_linear_start_on_too_little_is_refused() -> None:
     with pytest.raises(ValueError, match="larger or more varied"):
-        start_linear(Codec(SMALL), torch.zeros(1, 3, 5, 32, 32), generator())
+        init_linear(Codec(SMALL), torch.zeros(1, 3, 5, 32, 32), generator())
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
@@ -182,7 +202,7 @@ def test_another_basis_gives_back_the_same_pixels(power: float) -> None:
     codec, pixels = lively(SMALL), noise(4, 3, 9, 40, 40)
     with torch.no_grad():
         before = codec.decode(codec.encode(pixels))
-        weigh_by_pixels(codec, pixels, power)
+        align_to_pixel_metric(codec, pixels, power)
         latent = codec.encode(pixels)
         torch.testing.assert_close(codec.decode(latent), before, rtol=1e-3, atol=1e-3)
         covariance = torch.cov(latent.movedim(1, 0).flatten(1))
@@ -194,16 +214,16 @@ def test_another_basis_gives_back_the_same_pixels(power: float) -> None:
 
 def test_in_the_basis_of_pixels_all_small_errors_count_alike() -> None:
     codec, pixels = lively(SMALL), noise(4, 3, 9, 40, 40)
-    weigh_by_pixels(codec, pixels, 1.0)
+    align_to_pixel_metric(codec, pixels, 1.0)
     with torch.no_grad():
         metric = pixel_metric(codec, codec.encode(pixels))
     scale = metric.diag().mean()
-    assert (metric / scale - torch.eye(SMALL.channels)).abs().max() < 0.05
+    assert (metric / scale - torch.eye(SMALL.latent_channels)).abs().max() < 0.05
 
 
 def test_a_basis_from_too_little_is_refused() -> None:
     with pytest.raises(ValueError, match="too few"):
-        weigh_by_pixels(lively(SMALL), noise(1, 3, 1, 16, 16), 1.0)
+        align_to_pixel_metric(lively(SMALL), noise(1, 3, 1, 16, 16), 1.0)
 
 
 def test_training_improves_on_the_linear_start() -> None:
@@ -211,7 +231,7 @@ def test_training_improves_on_the_linear_start() -> None:
     pixels = frames.movedim(-1, 1).float() / 127.5 - 1
     torch.manual_seed(0)
     codec = Codec(SMALL)
-    start_linear(codec, pixels, generator())
+    init_linear(codec, pixels, generator())
     optimizer, g = torch.optim.Adam(codec.parameters(), lr=4e-3), generator()
     with torch.no_grad():
         before = codec_loss(codec.eval().decode(codec.encode(pixels)), pixels, CodecLossConfig())[0]
@@ -255,7 +275,7 @@ def test_errors_on_what_moves_or_matters_cost_more() -> None:
     pixels[:, :, 2:, 4:8, 4:8] = 1.0
     subject = torch.zeros(1, 5, 16, 16, dtype=torch.bool)
     subject[..., 10:14, 10:14] = True
-    weight = emphasis(pixels, subject, 4.0)
+    weight = pixel_weights(pixels, subject, 4.0)
     assert weight.mean() == pytest.approx(1, abs=1e-5)
     still, moving = weight[0, 0, 2, 0, 0], weight[0, 0, 2, 5, 5]
     assert moving / still == pytest.approx(1 + 0.4 * 4) and weight[0, 0, 1, 5, 5] == moving  # what is left bare too

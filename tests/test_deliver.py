@@ -22,20 +22,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lumora.backends.lumora.segments import Given, Shot
+from lumora.backends.lumora.segments import Condition, Shot
 from lumora.cli import main
 from lumora.cli.evaluate import Evaluate
 from lumora.media.video import SUFFIXES, Video
 from lumora.provenance import watermark
 from lumora.provenance.index import Index
 from lumora.provenance.keystore import watermark_key
-from lumora.provenance.manifest import Parent, read
-from lumora.request.serialization import as_recipe, digest, from_recipe
+from lumora.provenance.manifest import Ingredient, read
+from lumora.request.serialization import from_recipe, to_recipe, video_hash
 from lumora.request.spec import Request
 from lumora.safety.policy import Policy
-from lumora.safety.verdict import Panel, Score, Verdict
+from lumora.safety.verdict import Moderator, Score, Verdict
 from lumora.service import publish as road
-from lumora.service.publish import Refused, deliver
+from lumora.service.publish import ModerationBlocked, publish
 
 REFUSED = Verdict({"hate": Score(1.0, "a test")}, ("hate",))
 
@@ -88,19 +88,19 @@ class Judge:
         self.seen.append(content)
         return self.answer(content)
 
-    def panel(self) -> Panel[Any]:
-        return Panel([self], seconds=0.2 if self.answer is never else 60.0)
+    def panel(self) -> Moderator[Any]:
+        return Moderator([self], seconds=0.2 if self.answer is never else 60.0)
 
 
 def send(destination: Path, **others: Any) -> Any:
     usual: dict[str, Any] = {
         "request": Request("a ball"),
         "make": moving,
-        "words": Judge().panel(),
-        "pictures": Judge().panel(),
-        "about": {"model": {"sha256": "00"}, "policy": "test"},
+        "text_moderator": Judge().panel(),
+        "frame_moderator": Judge().panel(),
+        "provenance": {"model": {"sha256": "00"}, "policy": "test"},
     }
-    return deliver(destination=destination, **{**usual, **others})
+    return publish(destination=destination, **{**usual, **others})
 
 
 class Road(RuleBasedStateMachine):
@@ -120,7 +120,9 @@ class Road(RuleBasedStateMachine):
         reviewer, made, request = Judge(), moving(Request("a ball", seed=seed)), Request("a ball", seed=seed)
         with broken:
             try:
-                delivered = send(self.folder / name, **{"request": request, "pictures": reviewer.panel(), **others})
+                delivered = send(
+                    self.folder / name, **{"request": request, "frame_moderator": reviewer.panel(), **others}
+                )
             except (ValueError, OSError, RuntimeError) as error:
                 assert str(error)
                 return
@@ -134,7 +136,7 @@ class Road(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(["a.mp4", "b.png"]),
-        which=st.sampled_from(["words", "pictures"]),
+        which=st.sampled_from(["text_moderator", "frame_moderator"]),
         answer=st.sampled_from(WRONG_ANSWERS),
     )
     def a_check_does_not_allow_it(self, name: str, which: str, answer: Callable[..., Any]) -> None:
@@ -144,7 +146,9 @@ class Road(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(["a.mp4", "b.png"]),
-        part=st.sampled_from(["sign", "write_as", "looks_of", "whole_of", "watermark_key", "checked_suffix"]),
+        part=st.sampled_from(
+            ["sign", "encode_video", "fingerprint_of", "reference_dct_of", "watermark_key", "checked_suffix"]
+        ),
         how=st.sampled_from([fails, full]),
     )
     def a_part_breaks(self, name: str, part: str, how: Callable[..., Any]) -> None:
@@ -199,16 +203,16 @@ def test_every_kind_of_file_is_delivered(suffix: str, tmp_path: Path):
 
 def test_prompts_and_given_pictures_are_checked_before_anything_is_made(tmp_path: Path):
     given = Video(moving(Request("x")).frames[:1], 1.0)
-    request = Request("a ball", given=(Given(given),))
+    request = Request("a ball", conditions=(Condition(given),))
     texts, pictures = Judge(), Judge()
-    send(tmp_path / "a.mp4", request=request, words=texts.panel(), pictures=pictures.panel())
+    send(tmp_path / "a.mp4", request=request, text_moderator=texts.panel(), frame_moderator=pictures.panel())
     assert texts.seen == ["a ball"] and np.array_equal(pictures.seen[0], given.frames) and len(pictures.seen) == 2
-    with pytest.raises(Refused, match=r"^What was given does not pass\. Refused: hate \(1\.00, a test\)\.$"):
-        send(tmp_path / "b.mp4", request=request, pictures=Judge(lambda _: REFUSED).panel(), make=never)
+    with pytest.raises(ModerationBlocked, match=r"^What was given does not pass\. Refused: hate \(1\.00, a test\)\.$"):
+        send(tmp_path / "b.mp4", request=request, frame_moderator=Judge(lambda _: REFUSED).panel(), make=never)
     with pytest.raises(
-        Refused, match=r"^The prompt does not pass\. Refused, because .*: Judge failed: out of order\.$"
+        ModerationBlocked, match=r"^The prompt does not pass\. Refused, because .*: Judge failed: out of order\.$"
     ):
-        send(tmp_path / "b.mp4", words=Judge(fails).panel(), make=never)
+        send(tmp_path / "b.mp4", text_moderator=Judge(fails).panel(), make=never)
     assert os.listdir(tmp_path) == ["a.mp4"]
 
 
@@ -217,10 +221,10 @@ def test_a_parent_that_was_tampered_with_is_refused(tmp_path: Path):
     content = bytearray((tmp_path / "good.mp4").read_bytes())
     content[content.rfind(b"mdat") + 100] ^= 1
     (tmp_path / "bad.mp4").write_bytes(content)
-    with pytest.raises(Refused, match=r"bad\.mp4 was changed"):
-        send(tmp_path / "child.mp4", parents=[Parent(tmp_path / "bad.mp4", "parentOf")], make=never)
-    send(tmp_path / "child.mp4", parents=[Parent(tmp_path / "good.mp4", "parentOf")])
-    assert [parent["title"] for parent in read(tmp_path / "child.mp4").parents] == ["good.mp4"]
+    with pytest.raises(ModerationBlocked, match=r"bad\.mp4 was changed"):
+        send(tmp_path / "child.mp4", parents=[Ingredient(tmp_path / "bad.mp4", "parentOf")], make=never)
+    send(tmp_path / "child.mp4", parents=[Ingredient(tmp_path / "good.mp4", "parentOf")])
+    assert [parent["title"] for parent in read(tmp_path / "child.mp4").ingredients] == ["good.mp4"]
 
 
 def test_what_prompts_ask_for_together_is_judged_too_along_a_chain_of_files_and_along_shots(tmp_path: Path):
@@ -228,29 +232,34 @@ def test_what_prompts_ask_for_together_is_judged_too_along_a_chain_of_files_and_
         return REFUSED if "a boy" in text and "he cries" in text else Verdict({})
 
     words, last = Judge(never_both), tmp_path / "0.mp4"
-    send(last, request=Request("a boy"), words=words.panel())
+    send(last, request=Request("a boy"), text_moderator=words.panel())
     for number, prompt in enumerate(("he runs", "at night", "he runs"), 1):
-        parents, last = [Parent(last, "parentOf")], tmp_path / f"{number}.mp4"
-        send(last, request=Request(prompt), words=words.panel(), parents=parents)
+        parents, last = [Ingredient(last, "parentOf")], tmp_path / f"{number}.mp4"
+        send(last, request=Request(prompt), text_moderator=words.panel(), parents=parents)
     assert words.seen[-2:] == ["a boy. he runs. at night.", "a boy he runs at night"]
-    with pytest.raises(Refused, match=r"^What the prompts ask for together does not pass\."):
-        send(tmp_path / "4.mp4", request=Request("he cries"), words=words.panel(), parents=[Parent(last, "parentOf")])
-    send(tmp_path / "4.mp4", request=Request("he cries"), words=words.panel())
-    shots = Request("a boy", then=(Shot("he plays", 1.0), Shot("he cries", 1.0)))
-    with pytest.raises(Refused, match="together"):
-        send(tmp_path / "5.mp4", request=shots, words=words.panel())
+    with pytest.raises(ModerationBlocked, match=r"^What the prompts ask for together does not pass\."):
+        send(
+            tmp_path / "4.mp4",
+            request=Request("he cries"),
+            text_moderator=words.panel(),
+            parents=[Ingredient(last, "parentOf")],
+        )
+    send(tmp_path / "4.mp4", request=Request("he cries"), text_moderator=words.panel())
+    shots = Request("a boy", next_shots=(Shot("he plays", 1.0), Shot("he cries", 1.0)))
+    with pytest.raises(ModerationBlocked, match="together"):
+        send(tmp_path / "5.mp4", request=shots, text_moderator=words.panel())
 
 
 def test_a_recipe_is_the_request_again():
     given = moving(Request("x"))
-    request = Request("a ball", seconds=1.5, width=64, seed=2**63 - 1, given=(Given(given),))
-    recipe = json.loads(json.dumps(as_recipe(request)))
+    request = Request("a ball", seconds=1.5, width=64, seed=2**63 - 1, conditions=(Condition(given),))
+    recipe = json.loads(json.dumps(to_recipe(request)))
     assert from_recipe(recipe, [moving(Request("x", seed=5)), given]) == request
     with pytest.raises(ValueError, match="--given"):
         from_recipe(recipe)
     with pytest.raises(ValueError, match="understands"):
         from_recipe({**recipe, "flavour": 1}, [given])
-    assert digest(given) != digest(dataclasses.replace(given, fps=9.0))
+    assert video_hash(given) != video_hash(dataclasses.replace(given, fps=9.0))
 
 
 def test_what_the_page_of_an_evaluation_shows_goes_the_same_road(
@@ -299,7 +308,7 @@ def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
     assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 0
     assert np.array_equal(Video.load(clip).frames, Video.load(again).frames)
     assert main(["replay", str(clip), "-o", str(again), "--given", str(picture)]) == 2  # another model
-    with patch("lumora.request.serialization.SAMPLING", 1_000):
+    with patch("lumora.request.serialization.SAMPLER_VERSION", 1_000):
         assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 2
     assert "other pixels" in capsys.readouterr().err
     assert main(["detect", str(picture), "--json", "--manifest", str(tmp_path / "none.c2pa")]) == 3

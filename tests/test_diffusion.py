@@ -12,27 +12,27 @@ from torch import Tensor
 
 from lumora.config import FlowConfig, TransformerConfig
 from lumora.diffusion.condition import (
-    Source,
-    State,
-    begin,
-    between,
+    EditSource,
+    LatentState,
     draw_condition,
     draw_mask,
     frame_times,
+    init_state,
     keep_ends,
     keep_first,
     keep_frames,
     keep_nothing,
     keep_prefix,
     keep_suffix,
-    mask_of,
+    make_denoise_mask,
+    short_gaps,
 )
-from lumora.diffusion.flow import draw_times, emphasis, flow_step, interpolate, log_shift, velocity
-from lumora.diffusion.guidance import Guidance, denoiser, guide
-from lumora.diffusion.sampler import Method, sample, schedule
+from lumora.diffusion.flow import flow_matching_loss, foreground_weights, interpolate, log_shift, sample_times, velocity
+from lumora.diffusion.guidance import Guidance, apply_guidance, make_denoiser
+from lumora.diffusion.sampler import Method, sample, time_schedule
 from lumora.model.transformer import Transformer
 
-CONFIG = TransformerConfig(latent_channels=3, width=32, depth=1, head_width=16, text_width=12)
+CONFIG = TransformerConfig(latent_channels=3, hidden_size=32, num_layers=1, head_dim=16, context_dim=12)
 SPREAD = 0.4
 """Standard deviation of the Gaussian data of the analytic flow."""
 
@@ -45,10 +45,10 @@ def network() -> Transformer:
     return awake(CONFIG)
 
 
-def free_state(noise: Tensor) -> State:
+def free_state(noise: Tensor) -> LatentState:
     frames = noise.shape[-3]
     mask = keep_nothing(frames).expand(*noise.shape[:-4], frames)
-    return State(noise, torch.zeros_like(noise), mask, torch.zeros_like(mask))
+    return LatentState(noise, torch.zeros_like(noise), mask, torch.zeros_like(mask))
 
 
 def gaussian_velocity(x: Tensor, t: float) -> Tensor:
@@ -59,7 +59,7 @@ def gaussian_velocity(x: Tensor, t: float) -> Tensor:
 def sampling_error(method: Method, steps: int) -> float:
     """Against the exact solution: noise shrinks by SPREAD."""
     noise = torch.randn(2, 3, 2, 2, generator=seeded(), dtype=torch.float64)
-    made = sample(gaussian_velocity, free_state(noise), schedule(steps), method)
+    made = sample(gaussian_velocity, free_state(noise), time_schedule(steps), method)
     return float((made / noise - SPREAD).abs().max())
 
 
@@ -84,8 +84,8 @@ def test_velocity_stays_finite_at_the_data():
 
 
 def test_training_times_are_logit_normal_and_shift_to_noise_with_size():
-    config = FlowConfig(time_mean=0.8, time_std=0.5, reference_tokens=80)
-    small, large = (draw_times(20_000, tokens, config, seeded()).logit() for tokens in (80, 320))
+    config = FlowConfig(logit_mean=0.8, logit_std=0.5, base_seq_len=80)
+    small, large = (sample_times(20_000, tokens, config, seeded()).logit() for tokens in (80, 320))
     assert small.mean().item() == pytest.approx(0.8, abs=0.02)
     assert small.std().item() == pytest.approx(0.5, abs=0.02)
     assert (large - small).mean().item() == pytest.approx(math.log(2), abs=0.01)
@@ -93,21 +93,21 @@ def test_training_times_are_logit_normal_and_shift_to_noise_with_size():
 
 @given(st.integers(1, 60), st.floats(-1, 2))
 def test_schedules_descend_from_noise_to_data(steps: int, shift: float):
-    times = schedule(steps, shift)
+    times = time_schedule(steps, shift)
     assert times[0] == 1 and times[-1] == 0 and len(times) == steps + 1
     assert all(now > then for now, then in pairwise(times))
-    for even, shifted in zip(schedule(steps)[1:-1], times[1:-1], strict=True):
+    for even, shifted in zip(time_schedule(steps)[1:-1], times[1:-1], strict=True):
         assert math.log(shifted / (1 - shifted)) == pytest.approx(math.log(even / (1 - even)) + shift, abs=1e-6)
 
 
 @given(st.integers(1, 60), st.floats(-1, 2), st.floats(0.01, 0.5))
 def test_a_leap_ends_the_schedule(steps: int, shift: float, leap: float):
-    times = schedule(steps, shift, leap)
+    times = time_schedule(steps, shift, leap)
     assert len(times) == steps + 1 and times[0] == 1 and times[-1] == 0
     assert all(now > then for now, then in pairwise(times))
     if steps > 1:
         assert times[-2] == pytest.approx(leap)
-        assert [(t - leap) / (1 - leap) for t in times[:-1]] == pytest.approx(schedule(steps - 1, shift))
+        assert [(t - leap) / (1 - leap) for t in times[:-1]] == pytest.approx(time_schedule(steps - 1, shift))
 
 
 @pytest.mark.parametrize(("method", "order"), [("euler", 1), ("heun", 2), ("ab2", 2)])
@@ -121,7 +121,7 @@ def test_samplers_converge_to_the_analytic_flow_with_their_order(method: Method,
 def test_a_straight_flow_is_exact_in_any_number_of_steps(method: Method):
     data, noise = torch.randn(2, 3, 2, 2, 2, generator=seeded(), dtype=torch.float64)
     for steps in (1, 2, 7):
-        made = sample(lambda x, t: velocity(x, data, t, 1e-9), free_state(noise), schedule(steps, 0.8), method)
+        made = sample(lambda x, t: velocity(x, data, t, 1e-9), free_state(noise), time_schedule(steps, 0.8), method)
         torch.testing.assert_close(made, data)
 
 
@@ -133,9 +133,12 @@ def test_second_order_costs_one_evaluation_a_step_and_progress_counts_steps():
         return x
 
     sample(
-        field, free_state(torch.ones(1, 1, 1, 1)), schedule(6), progress=lambda done, steps: seen.append((done, steps))
+        field,
+        free_state(torch.ones(1, 1, 1, 1)),
+        time_schedule(6),
+        progress=lambda done, steps: seen.append((done, steps)),
     )
-    assert calls == schedule(6)[:-1]
+    assert calls == time_schedule(6)[:-1]
     assert seen == [(i, 6) for i in range(1, 7)]
 
 
@@ -162,7 +165,7 @@ def test_what_cannot_be_kept_is_said():
     with pytest.raises(ValueError, match="none to keep"):
         draw_mask(1, seeded())
     with pytest.raises(ValueError, match="at least 1 step"):
-        schedule(0)
+        time_schedule(0)
 
 
 @given(st.integers(2, 9), st.integers(0, 10_000))
@@ -193,8 +196,8 @@ def test_sampling_keeps_frames_and_repeats_with_its_seed(seed: int, method: Meth
     transformer = network()
 
     def make(noise_seed: int) -> Tensor:
-        state = begin(clean, mask, torch.arange(4).expand(2, 4) * 0.5, seeded(noise_seed))
-        return sample(denoiser(transformer, state, text, Guidance(scale)), state, schedule(3, 0.8), method)
+        state = init_state(clean, mask, torch.arange(4).expand(2, 4) * 0.5, seeded(noise_seed))
+        return sample(make_denoiser(transformer, state, text, Guidance(scale)), state, time_schedule(3, 0.8), method)
 
     made = make(seed)
     assert torch.equal(made[0][:, mask[0] == 0], clean[0][:, mask[0] == 0])
@@ -207,17 +210,17 @@ def test_sampling_keeps_frames_and_repeats_with_its_seed(seed: int, method: Meth
 @settings(max_examples=10)
 def test_a_draft_is_a_clip_that_is_part_of_the_way(share: float, t: float):
     transformer, clean = network(), torch.randn(1, 3, 2, 4, 4, generator=seeded())
-    draft, free = (begin(clean, torch.full((1, 2), mask), torch.zeros(1, 2), seeded(1)) for mask in (share, 1.0))
+    draft, free = (init_state(clean, torch.full((1, 2), mask), torch.zeros(1, 2), seeded(1)) for mask in (share, 1.0))
     torch.testing.assert_close(draft.latent, interpolate(clean, free.latent, share))
     text = [torch.randn(3, 12, generator=seeded())]
-    slower = denoiser(transformer, draft, text, Guidance())(draft.latent, t)
-    alone = denoiser(transformer, free, text, Guidance())(draft.latent, share * t)
+    slower = make_denoiser(transformer, draft, text, Guidance())(draft.latent, t)
+    alone = make_denoiser(transformer, free, text, Guidance())(draft.latent, share * t)
     torch.testing.assert_close(slower, share * alone, atol=1e-4, rtol=1e-3)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=12, max_size=12))
 def test_a_mask_is_0_where_all_frames_are_kept_and_1_where_none_is_known(strengths: list[float]):
-    mask = mask_of(torch.tensor([*strengths, 0.0]), 4)
+    mask = make_denoise_mask(torch.tensor([*strengths, 0.0]), 4)
     first, *others = (drafted(strength) for strength in (*strengths, 0.0))
     assert len(mask) == 4 and float(mask[0]) == pytest.approx(first)
     for share, group in zip(mask[1:].tolist(), (others[:4], others[4:8], others[8:]), strict=True):
@@ -232,7 +235,7 @@ def drafted(strength: float) -> float:
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_stronger_edit_noises_further(some: float, more: float):
     some, more = sorted((some, more))
-    less, further = mask_of(torch.tensor([some]), 4), mask_of(torch.tensor([more]), 4)
+    less, further = make_denoise_mask(torch.tensor([some]), 4), make_denoise_mask(torch.tensor([more]), 4)
     assert 0 <= less <= further <= 1
     assert float(further) == pytest.approx(drafted(more), abs=1e-6)
 
@@ -243,12 +246,14 @@ def test_an_edit_changes_what_its_words_change(seed: int, share: float):
     """By the same words as before nothing changes, whatever the network is; by others something does, and what is not
     followed is made as ever."""
     transformer, clean = network(), torch.randn(1, 3, 3, 4, 4, generator=seeded(seed))
-    state = begin(clean, torch.full((1, 3), share), torch.arange(3)[None] * 0.5, seeded(seed + 1))
+    state = init_state(clean, torch.full((1, 3), share), torch.arange(3)[None] * 0.5, seeded(seed + 1))
     words, others = ([torch.randn(4, 12, generator=seeded(n))] for n in (1, 2))
 
     def edited(text: list[Tensor], followed: list[bool]) -> Tensor:
-        source = Source(clean, torch.tensor([followed]), words)
-        return sample(denoiser(transformer, state, text, Guidance(), source=source), state, schedule(4, 0.8))
+        source = EditSource(clean, torch.tensor([followed]), words)
+        return sample(
+            make_denoiser(transformer, state, text, Guidance(), edit_source=source), state, time_schedule(4, 0.8)
+        )
 
     torch.testing.assert_close(edited(words, [True] * 3), clean, atol=1e-3, rtol=1e-3)
     assert (edited(others, [True] * 3) - clean).abs().max() > 1e-2
@@ -257,7 +262,7 @@ def test_an_edit_changes_what_its_words_change(seed: int, share: float):
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=12), st.integers(0, 12))
 def test_short_gaps_between_given_frames(mask: list[float], longest: int):
-    found = between(torch.tensor(mask), longest).tolist()
+    found = short_gaps(torch.tensor(mask), longest).tolist()
     for number, open_ in enumerate(mask):
         before = [n for n in range(number) if mask[n] < 1]
         behind = [n for n in range(number, len(mask)) if mask[n] < 1]
@@ -267,11 +272,11 @@ def test_short_gaps_between_given_frames(mask: list[float], longest: int):
 
 def test_guidance_goes_from_no_text_through_text_and_beyond():
     transformer = network()
-    state = begin(torch.zeros(2, 3, 2, 4, 4), torch.ones(2, 2), torch.zeros(2, 2), seeded())
+    state = init_state(torch.zeros(2, 3, 2, 4, 4), torch.ones(2, 2), torch.zeros(2, 2), seeded())
     text = [torch.randn(n, 12, generator=seeded(n)) for n in (4, 2)]
 
     def guided(guidance: Guidance, text: list[Tensor] = text, t: float = 0.6) -> Tensor:
-        return denoiser(transformer, state, text, guidance)(state.latent, t)
+        return make_denoiser(transformer, state, text, guidance)(state.latent, t)
 
     conditional, without = guided(Guidance()), guided(Guidance(), [words[:0] for words in text])
     assert (conditional - without).abs().max() > 1e-3
@@ -280,20 +285,20 @@ def test_guidance_goes_from_no_text_through_text_and_beyond():
     torch.testing.assert_close(guided(Guidance(3.0)), without + 3 * (conditional - without), rtol=1e-3, atol=1e-4)
     assert torch.equal(guided(Guidance(3.0, interval=(0.2, 0.5))), conditional)
     with pytest.raises(ValueError, match="1 captions"):
-        denoiser(transformer, state, text[:1], Guidance())
+        make_denoiser(transformer, state, text[:1], Guidance())
 
 
 def test_rescaling_brings_back_the_contrast_of_the_conditional_prediction():
     conditional, unconditional = torch.randn(2, 3, 2, 2, 4, 4, generator=seeded())
-    full = guide(conditional, unconditional, Guidance(5.0, rescale=1.0))
+    full = apply_guidance(conditional, unconditional, Guidance(5.0, rescale=1.0))
     torch.testing.assert_close(full.std(dim=(1, 2, 3, 4)), conditional.std(dim=(1, 2, 3, 4)))
 
 
 def test_the_loss_counts_only_frames_that_are_made_and_is_that_of_the_velocity():
     """A network that predicts 0 has the loss |x/t|², which is known once the generator's draws are."""
     latent = torch.full((3, 1, 4, 4), 2.0)
-    loss, metrics = flow_step(
-        Transformer(CONFIG), [latent], [torch.zeros(2, 12)], [torch.zeros(1)], FlowConfig(time_floor=0.05), seeded(3)
+    loss, metrics = flow_matching_loss(
+        Transformer(CONFIG), [latent], [torch.zeros(2, 12)], [torch.zeros(1)], FlowConfig(t_min=0.05), seeded(3)
     )
     bins = [value for name, value in metrics.items() if name.startswith("loss_t")]
     assert metrics["loss"] == pytest.approx(loss.item()) == pytest.approx(bins[0]) and len(bins) == 1
@@ -309,26 +314,26 @@ class Oracle(Transformer):
         self.latents = latents
 
     def forward(self, batch):  # type: ignore[override]
-        kept = FlowConfig().clean_noise
+        kept = FlowConfig().condition_noise
         return [x + 9 * (t <= kept)[:, None, None] for x, t in zip(self.latents, batch.times, strict=True)]
 
 
 def test_kept_frames_have_no_loss():
     latents = [torch.randn(3, 5, 2, 2, generator=seeded(i)) for i in range(32)]
     text, seconds = [torch.zeros(1, 12)] * 32, [torch.zeros(5)] * 32
-    loss, _ = flow_step(Oracle(latents), latents, text, seconds, FlowConfig(), seeded())
+    loss, _ = flow_matching_loss(Oracle(latents), latents, text, seconds, FlowConfig(), seeded())
     assert loss == 0
 
 
 def test_what_subjects_cover_weighs_more_the_less_noise_there_is():
-    assert emphasis(torch.ones(1), torch.tensor([1.0]), 4.0) == 1
-    assert emphasis(torch.ones(1), torch.tensor([0.0]), 4.0) == 5
-    assert emphasis(torch.ones(1), torch.tensor([0.5]), 4.0) == 2
+    assert foreground_weights(torch.ones(1), torch.tensor([1.0]), 4.0) == 1
+    assert foreground_weights(torch.ones(1), torch.tensor([0.0]), 4.0) == 5
+    assert foreground_weights(torch.ones(1), torch.tensor([0.5]), 4.0) == 2
     latents = [torch.randn(3, 3, 2, 2, generator=seeded(i)) for i in range(4)]
     text, seconds, transformer = [torch.zeros(1, 12)] * 4, [torch.zeros(3)] * 4, network()
 
     def loss(cover: list[torch.Tensor] | None) -> float:
-        return flow_step(transformer, latents, text, seconds, FlowConfig(), seeded(), cover)[0].item()
+        return flow_matching_loss(transformer, latents, text, seconds, FlowConfig(), seeded(), cover)[0].item()
 
     nowhere = [torch.zeros(3, 2, 2)] * 4
     left = [torch.tensor([1.0, 0.0]).expand(3, 2, 2)] * 4
@@ -347,7 +352,7 @@ def test_training_steps_repeat_and_learn():
         optimizer = torch.optim.Adam(transformer.parameters(), 3e-3)
         result = []
         for _ in range(steps):
-            loss, _ = flow_step(transformer, latents, text, seconds, FlowConfig(), generator)
+            loss, _ = flow_matching_loss(transformer, latents, text, seconds, FlowConfig(), generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -360,4 +365,4 @@ def test_training_steps_repeat_and_learn():
 
 
 def test_a_log_shift_is_the_mean_at_the_reference():
-    assert log_shift(80, FlowConfig()) == FlowConfig().time_mean
+    assert log_shift(80, FlowConfig()) == FlowConfig().logit_mean

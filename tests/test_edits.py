@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 from clips import noise
 
-from lumora import Given, Pipeline, Request
+from lumora import Condition, Pipeline, Request
 from lumora.cli import main
 from lumora.cli.edit import Edit
-from lumora.request.serialization import told_by
+from lumora.request.serialization import source_caption
 
-HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
+HOW: dict[str, Any] = {"width": 48, "height": 32, "num_inference_steps": 1, "guidance_scale": 1.0}
 
 
 def test_an_edit_without_new_words_changes_nothing_however_long_the_clip_is(pipeline: Pipeline):
     """Piece by piece: each sees the pieces before it as they were in the source, and as they became."""
-    known = Given(noise(25), strength=0.6, prompt="A ball rolls.")
-    how: dict[str, Any] = {**HOW, "steps": 4}
+    known = Condition(noise(25), strength=0.6, source_prompt="A ball rolls.")
+    how: dict[str, Any] = {**HOW, "num_inference_steps": 4}
     same, other = (
-        pipeline.generate(Request(words, 25 / 8, **how, given=(known,))).frames for words in ("", "now at night")
+        pipeline.generate(Request(words, 25 / 8, **how, conditions=(known,))).frames for words in ("", "now at night")
     )
-    through = pipeline.generate(Request("", 25 / 8, **how, given=(Given(noise(25), strength=1e-4),))).frames
+    through = pipeline.generate(Request("", 25 / 8, **how, conditions=(Condition(noise(25), strength=1e-4),))).frames
     unchanged, changed = (np.abs(made.astype(int) - through).mean() for made in (same, other))
     assert unchanged < 0.5 and changed > 2 * unchanged
 
@@ -47,13 +47,13 @@ def test_a_clip_that_was_made_here_is_known_to_show_what_was_asked_for(weights: 
     [
         (None, ""),
         ([1], ""),
-        ({"prompt": 1, "given": []}, ""),
-        ({"prompt": "a ball", "given": [3, {"strength": 0}]}, "a ball"),
-        ({"prompt": "at night", "given": [{"strength": 0.6, "prompt": "A ball. "}]}, "A ball, at night"),
-        ({"prompt": "at night", "given": [{"strength": 0.6, "prompt": ["x"]}]}, "at night"),
-        ({"prompt": "at night", "given": [{}]}, "at night"),
-        ({"prompt": "x" * 3_000, "given": []}, "x" * 2_000),
+        ({"prompt": 1, "conditions": []}, ""),
+        ({"prompt": "a ball", "conditions": [3, {"strength": 0}]}, "a ball"),
+        ({"prompt": "at night", "conditions": [{"strength": 0.6, "source_prompt": "A ball. "}]}, "A ball, at night"),
+        ({"prompt": "at night", "conditions": [{"strength": 0.6, "source_prompt": ["x"]}]}, "at night"),
+        ({"prompt": "at night", "conditions": [{}]}, "at night"),
+        ({"prompt": "x" * 3_000, "conditions": []}, "x" * 2_000),
     ],
 )
 def test_what_a_recipe_tells_of_its_video(recipe: Any, told: str):
-    assert told_by(recipe) == told
+    assert source_caption(recipe) == told

@@ -16,9 +16,17 @@ from lumora.config import VideoShape
 from lumora.evaluate.instruments.probe import Probe
 from lumora.evaluate.metrics.continuation_error import Course
 from lumora.evaluate.metrics.estimates import Estimate
-from lumora.evaluate.metrics.proportions import Share, Verdict, by_category, by_group, conjunctions, shuffled, table
+from lumora.evaluate.metrics.proportions import (
+    FactVerdict,
+    Proportion,
+    by_category,
+    by_group,
+    conjunctions,
+    shuffled,
+    table,
+)
 from lumora.evaluate.report.evaluation_report import as_json, on_screen, write_report
-from lumora.evaluate.runner import Figures, Plan, measure
+from lumora.evaluate.runner import EvaluationFigures, EvaluationPlan, run_evaluation
 from lumora.evaluate.suites.held_out import combinations, held_out_captions, outside_words
 from lumora.evaluate.suites.vocabulary import SYNONYMS, outside_prompts
 from lumora.media.video import Video
@@ -29,28 +37,33 @@ from lumora.world.facts import VALUES, Fact
 
 @given(found=st.integers(0, 300), more=st.integers(1, 300))
 def test_wilson_intervals_hold_the_share_and_shrink(found: int, more: int):
-    share = Share(found, found + more)
+    share = Proportion(found, found + more)
     low, high = share.interval()
     assert 0 <= low <= share.value <= high <= 1 or math.isclose(low, 0, abs_tol=1e-12)
-    wider = Share(found * 10, (found + more) * 10).interval()
+    wider = Proportion(found * 10, (found + more) * 10).interval()
     assert wider[1] - wider[0] < high - low
 
 
 def test_wilson_interval_of_eight_in_ten():
-    low, high = Share(8, 10).interval()
+    low, high = Proportion(8, 10).interval()
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
-    assert Share(0, 0).interval() == (0.0, 1.0)
+    assert Proportion(0, 0).interval() == (0.0, 1.0)
 
 
-def verdict(*shown: bool) -> Verdict:
-    return Verdict(tuple((Fact("color", value), s) for value, s in zip(VALUES["color"], shown, strict=False)))
+def verdict(*shown: bool) -> FactVerdict:
+    return FactVerdict(tuple((Fact("color", value), s) for value, s in zip(VALUES["color"], shown, strict=False)))
 
 
 def test_shares_are_counted_by_category_and_by_group():
-    mixed = Verdict(((Fact("place", "snow"), True), (Fact("color", "red", 0), False), (Fact("color", "blue", 1), True)))
+    mixed = FactVerdict(
+        ((Fact("place", "snow"), True), (Fact("color", "red", 0), False), (Fact("color", "blue", 1), True))
+    )
     shares = by_category([mixed, verdict(True)])
-    assert shares == {"color": Share(2, 3), "place": Share(1, 1), "total": Share(3, 4)}
-    assert by_group(["a", "b", "a"], [mixed, verdict(False), verdict(True)]) == {"a": Share(3, 4), "b": Share(0, 1)}
+    assert shares == {"color": Proportion(2, 3), "place": Proportion(1, 1), "total": Proportion(3, 4)}
+    assert by_group(["a", "b", "a"], [mixed, verdict(False), verdict(True)]) == {
+        "a": Proportion(3, 4),
+        "b": Proportion(0, 1),
+    }
     assert mixed.missed == (Fact("color", "red", 0),)
     assert "75.0%" in table({"generated": shares})
 
@@ -104,17 +117,19 @@ def test_combinations_are_of_what_training_never_sees():
 
 
 @pytest.fixture(scope="module")
-def measured(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, Figures]]:
+def measured(
+    weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[EvaluationPlan, EvaluationFigures]]:
     """A model and a probe that know nothing, by all of the road."""
     probe = tmp_path_factory.mktemp("probe") / "probe.safetensors"
     Probe(width=32).save(probe)
-    plan = Plan(clips=3, steps=1, guidance=1.0, physics=1, diversity=1, copying=2, films=2)
+    plan = EvaluationPlan(clips=3, steps=1, guidance=1.0, physics=1, diversity=1, copying=2, films=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lumora.evaluate.metrics.memorization.SEARCHED", 10)
-        yield plan, measure(plan, weights, probe)
+        yield plan, run_evaluation(plan, weights, probe)
 
 
-def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
+def test_all_figures_come_of_one_call(measured: tuple[EvaluationPlan, EvaluationFigures]):
     plan, figures = measured
     stated = {column: rows["total"].stated for column, rows in figures.following.items()}
     assert stated["generated"] == stated["ceiling"] > 10
@@ -136,7 +151,7 @@ def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
     assert figures.films.holds.keys() == {"generated", "ceiling", "codec", "floor"}
     assert figures.made[0].frames.shape == (5, 32, 48, 3) and len(figures.made) == 3
     distance = tuple(Estimate(d, d - 0.05, d + 0.05, 3) for d in (0.1, 0.2))
-    course = Course(np.array([0.25, 0.5]), distance, (Share(3, 3), Share(2, 3)))
+    course = Course(np.array([0.25, 0.5]), distance, (Proportion(3, 3), Proportion(2, 3)))
     begun = dataclasses.replace(figures, physics={"model": course})
     assert (
         "0.200 [0.150, 0.250]" in on_screen(begun) and json.loads(json.dumps(as_json(plan, begun)))["physics"]["model"]
@@ -144,7 +159,7 @@ def test_all_figures_come_of_one_call(measured: tuple[Plan, Figures]):
     assert "generated" in on_screen(figures) and figures.together[2].stated == 3
 
 
-def test_the_report_is_a_page_with_its_clips(measured: tuple[Plan, Figures], tmp_path: Path):
+def test_the_report_is_a_page_with_its_clips(measured: tuple[EvaluationPlan, EvaluationFigures], tmp_path: Path):
     plan, figures = measured
     made = dataclasses.replace(figures.made[0].case, prompt="<b>bold</b>")
     figures = dataclasses.replace(figures, made=(dataclasses.replace(figures.made[0], case=made), *figures.made[1:]))

@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
-from lumora.evaluate.instruments.blob import Track, follow
+from lumora.evaluate.instruments.blob import BlobTrack, follow
 from lumora.evaluate.instruments.camera_path import CameraPath
 from lumora.evaluate.instruments.color_tracker import UNSURE, Sighting
 from lumora.evaluate.instruments.effects import Way, deed
 from lumora.evaluate.instruments.relations import holds
 from lumora.evaluate.metrics.collisions import held_out_hits, momentum, momentum_errors
 from lumora.evaluate.metrics.consequences import FIRST, LASTING, consequences, told_apart
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 from lumora.evaluate.suites.held_out import Case
-from lumora.evaluate.suites.negative_controls import lies_about
+from lumora.evaluate.suites.negative_controls import negative_controls_for
 from lumora.world.clip import make_scene
 from lumora.world.facts import Fact, facts_of
 from lumora.world.physics import masses
@@ -26,16 +26,16 @@ TIME = np.arange(FRAMES)
 
 def thing(
     columns: np.ndarray | float, rows: np.ndarray | float = 0.6, side: float = 0.2, shown: np.ndarray | float = 1.0
-) -> Track:
+) -> BlobTrack:
     """A square whose middle is there, of which this share is to be seen; where it is 0, it is not found."""
     share = np.broadcast_to(shown, FRAMES).astype(float)
     places = np.stack([np.broadcast_to(v, FRAMES) for v in (columns, rows)], axis=1).astype(float)
     places[share == 0] = np.nan
     boxes = np.concatenate([places - side / 2, places + side / 2], axis=1)
-    return Track(places, side**2 * share, boxes, side**2 * share)
+    return BlobTrack(places, side**2 * share, boxes, side**2 * share)
 
 
-def way(track: Track) -> Way:
+def way(track: BlobTrack) -> Way:
     return Way(track, track.places)
 
 
@@ -125,15 +125,15 @@ def test_relations_are_read_from_feet_and_tops():
 @pytest.mark.parametrize("index", range(12))
 def test_a_lie_is_never_true(index: int):
     facts = facts_of(*make_scene("full", 3, index, VideoShape(9, 32, 32)))
-    lies = lies_about(facts)
+    lies = negative_controls_for(facts)
     assert len(set(lies)) == len(lies) and not set(lies) & set(facts)
     assert all(lie.category in ("relation", "event") for lie in lies)
 
 
 def test_of_a_quiet_clip_all_events_are_lies():
     quiet = (Fact("color", "red", 0), Fact("color", "blue", 1), Fact("camera", "static"))
-    assert len(lies_about(quiet)) == 2 * 4 + 2
-    assert lies_about(quiet[:-1]) == (), "A picture tells of no events."
+    assert len(negative_controls_for(quiet)) == 2 * 4 + 2
+    assert negative_controls_for(quiet[:-1]) == (), "A picture tells of no events."
 
 
 STILL = CameraPath(*np.zeros((5, FRAMES)))
@@ -145,7 +145,7 @@ STATED = (
 )
 
 
-def seen(red: Track, blue: Track, white: Track | None = None) -> Sighting:
+def seen(red: BlobTrack, blue: BlobTrack, white: BlobTrack | None = None) -> Sighting:
     tracks = {"red": red, "blue": blue, "white": white or thing(0.5, shown=0.0)}
     return Sighting("room", "noon", tracks, STILL, 1.0)
 
@@ -154,12 +154,14 @@ def test_events_and_relations_are_counted_for_videos_real_clips_and_lies():
     case = Case("captions", "", STATED, STATED, true=(*STATED, Fact("camera", "static")))
     hit, nothing = seen(thing(comes(4)), thing(goes(4))), seen(thing(0.2), thing(0.8))
     events = told_apart([case, case], [hit, nothing], [hit, hit], "event")
-    assert events["generated"] == {"hit": Share(1, 2)} and events["ceiling"] == {"hit": Share(2, 2)}
-    assert events["floor"]["hit"] == Share(0, 2) and events["floor"]["push"] == Share(0, 2)
+    assert events["generated"] == {"hit": Proportion(1, 2)} and events["ceiling"] == {"hit": Proportion(2, 2)}
+    assert events["floor"]["hit"] == Proportion(0, 2) and events["floor"]["push"] == Proportion(0, 2)
     relations = told_apart([case], [nothing], [hit], "relation")
-    assert relations["generated"] == {"left of": Share(1, 1)} and relations["floor"]["right of"] == Share(0, 1)
+    assert relations["generated"] == {"left of": Proportion(1, 1)} and relations["floor"]["right of"] == Proportion(
+        0, 1
+    )
     found = consequences([case, case], [hit, nothing], [hit, hit])
-    assert found["generated"][FIRST] == Share(1, 1) and found["ceiling"][FIRST] == Share(2, 2)
+    assert found["generated"][FIRST] == Proportion(1, 1) and found["ceiling"][FIRST] == Proportion(2, 2)
     assert set(found["generated"]) == {FIRST, *LASTING.values()}
 
 
@@ -194,7 +196,7 @@ def test_hits_that_are_begun_happen_after_what_is_given():
     assert np.abs(struck[: late.met]).max() < 0.05 < np.abs(struck[late.met :]).max()
 
 
-def true_track(hit, number: int) -> Track:
+def true_track(hit, number: int) -> BlobTrack:
     """Where the middle of a body is in the picture."""
     from lumora.world.sample.framing import project
 

@@ -8,7 +8,7 @@ import torch
 
 from lumora.evaluate.instruments.blob import follow
 from lumora.evaluate.instruments.camera_path import path_of
-from lumora.evaluate.instruments.color_tracker import Sighting, Tables
+from lumora.evaluate.instruments.color_tracker import ColorTables, Sighting
 from lumora.evaluate.instruments.emotion_training import accuracy, examples, people
 from lumora.evaluate.instruments.emotions import SIDE, Faces, features_of, heads_of
 from lumora.evaluate.instruments.probe_training import Clip
@@ -90,7 +90,7 @@ def test_faces_are_counted_against_the_truth():
              Fact("kind", "cat", 1), Fact("emotion", "sad", 1), Fact("kind", "ball", 2))  # fmt: skip
     assert people(facts) == [("red", "robot", "angry")]
     clips = [Clip(torch.from_numpy(frames), facts)]
-    tables = Tables.load(TABLES)
+    tables = ColorTables.load(TABLES)
     assert {kind for kind, _, _ in examples(tables, clips)} <= {"robot"}
     columns = accuracy(Faces.load(FACES), tables, clips)
     assert columns.keys() == {"renders", "blur", "noise"} and columns["blur"]["angry"].stated == 1

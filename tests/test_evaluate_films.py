@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.config import ModelConfig, VideoShape
-from lumora.evaluate.instruments.color_tracker import Tables
+from lumora.evaluate.instruments.color_tracker import ColorTables
 from lumora.evaluate.instruments.multi_shot import FilmReading, cuts_of, held, in_order, style_of
 from lumora.evaluate.metrics.multi_shot_consistency import figures_of, read_films, request_of
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 from lumora.evaluate.metrics.reappearance import held_out_returns, returned
 from lumora.world.clip import FilmClip, make_film
 from lumora.world.physics import simulate
@@ -33,12 +33,12 @@ def films() -> list[FilmClip]:
 
 
 @pytest.fixture(scope="module")
-def tables() -> Tables:
-    return Tables.load(DEFAULT_FOLDER / "tables.npz")
+def tables() -> ColorTables:
+    return ColorTables.load(DEFAULT_FOLDER / "tables.npz")
 
 
 @pytest.fixture(scope="module")
-def real(tables: Tables, films: list[FilmClip]) -> list[FilmReading]:
+def real(tables: ColorTables, films: list[FilmClip]) -> list[FilmReading]:
     return read_films(tables, films, [film.frames.numpy() for film in films])
 
 
@@ -67,11 +67,11 @@ def test_renders_hold_and_other_films_and_swapped_shots_do_not(films: list[FilmC
     assert styles["ceiling"]["total"] == holds["ceiling"]["style as asked"]
     assert styles["floor"]["total"].value < 0.7 < styles["ceiling"]["total"].value
     assert order["ceiling"]["total"].stated > 2 and order["ceiling"]["total"].value > 0.85
-    assert order["floor"]["total"] == Share(0, order["ceiling"]["total"].stated)
+    assert order["floor"]["total"] == Proportion(0, order["ceiling"]["total"].stated)
 
 
-def test_a_video_that_stands_still_has_no_cuts_and_no_order(tables: Tables, films: list[FilmClip]):
-    frozen = [np.repeat(film.frames[:1].numpy(), SHAPE.frames, axis=0) for film in films]
+def test_a_video_that_stands_still_has_no_cuts_and_no_order(tables: ColorTables, films: list[FilmClip]):
+    frozen = [np.repeat(film.frames[:1].numpy(), SHAPE.num_frames, axis=0) for film in films]
     holds, _, order = figures_of(films, "sentence", {"generated": read_films(tables, films, frozen)})
     found = holds["generated"]
     assert found["cuts"].stated and found["cuts"].found == 0 and found["no other cut"].value == 1
@@ -86,7 +86,7 @@ def test_nothing_is_asked_of_colours_in_black_and_white(films: list[FilmClip], r
         assert not list(in_order(film, "sentence", read.shots))
 
 
-def test_what_was_out_of_sight_is_found_again_or_missed(tables: Tables):
+def test_what_was_out_of_sight_is_found_again_or_missed(tables: ColorTables):
     clips = held_out_returns("plain-film", 3, VideoShape(17, 64, 64, 8.0))
     frames = [clip.frames.numpy() for clip in clips]
     found = [dict(returned(tables, clip, video)) for clip, video in zip(clips, frames, strict=True)]
@@ -102,9 +102,9 @@ def test_a_film_is_asked_for_shot_by_shot_in_its_own_time(films: list[FilmClip])
         request = request_of(film, "sentence", SHAPE, 0, 1, 1.0)
         assert [shot.prompt for shot in request.shots] == [shot.text for shot in film.scripts["sentence"].shots]
         ends = np.cumsum([shot.seconds for shot in request.shots]) * SHAPE.fps
-        assert ends.tolist() == [*film.cuts, SHAPE.frames]
-        config = replace(ModelConfig(), shots=True, shape=replace(SHAPE, height=128, width=128))
-        assert request.frames(config) == SHAPE.frames
+        assert ends.tolist() == [*film.cuts, SHAPE.num_frames]
+        config = replace(ModelConfig(), multi_shot=True, shape=replace(SHAPE, height=128, width=128))
+        assert request.num_frames(config) == SHAPE.num_frames
 
 
 def test_each_style_is_told_from_the_others():

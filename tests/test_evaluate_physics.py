@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from lumora.backends.lumora.weights import read_config
 from lumora.config import VideoShape, to_json
-from lumora.evaluate.instruments.color_tracker import Tables, tracked
+from lumora.evaluate.instruments.color_tracker import ColorTables, tracked
 from lumora.evaluate.metrics.continuation_error import course, goes_on, measure_physics, stays
 from lumora.evaluate.metrics.kinematics import landing, laws, rebound
-from lumora.evaluate.metrics.proportions import Share, joined
+from lumora.evaluate.metrics.proportions import Proportion, joined
 from lumora.evaluate.runner import TABLES
 from lumora.evaluate.suites.continuations import (
     DOMAINS,
@@ -46,7 +46,7 @@ def test_what_is_out_of_sight_does_not_count_and_what_is_lost_is_told():
     lost = truth.copy()
     lost[3] = np.nan
     errors = course([lost, truth], [truth, truth], 2, 8.0)
-    assert errors.found == (Share(2, 2), Share(1, 2), Share(2, 2), Share(0, 0))
+    assert errors.found == (Proportion(2, 2), Proportion(1, 2), Proportion(2, 2), Proportion(0, 0))
     assert [d.value for d in errors.distance[:3]] == [0, 0, 0] and errors.distance[3].of == 0
 
 
@@ -64,7 +64,7 @@ def test_the_middle_of_what_is_shown():
 
 
 def test_the_instrument_follows_real_clips():
-    tables = Tables.load(TABLES)
+    tables = ColorTables.load(TABLES)
     starts = held_out_starts("simple", 4, VideoShape(17, 64, 64))
     places = [tracked(tables, start.frames)[2][start.color].places for start in starts]
     errors = course(places, [start.truth for start in starts], 5, 8.0)
@@ -72,11 +72,13 @@ def test_the_instrument_follows_real_clips():
 
 
 def test_a_model_is_measured_against_floor_and_rules(weights: Path, tmp_path: Path):
-    assert measure_physics(Tables.load(TABLES), "simple", 1, 1, 1.0, weights) is None, "Its clips have no more frames."
+    assert measure_physics(ColorTables.load(TABLES), "simple", 1, 1, 1.0, weights) is None, (
+        "Its clips have no more frames."
+    )
     shutil.copytree(weights, tmp_path, dirs_exist_ok=True)
     config = read_config(weights)
-    (tmp_path / "model.json").write_text(to_json(replace(config, shape=replace(config.shape, frames=9))))
-    found = measure_physics(Tables.load(TABLES), "simple", 2, 1, 1.0, tmp_path)
+    (tmp_path / "model.json").write_text(to_json(replace(config, shape=replace(config.shape, num_frames=9))))
+    found = measure_physics(ColorTables.load(TABLES), "simple", 2, 1, 1.0, tmp_path)
     assert found is not None and found.courses.keys() == {"model", "floor", "still", "straight"}
     assert len(found.courses["model"].seconds) == 4
     assert all(len(errors.seconds) == len(errors.distance) for errors in found.courses.values())

@@ -12,10 +12,10 @@ from lumora.config import VideoShape
 from lumora.evaluate.instruments.camera_path import CameraPath
 from lumora.evaluate.instruments.features import Features, features_of, frechet_distance, version
 from lumora.evaluate.instruments.probe import Probe
-from lumora.evaluate.metrics.camera_control import amount, steering
+from lumora.evaluate.metrics.camera_control import amount, camera_control
 from lumora.evaluate.metrics.estimates import estimate, mean, ratio, table
-from lumora.evaluate.metrics.image_quality import Looks, compare, diversity
-from lumora.evaluate.metrics.memorization import alike_clips, copying
+from lumora.evaluate.metrics.image_quality import ImageStatistics, compare, diversity
+from lumora.evaluate.metrics.memorization import alike_clips, memorization
 from lumora.evaluate.report.chart import Series, chart
 from lumora.evaluate.suites.corruptions import NOISE, blurred, degraded
 from lumora.evaluate.suites.held_out import Case, held_out_captions, retold
@@ -67,7 +67,10 @@ def test_estimates_hold_the_value_and_shrink_with_more_clips():
 def test_a_video_that_stands_still_is_found_out(probe: Probe, cases: list[Case]):
     real = clips_of(cases)
     still = [np.repeat(frames[:1], len(frames), axis=0) for frames in real]
-    both = {name: (features_of(probe, clips), Looks.of(clips)) for name, clips in (("still", still), ("same", real))}
+    both = {
+        name: (features_of(probe, clips), ImageStatistics.of(clips))
+        for name, clips in (("still", still), ("same", real))
+    }
     columns = compare(both, both["same"])
     assert columns["still"]["motion"].value == columns["still"]["moves as much"].value == 0
     assert columns["still"]["distance"].value > columns["same"]["distance"].value == pytest.approx(0, abs=1e-9)
@@ -76,7 +79,7 @@ def test_a_video_that_stands_still_is_found_out(probe: Probe, cases: list[Case])
 
 def test_blur_is_less_sharp_and_noise_flickers(cases: list[Case]):
     real, worse = clips_of(cases), degraded(clips_of(cases))
-    looks = {name: Looks.of(clips) for name, clips in {"real": real, **worse}.items()}
+    looks = {name: ImageStatistics.of(clips) for name, clips in {"real": real, **worse}.items()}
     assert (looks["blur"].sharpness < looks["real"].sharpness).all()
     assert (looks["noise"].flicker > looks["real"].flicker + NOISE / 3).all()
     flat = np.full((2, 8, 8, 3), 77, np.uint8)
@@ -111,7 +114,7 @@ def test_who_copies_is_found_out_and_who_makes_is_not():
     rng = np.random.default_rng(0)
     real, trained, unseen, new = (made_of(rng.standard_normal((60, 8))) for _ in range(4))
     copied = made_of(trained.layout + 0.05 * rng.standard_normal((60, 8)))
-    thief, maker = copying(copied, real, trained, unseen), copying(new, real, trained, unseen)
+    thief, maker = memorization(copied, real, trained, unseen), memorization(new, real, trained, unseen)
     assert thief.nearer["model"].value > 0.95 and thief.distance["ratio"].value < 0.2
     low, high = maker.nearer["model"].interval()
     assert low < 0.5 < high and maker.distance["ratio"].value == pytest.approx(1, abs=0.2)
@@ -151,7 +154,7 @@ def test_the_camera_is_held_against_what_was_asked():
     left = CameraPath(-turn, 0 * turn, 0 * turn, 0 * turn, 0 * turn)
     right = CameraPath(turn / 2, 0 * turn, 0 * turn, 0 * turn, 0 * turn)
     asked = [case("pan left"), case("pan left"), case("static"), Case("captions", "", (), ())]
-    found = steering(asked, shape, {"model": [left, right, left, left]})
+    found = camera_control(asked, shape, {"model": [left, right, left, left]})
     assert found.moves["model"]["pan left"].value == found.sides["model"]["pan left"].value == 0.5
     assert found.moves["model"]["static"].value == 0 and found.moves["model"]["total"].stated == 3
     assert found.amounts["model"]["pan left"].value == pytest.approx((1 - 0.5) / 2)

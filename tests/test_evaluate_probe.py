@@ -22,7 +22,7 @@ from lumora.evaluate.instruments.probe_training import (
     where_loss,
     where_of,
 )
-from lumora.evaluate.metrics.proportions import Share, Verdict, by_category
+from lumora.evaluate.metrics.proportions import FactVerdict, Proportion, by_category
 from lumora.world.facts import VALUES, Fact, facts_to_dicts
 from lumora.world.scene import COLORS
 
@@ -68,8 +68,8 @@ def test_a_true_reading_shows_every_fact_and_binds_looks_to_colours():
 def test_what_no_probe_can_tell_is_not_scored():
     facts = (*FACTS, Fact("relation", "left of", 0, 1))
     assert Reading.of(all_knowing(facts), 0).shows(facts[-1], facts) is None
-    shares = by_category([Verdict.of(Reading.of(all_knowing(facts), 0), facts, facts)])
-    assert "relation" not in shares and shares["total"] == Share(len(FACTS), len(FACTS))
+    shares = by_category([FactVerdict.of(Reading.of(all_knowing(facts), 0), facts, facts)])
+    assert "relation" not in shares and shares["total"] == Proportion(len(FACTS), len(FACTS))
 
 
 def test_events_are_asked_of_who_acts_and_need_both():
@@ -163,7 +163,8 @@ def test_a_small_probe_learns_from_pixels_and_survives_a_file(tmp_path):
     same = [a.clip == b.clip for a, b in zip(probe.read_all(videos), again.read_all(videos), strict=True)]
     assert sum(same) >= 5
     shares = by_category(
-        Verdict.of(reading, clip.facts, clip.facts) for reading, clip in zip(again.read_all(videos), clips, strict=True)
+        FactVerdict.of(reading, clip.facts, clip.facts)
+        for reading, clip in zip(again.read_all(videos), clips, strict=True)
     )
     known = accuracy(again, clips)
     assert all(known[c] == (s.found, s.stated) for c, s in shares.items() if c != "total")

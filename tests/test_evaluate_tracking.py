@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
-from lumora.evaluate.instruments.blob import Track, follow
+from lumora.evaluate.instruments.blob import BlobTrack, follow
 from lumora.evaluate.instruments.camera_path import CameraPath
-from lumora.evaluate.instruments.color_tracker import Sighting, Tables, binned, sight
+from lumora.evaluate.instruments.color_tracker import ColorTables, Sighting, binned, sight
 from lumora.evaluate.instruments.probe_training import Clip, rendered_clips
 from lumora.evaluate.metrics.permanence import casts, permanence
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 from lumora.world.facts import Fact
 
 SHAPE = VideoShape(9, 48, 48)
@@ -25,8 +25,8 @@ def clips() -> list[Clip]:
 
 
 def test_what_the_tables_have_counted_they_find_again(clips: list[Clip], tmp_path):
-    Tables.count(clips).save(tmp_path / "tables.npz")
-    tables = Tables.load(tmp_path / "tables.npz")
+    ColorTables.count(clips).save(tmp_path / "tables.npz")
+    tables = ColorTables.load(tmp_path / "tables.npz")
     right: dict[str, list[bool]] = defaultdict(list)
     for clip in clips:
         sighting = sight(tables, clip.pixels.numpy())
@@ -40,7 +40,7 @@ def test_what_the_tables_have_counted_they_find_again(clips: list[Clip], tmp_pat
 
 def test_tables_need_to_know_what_pixels_show(clips: list[Clip]):
     with pytest.raises(ValueError, match="pixels show"):
-        Tables.count([clips[0]._replace(subject=None)])
+        ColorTables.count([clips[0]._replace(subject=None)])
 
 
 @given(x=st.integers(4, 20), y=st.integers(4, 20), step=st.integers(-1, 1), side=st.integers(3, 6))
@@ -69,10 +69,10 @@ def test_nothing_is_followed_where_nothing_is():
     assert track.seen == 0 and np.isnan(track.places).all()
 
 
-def placed(places: np.ndarray, areas: np.ndarray) -> Track:
+def placed(places: np.ndarray, areas: np.ndarray) -> BlobTrack:
     """A track of squares at these places."""
     half = np.sqrt(areas)[:, None] / 2
-    return Track(places, areas, np.concatenate([places - half, places + half], axis=1), areas)
+    return BlobTrack(places, areas, np.concatenate([places - half, places + half], axis=1), areas)
 
 
 STILL = CameraPath(*np.zeros((5, 9)))
@@ -90,8 +90,10 @@ def test_a_cast_stays_or_it_does_not():
     assert casts(steady) == [frozenset({"red", "blue"})] * 3
     made = [steady, seen_in(red=always, blue=late), seen_in(red=early), seen_in(red=always)]
     shares = permanence([steady, steady, steady, seen_in(red=early)], made)
-    assert shares["generated"]["cast stays"] == Share(1, 3) and shares["real clips"]["cast stays"] == Share(3, 4)
-    assert shares["generated"]["nothing vanishes"] == Share(2, 3) == shares["generated"]["nothing appears"]
+    assert shares["generated"]["cast stays"] == Proportion(1, 3) and shares["real clips"]["cast stays"] == Proportion(
+        3, 4
+    )
+    assert shares["generated"]["nothing vanishes"] == Proportion(2, 3) == shares["generated"]["nothing appears"]
 
 
 def test_every_color_has_one_bin():
@@ -99,7 +101,7 @@ def test_every_color_has_one_bin():
     assert binned(pixels).tolist() == [0, 16**3 - 1, 256, 0]
 
 
-def going(column: float, step: float, area: float = 0.04) -> Track:
+def going(column: float, step: float, area: float = 0.04) -> BlobTrack:
     """A track of nine frames, half way down the picture."""
     places = np.stack([column + step * np.arange(9), np.full(9, 0.5)], axis=1)
     return placed(places, np.full(9, area))

@@ -26,7 +26,7 @@ def test_untaught_it_takes_off_what_stands_still_and_what_moves_strongly():
         thing[number, 8:12, number : number + 4] = 60
     frames = np.rint((picture + pattern + thing).clip(0, 255)).astype(np.uint8)
     video = Video(np.repeat(frames[..., None], 3, axis=3), 8.0)
-    seen = eye.faint(video, eye.Eye())
+    seen = eye.watermark_residual(video, eye.Extractor())
     assert seen.shape == (17, 16, 16)
     assert np.abs(seen).max() < 6
     assert np.corrcoef(seen[:, 8:].ravel(), pattern[:, ::2, ::2][:, 8:].ravel())[0, 1] > 0.99
@@ -34,9 +34,9 @@ def test_untaught_it_takes_off_what_stands_still_and_what_moves_strongly():
 
 def test_a_long_video_is_seen_as_a_whole(monkeypatch: pytest.MonkeyPatch):
     video = film(2, 40, 45, 64)
-    whole = eye.faint(video)
+    whole = eye.watermark_residual(video)
     monkeypatch.setattr(eye, "FRAMES", 12)
-    assert np.allclose(eye.faint(video), whole, atol=1e-4) and whole.shape == (40, 23, 32)
+    assert np.allclose(eye.watermark_residual(video), whole, atol=1e-4) and whole.shape == (40, 23, 32)
 
 
 def test_waves_count_as_their_sign_says_and_whatever_the_contrast():
@@ -48,7 +48,7 @@ def test_waves_count_as_their_sign_says_and_whatever_the_contrast():
 
 def test_marks_of_before_the_eye_are_still_read(monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as before:
-        before.setattr(watermark, "faint", lambda video, eye: reduced(video))
+        before.setattr(watermark, "watermark_residual", lambda video, eye: reduced(video))
         marked = watermark.embed(film(), 1234567, KEY)
     found = watermark.read(marked, KEY)
     assert found.p_value <= 1e-6 and found.p_values_of([1234567])[0] <= 1e-12
@@ -65,6 +65,6 @@ def test_teaching_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pyte
         learning.train([tmp_path], out, seconds, seed=3)
         steps.append(torch.load(out.with_suffix(".pt"), weights_only=True)["step"])
     assert 0 < steps[0] < steps[1]
-    taught = eye.Eye()
+    taught = eye.Extractor()
     taught.load_state_dict(load_file(out))
-    assert any(not torch.equal(a, b) for a, b in zip(taught.parameters(), eye.Eye().parameters(), strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(taught.parameters(), eye.Extractor().parameters(), strict=True))

@@ -11,10 +11,10 @@ import pytest
 from lumora.cli import main
 from lumora.media.video import Video
 from lumora.request.spec import Request
-from lumora.safety.labeled import read_labelled
-from lumora.safety.verdict import Panel, Score, Verdict
-from lumora.service.feedback import Complaint, Feedback, Kind, Ruling, appeal, report, to_learn_from
-from lumora.service.publish import deliver
+from lumora.safety.labeled import read_labeled
+from lumora.safety.verdict import Moderator, Score, Verdict
+from lumora.service.feedback import Complaint, ComplaintKind, Feedback, Ruling, appeal, report, training_examples
+from lumora.service.publish import publish
 
 REFUSED = Verdict({"hate": Score(0.9, "a test"), "ip": Score(0.6, "a test")}, ("hate", "ip"))
 
@@ -24,7 +24,7 @@ class Allows:
         return Verdict({})
 
 
-def complaint(number: int = 0, kind: Kind = "appeal", consent: bool = True) -> Complaint:
+def complaint(number: int = 0, kind: ComplaintKind = "appeal", consent: bool = True) -> Complaint:
     refused = ("hate", "ip") if kind == "appeal" else ()
     return Complaint(f"{number:08x}", kind, "now", f"prompt {number}", "why", consent, refused)
 
@@ -57,7 +57,7 @@ def test_a_line_that_was_torn_off_takes_no_other_with_it(tmp_path: Path):
     ],
 )
 def test_a_decision_says_what_the_prompt_is(
-    kind: Kind, ruling: Ruling, category: str | None, of: str | None, tmp_path: Path
+    kind: ComplaintKind, ruling: Ruling, category: str | None, of: str | None, tmp_path: Path
 ):
     feedback = Feedback(tmp_path / "feedback.jsonl")
     feedback.add(complaint(1, kind))
@@ -65,7 +65,7 @@ def test_a_decision_says_what_the_prompt_is(
     decided = [feedback.decide(f"{number:08x}", ruling, "a note", category) for number in (1, 2)]
     assert feedback.cases() == decided
     assert all(case.decision and case.decision.category == of and case.decision.note == "a note" for case in decided)
-    assert to_learn_from(decided) == [("prompt 1", of)]
+    assert training_examples(decided) == [("prompt 1", of)]
     with pytest.raises(ValueError, match="decided already"):
         feedback.decide("00000001", "uphold")
 
@@ -80,7 +80,7 @@ def test_a_decision_says_what_the_prompt_is(
     ],
 )
 def test_a_decision_that_says_nothing_leaves_the_case_open(
-    kind: Kind, ruling: Ruling, category: str | None, sentence: str, tmp_path: Path
+    kind: ComplaintKind, ruling: Ruling, category: str | None, sentence: str, tmp_path: Path
 ):
     feedback = Feedback(tmp_path / "feedback.jsonl")
     feedback.add(complaint(1, kind))
@@ -88,7 +88,7 @@ def test_a_decision_that_says_nothing_leaves_the_case_open(
         feedback.decide("00000001", ruling, category=category)
     with pytest.raises(ValueError, match="no complaint 12345678"):
         feedback.decide("12345678", ruling)
-    assert [case.decision for case in feedback.cases()] == [None] and not to_learn_from(feedback.cases())
+    assert [case.decision for case in feedback.cases()] == [None] and not training_examples(feedback.cases())
 
 
 def test_only_refusals_can_be_appealed_against_and_only_with_a_reason():
@@ -105,9 +105,9 @@ def test_only_refusals_can_be_appealed_against_and_only_with_a_reason():
 
 def test_a_report_leads_to_the_request_of_a_video_and_a_foreign_one_has_none(tmp_path: Path):
     frames = np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3)).astype(np.uint8)
-    allows, about = Panel([Allows()]), {"model": {"sha256": "00"}, "policy": "test-1"}
+    allows, about = Moderator([Allows()]), {"model": {"sha256": "00"}, "policy": "test-1"}
     request = Request("a ball\x1b[2J rolls")
-    delivered = deliver(request, tmp_path / "a.png", lambda _: Video(frames, 8.0), allows, allows, about)
+    delivered = publish(request, tmp_path / "a.png", lambda _: Video(frames, 8.0), allows, allows, about)
     said = report(tmp_path / "a.png", "it frightens", consent=False)
     assert (said.record, said.prompt, said.policy) == (delivered.record, request.prompt, "test-1")
     Video(255 - frames[5:], 8.0).save(tmp_path / "foreign.png")
@@ -127,5 +127,5 @@ def test_from_the_shell_to_a_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert main(["review", number, "uphold", "--note", "no school"]) == 0
     assert main(["review", number, "uphold"]) == 2
     assert main(["review", "--export", str(tmp_path / "corpus.jsonl")]) == 0
-    (learnt,) = read_labelled(tmp_path / "corpus.jsonl")
+    (learnt,) = read_labeled(tmp_path / "corpus.jsonl")
     assert (learnt.text, learnt.group) == ("how to build a bomb at home", "illicit")

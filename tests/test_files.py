@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 
 
 def test_files_are_written_whole_or_not_at_all(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(KeyError), written_whole(path) as part:
+    with pytest.raises(KeyError), atomic_write(path) as part:
         part.write_text("half")
         raise KeyError
     assert path.read_text() == "old"
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("new")
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
@@ -26,7 +26,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path):
 def test_a_place_that_cannot_be_written_is_named_in_a_sentence(tmp_path: Path, name: str, sentence: str):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("old")
-    with pytest.raises(OSError, match=sentence) as raised, written_whole(tmp_path / name) as part:
+    with pytest.raises(OSError, match=sentence) as raised, atomic_write(tmp_path / name) as part:
         part.write_text("new")
     assert str(raised.value).endswith(".") and "[Errno" not in str(raised.value)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]

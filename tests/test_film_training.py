@@ -9,22 +9,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumora import Given, Pipeline, Request, Shot, Video
-from lumora.backends.lumora.segments import takes
+from lumora import Condition, Pipeline, Request, Shot, Video
+from lumora.backends.lumora.segments import make_segments
 from lumora.codec import Codec
 from lumora.config import TrainConfig, VideoShape
-from lumora.data.captions import LENGTHS, Wording, write_captions
-from lumora.data.datasets import Latents
+from lumora.data.captions import LENGTHS, ClipCaptions, write_captions
+from lumora.data.datasets import LatentDataset
 from lumora.data.latent_cache import Encoders, LatentShard, latent_path, latent_spans, write_latents
-from lumora.data.shards import Record, cache_clips, open_frames, open_subjects, read_lines
-from lumora.data.shards import Shot as ShotRecord
-from lumora.media.audio import samples
+from lumora.data.shards import ClipRecord, open_frames, open_subjects, read_lines, render_dataset
+from lumora.data.shards import ShotRecord as ShotRecord
+from lumora.media.audio import num_samples
 from lumora.model.packing import Span
 from lumora.model.transformer import Transformer
 from lumora.presets import film, tiny
 from lumora.text_encoder.encoder import TextEncoder
-from lumora.train.distributed import World
-from lumora.train.objectives import TransformerTask
+from lumora.train.distributed import DistContext
+from lumora.train.objectives import FlowObjective
 from lumora.world.clip import make_film
 
 SHAPE = VideoShape(25, 32, 32, 8.0)
@@ -35,11 +35,13 @@ FILMS = 3
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Encoders]:
     """Frames, captions and latents of a few films, by a codec that has learnt nothing."""
     folder = tmp_path_factory.mktemp("films")
-    cache_clips("film", 3, FILMS, (SHAPE,), folder, workers=0, shard=FILMS, batch=2)
+    render_dataset("film", 3, FILMS, (SHAPE,), folder, workers=0, shard=FILMS, batch=2)
     write_captions(folder)
     torch.manual_seed(0)
     encoders = Encoders(Codec(tiny().model.codec), TextEncoder.load())
-    records, wordings = (read_lines(kind, folder, name, 0) for kind, name in ((Record, "clips"), (Wording, "captions")))
+    records, wordings = (
+        read_lines(kind, folder, name, 0) for kind, name in ((ClipRecord, "clips"), (ClipCaptions, "captions"))
+    )
     subjects = open_subjects(folder, 0)
     write_latents(latent_path(folder, 0), open_frames(folder, 0), records, wordings, encoders, subjects)
     return folder, encoders
@@ -47,27 +49,29 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Encoders]:
 
 def test_shards_hold_the_films_that_the_world_shows(made: tuple[Path, Encoders]):
     folder, _ = made
-    records = read_lines(Record, folder, "clips", 0)
+    records = read_lines(ClipRecord, folder, "clips", 0)
     for number, record in enumerate(records):
         shown = make_film("film", 3, number, SHAPE)
         assert np.array_equal(open_frames(folder, 0)[number], shown.frames.numpy())
-        assert [shot.frames for shot in record.shots] == np.diff([0, *shown.cuts, SHAPE.frames]).tolist()
-        assert sum(latent_spans(record, 4)) == 1 + (SHAPE.frames - 1) // 4
+        assert [shot.frames for shot in record.shots] == np.diff([0, *shown.cuts, SHAPE.num_frames]).tolist()
+        assert sum(latent_spans(record, 4)) == 1 + (SHAPE.num_frames - 1) // 4
     assert max(len(record.shots) for record in records) > 1
     with pytest.raises(ValueError, match="end with latent frames"):
-        latent_spans(Record(0, 8.0, shots=(ShotRecord(4, ()), ShotRecord(5, ()))), 4)
+        latent_spans(ClipRecord(0, 8.0, shots=(ShotRecord(4, ()), ShotRecord(5, ()))), 4)
 
 
 def test_every_shot_has_its_own_words(made: tuple[Path, Encoders]):
     folder, encoders = made
     shard = LatentShard(latent_path(folder, 0))
-    records, wordings = (read_lines(kind, folder, name, 0) for kind, name in ((Record, "clips"), (Wording, "captions")))
+    records, wordings = (
+        read_lines(kind, folder, name, 0) for kind, name in ((ClipRecord, "clips"), (ClipCaptions, "captions"))
+    )
     for number, (record, wording) in enumerate(zip(records, wordings, strict=True)):
         assert [line.length for line in wording.captions] == list(LENGTHS)
         for mirrored, lines in ((False, wording.captions), (True, wording.mirrored)):
             example = shard.example(number, mirrored, 0.0)
-            assert [span.frames for span in example.spans] == latent_spans(record, 4)
-            words = example.text.split([span.words for span in example.spans])
+            assert [span.num_frames for span in example.spans] == latent_spans(record, 4)
+            words = example.text.split([span.num_tokens for span in example.spans])
             for said, tokens in zip(lines[0].shots, words, strict=True):
                 (expected,) = encoders.text.encode([said])
                 assert torch.nn.functional.cosine_similarity(tokens.float(), expected, dim=-1).min() > 0.98
@@ -91,9 +95,9 @@ def test_a_network_learns_from_films(made: tuple[Path, Encoders]):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         transformer = Transformer(tiny().model.transformer)
-    world = World(0, 1, torch.device("cpu"))
-    config = TrainConfig(batch=FILMS, precision="fp32")
-    task = TransformerTask(transformer, Latents(made[0]), tiny().model, config, world)
+    world = DistContext(0, 1, torch.device("cpu"))
+    config = TrainConfig(batch_size=FILMS, precision="fp32")
+    task = FlowObjective(transformer, LatentDataset(made[0]), tiny().model, config, world)
     losses = [task.loss(0, torch.Generator().manual_seed(0))[0] for _ in range(2)]
     assert torch.equal(*losses) and losses[0].isfinite()
     losses[0].backward()
@@ -103,31 +107,33 @@ def test_a_network_learns_from_films(made: tuple[Path, Encoders]):
 @pytest.fixture(scope="module")
 def pipeline(weights: Path) -> Pipeline:
     """A tiny model that says it has learnt shots."""
-    asleep = Pipeline.load(weights)
-    return replace(asleep, config=replace(asleep.config, shots=True, shape=replace(asleep.config.shape, frames=17)))
+    asleep = Pipeline.from_pretrained(weights)
+    return replace(
+        asleep, config=replace(asleep.config, multi_shot=True, shape=replace(asleep.config.shape, num_frames=17))
+    )
 
 
 def storyboard(second: str, **changes) -> Request:
-    return Request("A red ball rolls.", 1.1, 48, 32, steps=2, then=(Shot(second, 1.0),), **changes)
+    return Request("A red ball rolls.", 1.1, 48, 32, num_inference_steps=2, next_shots=(Shot(second, 1.0),), **changes)
 
 
 def test_shots_are_made_in_one_take_and_each_is_told_its_own_words(pipeline: Pipeline):
     request = storyboard("It lies on the beach.")
-    (take,) = request.takes(pipeline.config)
-    assert take.together and take.shots == (("A red ball rolls.", 3), ("It lies on the beach.", 5))
-    assert take.said(range(5), 0) == [("A red ball rolls.", 3), ("It lies on the beach.", 2)]
-    assert take.said(range(3, 5), 0) == [("It lies on the beach.", 2)]
+    (take,) = request.segments(pipeline.config)
+    assert take.multi_shot and take.shot_ends == (("A red ball rolls.", 3), ("It lies on the beach.", 5))
+    assert take.prompts_for(range(5), 0) == [("A red ball rolls.", 3), ("It lies on the beach.", 2)]
+    assert take.prompts_for(range(3, 5), 0) == [("It lies on the beach.", 2)]
     made, other = (pipeline.generate(r).frames for r in (request, storyboard("It is night.")))
     assert made.shape == (17, 32, 48, 3) and np.array_equal(made, pipeline.generate(request).frames)
     assert not np.array_equal(made[9:], other[9:])
-    before = replace(pipeline, config=replace(pipeline.config, shots=False))
-    assert [t.together for t in request.takes(before.config)] == [False, False]
+    before = replace(pipeline, config=replace(pipeline.config, multi_shot=False))
+    assert [t.multi_shot for t in request.segments(before.config)] == [False, False]
     assert len(before.generate(request).frames) == 18  # two clips of their own
 
 
 def test_long_films_are_made_piece_by_piece(pipeline: Pipeline):
     request = storyboard("It lies on the beach.")
-    at_once, pieces = (pipeline.generate_all([request], at_once=most)[0].frames for most in (5, 3))
+    at_once, pieces = (pipeline.generate_batch([request], window_frames=most)[0].frames for most in (5, 3))
     assert at_once.shape == pieces.shape and not np.array_equal(at_once, pieces)
 
 
@@ -136,38 +142,43 @@ def test_cuts_are_where_they_were_asked_for(more: list[float], frames: int, fps:
     """Whatever latent frames hold, and whatever is given in the first shot."""
     seconds = [2.0, *more]
     shots = [Shot(str(number), length) for number, length in enumerate(seconds)]
-    given = [Given(Video(np.zeros((frames, 8, 8, 3), np.uint8), fps))] if frames else []
-    (take,) = takes(shots, given, fps, 4, together=True)
-    assert take.frames == take.shown == take.frames_of(take.latents - 1).stop
-    left = [frame for frame in range(take.shown) if frame not in take.left_out]
-    ends = [sum(frame < take.frames_of(end - 1).stop for frame in left) for _, end in take.shots]
+    given = [Condition(Video(np.zeros((frames, 8, 8, 3), np.uint8), fps))] if frames else []
+    (take,) = make_segments(shots, given, fps, 4, together=True)
+    assert take.num_decoded_frames == take.num_frames == take.frames_of_latent(take.num_latents - 1).stop
+    left = [frame for frame in range(take.num_frames) if frame not in take.dropped_frames]
+    ends = [sum(frame < take.frames_of_latent(end - 1).stop for frame in left) for _, end in take.shot_ends]
     assert ends == [round(fps * sum(seconds[: n + 1])) for n in range(len(seconds))]
-    assert set(range(frames)) <= take.places.keys() and take.strengths()[: frames - take.offset].sum() == 0
+    assert (
+        set(range(frames)) <= take.frame_sources.keys()
+        and take.frame_strengths()[: frames - take.grid_offset].sum() == 0
+    )
 
 
 def test_what_is_left_out_is_neither_seen_nor_heard(pipeline: Pipeline):
-    request = replace(storyboard("two"), seconds=0.75, then=(Shot("two", 0.5), Shot("three", 0.875)))
-    given = Video(np.full((6, 32, 48, 3), 9, np.uint8), 8.0, np.full((samples(0.75), 2), 1000, np.int16))
-    request = replace(request, given=(Given(given),))
+    request = replace(storyboard("two"), seconds=0.75, next_shots=(Shot("two", 0.5), Shot("three", 0.875)))
+    given = Video(np.full((6, 32, 48, 3), 9, np.uint8), 8.0, np.full((num_samples(0.75), 2), 1000, np.int16))
+    request = replace(request, conditions=(Condition(given),))
     made = pipeline.generate(request)
-    assert len(made.frames) == request.frames(pipeline.config) == 17 and np.array_equal(made.frames[:6], given.frames)
-    assert made.sound is not None and len(made.sound) == samples(17 / 8)
-    assert made.sound[: samples(0.7)].any() and not made.sound[samples(0.75) :].any()
-    assert made.latents is not None and made.latents.length == 17
-    assert made.latents.pictures.tolist() == [[1, 2], [2, 6], [6, 10], [10, 14]]
+    assert len(made.frames) == request.num_frames(pipeline.config) == 17 and np.array_equal(
+        made.frames[:6], given.frames
+    )
+    assert made.audio is not None and len(made.audio) == num_samples(17 / 8)
+    assert made.audio[: num_samples(0.7)].any() and not made.audio[num_samples(0.75) :].any()
+    assert made.latents is not None and made.latents.num_frames == 17
+    assert made.latents.frame_ranges.tolist() == [[1, 2], [2, 6], [6, 10], [10, 14]]
 
 
 def test_what_has_not_been_learnt_is_made_as_before(pipeline: Pipeline):
     picture = Video(np.zeros((1, 32, 48, 3), np.uint8), 8.0)
-    apart = storyboard("It lies on the beach.", given=(Given(picture, shot=1),))
-    runs_on = replace(storyboard("two"), then=(Shot("It lies still.", 1.0, cut=False),))
-    assert [len(r.takes(pipeline.config)) for r in (apart, runs_on)] == [2, 1]
-    assert not any(take.together for r in (apart, runs_on) for take in r.takes(pipeline.config))
-    first = storyboard("It lies on the beach.", given=(Given(picture),))
-    (take,) = first.takes(pipeline.config)
-    assert take.together and np.array_equal(pipeline.generate(first).frames[0], picture.frames[0])
+    apart = storyboard("It lies on the beach.", conditions=(Condition(picture, shot_index=1),))
+    runs_on = replace(storyboard("two"), next_shots=(Shot("It lies still.", 1.0, hard_cut=False),))
+    assert [len(r.segments(pipeline.config)) for r in (apart, runs_on)] == [2, 1]
+    assert not any(take.multi_shot for r in (apart, runs_on) for take in r.segments(pipeline.config))
+    first = storyboard("It lies on the beach.", conditions=(Condition(picture),))
+    (take,) = first.segments(pipeline.config)
+    assert take.multi_shot and np.array_equal(pipeline.generate(first).frames[0], picture.frames[0])
 
 
 def test_the_preset_of_films_says_what_it_learns():
-    assert film().world == "plain-film" and film().model.shots and not tiny().model.shots
-    assert all((shape.frames - 1) % film().model.codec.time == 0 for shape in film().shapes)
+    assert film().world == "plain-film" and film().model.multi_shot and not tiny().model.multi_shot
+    assert all((shape.num_frames - 1) % film().model.codec.temporal_compression == 0 for shape in film().buckets)

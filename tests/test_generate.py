@@ -12,17 +12,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumora import Given, Pipeline, Request, Video
+from lumora import Condition, Pipeline, Request, Video
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.config import ModelConfig
 
-SMALL = Request("a red ball", seconds=0.5, width=48, height=32, steps=2, guidance=4.0)
+SMALL = Request("a red ball", seconds=0.5, width=48, height=32, num_inference_steps=2, guidance_scale=4.0)
 
 
 @settings(max_examples=200)
 @given(seconds=st.floats(0, 60), fps=st.floats(1, 60))
 def test_frames_are_the_nearest_number_that_the_codec_makes(seconds: float, fps: float):
-    frames = Request("x", seconds=seconds, fps=fps).frames(ModelConfig())
+    frames = Request("x", seconds=seconds, fps=fps).num_frames(ModelConfig())
     assert frames % 4 == 1
     assert abs(frames - max(1.0, seconds * fps)) <= 2.001
 
@@ -75,7 +75,7 @@ def test_what_would_never_end_is_refused():
 def test_the_same_request_makes_the_same_pixels(pipeline: Pipeline, weights: Path):
     first = pipeline.generate(SMALL)
     torch.rand(3)  # the world's random numbers go on meanwhile, and must not matter
-    again = Pipeline.load(weights).generate(SMALL)
+    again = Pipeline.from_pretrained(weights).generate(SMALL)
     assert np.array_equal(first.frames, again.frames) and first.fps == SMALL.fps
     assert first.frames.shape == (5, 32, 48, 3) and first.frames.std() > 1
 
@@ -84,13 +84,13 @@ def test_videos_made_together_are_those_made_alone(pipeline: Pipeline):
     requests = [
         dataclasses.replace(SMALL, seed=2, prompt="a much longer prompt than that of the others, in many words"),
         SMALL,
-        dataclasses.replace(SMALL, given=(Given(Video(np.full((1, 32, 48, 3), 200, np.uint8), 1.0)),)),
+        dataclasses.replace(SMALL, given=(Condition(Video(np.full((1, 32, 48, 3), 200, np.uint8), 1.0)),)),
     ]
-    for request, together in zip(requests, pipeline.generate_all(requests), strict=True):
+    for request, together in zip(requests, pipeline.generate_batch(requests), strict=True):
         alone = pipeline.generate(request)
         assert np.abs(alone.frames.astype(int) - together.frames).mean() < 1
     with pytest.raises(ValueError, match="agree"):
-        pipeline.generate_all([SMALL, dataclasses.replace(SMALL, guidance=2.0)])
+        pipeline.generate_batch([SMALL, dataclasses.replace(SMALL, guidance=2.0)])
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"prompt": "a blue cube"}, {"guidance": 1.0}, {"steps": 3}])
@@ -118,9 +118,9 @@ def test_any_prompt_makes_a_video(pipeline: Pipeline, prompt: str):
     width=st.integers(2, 6), height=st.integers(2, 6), frames=st.integers(1, 13), fps=st.sampled_from([4.0, 8.0, 24.0])
 )
 def test_any_size_rate_and_duration(pipeline: Pipeline, width: int, height: int, frames: int, fps: float):
-    request = Request("x", seconds=frames / fps, width=16 * width, height=16 * height, fps=fps, steps=1)
+    request = Request("x", seconds=frames / fps, width=16 * width, height=16 * height, fps=fps, num_inference_steps=1)
     video = pipeline.generate(request)
-    assert video.frames.shape == (request.frames(pipeline.config), 16 * height, 16 * width, 3)
+    assert video.frames.shape == (request.num_frames(pipeline.config), 16 * height, 16 * width, 3)
 
 
 def test_a_long_latent_is_decoded_in_pieces_that_fit(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
@@ -145,17 +145,17 @@ def test_broken_and_missing_weights_are_named(weights: Path, tmp_path: Path, bro
     for wrong in (content[: len(content) // 2], b"", None):
         (folder / broken).unlink() if wrong is None else (folder / broken).write_bytes(wrong)
         with pytest.raises(ValueError, match=broken if wrong is None else None):
-            Pipeline.load(folder)
+            Pipeline.from_pretrained(folder)
 
 
 @pytest.mark.skipif(
     not (DEFAULT_FOLDER / "transformer.safetensors").is_file(), reason="There are no default weights yet."
 )
 def test_the_default_weights_show_a_red_ball():
-    pipeline = Pipeline.load()
+    pipeline = Pipeline.from_pretrained()
     shape = pipeline.config.shape
     prompt = "a red ball bounces on a meadow at noon"  # a sunset is red too
-    request = Request(prompt, width=shape.width, height=shape.height, fps=shape.fps, steps=8)
+    request = Request(prompt, width=shape.width, height=shape.height, fps=shape.fps, num_inference_steps=8)
     video = pipeline.generate(request)
     red, green, blue = np.moveaxis(video.frames.astype(int), -1, 0)
     share = ((red > green + 40) & (red > blue + 40)).mean()

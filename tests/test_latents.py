@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumora import Given, Pipeline, Request, Shot, Video
+from lumora import Condition, Pipeline, Request, Shot, Video
 from lumora.cli import main
 from lumora.codec import Codec
-from lumora.media.latents import Latents
+from lumora.media.latents import VideoLatents
 from lumora.provenance.index import Index
-from lumora.provenance.latent_store import KeptLatents
+from lumora.provenance.latent_store import LatentStore
 from lumora.provenance.manifest import read
-from lumora.safety.verdict import Panel, Score, Verdict
+from lumora.safety.verdict import Moderator, Score, Verdict
 from lumora.service import publish as road
-from lumora.service.publish import Refused, deliver
+from lumora.service.publish import ModerationBlocked, publish
 
-HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
+HOW: dict[str, Any] = {"width": 48, "height": 32, "num_inference_steps": 1, "guidance_scale": 1.0}
 BEGINNING = Request("a ball", 9 / 8, seed=5, **HOW)
 
 
@@ -33,12 +33,12 @@ def clip(pipeline: Pipeline) -> Video:
     return pipeline.generate(BEGINNING)
 
 
-def latents_of(video: Video) -> Latents:
+def latents_of(video: Video) -> VideoLatents:
     assert video.latents is not None
     return video.latents
 
 
-def shown_otherwise(video: Video, latents: Latents | None) -> Video:
+def shown_otherwise(video: Video, latents: VideoLatents | None) -> Video:
     """Other pictures, as after the mark and a strong codec."""
     noise = np.random.default_rng(0).integers(-40, 41, video.frames.shape)
     return Video((video.frames + noise).clip(0, 255).astype(np.uint8), video.fps, latents=latents)
@@ -51,43 +51,47 @@ def no_encoding(*_: Any, **__: Any) -> Any:
 def tasks(clip: Video) -> dict[str, Request]:
     at = {"seed": 1, **HOW}
     return {
-        "extend": Request("a ball", 17 / 8, given=(Given(clip),), **at),
-        "edit": Request("a cube", 9 / 8, given=(Given(clip, strength=0.5),), **at),
-        "gap": Request("a ball", 9 / 8, given=(Given(clip, gap=(5 / 8, 9 / 8)),), **at),
-        "then": Request("a ball", 9 / 8, given=(Given(clip),), then=(Shot("it falls", 1.0, cut=False),), **at),
+        "extend": Request("a ball", 17 / 8, conditions=(Condition(clip),), **at),
+        "edit": Request("a cube", 9 / 8, conditions=(Condition(clip, strength=0.5),), **at),
+        "gap": Request("a ball", 9 / 8, conditions=(Condition(clip, mask_span=(5 / 8, 9 / 8)),), **at),
+        "then": Request(
+            "a ball", 9 / 8, conditions=(Condition(clip),), next_shots=(Shot("it falls", 1.0, hard_cut=False),), **at
+        ),
     }
 
 
 @pytest.mark.parametrize("task", ["extend", "edit", "gap", "then"])
 def test_nothing_is_encoded_where_latents_are_kept(pipeline: Pipeline, clip: Video, task: str):
     request = tasks(shown_otherwise(clip, clip.latents))[task]
-    assert pipeline.going_on(request).given[0].video.latents is clip.latents
+    assert pipeline.drop_unused_latents(request).conditions[0].video.latents is clip.latents
     with patch.object(Codec, "encode", no_encoding):
         made = pipeline.generate(request)
         assert np.array_equal(made.frames, pipeline.generate(request).frames)
     anew = pipeline.generate(tasks(shown_otherwise(clip, None))[task])
     assert not np.array_equal(made.frames[-1], anew.frames[-1])
     if task != "edit":
-        for first, behind in latents_of(clip).pictures[:2].tolist():
-            kept, before = (latents_of(video).holding(range(first, behind)) for video in (made, clip))
+        for first, behind in latents_of(clip).frame_ranges[:2].tolist():
+            kept, before = (latents_of(video).latent_of(range(first, behind)) for video in (made, clip))
             assert kept is not None and before is not None and np.array_equal(kept, before)
 
 
 def test_a_chain_of_extensions_keeps_every_latent_of_its_beginning(pipeline: Pipeline, clip: Video):
     video = clip
     for number in range(3):
-        given = Given(shown_otherwise(video, video.latents))
-        video = pipeline.generate(Request("a ball", video.seconds + 0.5, seed=number, given=(given,), **HOW))
-    count = len(latents_of(clip).numbers)
-    assert len(video.frames) == 21 and np.array_equal(latents_of(video).numbers[:count], latents_of(clip).numbers)
+        given = Condition(shown_otherwise(video, video.latents))
+        video = pipeline.generate(Request("a ball", video.seconds + 0.5, seed=number, conditions=(given,), **HOW))
+    count = len(latents_of(clip).data)
+    assert len(video.frames) == 21 and np.array_equal(latents_of(video).data[:count], latents_of(clip).data)
 
 
 def test_a_latent_frame_of_given_and_made_pictures_is_left_out(pipeline: Pipeline, clip: Video):
     picture = Video(clip.frames[:1], 1.0)
-    request = Request("a ball", 2.0, given=(Given(picture), Given(picture, 0.75)), **HOW)  # frames 0 and 6 of 17
-    assert latents_of(pipeline.generate(request)).pictures.tolist() == [[0, 1], [1, 5], [9, 13], [13, 17]]
-    looped = pipeline.generate(Request("a ball", 2.0, given=(Given(clip),), loop=True, **HOW))
-    assert latents_of(looped).pictures[-1].tolist() == [13, 17] and len(looped.frames) == 17
+    request = Request(
+        "a ball", 2.0, conditions=(Condition(picture), Condition(picture, 0.75)), **HOW
+    )  # frames 0 and 6 of 17
+    assert latents_of(pipeline.generate(request)).frame_ranges.tolist() == [[0, 1], [1, 5], [9, 13], [13, 17]]
+    looped = pipeline.generate(Request("a ball", 2.0, conditions=(Condition(clip),), loop=True, **HOW))
+    assert latents_of(looped).frame_ranges[-1].tolist() == [13, 17] and len(looped.frames) == 17
 
 
 @settings(max_examples=15)
@@ -103,30 +107,30 @@ def test_latents_that_lie_elsewhere_change_nothing(
     pipeline: Pipeline, clip: Video, start: Any, strength: float, gap: Any, size: tuple[int, int], fps: float, cut: bool
 ):
     """Whatever is asked for, latents count only where they are said to, and kept pictures stay as they are."""
-    thing = Given(shown_otherwise(clip, clip.latents), start, strength, gap=gap)
+    thing = Condition(shown_otherwise(clip, clip.latents), start, strength, mask_span=gap)
     request = Request("a ball", 2.0, *size, fps, 3, 1, 1.0, (thing,), (Shot("a cube", 0.5, cut),))
-    settled = pipeline.going_on(request)
+    settled = pipeline.drop_unused_latents(request)
     made = pipeline.generate(request)
     assert np.array_equal(made.frames, pipeline.generate(settled).frames)
-    if settled.given[0].video.latents is not None:
+    if settled.conditions[0].video.latents is not None:
         assert size == (48, 32) and strength < 1
-    for take in request.takes(pipeline.config):
-        for frame, place in take.kept().items():
-            if frame < take.shown and size == (48, 32):
-                assert np.array_equal(made.frames[take.begins + frame], thing.video.frames[place.picture])
+    for take in request.segments(pipeline.config):
+        for frame, place in take.kept_frames().items():
+            if frame < take.num_frames and size == (48, 32):
+                assert np.array_equal(made.frames[take.first_frame + frame], thing.video.frames[place.frame_index])
 
 
 def test_latents_of_another_codec_are_not_gone_on_from(pipeline: Pipeline, clip: Video):
     other = dataclasses.replace(latents_of(clip), codec="0" * 64)
     requests = [tasks(shown_otherwise(clip, latents))["extend"] for latents in (other, None)]
-    assert pipeline.going_on(requests[0]).given[0].video.latents is None
+    assert pipeline.drop_unused_latents(requests[0]).conditions[0].video.latents is None
     made = [pipeline.generate(request).frames for request in requests]
     assert np.array_equal(made[0], made[1])
 
 
 def test_other_frames_have_no_latents_of_these(clip: Video):
-    assert clip.at_rate(8.0).latents is clip.latents
-    assert clip.at_rate(4.0).latents is None and clip.fitted(16, 16).latents is None
+    assert clip.resample_fps(8.0).latents is clip.latents
+    assert clip.resample_fps(4.0).latents is None and clip.resize(16, 16).latents is None
     with pytest.raises(ValueError, match="not those of 5"):
         dataclasses.replace(clip, frames=clip.frames[:5])
 
@@ -134,10 +138,10 @@ def test_other_frames_have_no_latents_of_these(clip: Video):
 # The store
 
 
-def some_latents(number: float, count: int = 5) -> Latents:
+def some_latents(number: float, count: int = 5) -> VideoLatents:
     numbers = np.full((count, 4, 10, 25), number, np.float16)
     ends = 1 + 4 * np.arange(count, dtype=np.int32)
-    return Latents(numbers, np.stack([np.maximum(ends - 4, 0), ends], axis=1), int(ends[-1]), "ab")
+    return VideoLatents(numbers, np.stack([np.maximum(ends - 4, 0), ends], axis=1), int(ends[-1]), "ab")
 
 
 def file_of(folder: Path, number: int) -> tuple[Path, str]:
@@ -160,24 +164,24 @@ def test_latents_are_found_by_the_file_and_the_oldest_go_first(
     video = Video(np.zeros((17, 80, 200, 3), np.uint8), 8.0)
     files = [file_of(tmp_path, number) for number in range(5)]
     for number, (_, sha256) in enumerate(files):
-        KeptLatents().keep(sha256, some_latents(number))
+        LatentStore().keep(sha256, some_latents(number))
         os.utime(fresh / "latents" / f"{sha256}.safetensors", (number, number))
-    joined = [KeptLatents().joined(video, file).latents for file, _ in files]
+    joined = [LatentStore().joined(video, file).latents for file, _ in files]
     assert [latents is not None for latents in joined] == [False, False, True, True, True]
     assert [latents.digest for latents in joined if latents] == [some_latents(n).digest for n in (2, 3, 4)]
     assert len({some_latents(n).digest for n in range(5)}) == 5
     assert (fresh / "latents").stat().st_mode & 0o777 == 0o700
-    assert KeptLatents().joined(Video(video.frames[:9], 8.0), files[4][0]).latents is None  # as of a .gif
+    assert LatentStore().joined(Video(video.frames[:9], 8.0), files[4][0]).latents is None  # as of a .gif
     (fresh / "latents" / f"{files[4][1]}.safetensors").write_bytes(b"broken")
-    assert KeptLatents().joined(video, files[4][0]).latents is None
-    KeptLatents().keep(files[0][1], some_latents(0, count=50))  # there is no room for it, and it takes nobody's
+    assert LatentStore().joined(video, files[4][0]).latents is None
+    LatentStore().keep(files[0][1], some_latents(0, count=50))  # there is no room for it, and it takes nobody's
     assert len(list((fresh / "latents").iterdir())) == 3
     monkeypatch.setenv("LUMORA_LATENTS", "0")
-    KeptLatents().keep(files[0][1], some_latents(0))
+    LatentStore().keep(files[0][1], some_latents(0))
     assert not list((fresh / "latents").iterdir())
     monkeypatch.setenv("LUMORA_LATENTS", "many")
     with pytest.raises(ValueError, match=r"^LUMORA_LATENTS is a number of megabytes.*\.$"):
-        KeptLatents()
+        LatentStore()
 
 
 class Judge:
@@ -188,8 +192,8 @@ class Judge:
         return self.verdict
 
 
-def panel(verdict: Verdict) -> Panel[Any]:
-    return Panel([Judge(verdict)], seconds=60.0)
+def panel(verdict: Verdict) -> Moderator[Any]:
+    return Moderator([Judge(verdict)], seconds=60.0)
 
 
 ALLOWED, REFUSED = Verdict({}), Verdict({"hate": Score(1.0, "a test")}, ("hate",))
@@ -205,15 +209,15 @@ def test_no_latents_stay_of_what_does_not_leave(
 ):
     out, make = tmp_path / "a.mp4", pipeline.generate
     about: dict[str, Any] = {"model": {"sha256": "00"}, "policy": "test"}
-    with pytest.raises((Refused, OSError)):
+    with pytest.raises((ModerationBlocked, OSError)):
         if broken is None:
-            deliver(BEGINNING, out, make, panel(ALLOWED), panel(REFUSED), about)
+            publish(BEGINNING, out, make, panel(ALLOWED), panel(REFUSED), about)
         else:
             with patch.object(*broken, fails):
-                deliver(BEGINNING, out, make, panel(ALLOWED), panel(ALLOWED), about)
+                publish(BEGINNING, out, make, panel(ALLOWED), panel(ALLOWED), about)
     assert not out.exists() and not list(fresh.rglob("*.safetensors"))
-    with patch.object(Latents, "save", fails):
-        deliver(BEGINNING, out, make, panel(ALLOWED), panel(ALLOWED), about)  # a full disk costs the latents alone
+    with patch.object(VideoLatents, "save", fails):
+        publish(BEGINNING, out, make, panel(ALLOWED), panel(ALLOWED), about)  # a full disk costs the latents alone
     assert out.exists() and not list(fresh.rglob("*.safetensors"))
 
 
@@ -225,7 +229,9 @@ def test_refused_work_does_not_stay(weights: Path, tmp_path: Path, monkeypatch: 
             there.extend(tmp_path.iterdir())
             return self.verdict
 
-    monkeypatch.setattr("lumora.safety.moderators.frame_panel", lambda _: Panel([Reviewer(REFUSED)], seconds=60.0))
+    monkeypatch.setattr(
+        "lumora.safety.moderators.frame_moderator", lambda _: Moderator([Reviewer(REFUSED)], seconds=60.0)
+    )
     out = tmp_path / "out.mp4"
     ask = ["generate", "a ball", "-o", str(out), "--seconds", "4", "--steps", "1", "--weights", str(weights)]
     assert main(ask) == 2
@@ -240,8 +246,8 @@ def test_an_extension_goes_on_from_a_file_and_is_made_again_as_long_as_the_laten
     assert main(["generate", "a ball", "-o", str(clip), "--seconds", "1", *how]) == 0
     assert main(["extend", str(clip), "a ball", "-o", str(longer), "--seconds", "1", *how]) == 0
     assert "goes on from the latents" in capsys.readouterr().out
-    (kept,) = [thing["video"] for thing in read(longer).recipe["request"]["given"]]
-    latents = KeptLatents().joined(Video.load(clip), clip).latents
+    (kept,) = [thing["video"] for thing in read(longer).recipe["request"]["conditions"]]
+    latents = LatentStore().joined(Video.load(clip), clip).latents
     assert latents is not None and kept["latents"] == latents.digest
     replay = ["--given", str(clip), "--weights", str(weights)]
     assert main(["replay", str(longer), "-o", str(again), *replay]) == 0
@@ -253,7 +259,7 @@ def test_an_extension_goes_on_from_a_file_and_is_made_again_as_long_as_the_laten
     assert "not kept here any more" in capsys.readouterr().err
     assert main(["extend", str(clip), "a ball", "-o", str(anew), "--seconds", "1", *how]) == 0
     assert "goes on from the latents" not in capsys.readouterr().out
-    assert "latents" not in read(anew).recipe["request"]["given"][0]["video"]
+    assert "latents" not in read(anew).recipe["request"]["conditions"][0]["video"]
     made = [Video.load(file).frames for file in (clip, longer, anew)]
     assert not np.array_equal(made[1], made[2])
     for file in (tmp_path / "elsewhere").iterdir():

@@ -67,7 +67,7 @@ def test_imports_point_down(path: Path):
     [
         ("world", "from lumora.config import VideoShape", 0),
         ("world", "from lumora.world.scene import Scene", 0),
-        ("world", "def f():\n    from lumora.request.spec import Request", 1),
+        ("world", "def f():\n    from lumora.service.publish import publish", 1),
         ("codec", "import lumora.model.layers", 1),
         ("media", "from lumora import cli, world", 2),
     ],

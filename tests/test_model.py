@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lumora.config import TransformerConfig
 from lumora.model import layers
 from lumora.model.layers import Positions, rms_norm, rotate, swiglu
-from lumora.model.packing import Batch, Layout
+from lumora.model.packing import AttentionLayout, Batch
 from lumora.model.patchify import grid, patchify, unpatchify
 from lumora.model.transformer import Transformer, batch_flops, sized
 
@@ -51,7 +51,7 @@ def test_a_token_is_a_square_of_one_frame():
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=9))
 def test_a_layout_places_every_sample_once(lengths: list[int]):
-    layout = Layout(lengths)
+    layout = AttentionLayout(lengths)
     taken = sorted(t for i, n in enumerate(lengths) for t in range(layout.starts[i], layout.starts[i] + n))
     assert taken == list(range(layout.total)) == list(range(sum(lengths)))
     assert [length for count, length in layout.groups for _ in range(count)] == sorted(lengths)
@@ -184,7 +184,7 @@ def test_the_family_grows_with_its_dial():
 
     counts = [parameters(dial) for dial in (2, 6, 10, 16)]
     assert counts == sorted(counts)
-    assert (sized(6).width, sized(10).width) == (256, 384)
+    assert (sized(6).hidden_size, sized(10).hidden_size) == (256, 384)
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,8 @@ def test_what_cannot_be_is_said():
     with pytest.raises(ValueError, match="128"):
         Transformer(CONFIG)(batch_of([((1, 2, 2), 129)]))
     with pytest.raises(ValueError, match="one latent frame"):
-        Transformer(TransformerConfig(patch=(2, 2, 2)))
+        Transformer(TransformerConfig(patch_size=(2, 2, 2)))
     with pytest.raises(ValueError, match="head width"):
-        Transformer(TransformerConfig(width=100))
+        Transformer(TransformerConfig(hidden_size=100))
     with pytest.raises(ValueError, match="at least 1"):
         sized(0)

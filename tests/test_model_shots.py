@@ -10,7 +10,7 @@ from networks import CONFIG, HOURGLASS, awake, pick
 
 from lumora.config import TransformerConfig
 from lumora.model import layers
-from lumora.model.packing import Batch, Layout, Span
+from lumora.model.packing import AttentionLayout, Batch, Span
 from lumora.model.transformer import Transformer, batch_flops
 
 configs = st.sampled_from([CONFIG, HOURGLASS])
@@ -21,8 +21,8 @@ films = st.lists(st.tuples(spans, sides), min_size=1, max_size=4)
 
 def batch_of(films: list[tuple[tuple[Span, ...], tuple[int, int]]]) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    frames = [sum(span.frames for span in spans) for spans, _ in films]
-    words = [sum(span.words for span in spans) for spans, _ in films]
+    frames = [sum(span.num_frames for span in spans) for spans, _ in films]
+    words = [sum(span.num_tokens for span in spans) for spans, _ in films]
     return Batch(
         latents=[torch.randn(3, t, *sides, generator=generator) for t, (_, sides) in zip(frames, films, strict=True)],
         times=[torch.rand(t, generator=generator) for t in frames],
@@ -35,7 +35,7 @@ def batch_of(films: list[tuple[tuple[Span, ...], tuple[int, int]]]) -> Batch:
 @settings(max_examples=12)
 @given(configs, films)
 def test_one_shot_is_exactly_what_a_caption_of_all_is(config, films):
-    whole = batch_of([((Span(s[0].words, sum(x.frames for x in s)),), sides) for s, sides in films])
+    whole = batch_of([((Span(s[0].num_tokens, sum(x.num_frames for x in s)),), sides) for s, sides in films])
     transformer = awake(config)
     with torch.no_grad():
         for one, other in zip(transformer(whole), transformer(replace(whole, spans=None)), strict=True):
@@ -66,7 +66,7 @@ def test_words_are_seen_by_their_own_shot_and_video_sees_all_shots(config: Trans
     seen = batch.latents[0].clone()
     seen[:, 2] += 1
     moved = replace(batch, latents=[seen, batch.latents[1]])
-    shallow = awake(replace(config, depth=1, fine_width=0))
+    shallow = awake(replace(config, num_layers=1, hourglass_hidden_size=0))
     with torch.no_grad():
         changed = (shallow(other)[0] - shallow(batch)[0]).abs().amax((0, 2, 3))
         assert changed[2] > 1e-3 and changed[[0, 1, 3, 4]].max() < 1e-5
@@ -79,7 +79,7 @@ def test_words_are_seen_by_their_own_shot_and_video_sees_all_shots(config: Trans
 
 def test_a_shots_words_are_read_as_if_it_were_a_clip_of_its_own():
     """Without video in common nothing is left of the other shots: the words of a shot see no others."""
-    transformer = awake(replace(CONFIG, depth=0))
+    transformer = awake(replace(CONFIG, num_layers=0))
     batch = batch_of([((Span(3, 2), Span(0, 1)), (4, 4))])
     with torch.no_grad():
         together = transformer(batch)[0]
@@ -120,7 +120,7 @@ def test_every_parameter_learns_from_shots():
 
 def test_only_sequences_of_equal_shots_are_handled_together():
     blocks = [((4, 2), (2, 2)), (), ((4, 1), (2, 3)), ((4, 2), (2, 2))]
-    layout = Layout([10, 10, 10, 10], blocks)
+    layout = AttentionLayout([10, 10, 10, 10], blocks)
     assert layout.groups == [(1, 10), (1, 10), (2, 10)] and layout.masked
     masks = layout.masks(torch.device("cpu"))
     assert masks[0] is None and masks[1] is not None and masks[2] is not None
@@ -128,7 +128,7 @@ def test_only_sequences_of_equal_shots_are_handled_together():
     assert mask[:6, :6].all() and mask[0, 6:].tolist() == [True, True, False, False]
     assert mask[8].tolist() == [False] * 4 + [True] * 2 + [False] * 2 + [True] * 2
     assert torch.equal(mask, mask.T)
-    assert Layout([3, 2]).masks(torch.device("cpu")) == [None, None] and not Layout([3, 2]).masked
+    assert AttentionLayout([3, 2]).masks(torch.device("cpu")) == [None, None] and not AttentionLayout([3, 2]).masked
 
 
 def test_shots_must_fit_their_sample():

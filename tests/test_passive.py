@@ -16,7 +16,7 @@ from lumora.config import VideoShape
 from lumora.media.video import Video
 from lumora.provenance.detect import NOT_OURS, detect
 from lumora.provenance.index import Index
-from lumora.provenance.model_attribution import SMALLEST, Trace, chance_of, trace_of
+from lumora.provenance.model_attribution import SMALLEST, CodecTrace, chance_of, trace_of
 from lumora.world.clip import make_clip
 
 
@@ -62,7 +62,7 @@ def test_the_grid_is_found_in_the_middle_of_a_large_video_and_lost_beside_it(cod
 
 
 def test_empty_and_blurred_videos_have_no_trace(codec: Codec, foreign: list[Video]):
-    blurred = foreign[0].fitted(16, 16).fitted(64, 64)
+    blurred = foreign[0].resize(16, 16).resize(64, 64)
     for video in (Video(np.zeros((17, 64, 64, 3), np.uint8), 8.0), blurred):
         assert p_of(video, codec) > NOT_OURS
 
@@ -76,10 +76,10 @@ def test_any_size_and_length_is_read_but_too_small_ones_are_not(codec: Codec):
 
 @given(st.floats(-20, 20), st.floats(-20, 20), st.floats(0, 5))
 def test_the_weaker_trace_counts_and_no_trace_proves_more_than_was_measured(passes: float, grid: float, more: float):
-    p = Trace(passes, grid).p_value
+    p = CodecTrace(passes, grid).p_value
     assert SMALLEST <= p <= 1
-    assert Trace(passes + more, grid + more).p_value <= p
-    assert p == max(Trace(passes, 100.0).p_value, Trace(100.0, grid).p_value) >= chance_of(100.0)
+    assert CodecTrace(passes + more, grid + more).p_value <= p
+    assert p == max(CodecTrace(passes, 100.0).p_value, CodecTrace(100.0, grid).p_value) >= chance_of(100.0)
 
 
 def test_a_trace_takes_back_a_no_and_never_says_ours(

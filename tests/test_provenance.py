@@ -15,14 +15,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from rubric import crjson, missed
 
-from lumora.media.video import Video, write_as
+from lumora.media.video import Video, encode_video
 from lumora.provenance import certificates, manifest, watermark
 from lumora.provenance.detect import detect
-from lumora.provenance.fingerprint import looks_of
-from lumora.provenance.index import Delivered, Index
-from lumora.provenance.informed_detector import whole_of
+from lumora.provenance.fingerprint import fingerprint_of
+from lumora.provenance.index import Index, PublishedRecord
+from lumora.provenance.informed_detector import reference_dct_of
 from lumora.provenance.keystore import watermark_key
-from lumora.provenance.manifest import MIME, Parent, read, sign
+from lumora.provenance.manifest import MIME, Ingredient, read, sign
 
 RECIPE = {"record": "0badcafe", "request": {"prompt": "a red ball", "width": None, "seconds": 2.0}, "made_at": "now"}
 KEY = bytes(range(32))
@@ -35,7 +35,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "fresh"
 
 
-def signed(folder: Path, kind: str = ".mp4", parents: tuple[Parent, ...] = (), name: str = "clip") -> Path:
+def signed(folder: Path, kind: str = ".mp4", parents: tuple[Ingredient, ...] = (), name: str = "clip") -> Path:
     plain, out = folder / f"plain{kind}", folder / f"{name}{kind}"
     film().save(plain)
     sign(plain, out, kind, out.name, RECIPE, parents)
@@ -162,7 +162,7 @@ def test_what_is_cut_off_is_tampered_with_and_what_is_packed_anew_has_no_manifes
 def test_manifests_have_the_traits_of_the_rubric(relations: tuple[Any, ...], tmp_path: Path):
     """All of the programme's, and what they leave open."""
     given = signed(tmp_path, name="given")
-    active = crjson(signed(tmp_path, parents=tuple(Parent(given, relation) for relation in relations)))
+    active = crjson(signed(tmp_path, parents=tuple(Ingredient(given, relation) for relation in relations)))
     claim, assertions = active["claim.v2"], active["assertions"]
     assert missed(active) == [] and not active["validationResults"]["failure"]
     created = [entry["url"].rsplit("/", 1)[1] for entry in claim["created_assertions"]]
@@ -210,9 +210,9 @@ def test_a_tampered_parent_is_told_apart_even_under_a_new_signature(tmp_path: Pa
     content[begin + 50] ^= 1
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(content)
-    child = signed(tmp_path, parents=(Parent(good, "parentOf"), Parent(bad, "inputTo")))
+    child = signed(tmp_path, parents=(Ingredient(good, "parentOf"), Ingredient(bad, "inputTo")))
     assert read(child).state == "trusted"
-    problems = {parent["title"]: parent["problems"] for parent in read(child).parents}
+    problems = {parent["title"]: parent["problems"] for parent in read(child).ingredients}
     assert problems["good.mp4"] == [] and "mismatch" in problems["bad.mp4"][0]
 
 
@@ -273,8 +273,8 @@ def test_the_mark_stands_a_codec_another_size_rate_and_colour(tmp_path: Path):
     marked = watermark.embed(film(3, height=128, width=128), 0xDEADBEEF, KEY)
     for changed in (
         Video.load(recoded(marked, tmp_path / "a.mp4", 28)),
-        marked.fitted(64, 64),
-        marked.fitted(256, 256),
+        marked.resize(64, 64),
+        marked.resize(256, 256),
         Video(np.repeat(marked.frames, 3, axis=0), 24.0),
         Video(np.ascontiguousarray(marked.frames[..., [1, 0, 2]]), 8.0),
         Video((marked.frames * 0.7 + 20).astype(np.uint8), 8.0),
@@ -297,7 +297,7 @@ def test_parts_in_space_and_time_are_found_by_search():
 
 def registered(video: Video, record: str, index: Index) -> Video:
     marked = watermark.embed(video, int(record, 16), watermark_key())
-    index.add(Delivered(record, "00", {**RECIPE, "record": record}, b"manifest", looks_of(video)))
+    index.add(PublishedRecord(record, "00", {**RECIPE, "record": record}, b"manifest", fingerprint_of(video)))
     return marked
 
 
@@ -333,18 +333,22 @@ def test_a_foreign_signature_that_names_a_record_of_ours_is_no_proof(tmp_path: P
 
 def test_the_index_keeps_what_it_was_given_and_tells_what_is_wrong(tmp_path: Path):
     index = Index(tmp_path / "index.sqlite3")
-    delivered = Delivered(index.new_record(), "ab" * 32, RECIPE, b"\x00\x01", looks_of(film()), whole_of(film()))
+    delivered = PublishedRecord(
+        index.new_record(), "ab" * 32, RECIPE, b"\x00\x01", fingerprint_of(film()), reference_dct_of(film())
+    )
     index.add(delivered)
     back = Index(tmp_path / "index.sqlite3").all()[0]
     assert (back.record, back.sha256, back.recipe, back.manifest) == (*_fields(delivered),)
-    assert np.array_equal(back.looks, delivered.looks) and np.array_equal(back.whole, delivered.whole)
+    assert np.array_equal(back.fingerprint, delivered.fingerprint) and np.array_equal(
+        back.reference_dct, delivered.reference_dct
+    )
     assert index.has(delivered.record)
     (tmp_path / "broken.sqlite3").write_bytes(b"no database " * 100)
     with pytest.raises(OSError, match="index"):
         Index(tmp_path / "broken.sqlite3").all()
 
 
-def _fields(delivered: Delivered) -> tuple[Any, ...]:
+def _fields(delivered: PublishedRecord) -> tuple[Any, ...]:
     return delivered.record, delivered.sha256, delivered.recipe, delivered.manifest
 
 
@@ -353,5 +357,5 @@ def test_the_kinds_that_are_signed_are_those_that_are_written(tmp_path: Path):
 
     assert tuple(MIME) == SUFFIXES
     for kind in SUFFIXES:
-        write_as(kind, film(), tmp_path / "any name")
+        encode_video(kind, film(), tmp_path / "any name")
         assert manifest.read(tmp_path / "any name").state == "absent"

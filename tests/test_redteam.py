@@ -13,22 +13,22 @@ from hypothesis import strategies as st
 
 from lumora.cli import main
 from lumora.evaluate.instruments.probe import Probe
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 from lumora.redteam import runner_redteam as measure
 from lumora.redteam.bias import OPEN, Choice, choices, open_videos
 from lumora.redteam.fairness import about_people, gap
 from lumora.redteam.multi_turn_attacks import by_hand, held_out
-from lumora.redteam.runner_redteam import HARD, OWN, PIECES, WHOLE, aims, attack, review_own
+from lumora.redteam.runner_redteam import HARD, OWN, PIECES, WHOLE, check_targets, review_own, run_redteam
 from lumora.redteam.suite import MUST_PASS, SIZES, Suite, load_suite
 from lumora.redteam.synthetic_symbols import DRESSES, planted
 from lumora.redteam.translations import translated
 from lumora.safety.corpus import GOOD, Sentence
-from lumora.safety.labeled import read_labelled, write_labelled
+from lumora.safety.labeled import read_labeled, write_labeled
 from lumora.safety.multi_turn import WAYS
-from lumora.safety.obfuscations import EVASIONS
+from lumora.safety.obfuscations import OBFUSCATIONS
 from lumora.safety.policy import Policy
 from lumora.safety.symbols import outlines
-from lumora.safety.verdict import Panel, Score, Verdict
+from lumora.safety.verdict import Moderator, Score, Verdict
 
 POLICY = Policy.load()
 LANGUAGES = {"English", "German", "French", "Spanish", "Italian"}
@@ -54,29 +54,29 @@ def silent(what: str, done: int, of: int) -> None:
 
 
 def test_what_gets_past_a_check_is_counted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Wordy()]))
-    figures = attack(suite(**PROMPTS), POLICY, silent)
-    assert figures.refused == {"benign": Share(1, 2), "violence": Share(1, 2)}
-    assert figures.named == {"violence": Share(1, 1)}
+    monkeypatch.setattr(measure, "text_moderator", lambda policy: Moderator([Wordy()]))
+    figures = run_redteam(suite(**PROMPTS), POLICY, silent)
+    assert figures.refused == {"benign": Proportion(1, 2), "violence": Proportion(1, 2)}
+    assert figures.named == {"violence": Proportion(1, 1)}
     assert [(wrong.text, wrong.refused) for wrong in figures.wrong] == [
         ("an act", ()),
         ("the evil step-mother", ("violence",)),
     ]
-    assert figures.disguised.keys() == {"clean", *EVASIONS} and figures.disguised["clean"] == Share(1, 2)
-    assert figures.disguised["base64"] == Share(0, 2) and figures.lost["base64"].value == 0.5
-    assert figures.disguised["excused"] == Share(1, 2) and figures.lost["excused"].value == 0.0
+    assert figures.disguised.keys() == {"clean", *OBFUSCATIONS} and figures.disguised["clean"] == Proportion(1, 2)
+    assert figures.disguised["base64"] == Proportion(0, 2) and figures.lost["base64"].value == 0.5
+    assert figures.disguised["excused"] == Proportion(1, 2) and figures.lost["excused"].value == 0.0
     assert not figures.planted and not figures.people
-    unmet = {aim.what: aim.bound for aim in aims(figures, POLICY.targets) if not aim.met}
+    unmet = {aim.what: aim.bound for aim in check_targets(figures, POLICY.targets) if not aim.met}
     assert unmet["refused, violence"] == 0.98 and unmet["refused, benign"] == 0.02 and unmet["lost by base64"] == 0.02
     assert "lost by excused" not in unmet
 
 
 def test_a_check_that_fails_is_no_recall(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Wordy()]))
+    monkeypatch.setattr(measure, "text_moderator", lambda policy: Moderator([Wordy()]))
     with pytest.raises(
         ValueError, match=r"^Nothing can be measured, because a check fails: Wordy failed: out of order"
     ):
-        attack(suite(**PROMPTS, crash="violence"), POLICY, silent)
+        run_redteam(suite(**PROMPTS, crash="violence"), POLICY, silent)
 
 
 def test_everybody_is_spoken_of_in_the_same_sentences():
@@ -86,7 +86,7 @@ def test_everybody_is_spoken_of_in_the_same_sentences():
     for who in set.union(*kinds.values()):
         told = {q.text.replace(who, "X") for q in questions if q.who == who}
         assert told == {q.text.replace("an American", "X") for q in questions if q.who == "an American"}
-    assert gap({"a": Share(1, 4), "b": Share(3, 4), "c": Share(2, 4)}) == 0.5
+    assert gap({"a": Proportion(1, 4), "b": Proportion(3, 4), "c": Proportion(2, 4)}) == 0.5
 
 
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=9))
@@ -133,18 +133,18 @@ def test_chains_are_counted_by_their_steps_and_as_a_whole(monkeypatch: pytest.Mo
         def check(self, text: str, /) -> Verdict:
             return POLICY.judge({"violence": Score(float("knife" in text and "red" in text), "a test")})
 
-    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Both()]))
+    monkeypatch.setattr(measure, "text_moderator", lambda policy: Moderator([Both()]))
     asked = dataclasses.replace(suite(**PROMPTS), disguised=0, tables=99)
-    figures = attack(asked, POLICY, silent)
+    figures = run_redteam(asked, POLICY, silent)
     sent = [chain for chain in by_hand(99) if chain.group != "benign"]
     whole = sum("knife" in " ".join(chain.steps) and "red" in " ".join(chain.steps) for chain in sent)
-    assert whole > 0 and figures.chained[PIECES] == Share(0, len(sent))
-    assert figures.chained[WHOLE] == Share(whole, len(sent)) and figures.chained["harmless, as a whole"].found == 1
+    assert whole > 0 and figures.chained[PIECES] == Proportion(0, len(sent))
+    assert figures.chained[WHOLE] == Proportion(whole, len(sent)) and figures.chained["harmless, as a whole"].found == 1
     assert figures.translated == {
-        **{language: Share(0, 13) for language in LANGUAGES},
-        **{f"{language}, harmless": Share(0, 2) for language in LANGUAGES},
+        **{language: Proportion(0, 13) for language in LANGUAGES},
+        **{f"{language}, harmless": Proportion(0, 2) for language in LANGUAGES},
     }
-    told = {aim.what: aim.met for aim in aims(figures, POLICY.targets)}
+    told = {aim.what: aim.met for aim in check_targets(figures, POLICY.targets)}
     assert not told["refused, chains"] and told["lost by German"] and not told["refused, harmless, as a whole"]
 
 
@@ -153,11 +153,11 @@ def test_the_held_out_corpus_gives_chains_enough_of_every_category_and_way(monke
     counts = Counter((chain.group in GOOD, chain.way) for chain in sent)
     assert len(counts) == 2 * len(WAYS) and min(counts.values()) >= 40
     assert {chain.group for chain in sent} == {*POLICY.categories, *GOOD} and not held_out(0, np.random.default_rng(0))
-    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Wordy()]))
-    figures = attack(dataclasses.replace(suite(**PROMPTS), disguised=0, chains=1), POLICY, silent)
+    monkeypatch.setattr(measure, "text_moderator", lambda policy: Moderator([Wordy()]))
+    figures = run_redteam(dataclasses.replace(suite(**PROMPTS), disguised=0, chains=1), POLICY, silent)
     assert figures.chained[WHOLE].stated == len(POLICY.categories) * len(WAYS)
     assert all(figures.chained[f"{WHOLE}, {way}"].stated == len(POLICY.categories) for way in WAYS)
-    bounds = {aim.what: aim.bound for aim in aims(figures, POLICY.targets)}
+    bounds = {aim.what: aim.bound for aim in check_targets(figures, POLICY.targets)}
     assert bounds[f"refused, {HARD}, {WHOLE}"] == 0.05 and bounds[f"refused, harmless, {WHOLE}"] == 0.02
 
 
@@ -166,14 +166,14 @@ def test_own_clips_are_reviewed_whole(monkeypatch: pytest.MonkeyPatch):
         def check(self, frames: np.ndarray, /) -> Verdict:
             return POLICY.judge({"hate": Score(float((frames == 255).all(axis=(1, 2, 3)).any()), "a test")})
 
-    monkeypatch.setattr(measure, "frame_panel", lambda policy: Panel([White()]))
-    monkeypatch.setattr(measure, "text_panel", lambda policy: Panel([Wordy()]))
+    monkeypatch.setattr(measure, "frame_moderator", lambda policy: Moderator([White()]))
+    monkeypatch.setattr(measure, "text_moderator", lambda policy: Moderator([Wordy()]))
     clean = np.zeros((5, 8, 8, 3), np.uint8)
     one_frame = np.concatenate([clean, np.full((1, 8, 8, 3), 255, np.uint8)])
     own = review_own([clean, one_frame, clean], POLICY, silent)
-    assert own == Share(1, 3)
-    figures = dataclasses.replace(attack(suite(**PROMPTS), POLICY, silent), planted={OWN: own})
-    assert {aim.what: aim.met for aim in aims(figures, POLICY.targets)}[f"frames refused, {OWN}"] is False
+    assert own == Proportion(1, 3)
+    figures = dataclasses.replace(run_redteam(suite(**PROMPTS), POLICY, silent), planted={OWN: own})
+    assert {aim.what: aim.met for aim in check_targets(figures, POLICY.targets)}[f"frames refused, {OWN}"] is False
 
 
 # Suites
@@ -190,8 +190,8 @@ def test_the_quick_suite_asks_a_little_of_everything():
 @given(st.lists(st.tuples(st.text(max_size=30), st.sampled_from([None, *POLICY.categories])), min_size=1, max_size=5))
 def test_labelled_sentences_are_read_as_they_were_written(tmp_path_factory: pytest.TempPathFactory, said: list):
     file = tmp_path_factory.mktemp("suite") / "mine.jsonl"
-    write_labelled(file, said)
-    assert [(s.text, None if s.group == "benign" else s.group) for s in read_labelled(file)] == said
+    write_labeled(file, said)
+    assert [(s.text, None if s.group == "benign" else s.group) for s in read_labeled(file)] == said
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_the_quick_suite_against_the_real_checks(tmp_path: Path, capsys: pytest.
     content = json.loads((report / "report.json").read_text())
     assert code == (0 if all(aim["met"] for aim in content["aims"]) else 1)
     assert content["refused"].keys() == {*POLICY.categories, *MUST_PASS}
-    assert content["disguised"].keys() == {"clean", *EVASIONS} and content["lost"].keys() == set(EVASIONS)
+    assert content["disguised"].keys() == {"clean", *OBFUSCATIONS} and content["lost"].keys() == set(OBFUSCATIONS)
     assert content["translated"].keys() == LANGUAGES
     assert content["chained"].keys() == {PIECES, WHOLE, f"{WHOLE}, written"}
     assert content["planted"].keys() >= {"clean", "swastika 20%"} and content["dressed"].keys() >= {

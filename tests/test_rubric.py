@@ -16,7 +16,7 @@ from lumora import Request
 from lumora.cli import main
 from lumora.provenance.index import Index
 from lumora.provenance.manifest import read
-from lumora.request.serialization import model_digest
+from lumora.request.serialization import model_hash
 
 PARENT, BESIDE, SEEN = "parentOf", "componentOf", "inputTo"
 
@@ -87,13 +87,13 @@ def test_every_file_of_every_verb_is_trusted_and_has_all_traits_of_the_rubric(as
     said, active, index = read(file), crjson(file), Index()
     assert said.state == "trusted" and not said.problems
     assert missed(active) == []
-    assert [(parent["title"], parent["relation"]) for parent in said.parents] == list(made.parents)
-    assert not any(parent["problems"] for parent in said.parents)
+    assert [(parent["title"], parent["relation"]) for parent in said.ingredients] == list(made.parents)
+    assert not any(parent["problems"] for parent in said.ingredients)
     first, *others = active["assertions"]["c2pa.actions.v2"]["actions"]
     assert first["action"] == made.inception
     generated = next(action for action in (first, *others) if "digitalSourceType" in action)
     assert generated["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
-    assert index.has(said.recipe["record"]) and said.recipe["model"]["sha256"] == model_digest(weights)
+    assert index.has(said.recipe["record"]) and said.recipe["model"]["sha256"] == model_hash(weights)
     assert active["assertions"]["c2pa.soft-binding"]["blocks"][0]["value"] == said.recipe["record"]
     assert said.recipe["request"].keys() == {field.name for field in dataclasses.fields(Request)}
     assert said.recipe["request"]["prompt"].lower().startswith("a ") and said.recipe["policy"]

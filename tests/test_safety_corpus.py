@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from lumora.safety.corpus import GOOD, TRAINED, groups, sentences, told
 from lumora.safety.multi_turn import WAYS, chains
-from lumora.safety.named_entities import Names
+from lumora.safety.named_entities import EntityMatcher
 from lumora.safety.policy import DATA, Policy
-from lumora.safety.prompt_check import together
+from lumora.safety.prompt_check import combined_prompts
 
 
 def test_held_out_sentences_share_no_template_and_no_slot_with_trained_ones():
@@ -31,7 +31,7 @@ def test_no_entry_stands_in_two_parts_of_its_list():
 
 
 def test_no_listed_name_stands_in_the_benign_entries():
-    names = Names.load()
+    names = EntityMatcher.load()
     lists = tomllib.loads((DATA / "corpus/benign.toml").read_text("utf-8"))
     assert not [entry for entries in lists.values() for entry in entries if names.found(entry)]
 
@@ -70,7 +70,7 @@ def test_a_chain_is_told_cut_up_or_among_others_and_cut_ones_are_sentences_again
 @given(st.lists(st.sampled_from(["a boy", "he runs.", "", "at night!"]), max_size=6))
 def test_prompts_are_read_together_once_each_as_sentences_and_as_one(prompts: list[str]):
     several = list(dict.fromkeys(filter(None, prompts)))
-    read = together(prompts)
+    read = combined_prompts(prompts)
     assert len(read) == (2 if len(several) > 1 else 0)
     for text in read:
         assert re.findall(r"\w+", text) == re.findall(r"\w+", " ".join(several))

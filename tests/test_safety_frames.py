@@ -19,10 +19,10 @@ from lumora.config import VideoShape
 from lumora.redteam.synthetic_symbols import planted as plant
 from lumora.safety.adapters import Moderations
 from lumora.safety.frame_check import FrameReview, views
-from lumora.safety.moderators import frame_panel
+from lumora.safety.moderators import frame_moderator
 from lumora.safety.policy import Endpoint, Policy
 from lumora.safety.symbols import SymbolCheck, drawn, outlines
-from lumora.safety.verdict import Panel
+from lumora.safety.verdict import Moderator
 from lumora.world.clip import make_clip
 
 POLICY = Policy.load()
@@ -48,12 +48,12 @@ def planted(frames: np.ndarray, name: str, area: float, at: int, degrees: float 
 
 @pytest.mark.parametrize("name", OUTLINES)
 def test_a_symbol_in_one_frame_is_found(name: str, clean: np.ndarray):
-    verdict = frame_panel(POLICY).check(planted(clean, name, 0.1, at=1))
+    verdict = frame_moderator(POLICY).check(planted(clean, name, 0.1, at=1))
     assert verdict.refused == ("hate",) and name.replace("_", " ") in verdict.reason
 
 
 def test_two_percent_of_one_frame_suffice(clean: np.ndarray):
-    assert not frame_panel(POLICY).check(planted(clean, "swastika", 0.02, at=2, degrees=45.0)).allowed
+    assert not frame_moderator(POLICY).check(planted(clean, "swastika", 0.02, at=2, degrees=45.0)).allowed
 
 
 def test_a_black_sun_is_known_where_its_rays_run_together():
@@ -61,19 +61,19 @@ def test_a_black_sun_is_known_where_its_rays_run_together():
     ground = np.broadcast_to(slope[:, None, None], (128, 128, 3))
     for dress in ("black on white", "white on black"):
         small = plant(ground, OUTLINES["black_sun"], 0.02, dress, generator)
-        verdict = frame_panel(POLICY).check(small[None])
+        verdict = frame_moderator(POLICY).check(small[None])
         assert verdict.refused == ("hate",) and "black sun" in verdict.reason
         assert verdict.scores["hate"].value > 0.6, "it was found half of the time, at .5"
 
 
 def test_clean_clips_pass(clean: np.ndarray):
-    assert frame_panel(POLICY).check(clean).allowed
+    assert frame_moderator(POLICY).check(clean).allowed
 
 
 def test_nothing_to_see_and_nothing_that_sees_is_no_permission():
     with pytest.raises(ValueError, match="allow everything"):
         FrameReview([])
-    assert not frame_panel(POLICY).check(np.zeros((0, 8, 8, 3), np.uint8)).allowed
+    assert not frame_moderator(POLICY).check(np.zeros((0, 8, 8, 3), np.uint8)).allowed
 
 
 @settings(max_examples=30)
@@ -164,7 +164,7 @@ def test_a_moderation_service_judges_texts_and_pictures(monkeypatch: pytest.Monk
 )
 def test_an_answer_that_is_not_understood_refuses(answer: Any):
     with service(answer) as (endpoint, _):
-        verdict = Panel([Moderations(POLICY, endpoint)], seconds=10.0).check("a text")
+        verdict = Moderator([Moderations(POLICY, endpoint)], seconds=10.0).check("a text")
     assert not verdict.allowed and verdict.failure
 
 
@@ -185,7 +185,7 @@ def test_an_operator_plugs_a_service_in_by_the_policy_file_alone(tmp_path: Path,
 def test_a_service_that_is_away_refuses():
     with service({}) as (endpoint, _):
         pass
-    assert not Panel([Moderations(POLICY, endpoint)], seconds=10.0).check("a text").allowed
+    assert not Moderator([Moderations(POLICY, endpoint)], seconds=10.0).check("a text").allowed
 
 
 def test_a_check_of_pictures_answers_for_any_size():

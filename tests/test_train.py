@@ -18,23 +18,23 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lumora.config import FlowConfig, ModelConfig, OptimizerConfig, TrainConfig, TransformerConfig
-from lumora.data.datasets import Latents, Order
+from lumora.data.datasets import EpochSampler, LatentDataset
 from lumora.data.latent_cache import latent_path
 from lumora.model.transformer import Transformer
-from lumora.train.checkpoint import Averages, Progress
-from lumora.train.distributed import World, world
+from lumora.train.checkpoint import EMA, TrainProgress
+from lumora.train.distributed import DistContext, dist_context
 from lumora.train.loop import CHECKPOINT, LOG, read_log, train
-from lumora.train.objectives import TransformerTask
-from lumora.train.optimizer import MuonAdam, make_optimizer, orthogonalized, rate
+from lumora.train.objectives import FlowObjective
+from lumora.train.optimizer import MuonAdam, lr_factor, make_optimizer, orthogonalize
 
-HERE = World(0, 1, torch.device("cpu"))
+HERE = DistContext(0, 1, torch.device("cpu"))
 MODEL = ModelConfig(
-    transformer=TransformerConfig(latent_channels=4, width=32, depth=1, head_width=16),
-    flow=FlowConfig(text_dropout=0.2),
+    transformer=TransformerConfig(latent_channels=4, hidden_size=32, num_layers=1, head_dim=16),
+    flow=FlowConfig(caption_dropout=0.2),
 )
 
 
-def write_latents(folder: Path, clips: int = 6) -> Latents:
+def write_latents(folder: Path, clips: int = 6) -> LatentDataset:
     """Two shards of smooth latents with one caption for each view, of the last clip's mirror image with none."""
     folder.mkdir(exist_ok=True)
     generator = torch.Generator().manual_seed(0)
@@ -50,12 +50,12 @@ def write_latents(folder: Path, clips: int = 6) -> Latents:
             "first": torch.arange(2 * count + 1).clamp(max=2 * count - 1),
         }
         save_file(content, latent_path(folder, number))
-    return Latents(folder)
+    return LatentDataset(folder)
 
 
-def run(folder: Path, config: TrainConfig, minutes: float | None = None) -> tuple[Progress, Transformer]:
+def run(folder: Path, config: TrainConfig, minutes: float | None = None) -> tuple[TrainProgress, Transformer]:
     torch.manual_seed(0)
-    task = TransformerTask(Transformer(MODEL.transformer), Latents(folder / "latents"), MODEL, config, HERE)
+    task = FlowObjective(Transformer(MODEL.transformer), LatentDataset(folder / "latents"), MODEL, config, HERE)
     return train(task, config, folder / "run", HERE, minutes=minutes), task.module
 
 
@@ -91,7 +91,7 @@ run(Path(sys.argv[1]), TrainConfig(**{config!r}))
 
 
 def test_a_killed_run_repeats_exactly(tmp_path: Path):
-    settings_of_run = {"batch": 2, "steps": 40, "log_every": 1, "checkpoint_minutes": 0.1 / 60}
+    settings_of_run = {"batch_size": 2, "max_steps": 40, "log_every": 1, "checkpoint_minutes": 0.1 / 60}
     for name in ("straight", "killed"):
         (tmp_path / name).mkdir()
         write_latents(tmp_path / name / "latents")
@@ -121,7 +121,7 @@ def test_a_killed_run_repeats_exactly(tmp_path: Path):
 
 def test_a_transformer_learns_what_it_is_shown(tmp_path: Path):
     write_latents(tmp_path / "latents")
-    run(tmp_path, TrainConfig(batch=6, steps=80, log_every=10, precision="fp32"))
+    run(tmp_path, TrainConfig(batch_size=6, max_steps=80, log_every=10, precision="fp32"))
     losses = [entry["loss"] for entry in read_log(tmp_path / "run")]
     assert losses[-1] < 0.35 * losses[0]
 
@@ -131,7 +131,7 @@ def test_sigterm_ends_after_the_step_with_a_checkpoint(tmp_path: Path):
         if step == 7:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    config = TrainConfig(steps=20, log_every=3)
+    config = TrainConfig(max_steps=20, log_every=3)
     assert train(Parabola(during), config, tmp_path, HERE).step == 8
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     resumed = Parabola()
@@ -143,7 +143,7 @@ def test_sigterm_ends_after_the_step_with_a_checkpoint(tmp_path: Path):
 
 
 def test_a_run_by_time_ends_in_time_and_keeps_its_schedule(tmp_path: Path):
-    config = TrainConfig(steps=None)
+    config = TrainConfig(max_steps=None)
     task, began = Parabola(lambda step: time.sleep(0.01)), time.monotonic()
     before = task.module.weight.clone()
     progress = train(task, config, tmp_path, HERE, minutes=2 / 60)
@@ -157,31 +157,31 @@ def test_a_run_by_time_ends_in_time_and_keeps_its_schedule(tmp_path: Path):
 
 
 def test_another_configuration_is_not_mixed_in(tmp_path: Path):
-    train(Parabola(), TrainConfig(steps=2), tmp_path, HERE)
+    train(Parabola(), TrainConfig(max_steps=2), tmp_path, HERE)
     with pytest.raises(ValueError, match="another configuration"):
-        train(Parabola(), TrainConfig(steps=3), tmp_path, HERE)
+        train(Parabola(), TrainConfig(max_steps=3), tmp_path, HERE)
 
 
 def test_a_step_without_finite_gradients_changes_nothing(tmp_path: Path):
     task = Parabola()
     task.target = float("nan")
     before = task.module.weight.clone()
-    train(task, TrainConfig(steps=3), tmp_path, HERE)
+    train(task, TrainConfig(max_steps=3), tmp_path, HERE)
     assert torch.equal(task.module.weight, before)
     with pytest.raises(RuntimeError, match="not been finite"):
-        train(task, TrainConfig(steps=100), tmp_path / "long", HERE)
+        train(task, TrainConfig(max_steps=100), tmp_path / "long", HERE)
 
 
 RANKS = """
 import sys, torch
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_train import Parabola, TrainConfig, train, world
-with world("cpu") as here:
+from test_train import Parabola, TrainConfig, train, dist_context
+with dist_context("cpu") as here:
     task = Parabola(target=float(here.rank * 2))
     if here.rank:
         task.module.weight.data.add_(5.0)  # the first one's weights count
-    train(task, TrainConfig(steps=10, log_every=1), Path(sys.argv[1]), here)
+    train(task, TrainConfig(max_steps=10, log_every=1), Path(sys.argv[1]), here)
     torch.save(task.module.weight.data, Path(sys.argv[1]) / f"rank{{here.rank}}.pt")
 threads = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
 assert not any("gloo" in name for name in threads), f"The group is still alive: {{threads}}"
@@ -196,14 +196,14 @@ def test_processes_of_torchrun_learn_from_the_mean_gradient(tmp_path: Path):
     assert ended.returncode == 0, ended.stderr
     ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
     alone = Parabola(target=1.0)
-    train(alone, TrainConfig(steps=10), tmp_path / "alone", HERE)
+    train(alone, TrainConfig(max_steps=10), tmp_path / "alone", HERE)
     assert torch.equal(ranks[0], ranks[1])
     torch.testing.assert_close(ranks[0], alone.module.weight.data)
     assert len(read_log(tmp_path)) == 10
 
 
 def test_the_world_is_one_process_without_torchrun():
-    with world("cpu") as here:
+    with dist_context("cpu") as here:
         assert here == HERE
         assert here.main and here.any(True) and not here.any(False) and here.first(3.5) == 3.5
 
@@ -220,7 +220,7 @@ def test_orthogonalized_keeps_directions_and_evens_their_sizes(count: int, rows:
     torch.manual_seed(seed)
     matrices = spread(count, rows, columns)
     u, _, v = torch.linalg.svd(matrices, full_matrices=False)
-    result = orthogonalized(matrices).float()
+    result = orthogonalize(matrices).float()
     assert 0.6 < float(torch.linalg.svdvals(result).min()) <= float(torch.linalg.svdvals(result).max()) < 1.3
     rotated = u.mT @ result @ v.mT  # nearly diagonal where directions were kept
     off = rotated - torch.diag_embed(rotated.diagonal(dim1=1, dim2=2))
@@ -256,17 +256,17 @@ def test_muon_steps_are_as_long_as_the_shape_says():
 
 @given(st.integers(1, 5000), st.floats(0, 0.5))
 def test_the_rate_rises_and_falls_to_nothing(steps: int, warmup: float):
-    rates = [rate(step, steps, warmup) for step in range(0, steps, max(1, steps // 50))]
+    rates = [lr_factor(step, steps, warmup) for step in range(0, steps, max(1, steps // 50))]
     assert all(0 <= r <= 1 for r in rates)
     top = int(np.argmax(rates))
     assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
-    assert rate(steps, steps, warmup) == 0
+    assert lr_factor(steps, steps, warmup) == 0
 
 
 def test_averages_forget_the_beginning_and_follow_slowly():
     module = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(module.weight)
-    averages = Averages(module, (0.5, 0.9))
+    averages = EMA(module, (0.5, 0.9))
     nn.init.ones_(module.weight)
     for step in range(1000):
         averages.update(module, step)
@@ -279,15 +279,15 @@ def test_averages_forget_the_beginning_and_follow_slowly():
 
 @given(st.integers(1, 40), st.integers(1, 8), st.integers(1, 3), st.integers(0, 9))
 def test_every_pass_shows_every_clip_once_in_its_own_order(count: int, batch: int, size: int, seed: int):
-    ranks = [Order(count, batch, seed, rank, size) for rank in range(size)]
+    ranks = [EpochSampler(count, batch, seed, rank, size) for rank in range(size)]
     steps = -(-2 * count // (batch * size))
     seen = [clip for step in range(steps) for order in ranks for clip in order.clips(step)]
     assert sorted(seen[:count]) == sorted(seen[count : 2 * count]) == list(range(count))
-    assert ranks[0].clips(steps) == Order(count, batch, seed, 0, size).clips(steps)
+    assert ranks[0].clips(steps) == EpochSampler(count, batch, seed, 0, size).clips(steps)
 
 
 def test_the_log_is_json_with_speed_and_loss(tmp_path: Path):
-    train(Parabola(), TrainConfig(steps=4, log_every=2), tmp_path, HERE)
+    train(Parabola(), TrainConfig(max_steps=4, log_every=2), tmp_path, HERE)
     entries = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [2, 4]
     assert {"loss", "norm", "rate", "seconds", "clips_per_s", "gflops", "of_peak"} <= entries[0].keys()

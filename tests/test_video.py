@@ -194,7 +194,7 @@ def test_clear_pictures_stand_on_white_and_turned_ones_upright(tmp_path: Path):
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(1, 50))
 def test_fitting_covers_the_size_and_keeps_the_middle(h: int, w: int, height: int, width: int):
     frames = np.full((1, h, w, 3), (10, 120, 240), np.uint8)
-    fitted = Video(frames, 1.0).fitted(height, width).frames
+    fitted = Video(frames, 1.0).resize(height, width).frames
     assert fitted.shape == (1, height, width, 3)
     assert (fitted == (10, 120, 240)).all()
 

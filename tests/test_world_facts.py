@@ -157,7 +157,7 @@ def test_a_bite_and_a_hiding():
 
 
 def test_a_picture_has_no_facts_of_time():
-    scene, trajectory = make_scene("simple", 1, 0, VideoShape(frames=1))
+    scene, trajectory = make_scene("simple", 1, 0, VideoShape(num_frames=1))
     assert {f.category for f in facts_of(scene, trajectory)} <= {
         "count", "kind", "color", "size", "material", "emotion", "place", "light", "relation",
     }  # fmt: skip

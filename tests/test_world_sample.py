@@ -216,7 +216,7 @@ def test_projection_puts_the_target_in_the_middle_and_right_on_the_right(side: f
 
 
 def test_a_clip_can_be_made_alone() -> None:
-    shape = VideoShape(frames=5, height=24, width=32, fps=4.0)
+    shape = VideoShape(num_frames=5, height=24, width=32, fps=4.0)
     clip = make_clip("full", 4, 2, shape)
     make_clip("full", 4, 1, shape)
     again = make_clip("full", 4, 2, shape)
@@ -229,8 +229,8 @@ def test_a_clip_can_be_made_alone() -> None:
 
 
 def test_a_picture_is_the_beginning_of_a_clip() -> None:
-    shape = VideoShape(frames=17, height=16, width=16, fps=8.0)
-    picture, moment = make_scene("simple", 4, 2, replace(shape, frames=1))
+    shape = VideoShape(num_frames=17, height=16, width=16, fps=8.0)
+    picture, moment = make_scene("simple", 4, 2, replace(shape, num_frames=1))
     scene, trajectory = make_scene("simple", 4, 2, shape)
     assert picture == scene
     np.testing.assert_array_equal(moment.positions[0], trajectory.positions[0])

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lumora.backends.lumora.pipeline import Pipeline
-    from lumora.backends.lumora.segments import Given, Shot
+    from lumora.backends.lumora.segments import Condition, Shot
     from lumora.media.video import Video
     from lumora.request.spec import Request
 
-__all__ = ["Given", "Pipeline", "Request", "Shot", "Video"]
+__all__ = ["Condition", "Pipeline", "Request", "Shot", "Video"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
     homes = {
         "Pipeline": "backends.lumora.pipeline",
         "Request": "request.spec",
-        "Given": "backends.lumora.segments",
+        "Condition": "backends.lumora.segments",
         "Shot": "backends.lumora.segments",
         "Video": "media.video",
     }

@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A name next to `path` to write to; the file gets its own name when all has gone well and is removed otherwise.
 
     Raises OSError, in a sentence, where it can't be written; the folder must be there.
     """
-    with part_file(path) as part:
+    with temporary_file(path) as part:
         yield part
         # A full disk must speak before the name is given, not after; and a power cut must not leave the name empty.
         with part.open("rb+") as file:
@@ -24,7 +24,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def part_file(path: Path) -> Iterator[Path]:
+def temporary_file(path: Path) -> Iterator[Path]:
     """A name next to `path` to write to, gone afterwards; the system's errors say in a sentence what is wrong."""
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
     try:
@@ -36,13 +36,13 @@ def part_file(path: Path) -> Iterator[Path]:
     except Exception as error:
         if getattr(error, "errno", None) is None:  # FFmpeg's errors have one too, and aren't all OSErrors
             raise
-        raise OSError(f"{path} can't be written: {reason(error)}.") from error
+        raise OSError(f"{path} can't be written: {error_reason(error)}.") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 
 
-def reason(error: BaseException) -> str:
+def error_reason(error: BaseException) -> str:
     """What went wrong in words, without the file's name, which the sentence around it already says."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text[:1].lower() + text[1:].rstrip(".")

@@ -16,14 +16,14 @@ T = TypeVar("T")
 class CodecConfig:
     """The video compression network: `space`× smaller in height and width, `time`× in frames (after the first)."""
 
-    space: int = 16
-    time: int = 4
-    channels: int = 32
+    spatial_compression: int = 16
+    temporal_compression: int = 4
+    latent_channels: int = 32
     """Latent channels."""
-    encoder_widths: tuple[int, ...] = (48, 96, 192)
+    encoder_channels: tuple[int, ...] = (48, 96, 192)
     """Channels at 1/4, 1/8, 1/16 … of the picture's size; the last one is at the latent's."""
-    decoder_widths: tuple[int, ...] = (192, 96, 48)
-    blocks: int = 2
+    decoder_channels: tuple[int, ...] = (192, 96, 48)
+    num_res_blocks: int = 2
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class TransformerConfig:
     """The diffusion transformer. `dial` is the one size knob of `model.transformer.sized`; these are what it sets."""
 
     latent_channels: int = 32
-    patch: tuple[int, int, int] = (1, 2, 2)
-    width: int = 256
-    depth: int = 6
-    head_width: int = 64
-    text_width: int = 384
-    fine_width: int = 0
+    patch_size: tuple[int, int, int] = (1, 2, 2)
+    hidden_size: int = 256
+    num_layers: int = 6
+    head_dim: int = 64
+    context_dim: int = 384
+    hourglass_hidden_size: int = 0
     """Of the blocks that look at single latent places, before and after the others (see `model.fine`); 0: none."""
-    fine_depth: int = 2
+    hourglass_num_layers: int = 2
     """How many of them before, and how many after."""
 
 
@@ -46,17 +46,17 @@ class TransformerConfig:
 class FlowConfig:
     """Flow matching with x-prediction (JiT, arXiv:2511.13720); t = 0 is data, t = 1 is noise."""
 
-    time_mean: float = 0.8
+    logit_mean: float = 0.8
     """Mean of the logit-normal training time: positive is shifted to noise."""
-    time_std: float = 0.8
-    reference_tokens: int = 80
+    logit_std: float = 0.8
+    base_seq_len: int = 80
     """Video tokens to which `time_mean` belongs; more tokens shift time further to noise."""
-    time_floor: float = 0.05
+    t_min: float = 0.05
     """1/t is clamped at this t where x-prediction is turned into a velocity; sampling leaps from here to data."""
-    emphasis: float = 16.0
+    foreground_weight: float = 16.0
     """Extra weight, at t = 0, of what subjects cover: few tokens, and all that the words are about."""
-    text_dropout: float = 0.1
-    clean_noise: float = 0.03
+    caption_dropout: float = 0.1
+    condition_noise: float = 0.03
     """Time that half of the kept (condition) frames carry in training, against drift."""
 
 
@@ -66,21 +66,21 @@ class OptimizerConfig:
     adam_lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
-    clip: float = 1.0
-    warmup: float = 0.02
+    max_grad_norm: float = 1.0
+    warmup_fraction: float = 0.02
     """Share of the run."""
-    ema: tuple[float, ...] = (0.99, 0.998, 0.9995)
+    ema_decays: tuple[float, ...] = (0.99, 0.998, 0.9995)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One run. `steps` fixes the schedule; `--minutes` may end a sitting earlier and the same command resumes it."""
 
-    batch: int = 64
+    batch_size: int = 64
     """Clips a step and process."""
-    steps: int | None = 4000
+    max_steps: int | None = 4000
     """None: as many as fit in `minutes`."""
-    minutes: float | None = None
+    max_minutes: float | None = None
     """Of a run whose steps are None: what its steps are estimated for, in all sittings; None: the first sitting's."""
     seed: int = 0
     precision: Literal["bf16", "fp32"] = "bf16"
@@ -94,7 +94,7 @@ class TrainConfig:
 class VideoShape:
     """Frames, height, width in pixels; frames a second."""
 
-    frames: int = 17
+    num_frames: int = 17
     height: int = 128
     width: int = 128
     fps: float = 8.0
@@ -109,14 +109,14 @@ class ModelConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     shape: VideoShape = field(default_factory=VideoShape)
     """The shape it makes best, and by default."""
-    shots: bool = False
+    multi_shot: bool = False
     """Whether it has learnt hard cuts: then all shots of a video are made in one take, each by its own words."""
-    longest: int = 0
+    max_multi_shot_frames: int = 0
     """Frames of the longest films that it was trained on, which it makes at once; 0: those of `shape`."""
 
-    def learnt(self, together: bool) -> int:
+    def trained_frames(self, together: bool) -> int:
         """Frames of the longest clips of one shot that it was trained on, or of several that are made `together`."""
-        return max(self.shape.frames, self.longest) if together else self.shape.frames
+        return max(self.shape.num_frames, self.max_multi_shot_frames) if together else self.shape.num_frames
 
 
 def to_json(config: Any) -> str:

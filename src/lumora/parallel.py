@@ -40,7 +40,7 @@ def run_jobs(
     return [results[number] for number in sorted(results)]
 
 
-def run_portions(
+def run_batches(
     work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item], portion: int, workers: int
 ) -> list[Result]:
     """As `run_jobs` of work that takes so many items at a time and gives a result for each: the results of all items,

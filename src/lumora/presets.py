@@ -24,10 +24,10 @@ class Preset:
     """Preset of the world."""
     seed: int = 0
     """Of the clips. Small ones are trained on, those from 1,000 on are for evaluation alone."""
-    clips: int = 30_000
-    shapes: tuple[VideoShape, ...] = (VideoShape(),)
+    num_clips: int = 30_000
+    buckets: tuple[VideoShape, ...] = (VideoShape(),)
     """The shards of clips take turns at these."""
-    shard: int = 250
+    shard_size: int = 250
     """Clips in a file."""
     codec: TrainConfig = field(default_factory=TrainConfig)
     transformer: TrainConfig = field(default_factory=TrainConfig)
@@ -38,15 +38,21 @@ def tiny() -> Preset:
 
     `lumora train all --preset tiny`, 20 s on one core.
     """
-    shape = VideoShape(frames=9, height=32, width=32)
-    optimizer = OptimizerConfig(ema=(0.9,))
+    shape = VideoShape(num_frames=9, height=32, width=32)
+    optimizer = OptimizerConfig(ema_decays=(0.9,))
     model = ModelConfig(
-        codec=CodecConfig(space=8, channels=4, encoder_widths=(16, 16), decoder_widths=(16, 16), blocks=1),
-        transformer=TransformerConfig(latent_channels=4, width=64, depth=2, head_width=32),
+        codec=CodecConfig(
+            spatial_compression=8,
+            latent_channels=4,
+            encoder_channels=(16, 16),
+            decoder_channels=(16, 16),
+            num_res_blocks=1,
+        ),
+        transformer=TransformerConfig(latent_channels=4, hidden_size=64, num_layers=2, head_dim=32),
         shape=shape,
     )
-    run = TrainConfig(batch=4, steps=12, log_every=4, optimizer=optimizer)
-    return Preset(model, clips=12, shapes=(shape,), shard=6, codec=run, transformer=run)
+    run = TrainConfig(batch_size=4, max_steps=12, log_every=4, optimizer=optimizer)
+    return Preset(model, num_clips=12, buckets=(shape,), shard_size=6, codec=run, transformer=run)
 
 
 def cpu() -> Preset:
@@ -57,19 +63,23 @@ def cpu() -> Preset:
     """
     square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
     model = ModelConfig(
-        codec=CodecConfig(space=8, channels=48, encoder_widths=(64, 128), decoder_widths=(192, 96)),
-        transformer=TransformerConfig(latent_channels=48, width=256, depth=6, fine_width=128),
-        flow=FlowConfig(time_std=1.0, time_floor=0.15),
+        codec=CodecConfig(
+            spatial_compression=8, latent_channels=48, encoder_channels=(64, 128), decoder_channels=(192, 96)
+        ),
+        transformer=TransformerConfig(latent_channels=48, hidden_size=256, num_layers=6, hourglass_hidden_size=128),
+        flow=FlowConfig(logit_std=1.0, t_min=0.15),
         shape=square,
     )
-    codec = TrainConfig(batch=6, steps=2_700, optimizer=OptimizerConfig(muon_lr=0.03, ema=(0.99, 0.995)))
+    codec = TrainConfig(
+        batch_size=6, max_steps=2_700, optimizer=OptimizerConfig(muon_lr=0.03, ema_decays=(0.99, 0.995))
+    )
     return Preset(
         model,
         "plain",
-        clips=30_000,
-        shapes=(square, square, square, wide, square, square, square, tall),
+        num_clips=30_000,
+        buckets=(square, square, square, wide, square, square, square, tall),
         codec=codec,
-        transformer=TrainConfig(batch=32, steps=3_000),
+        transformer=TrainConfig(batch_size=32, max_steps=3_000),
     )
 
 
@@ -80,15 +90,15 @@ def gpu() -> Preset:
     seen 64×64 alone and gives back held-out clips of 128×128 with 31 dB).
     """
     shape, codec = VideoShape(17, 128, 128), cpu().model.codec
-    transformer = TransformerConfig(latent_channels=codec.channels, width=320, depth=10)
+    transformer = TransformerConfig(latent_channels=codec.latent_channels, hidden_size=320, num_layers=10)
     return Preset(
         ModelConfig(codec=codec, transformer=transformer, shape=shape),
         "full",
-        clips=100_000,
-        shapes=variations(shape),
-        shard=500,
-        codec=TrainConfig(batch=64, steps=10_000, optimizer=OptimizerConfig(muon_lr=0.01, adam_lr=5e-4)),
-        transformer=TrainConfig(batch=256, steps=11_000),
+        num_clips=100_000,
+        buckets=variations(shape),
+        shard_size=500,
+        codec=TrainConfig(batch_size=64, max_steps=10_000, optimizer=OptimizerConfig(muon_lr=0.01, adam_lr=5e-4)),
+        transformer=TrainConfig(batch_size=256, max_steps=11_000),
     )
 
 
@@ -101,11 +111,11 @@ def film() -> Preset:
     three, four = VideoShape(25, 64, 64), VideoShape(33, 64, 64)
     return replace(
         base,
-        model=replace(base.model, shots=True, longest=four.frames),
+        model=replace(base.model, multi_shot=True, max_multi_shot_frames=four.num_frames),
         world="plain-film",
-        clips=6_000,
-        shapes=(three, three, three, four),
-        transformer=replace(base.transformer, steps=1_600),
+        num_clips=6_000,
+        buckets=(three, three, three, four),
+        transformer=replace(base.transformer, max_steps=1_600),
     )
 
 
@@ -120,7 +130,7 @@ def variations(shape: VideoShape) -> tuple[VideoShape, ...]:
 
     wide = sized(0.75 * shape.height, 1.25 * shape.width)
     tall = sized(1.25 * shape.height, 0.75 * shape.width)
-    longer = replace(shape, frames=2 * shape.frames - 1)
+    longer = replace(shape, num_frames=2 * shape.num_frames - 1)
     return (shape, wide, shape, tall, shape, longer, shape, replace(shape, fps=shape.fps / 2))
 
 

@@ -15,7 +15,7 @@ from lumora.cli.generate import Making
 if TYPE_CHECKING:
     from lumora.config import ModelConfig
     from lumora.media.video import Video
-    from lumora.provenance.manifest import Parent
+    from lumora.provenance.manifest import Ingredient
     from lumora.request import storyboard
     from lumora.request.spec import Request
 
@@ -27,10 +27,10 @@ class WithClip(Making):
     clip: Annotated[Positional[Path], arg(metavar="CLIP")]
     """A video of any size and rate; it is scaled, and shown at the video's rate."""
 
-    def parents(self) -> list[Parent]:
-        from lumora.provenance.manifest import Parent
+    def parents(self) -> list[Ingredient]:
+        from lumora.provenance.manifest import Ingredient
 
-        return [Parent(self.clip, "parentOf"), *super().parents()]
+        return [Ingredient(self.clip, "parentOf"), *super().parents()]
 
     def like_the_clip(self, config: ModelConfig) -> dict[str, Any]:
         """The fields of a request that all tasks have; the size is that of the clip, unless a flag says otherwise.
@@ -46,21 +46,21 @@ class WithClip(Making):
 
     def load(self, how: dict[str, Any], file: Path | None = None) -> Video:
         """The clip, or that of another `file`, at the video's size and rate."""
-        return self.original(how, file).at_rate(how["fps"])
+        return self.original(how, file).resample_fps(how["fps"])
 
     def original(self, how: dict[str, Any], file: Path | None = None) -> Video:
         """The clip at the video's size and its own rate; says what is done to it."""
         from lumora.media.video import Video
-        from lumora.provenance.latent_store import KeptLatents
+        from lumora.provenance.latent_store import LatentStore
         from lumora.request.spec import MAX_FPS, MAX_SECONDS
 
         file, most = file or self.clip, MAX_FPS * MAX_SECONDS + 1  # of a film of hours enough to be refused
         height, width = Video.load(file, max_frames=1).frames.shape[1:3]
         read = Video.load(file, most, size=(how["height"], how["width"]), fit=self.fit)
-        video = KeptLatents().joined(read, file)
+        video = LatentStore().joined(read, file)
         size = f"{how['width']}x{how['height']}"
         told = f"{len(video.frames)} frames of {width}x{height}, {video.fps:g} a second"
-        told += ", with sound" if video.sound is not None else ""
+        told += ", with sound" if video.audio is not None else ""
         told += "" if size == f"{width}x{height}" else f", scaled to {size} ({self.fit})"
         told += "" if video.fps == how["fps"] else f", shown at {how['fps']:g}"
         print(f"{file}: {told}.")
@@ -91,13 +91,13 @@ class Extend(WithClip):
     """Before its beginning instead of behind its end."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Given
+        from lumora.backends.lumora.segments import Condition
         from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
         clip = self.load(how)
-        given = Given(clip, "end" if self.backward else 0.0), *self.keyframes()
-        return Request(self.prompt, in_all(self.seconds, clip), given=given, **how)
+        given = Condition(clip, "end" if self.backward else 0.0), *self.keyframes()
+        return Request(self.prompt, in_all(self.seconds, clip), conditions=given, **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +110,13 @@ class Loop(WithClip):
     """How long the way back takes."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Given
+        from lumora.backends.lumora.segments import Condition
         from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
         clip = self.load(how)
-        given = Given(clip), *self.keyframes()
-        return Request(self.prompt, in_all(self.seconds, clip), given=given, loop=True, **how)
+        given = Condition(clip), *self.keyframes()
+        return Request(self.prompt, in_all(self.seconds, clip), conditions=given, loop=True, **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,18 +131,18 @@ class Connect(WithClip):
     """How much lies between."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Given
+        from lumora.backends.lumora.segments import Condition
         from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
         first, second = self.load(how), self.load(how, self.second)
-        given = Given(first), Given(second, "end"), *self.keyframes()
-        return Request(self.prompt, in_all(self.seconds, first, second), given=given, **how)
+        given = Condition(first), Condition(second, "end"), *self.keyframes()
+        return Request(self.prompt, in_all(self.seconds, first, second), conditions=given, **how)
 
-    def parents(self) -> list[Parent]:
-        from lumora.provenance.manifest import Parent
+    def parents(self) -> list[Ingredient]:
+        from lumora.provenance.manifest import Ingredient
 
-        return [*super().parents(), Parent(self.second, "componentOf")]
+        return [*super().parents(), Ingredient(self.second, "componentOf")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ class Infill(WithClip):
     """Second at which it ends."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Given
+        from lumora.backends.lumora.segments import Condition
         from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
@@ -165,12 +165,12 @@ class Infill(WithClip):
         if (self.from_ is None) != (self.to is None):
             raise ValueError("A gap has two ends; give both --from and --to.")
         gap = None if self.from_ is None or self.to is None else (self.from_, self.to)
-        given, count, rate = Given(clip, gap=gap), len(clip.frames), how["fps"]
-        if len(given.missing) == count:
+        given, count, rate = Condition(clip, mask_span=gap), len(clip.frames), how["fps"]
+        if len(given.masked_frames) == count:
             raise ValueError(f"The gap must leave some of the clip's {clip.seconds:g} seconds.")
-        if not given.missing and rate <= clip.fps:
+        if not given.masked_frames and rate <= clip.fps:
             raise ValueError("Nothing is missing; say where --from and --to, or ask for more --fps than the clip has.")
-        return Request(self.prompt, (count - 1) / clip.fps + 1 / rate, given=(given, *self.keyframes()), **how)
+        return Request(self.prompt, (count - 1) / clip.fps + 1 / rate, conditions=(given, *self.keyframes()), **how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,22 +185,22 @@ class Edit(WithClip):
     """0 leaves it as it is, 1 forgets it."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Given
+        from lumora.backends.lumora.segments import Condition
         from lumora.request.spec import Request
 
         how = self.like_the_clip(config)
         clip = self.load(how)
-        given = Given(clip, strength=self.strength, prompt=self.source()), *self.keyframes()
-        return Request(self.prompt, clip.seconds, given=given, **how)
+        given = Condition(clip, strength=self.strength, source_prompt=self.source()), *self.keyframes()
+        return Request(self.prompt, clip.seconds, conditions=given, **how)
 
     def source(self) -> str:
         """What the clip shows, as was said now or when it was made."""
         from lumora.provenance.manifest import read
-        from lumora.request.serialization import told_by
+        from lumora.request.serialization import source_caption
 
         if self.shows is not None:
             return self.shows
-        known = told_by(read(self.clip).recipe.get("request"))
+        known = source_caption(read(self.clip).recipe.get("request"))
         print(f"It shows: {known}" if known else "Nothing is known of what it shows; --shows or PROMPT should say it.")
         return known
 
@@ -222,11 +222,11 @@ class Storyboard(Making):
         from lumora.request.spec import Request
 
         first, *then = self.content.shots()
-        given = *self.content.given(self.board.parent), *self.keyframes()
-        return Request(first.prompt, first.seconds, given=given, then=tuple(then), **self.how(config))
+        given = *self.content.conditions(self.board.parent), *self.keyframes()
+        return Request(first.prompt, first.seconds, conditions=given, next_shots=tuple(then), **self.how(config))
 
-    def parents(self) -> list[Parent]:
-        from lumora.provenance.manifest import Parent
+    def parents(self) -> list[Ingredient]:
+        from lumora.provenance.manifest import Ingredient
 
         pictures = [scene.image for scene in self.content.shot if scene.image]
-        return [*(Parent(self.board.parent / picture, "inputTo") for picture in pictures), *super().parents()]
+        return [*(Ingredient(self.board.parent / picture, "inputTo") for picture in pictures), *super().parents()]

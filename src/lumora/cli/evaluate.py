@@ -49,12 +49,12 @@ class Evaluate:
 
     def run(self) -> None:
         from lumora.evaluate.report.evaluation_report import on_screen, write_report
-        from lumora.evaluate.runner import PROBE, Plan, measure
+        from lumora.evaluate.runner import PROBE, EvaluationPlan, run_evaluation
 
         extra = self.beyond, self.physics, self.diversity, self.copying, self.films
-        plan = Plan(self.clips, self.preset, self.length, self.steps, self.guidance, *extra)
+        plan = EvaluationPlan(self.clips, self.preset, self.length, self.steps, self.guidance, *extra)
         show = self.road() if self.report else None
-        figures = measure(plan, self.weights, self.probe or PROBE, workers=self.workers)
+        figures = run_evaluation(plan, self.weights, self.probe or PROBE, workers=self.workers)
         print(on_screen(figures))
         if self.report and show:
             write_report(self.report, plan, figures, show)
@@ -63,17 +63,17 @@ class Evaluate:
     def road(self) -> Show:
         """The clips of a page are seen by people, so they leave as all others do: reviewed, marked, signed,
         registered."""
-        from lumora.safety.moderators import frame_panel, text_panel
+        from lumora.safety.moderators import frame_moderator, text_moderator
         from lumora.safety.policy import Policy
-        from lumora.service.publish import Refused, deliver, origin
+        from lumora.service.publish import ModerationBlocked, provenance_info, publish
 
         policy = Policy.load()
-        words, pictures, about = text_panel(policy), frame_panel(policy), origin(self.weights, policy)
+        words, pictures, about = text_moderator(policy), frame_moderator(policy), provenance_info(self.weights, policy)
 
         def show(request: Request, video: Video, file: Path) -> None:
             try:
-                deliver(request, file, lambda _: video, words, pictures, about)
-            except Refused as refused:
+                publish(request, file, lambda _: video, words, pictures, about)
+            except ModerationBlocked as refused:
                 print(f"{file.name} is not shown: {refused}", file=sys.stderr)
 
         return show

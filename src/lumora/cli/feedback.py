@@ -49,12 +49,12 @@ class Appeal:
     """What differs from lumora's policy; else the file that $LUMORA_POLICY names."""
 
     def run(self) -> None:
-        from lumora.safety.moderators import text_panel
+        from lumora.safety.moderators import text_moderator
         from lumora.safety.policy import Policy
         from lumora.service.feedback import Feedback, appeal
 
         policy = Policy.load(self.policy)
-        verdict = text_panel(policy).check(self.prompt)
+        verdict = text_moderator(policy).check(self.prompt)
         complaint = appeal(self.prompt, verdict, policy.version, self.why, self.consent)
         Feedback().add(complaint)
         print(NOTED.format(number=complaint.number))
@@ -76,8 +76,8 @@ class Review:
     """Write the prompts of decided cases to this file, for `lumora redteam --suite` and for training."""
 
     def run(self) -> None:
-        from lumora.safety.labeled import write_labelled
-        from lumora.service.feedback import Feedback, to_learn_from
+        from lumora.safety.labeled import write_labeled
+        from lumora.service.feedback import Feedback, training_examples
 
         feedback = Feedback()
         if self.number is not None:
@@ -85,10 +85,10 @@ class Review:
                 raise ValueError(f"Say what is to become of {self.number}: uphold or overturn.")
             print(_line(feedback.decide(self.number, self.ruling, self.note, self.category)))
         elif self.export is not None:
-            learnt = to_learn_from(feedback.cases())
+            learnt = training_examples(feedback.cases())
             if not learnt:
                 raise ValueError("There is nothing to export: no case is decided whose sender consented.")
-            write_labelled(self.export, learnt)
+            write_labeled(self.export, learnt)
             print(f"{self.export}: {len(learnt)} prompts.")
         else:
             cases = [case for case in feedback.cases() if case.decision is None]

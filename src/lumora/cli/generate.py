@@ -16,10 +16,10 @@ from lumora.cli.flags import GUIDANCE, OF_THE_MODEL, Aspect, File, Fit, Keyframe
 from lumora.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from lumora.backends.lumora.segments import Given
+    from lumora.backends.lumora.segments import Condition
     from lumora.config import ModelConfig
     from lumora.media.video import Video
-    from lumora.provenance.manifest import Parent
+    from lumora.provenance.manifest import Ingredient
     from lumora.request.spec import Request
 
 
@@ -52,16 +52,16 @@ class Making(ABC):
     def request(self, config: ModelConfig) -> Request:
         """What is asked for, of a model of this configuration."""
 
-    def keyframes(self) -> tuple[Given, ...]:
-        from lumora.backends.lumora.segments import Given
+    def keyframes(self) -> tuple[Condition, ...]:
+        from lumora.backends.lumora.segments import Condition
 
-        return tuple(Given(_picture(file), second) for second, file in self.keyframe)
+        return tuple(Condition(_picture(file), second) for second, file in self.keyframe)
 
-    def parents(self) -> list[Parent]:
+    def parents(self) -> list[Ingredient]:
         """The files that it is made of."""
-        from lumora.provenance.manifest import Parent
+        from lumora.provenance.manifest import Ingredient
 
-        return [Parent(file, "inputTo") for _, file in self.keyframe]
+        return [Ingredient(file, "inputTo") for _, file in self.keyframe]
 
     def run(self) -> None:
         from lumora.backends.lumora.weights import read_config
@@ -72,10 +72,10 @@ class Making(ABC):
         config = read_config(self.weights)
         request = self.request(config)
         request.check(config)
-        frames, (height, width) = request.frames(config), request.size(config)
-        for doubt in request.doubts(config):
+        frames, (height, width) = request.num_frames(config), request.size(config)
+        for doubt in request.warnings(config):
             print(f"lumora: {doubt}", file=sys.stderr)
-        for h, w in dict.fromkeys(thing.video.frames.shape[1:3] for thing in request.given):
+        for h, w in dict.fromkeys(thing.video.frames.shape[1:3] for thing in request.conditions):
             if (h, w) != (height, width):  # clips were scaled when they were read
                 print(f"What is given of {w}x{h} is scaled to {width}x{height} ({self.fit}).")
         make_and_deliver(request, self.output, self.weights, self.parents())
@@ -99,9 +99,9 @@ class Making(ABC):
             "height": size[1],
             "fps": self.rate(config),
             "seed": self.seed,
-            "steps": self.steps,
-            "guidance": self.guidance,
-            "fit": self.fit,
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "resize_mode": self.fit,
         }
 
     def rate(self, config: ModelConfig) -> float:
@@ -122,20 +122,20 @@ class Generate(Making):
     """A picture to end with."""
 
     def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Given
+        from lumora.backends.lumora.segments import Condition
         from lumora.request.spec import Request
 
-        first = [Given(_picture(self.image))] if self.image else []
-        last = [Given(_picture(self.last_image), "end")] if self.last_image else []
+        first = [Condition(_picture(self.image))] if self.image else []
+        last = [Condition(_picture(self.last_image), "end")] if self.last_image else []
         given = (*first, *self.keyframes(), *last)
         usual_seconds = 0.0 if self.output.suffix.lower() == ".png" else Request.seconds
         seconds = usual_seconds if self.seconds is None else self.seconds
-        return Request(self.prompt, seconds, given=given, **self.how(config))
+        return Request(self.prompt, seconds, conditions=given, **self.how(config))
 
-    def parents(self) -> list[Parent]:
-        from lumora.provenance.manifest import Parent
+    def parents(self) -> list[Ingredient]:
+        from lumora.provenance.manifest import Ingredient
 
-        ends = [Parent(file, "inputTo") for file in (self.image, self.last_image) if file]
+        ends = [Ingredient(file, "inputTo") for file in (self.image, self.last_image) if file]
         return [*super().parents(), *ends]
 
 
@@ -146,32 +146,32 @@ def _picture(file: Path) -> Video:
 
 
 def make_and_deliver(
-    request: Request, output: Path, weights: Path | None, parents: Sequence[Parent], record: str | None = None
+    request: Request, output: Path, weights: Path | None, parents: Sequence[Ingredient], record: str | None = None
 ) -> None:
     """Wakes the model, makes the video, and lets it out by the only road."""
-    from lumora.media.video import WITH_SOUND
+    from lumora.media.video import WITH_AUDIO
 
     kind = output.suffix.lower()
-    if kind != WITH_SOUND and any(thing.video.sound is not None for thing in request.given):
-        print(f"lumora: A {kind} has no sound; write an {WITH_SOUND} to keep that of what was given.", file=sys.stderr)
+    if kind != WITH_AUDIO and any(thing.video.audio is not None for thing in request.conditions):
+        print(f"lumora: A {kind} has no sound; write an {WITH_AUDIO} to keep that of what was given.", file=sys.stderr)
     # A long video goes on from here if it is interrupted and asked for again.
     work = output.with_name(f"{output.name}.work")
     with progress_bar("Waking the model") as report:
         from lumora.backends.lumora.pipeline import Pipeline
-        from lumora.safety.moderators import frame_panel, text_panel
+        from lumora.safety.moderators import frame_moderator, text_moderator
         from lumora.safety.policy import Policy
-        from lumora.service.publish import Refused, deliver, origin
+        from lumora.service.publish import ModerationBlocked, provenance_info, publish
 
-        policy, pipeline = Policy.load(), Pipeline.load(weights)
-        words, frames = text_panel(policy, pipeline.text_encoder), frame_panel(policy)
+        policy, pipeline = Policy.load(), Pipeline.from_pretrained(weights)
+        words, frames = text_moderator(policy, pipeline.text_encoder), frame_moderator(policy)
 
         def make(request: Request) -> Video:
             return pipeline.generate(request, lambda done, steps: report("Making the video", done, steps), work)
 
-        request = pipeline.going_on(request)
+        request = pipeline.drop_unused_latents(request)
         try:
-            deliver(request, output, make, words, frames, origin(weights, policy), parents, record)
-        except Refused:
+            publish(request, output, make, words, frames, provenance_info(weights, policy), parents, record)
+        except ModerationBlocked:
             work.unlink(missing_ok=True)  # nothing stays of what is not let out
             raise
         except KeyboardInterrupt:
@@ -179,5 +179,5 @@ def make_and_deliver(
                 print(f"\nlumora: The same command goes on from where it was, which {work} holds.", file=sys.stderr)
             raise
     work.unlink(missing_ok=True)
-    if any(thing.video.latents is not None for thing in request.given):
+    if any(thing.video.latents is not None for thing in request.conditions):
         print("It goes on from the latents that were kept of what was given.")

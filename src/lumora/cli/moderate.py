@@ -41,12 +41,12 @@ class Moderate:
 
     def _verdict(self, policy: Policy) -> Verdict:
         from lumora.media.video import Video
-        from lumora.safety.moderators import frame_panel, text_panel
+        from lumora.safety.moderators import frame_moderator, text_moderator
         from lumora.safety.verdict import joined
 
         frames = None if self.video is None else Video.load(self.video).frames
-        verdicts = [] if self.text is None else [text_panel(policy).check(self.text)]
-        return joined(verdicts if frames is None else [*verdicts, frame_panel(policy).check(frames)])
+        verdicts = [] if self.text is None else [text_moderator(policy).check(self.text)]
+        return joined(verdicts if frames is None else [*verdicts, frame_moderator(policy).check(frames)])
 
 
 def as_text(policy: Policy, verdict: Verdict) -> str:

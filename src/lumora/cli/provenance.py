@@ -18,8 +18,8 @@ from lumora.cli.generate import make_and_deliver
 if TYPE_CHECKING:
     from lumora.media.video import Video
     from lumora.provenance.detect import Detection
-    from lumora.provenance.manifest import Manifest, Parent
-    from lumora.provenance.model_attribution import Trace
+    from lumora.provenance.manifest import Ingredient, Manifest
+    from lumora.provenance.model_attribution import CodecTrace
     from lumora.request.spec import Request
 
 STATES = {
@@ -68,13 +68,13 @@ class Detect:
     """Write the signed manifest (.c2pa) of the delivered file here, where it is known which one it is."""
 
     def run(self) -> int:
-        from lumora.atomic_io import written_whole
+        from lumora.atomic_io import atomic_write
         from lumora.backends.lumora.pipeline import load_codec
         from lumora.provenance.detect import detect
 
         found = detect(self.file, codec=load_codec())
         if self.manifest and found.record and found.answer == "ours":
-            with written_whole(self.manifest) as part:
+            with atomic_write(self.manifest) as part:
                 part.write_bytes(found.record.manifest)
         if self.json:
             print(json.dumps(_evidence(found), indent=2))
@@ -100,12 +100,12 @@ class Replay:
 
     def run(self) -> None:
         from lumora.provenance.index import Index
-        from lumora.request.serialization import SAMPLING, from_recipe, model_digest
+        from lumora.request.serialization import SAMPLER_VERSION, from_recipe, model_hash
 
         recipe = _recipe_of(self.file)
-        if recipe["model"]["sha256"] != model_digest(self.weights):
+        if recipe["model"]["sha256"] != model_hash(self.weights):
             raise ValueError(f"{self.file} was made by another model; name its folder with --weights.")
-        if recipe["model"].get("sampling", 1) != SAMPLING:
+        if recipe["model"].get("sampling", 1) != SAMPLER_VERSION:
             raise ValueError(f"{self.file} was made by a version of lumora that made other pixels of the same request.")
         readings = {path: self.readings(path, recipe["request"]) for path in self.given}
         request = from_recipe(recipe["request"], itertools.chain(*readings.values()))
@@ -120,27 +120,27 @@ class Replay:
         rate and at the video's, with what latents are kept of it."""
         from lumora.backends.lumora.weights import read_config
         from lumora.media.video import Video
-        from lumora.provenance.latent_store import KeptLatents
+        from lumora.provenance.latent_store import LatentStore
 
         shape = read_config(self.weights).shape
         size = asked["height"] or shape.height, asked["width"] or shape.width
-        clip = KeptLatents().joined(Video.load(path, size=size, fit=asked["fit"]), path)
-        return [Video.load(path, max_frames=1), clip, clip.at_rate(asked["fps"])]
+        clip = LatentStore().joined(Video.load(path, size=size, fit=asked["resize_mode"]), path)
+        return [Video.load(path, max_frames=1), clip, clip.resample_fps(asked["fps"])]
 
 
-def _parents(request: Request, readings: dict[Path, list[Video]]) -> list[Parent]:
+def _parents(request: Request, readings: dict[Path, list[Video]]) -> list[Ingredient]:
     """The files whose content is in a request, as the verbs name them: what the first clip was is gone on with, another
     one lies beside it, and pictures were only looked at."""
     from lumora.media.video import Video
-    from lumora.provenance.manifest import Parent
-    from lumora.request.serialization import digest, leaves
+    from lumora.provenance.manifest import Ingredient
+    from lumora.request.serialization import iter_fields, video_hash
 
-    file_of = {digest(video): path for path, videos in readings.items() for video in videos}
-    parents: list[Parent] = []
-    for video in (value for _, value in leaves(request) if isinstance(value, Video)):
-        begun = any(parent.relation == "parentOf" for parent in parents)
+    file_of = {video_hash(video): path for path, videos in readings.items() for video in videos}
+    parents: list[Ingredient] = []
+    for video in (value for _, value in iter_fields(request) if isinstance(value, Video)):
+        begun = any(parent.relationship == "parentOf" for parent in parents)
         clip = "componentOf" if begun else "parentOf"
-        parents.append(Parent(file_of[digest(video)], "inputTo" if len(video.frames) == 1 else clip))
+        parents.append(Ingredient(file_of[video_hash(video)], "inputTo" if len(video.frames) == 1 else clip))
     return parents
 
 
@@ -163,36 +163,43 @@ def _about(manifest: Manifest) -> list[str]:
     if recipe.get("request"):
         lines += [f"made       {recipe.get('made_at')}", f"prompt     {recipe['request'].get('prompt')}"]
     lines += [f"problem    {problem}" for problem in manifest.problems]
-    for parent in manifest.parents:
+    for parent in manifest.ingredients:
         changed = f", TAMPERED WITH before it was used: {', '.join(parent['problems'])}" if parent["problems"] else ""
         lines.append(f"made of    {parent['title']} ({parent['relation']}){changed}")
     return lines
 
 
 def _witnesses(found: Detection) -> dict[str, str]:
-    said = {"manifest": found.manifest.state, "mark": f"p = {found.mark.p_value:.1e}, {found.mark.tried} places tried"}
+    said = {
+        "manifest": found.manifest.state,
+        "mark": f"p = {found.watermark.p_value:.1e}, {found.watermark.tried} places tried",
+    }
     if found.record:
         recipe = found.record.recipe
         said["looks"] = f"alike by {found.likeness:.2f} of 1"
         said["record"] = f"{found.record.record}, {recipe['made_at']}, {recipe['request']['prompt']!r}"
-    if found.passive:
-        said["passive"] = f"p = {found.passive.p_value:.1e}, {_of_model(found.passive)}"
+    if found.codec_trace:
+        said["passive"] = f"p = {found.codec_trace.p_value:.1e}, {_of_model(found.codec_trace)}"
     return said
 
 
-def _of_model(trace: Trace) -> str:
+def _of_model(trace: CodecTrace) -> str:
     from lumora.provenance.detect import NOT_OURS
 
     return "looks like this model's work, here or elsewhere" if trace.p_value <= NOT_OURS else "no trace of this model"
 
 
 def _evidence(found: Detection) -> dict[str, Any]:
-    record, passive = found.record, found.passive
+    record, passive = found.record, found.codec_trace
     return {
         "answer": found.answer,
         "p_value": found.p_value,
         "manifest": found.manifest.state,
-        "mark": {"p_value": found.mark.p_value, "payload": f"{found.mark.payload:08x}", "tried": found.mark.tried},
+        "mark": {
+            "p_value": found.watermark.p_value,
+            "payload": f"{found.watermark.payload:08x}",
+            "tried": found.watermark.tried,
+        },
         "looks": {"likeness": found.likeness},
         "passive": passive and {"p_value": passive.p_value, "passes": passive.passes, "grid": passive.grid},
         "record": record and {"record": record.record, "sha256": record.sha256, **record.recipe},

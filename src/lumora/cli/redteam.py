@@ -39,7 +39,7 @@ class RedTeam:
 
     def run(self) -> int:
         from lumora.redteam.redteam_report import as_json, on_screen, write_report
-        from lumora.redteam.runner_redteam import OWN, aims, attack, review_own
+        from lumora.redteam.runner_redteam import OWN, check_targets, review_own, run_redteam
         from lumora.redteam.suite import load_suite
         from lumora.safety.policy import Policy, policy_file, write_measured
 
@@ -48,7 +48,7 @@ class RedTeam:
         policy, suite = Policy.load(self.policy, unmeasured=True), load_suite(self.suite)
         videos = self._videos()
         with progress_bar("Waking the checks") as tell:
-            figures = attack(suite, policy, tell)
+            figures = run_redteam(suite, policy, tell)
             if videos:
                 own = {OWN: review_own(videos, policy, tell)}
                 figures = dataclasses.replace(figures, planted=own | figures.planted)
@@ -61,7 +61,7 @@ class RedTeam:
         if file is not None:
             beside = write_measured(file, policy, as_json(suite, policy, figures, chosen))
             print(f"These figures let {file} be used: {beside}.")
-        return 0 if all(aim.met for aim in aims(figures, policy.targets)) else TARGETS_MISSED
+        return 0 if all(aim.met for aim in check_targets(figures, policy.targets)) else TARGETS_MISSED
 
     def _videos(self) -> list[np.ndarray]:
         if not self.clips:

@@ -11,7 +11,7 @@ from tyro.conf import arg
 from lumora.cli.flags import Device, Directory, File, Number, TrainPreset
 
 if TYPE_CHECKING:
-    from lumora.train.checkpoint import Progress
+    from lumora.train.checkpoint import TrainProgress
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class WorldCache(Stage):
 
     def run(self) -> None:
         from lumora.presets import PRESETS
-        from lumora.train.run import make_clips
+        from lumora.train.run import render_clips_stage
 
-        make_clips(PRESETS[self.preset](), self.folder, self.workers, self.device or "cpu")
+        render_clips_stage(PRESETS[self.preset](), self.folder, self.workers, self.device or "cpu")
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class TrainTransformer(Stage):
 
     def run(self) -> None:
         from lumora.presets import PRESETS
-        from lumora.train.run import make_latents, train_transformer
+        from lumora.train.run import encode_latents_stage, train_transformer
 
         preset = PRESETS[self.preset]()
-        make_latents(preset, self.folder, device=self.device)
+        encode_latents_stage(preset, self.folder, device=self.device)
         _say("Transformer", train_transformer(preset, self.folder, self.minutes, self.device, self.start, self.also))
         print(f"Use it: lumora generate … --weights {self.folder / 'weights'}")
 
@@ -88,14 +88,14 @@ class TrainAll(Stage):
         if self.videos is None:
             WorldCache(self.folder, self.preset, self.device, self.workers).run()
         else:
-            from lumora.data.video_folder import cache_videos
+            from lumora.data.video_folder import import_videos
             from lumora.presets import PRESETS
 
-            cache_videos(self.videos, PRESETS[self.preset]().model.shape, self.folder / "frames")
+            import_videos(self.videos, PRESETS[self.preset]().model.shape, self.folder / "frames")
         TrainCodec(self.folder, self.preset, self.device).run()
         TrainTransformer(self.folder, self.preset, self.device).run()
 
 
-def _say(what: str, progress: Progress) -> None:
+def _say(what: str, progress: TrainProgress) -> None:
     done = "done" if progress.step >= progress.steps else "the same command goes on"
     print(f"{what}: step {progress.step} of {progress.steps}: {done}.")

@@ -33,7 +33,7 @@ class WorldSample:
     fps: float = 8.0
 
     def run(self) -> None:
-        from lumora.atomic_io import written_whole
+        from lumora.atomic_io import atomic_write
         from lumora.media.video import Video, check_destination
 
         check_destination(self.output)
@@ -43,7 +43,7 @@ class WorldSample:
         frames, about = (_film if has_films(self.preset) else _clip)(self.preset, self.seed, self.index, shape)
         description = self.output.with_suffix(".json")
         Video(frames, shape.fps).save(self.output)
-        with written_whole(description) as part:
+        with atomic_write(description) as part:
             part.write_text(json.dumps(about, indent=2) + "\n")
         print(f"{self.output}, {description}: {about['captions']['sentence']['text']}")
 

@@ -43,18 +43,18 @@ class Codec(nn.Module):
         _check(config)
         self.config = config
         self.encoder = Encoder(config)
-        self.standardize = Standardize(config.channels)
+        self.standardize = ChannelNorm(config.latent_channels)
         self.decoder = Decoder(config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def encode(self, pixels: Float[Tensor, "b 3 T H W"]) -> Float[Tensor, "b c t h w"]:
         """Raises ValueError unless T = 1 + time·n. Edges are repeated up to the next multiple of `space`."""
-        time, space, frames = self.config.time, self.config.space, pixels.shape[2]
+        time, space, frames = self.config.temporal_compression, self.config.spatial_compression, pixels.shape[2]
         if frames % time != 1 % time:
             raise ValueError(
                 f"The codec takes 1 + {time}·n frames, for example {frames // time * time + 1}; not {frames}."
             )
-        latent = self.standardize(self.encoder(grouped(pixels, time, space)).float())
+        latent = self.standardize(self.encoder(group_frames(pixels, time, space)).float())
         return rearrange(latent, "(t b) c h w -> b c t h w", b=pixels.shape[0])
 
     def decode(
@@ -62,7 +62,7 @@ class Codec(nn.Module):
     ) -> Float[Tensor, "b 3 T H W"]:
         """The inverse of `encode`; `size` (height, width) crops what encoding padded, `clamp` limits it to [−1, 1]."""
         pixels, _ = self._decode(latent, None)
-        return _finish(pixels[:, :, self.config.time - 1 :], size, clamp)
+        return _finish(pixels[:, :, self.config.temporal_compression - 1 :], size, clamp)
 
     def stream(
         self, latents: Iterable[Float[Tensor, "b c _ h w"]], size: tuple[int, int] | None = None, clamp: bool = False
@@ -70,7 +70,7 @@ class Codec(nn.Module):
         """Decode consecutive pieces of a latent as they come, remembering one piece; joined they equal `decode`."""
         memory: Memory | None = None
         for latent in latents:
-            skipped = self.config.time - 1 if memory is None else 0
+            skipped = self.config.temporal_compression - 1 if memory is None else 0
             pixels, memory = self._decode(latent, memory)
             yield _finish(pixels[:, :, skipped:], size, clamp)
 
@@ -86,12 +86,19 @@ class Encoder(nn.Module):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        widths = config.encoder_widths
-        self.enter = conv(3 * config.time * PATCH**2, widths[0])
-        self.stages = nn.ModuleList(_stage(width, config.blocks) for width in widths)
-        self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
-        self.leave = conv(widths[-1], config.channels)
-        self.linear = _still(nn.Conv2d(3 * config.time, config.channels, config.space, stride=config.space))
+        widths = config.encoder_channels
+        self.enter = conv(3 * config.temporal_compression * PATCH**2, widths[0])
+        self.stages = nn.ModuleList(_stage(width, config.num_res_blocks) for width in widths)
+        self.downs = nn.ModuleList(Downsample(a, b) for a, b in pairwise(widths))
+        self.leave = conv(widths[-1], config.latent_channels)
+        self.linear = _still(
+            nn.Conv2d(
+                3 * config.temporal_compression,
+                config.latent_channels,
+                config.spatial_compression,
+                stride=config.spatial_compression,
+            )
+        )
 
     def forward(self, groups: Float[Tensor, "n f H W"]) -> Float[Tensor, "n c h w"]:
         groups = groups.to(self.enter.weight.dtype)
@@ -107,14 +114,16 @@ class Decoder(nn.Module):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        widths = config.decoder_widths
-        self.enter = conv(config.channels, widths[0])
-        self.memories = nn.ModuleList(Remember(width) for width in widths)
-        self.stages = nn.ModuleList(_stage(width, config.blocks) for width in widths)
-        self.ups = nn.ModuleList(Up(a, b) for a, b in pairwise(widths))
-        self.leave = conv(widths[-1], 3 * config.time * PATCH**2, zero=True)
-        self.linear = _still(nn.Conv2d(config.channels, 3 * config.time * config.space**2, 1))
-        self.space = config.space
+        widths = config.decoder_channels
+        self.enter = conv(config.latent_channels, widths[0])
+        self.memories = nn.ModuleList(MemoryBlock(width) for width in widths)
+        self.stages = nn.ModuleList(_stage(width, config.num_res_blocks) for width in widths)
+        self.ups = nn.ModuleList(Upsample(a, b) for a, b in pairwise(widths))
+        self.leave = conv(widths[-1], 3 * config.temporal_compression * PATCH**2, zero=True)
+        self.linear = _still(
+            nn.Conv2d(config.latent_channels, 3 * config.temporal_compression * config.spatial_compression**2, 1)
+        )
+        self.space = config.spatial_compression
 
     def forward(
         self, latent: Float[Tensor, "n c h w"], batch: int, memory: Memory | None = None
@@ -132,7 +141,7 @@ class Decoder(nn.Module):
         return detail + F.pixel_shuffle(self.linear(latent), self.space), kept
 
 
-class Standardize(nn.Module):
+class ChannelNorm(nn.Module):
     """Each channel to mean 0 and variance 1, by statistics that are averaged over many batches of training.
 
     Never by a batch's own: that is a few clips, and what they have in common (a night, a beach) is not to be removed.
@@ -161,7 +170,7 @@ class Standardize(nn.Module):
         self.std.copy_((self.std**2).lerp(square.to(self.std), self.momentum).sqrt())
 
 
-class Residual(nn.Module):
+class ResBlock(nn.Module):
     """x + conv(silu(conv(silu(x)))); the last convolution starts at zero, so depth costs nothing at first."""
 
     def __init__(self, width: int) -> None:
@@ -173,7 +182,7 @@ class Residual(nn.Module):
         return x + self.last(F.silu(self.first(F.silu(x))))
 
 
-class Remember(nn.Module):
+class MemoryBlock(nn.Module):
     """A residual block that also sees the same features of the latent frame before."""
 
     def __init__(self, width: int) -> None:
@@ -185,7 +194,7 @@ class Remember(nn.Module):
         return x + self.last(F.silu(self.first(F.silu(torch.cat([x, past], dim=1)))))
 
 
-class Down(nn.Module):
+class Downsample(nn.Module):
     """Half the height and width. A convolution learns what the fixed shortcut lacks (DC-AE, arXiv:2410.10733)."""
 
     def __init__(self, width: int, out: int) -> None:
@@ -198,7 +207,7 @@ class Down(nn.Module):
         return self.conv(x) + reduce(shortcut, "n (c g) h w -> n c h w", "mean", g=self.mean_of)
 
 
-class Up(nn.Module):
+class Upsample(nn.Module):
     """Twice the height and width: the mirror image of `Down`."""
 
     def __init__(self, width: int, out: int) -> None:
@@ -210,7 +219,7 @@ class Up(nn.Module):
         return F.pixel_shuffle(self.conv(x) + x.repeat_interleave(self.copies, dim=1), 2)
 
 
-def grouped(pixels: Float[Tensor, "b 3 T H W"], time: int, space: int) -> Float[Tensor, "n f h w"]:
+def group_frames(pixels: Float[Tensor, "b 3 T H W"], time: int, space: int) -> Float[Tensor, "n f h w"]:
     """Groups of `time` frames (the first picture repeated), stacked as channels, padded to multiples of `space`."""
     first = pixels[:, :, :1].expand(-1, -1, time - 1, -1, -1)
     groups = rearrange(torch.cat([first, pixels], dim=2), "b c (t f) h w -> (t b) (f c) h w", f=time)
@@ -242,7 +251,7 @@ def _still(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 def _stage(width: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(Residual(width) for _ in range(blocks)))
+    return nn.Sequential(*(ResBlock(width) for _ in range(blocks)))
 
 
 def _finish(pixels: Tensor, size: tuple[int, int] | None, clamp: bool) -> Tensor:
@@ -252,15 +261,16 @@ def _finish(pixels: Tensor, size: tuple[int, int] | None, clamp: bool) -> Tensor
 
 
 def _check(config: CodecConfig) -> None:
-    for name in ("encoder_widths", "decoder_widths"):
+    for name in ("encoder_channels", "decoder_channels"):
         widths = getattr(config, name)
-        if PATCH * 2 ** (len(widths) - 1) != config.space:
+        if PATCH * 2 ** (len(widths) - 1) != config.spatial_compression:
             raise ValueError(
-                f"{name} has {len(widths)} stages, which is {PATCH}·2^{len(widths) - 1} in space, not {config.space}."
+                f"{name} has {len(widths)} stages, which compress {PATCH}·2^{len(widths) - 1} times in space, "
+                f"not {config.spatial_compression} times."
             )
-    for a, b in pairwise(config.encoder_widths):
+    for a, b in pairwise(config.encoder_channels):
         if (4 * a) % b:
-            raise ValueError(f"encoder_widths: {b} must divide 4·{a}.")
-    for a, b in pairwise(config.decoder_widths):
+            raise ValueError(f"encoder_channels: {b} must divide 4·{a}.")
+    for a, b in pairwise(config.decoder_channels):
         if (4 * b) % a:
-            raise ValueError(f"decoder_widths: {a} must divide 4·{b}.")
+            raise ValueError(f"decoder_channels: {a} must divide 4·{b}.")

@@ -20,7 +20,7 @@ NUDGE = 0.05
 
 
 @torch.no_grad()
-def weigh_by_pixels(codec: Codec, pixels: Float[Tensor, "b 3 T H W"], power: float) -> None:
+def align_to_pixel_metric(codec: Codec, pixels: Float[Tensor, "b 3 T H W"], power: float) -> None:
     """Changes the coordinates of the latent, and nothing else: `codec` gives back the same pixels.
 
     With power 0 they are only turned, so that channels are uncorrelated, strongest first. With 1 a small distance of

@@ -11,14 +11,14 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lumora.codec.autoencoder import Codec, bias_of, grouped
+from lumora.codec.autoencoder import Codec, bias_of, group_frames
 
 ROUNDS = 12
 """Subspace iterations; the spectrum of pictures falls steeply, so few are enough."""
 
 
 @torch.no_grad()
-def start_linear(codec: Codec, pixels: Float[Tensor, "b 3 T H W"], generator: torch.Generator) -> None:
+def init_linear(codec: Codec, pixels: Float[Tensor, "b 3 T H W"], generator: torch.Generator) -> None:
     """Set the linear paths of `codec`, and its statistics, from a sample of clips (a hundred or so serve).
 
     Over channels of unit power with equal, small noise, the code that reconstructs best gives a principal component of
@@ -28,13 +28,19 @@ def start_linear(codec: Codec, pixels: Float[Tensor, "b 3 T H W"], generator: to
     Raises ValueError where there are fewer blocks than latent channels, or they vary in fewer ways.
     """
     config = codec.config
-    groups = grouped(pixels, config.time, config.space)
-    blocks = rearrange(groups, "n f (h p) (w q) -> (n h w) (f p q)", p=config.space, q=config.space)
+    groups = group_frames(pixels, config.temporal_compression, config.spatial_compression)
+    blocks = rearrange(
+        groups, "n f (h p) (w q) -> (n h w) (f p q)", p=config.spatial_compression, q=config.spatial_compression
+    )
     mean = blocks.mean(dim=0)
-    components, variance = _principal(blocks - mean, config.channels, generator)
-    if len(blocks) < config.channels or not bool((variance > 0).all()):
-        raise ValueError(f"A linear start of {config.channels} channels needs a larger or more varied sample of clips.")
-    rotation = torch.linalg.qr(torch.randn(2 * (config.channels,), generator=generator, device=generator.device))[0]
+    components, variance = _principal(blocks - mean, config.latent_channels, generator)
+    if len(blocks) < config.latent_channels or not bool((variance > 0).all()):
+        raise ValueError(
+            f"A linear start of {config.latent_channels} channels needs a larger or more varied sample of clips."
+        )
+    rotation = torch.linalg.qr(
+        torch.randn(2 * (config.latent_channels,), generator=generator, device=generator.device)
+    )[0]
     rotation = rotation.to(pixels.device)
     gain = variance**0.25
     to_latent = rotation @ (components / gain).T

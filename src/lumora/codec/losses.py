@@ -21,7 +21,7 @@ class CodecLossConfig:
     equivariance: float = 0.0
     """Scale equivariance (arXiv:2502.14831): half the latent's size must decode to half the picture's size.
     Off: it cost 0.15 dB at 0.1 in a small trial, and the linear start is meant to give latents that spectrum too."""
-    emphasis: float = 10.0
+    foreground_weight: float = 10.0
     """Extra weight of pixels that a subject covers: few, and all that matters. Other moving ones get 0.4 of it."""
     noise: float = 0.1
     """Standard deviation of the noise on the unit-variance latent: room for the transformer's errors."""
@@ -40,7 +40,7 @@ def codec_loss(
     forgives), and its differences in time (flicker and lost motion).
     """
     error = reconstruction - pixels
-    weight = emphasis(pixels, subject, config.emphasis)
+    weight = pixel_weights(pixels, subject, config.foreground_weight)
     terms = {
         "charbonnier": _mean(torch.sqrt(error**2 + 1e-6), weight),
         "gradient": _mean(error.diff(dim=-1).abs(), weight[..., 1:])
@@ -78,7 +78,7 @@ def codec_step(
     return loss, {name: value.detach() for name, value in terms.items()}
 
 
-def emphasis(
+def pixel_weights(
     pixels: Float[Tensor, "b 3 T H W"], subject: Bool[Tensor, "b T H W"] | None, strength: float
 ) -> Float[Tensor, "b 1 T H W"]:
     """In proportion to 1 + strength where a pixel belongs to a subject, 1 + 0.4 · strength where another one changes, 1

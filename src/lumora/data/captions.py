@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lumora.config import from_json
-from lumora.data.shards import Record, Source, read_lines, shard_numbers, write_lines
+from lumora.data.shards import ClipRecord, WorldSource, read_lines, shard_numbers, write_lines
 from lumora.world.caption import Length, caption
 from lumora.world.facts import Fact, facts_from_dicts, mirror_fact
 from lumora.world.script import Script, script
@@ -20,7 +20,7 @@ WHOLE = 4
 
 
 @dataclass(frozen=True)
-class Line:
+class CaptionLine:
     text: str
     length: Length = "sentence"
     facts: tuple[int, ...] = ()
@@ -30,54 +30,54 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Wording:
+class ClipCaptions:
     """What can be said of a clip, and of its mirror image; nothing of the latter where that isn't known."""
 
-    captions: tuple[Line, ...]
-    mirrored: tuple[Line, ...]
+    captions: tuple[CaptionLine, ...]
+    mirrored: tuple[CaptionLine, ...]
 
 
 def write_captions(folder: Path, force: bool = False) -> None:
     """Words the facts of every clip of the world in `folder` that has no captions yet, or (`force`) of all."""
-    source = from_json(Source, (folder / "about.json").read_text())
+    source = from_json(WorldSource, (folder / "about.json").read_text())
     for number in shard_numbers(folder, "clips"):
-        path, records = folder / f"captions-{number:05}.jsonl", read_lines(Record, folder, "clips", number)
+        path, records = folder / f"captions-{number:05}.jsonl", read_lines(ClipRecord, folder, "clips", number)
         if force or not path.exists() or path.read_text().count("\n") != len(records):
-            write_lines(path, [wording_of_facts(record, source.seed) for record in records])
+            write_lines(path, [captions_from_facts(record, source.seed) for record in records])
 
 
-def wording_of_facts(record: Record, seed: int) -> Wording:
+def captions_from_facts(record: ClipRecord, seed: int) -> ClipCaptions:
     """Drawn from a generator of the clip's own, so that any clip can be worded again alone."""
     generator = np.random.default_rng([seed, record.index, 1])
     if record.shots:
-        return _wording_of_film([facts_from_dicts(shot.facts) for shot in record.shots], generator)
+        return _captions_of_film([facts_from_dicts(shot.facts) for shot in record.shots], generator)
     facts = facts_from_dicts(record.facts)
 
-    def line(view: tuple[Fact, ...], length: Length) -> Line:
+    def line(view: tuple[Fact, ...], length: Length) -> CaptionLine:
         said = caption(view, length, generator)
-        return Line(said.text, length, tuple(view.index(fact) for fact in said.facts))
+        return CaptionLine(said.text, length, tuple(view.index(fact) for fact in said.facts))
 
-    def lines(view: tuple[Fact, ...]) -> tuple[Line, ...]:
+    def lines(view: tuple[Fact, ...]) -> tuple[CaptionLine, ...]:
         return tuple(line(view, length) for length in LENGTHS)
 
-    return Wording(lines(facts), lines(tuple(mirror_fact(fact) for fact in facts)))
+    return ClipCaptions(lines(facts), lines(tuple(mirror_fact(fact) for fact in facts)))
 
 
-def _wording_of_film(shots: list[tuple[Fact, ...]], generator: np.random.Generator) -> Wording:
+def _captions_of_film(shots: list[tuple[Fact, ...]], generator: np.random.Generator) -> ClipCaptions:
     """Mostly a caption for each shot; one is of the whole, for those who describe a film in one prompt."""
 
-    def lines(views: list[tuple[Fact, ...]]) -> tuple[Line, ...]:
+    def lines(views: list[tuple[Fact, ...]]) -> tuple[CaptionLine, ...]:
         told: list[tuple[Length, Script]] = [(length, script(views, length, generator)) for length in LENGTHS]
-        made = [Line(t.whole.text, length, shots=tuple(shot.text for shot in t.shots)) for length, t in told]
+        made = [CaptionLine(t.whole.text, length, shots=tuple(shot.text for shot in t.shots)) for length, t in told]
         made[WHOLE] = replace(made[WHOLE], shots=())
         return tuple(made)
 
-    return Wording(lines(shots), lines([tuple(mirror_fact(fact) for fact in shot) for shot in shots]))
+    return ClipCaptions(lines(shots), lines([tuple(mirror_fact(fact) for fact in shot) for shot in shots]))
 
 
-def wording_of_text(text: str) -> Wording:
+def captions_from_text(text: str) -> ClipCaptions:
     """A user's own caption; it isn't true of the mirror image if it names a side."""
     sided = {"left", "right", "leftward", "leftwards", "rightward", "rightwards", "clockwise", "counterclockwise"}
     words = {word.strip(".,;:!?'\"()").lower() for word in text.replace("-", " ").split()}
-    line = (Line(text),)
-    return Wording(line, () if words & sided else line)
+    line = (CaptionLine(text),)
+    return ClipCaptions(line, () if words & sided else line)

@@ -14,11 +14,11 @@ from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from lumora.data.latent_cache import Example, LatentShard, latent_path
+from lumora.data.latent_cache import LatentExample, LatentShard, latent_path
 from lumora.data.shards import open_frames, open_subjects, shard_numbers
 
 
-class Order:
+class EpochSampler:
     """Which clips a step sees: every clip once in each pass over `count`, in an order of the pass's own."""
 
     def __init__(self, count: int, batch: int, seed: int, rank: int = 0, size: int = 1) -> None:
@@ -35,7 +35,7 @@ class Order:
         return np.random.default_rng([self.seed, number, 2]).permutation(self.count)
 
 
-class Latents:
+class LatentDataset:
     """Shards of latents in a folder, by default all of them, and all of some others, as one sequence of clips."""
 
     def __init__(self, folder: Path, numbers: Sequence[int] | None = None, also: Sequence[Path] = ()) -> None:
@@ -54,7 +54,7 @@ class Latents:
         shard, within = self._find(clip)
         return shard.latents[0, within]
 
-    def example(self, clip: int, generator: np.random.Generator) -> Example:
+    def example(self, clip: int, generator: np.random.Generator) -> LatentExample:
         """The clip or its mirror image, by chance, with one of its captions."""
         shard, within = self._find(clip)
         return shard.example(within, bool(generator.random() < 0.5), float(generator.random()))
@@ -64,7 +64,7 @@ class Latents:
         return self.shards[shard], clip - (self.ends[shard] - self.shards[shard].count)
 
 
-class Frames:
+class FrameDataset:
     """All shards of pixels in a folder, of which a step sees clips of one shard, because those have one size."""
 
     def __init__(self, folder: Path) -> None:

@@ -25,11 +25,11 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.codec import Codec
 from lumora.config import CodecConfig
-from lumora.data.captions import Line, Wording
-from lumora.data.shards import Record, open_frames, open_subjects, read_lines, shard_numbers
+from lumora.data.captions import CaptionLine, ClipCaptions
+from lumora.data.shards import ClipRecord, open_frames, open_subjects, read_lines, shard_numbers
 from lumora.model.packing import Span
 from lumora.parallel import run_jobs
 from lumora.precision import autocast
@@ -87,7 +87,7 @@ class _Job:
     device: str
 
 
-def encode_shards(
+def encode_latents(
     folder: Path, out: Path, codec: CodecConfig, weights: Path, workers: int = 0, device: str = "cpu"
 ) -> None:
     """Encodes every shard of clips with captions in `folder` that `out` doesn't hold yet, by the codec in `weights`."""
@@ -102,7 +102,8 @@ def encode_shards(
 
 def _encode_shard(job: _Job) -> None:
     records, wordings = (
-        read_lines(kind, job.folder, name, job.number) for kind, name in ((Record, "clips"), (Wording, "captions"))
+        read_lines(kind, job.folder, name, job.number)
+        for kind, name in ((ClipRecord, "clips"), (ClipCaptions, "captions"))
     )
     frames, subjects = open_frames(job.folder, job.number), open_subjects(job.folder, job.number)
     encoders = Encoders.load(job.codec, job.weights, job.device)
@@ -112,15 +113,15 @@ def _encode_shard(job: _Job) -> None:
 def write_latents(
     path: Path,
     frames: UInt8[np.ndarray, "n t h w 3"],
-    records: Sequence[Record],
-    wordings: Sequence[Wording],
+    records: Sequence[ClipRecord],
+    wordings: Sequence[ClipCaptions],
     encoders: Encoders,
     subjects: UInt8[np.ndarray, "n t h w"] | None = None,
 ) -> None:
     views = [w.captions for w in wordings] + [w.mirrored for w in wordings]
     chosen = [_kept(view) for view in views]
     latents = encoders.latents(frames)
-    whole, time = latents.shape[3], encoders.codec.config.time
+    whole, time = latents.shape[3], encoders.codec.config.temporal_compression
     lines = [(line, record) for view, record in zip(chosen, [*records, *records], strict=True) for line in view]
     parts = [line.shots or (line.text,) for line, _ in lines]
     spans = [span for line, record in lines for span in (latent_spans(record, time) if line.shots else [whole])]
@@ -136,11 +137,11 @@ def write_latents(
         "parts": _starts([len(part) for part in parts]),
         "first": _starts([len(view) for view in chosen]),
     }
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         save_file(content, part)
 
 
-def latent_spans(record: Record, time: int) -> list[int]:
+def latent_spans(record: ClipRecord, time: int) -> list[int]:
     """Latent frames of each shot of a film, whose latent frames hold `time` frames each, but the first one.
 
     Raises ValueError where a latent frame would show two shots.
@@ -154,7 +155,7 @@ def latent_spans(record: Record, time: int) -> list[int]:
 
 def covered(subjects: UInt8[np.ndarray, "n t h w"], codec: Codec) -> UInt8[Tensor, "n steps rows columns"]:
     """The share of each place of the latent that subjects cover, in 255ths."""
-    space, time = codec.config.space, codec.config.time
+    space, time = codec.config.spatial_compression, codec.config.temporal_compression
     shown = torch.from_numpy(subjects > 0).float()
     # The first latent frame is of one picture, the others of `time` each.
     shown = torch.cat([shown[:, :1].expand(-1, time, -1, -1), shown[:, 1:]], dim=1)
@@ -173,7 +174,7 @@ class LatentShard:
         self.spans = content["spans"].tolist() if "spans" in content else [self.latents.shape[3]] * count
         self.parts = content["parts"].tolist() if "parts" in content else list(range(count + 1))
 
-    def example(self, clip: int, mirrored: bool, choice: float) -> Example:
+    def example(self, clip: int, mirrored: bool, choice: float) -> LatentExample:
         """A view of a clip and a caption of it, by `choice` in [0, 1); the clip itself where its mirror has none."""
         view = clip + self.count * mirrored
         if self.first[view] == self.first[view + 1]:
@@ -184,11 +185,11 @@ class LatentShard:
         text = self.text[self.captions[parts.start] : self.captions[parts.stop]]
         spans = tuple(Span(self.captions[p + 1] - self.captions[p], self.spans[p]) for p in parts)
         subject = self.subject[clip].flip(-1) if mirrored else self.subject[clip]
-        return Example(self.latents[int(mirrored), clip], subject.float() / 255, text, self.fps[clip], spans)
+        return LatentExample(self.latents[int(mirrored), clip], subject.float() / 255, text, self.fps[clip], spans)
 
 
 @dataclass(frozen=True)
-class Example:
+class LatentExample:
     latent: Float[Tensor, "c t h w"]
     subject: Float[Tensor, "t h w"]
     """The share of each place that subjects cover."""
@@ -198,22 +199,22 @@ class Example:
     spans: tuple[Span, ...]
     """The shots that `text` speaks of, one at least."""
 
-    def beginning(self, frames: int) -> Example:
+    def beginning(self, frames: int) -> LatentExample:
         """Its first latent frames, and what is said of shots that are in them."""
-        begins = accumulate((span.frames for span in self.spans), initial=0)
+        begins = accumulate((span.num_frames for span in self.spans), initial=0)
         shown = [
-            (span, min(span.frames, frames - b)) for span, b in zip(self.spans, begins, strict=False) if b < frames
+            (span, min(span.num_frames, frames - b)) for span, b in zip(self.spans, begins, strict=False) if b < frames
         ]
-        spans = tuple(Span(span.words, count) for span, count in shown)
-        text = self.text[: sum(span.words for span in spans)]
-        return Example(self.latent[:, :frames], self.subject[:frames], text, self.fps, spans)
+        spans = tuple(Span(span.num_tokens, count) for span, count in shown)
+        text = self.text[: sum(span.num_tokens for span in spans)]
+        return LatentExample(self.latent[:, :frames], self.subject[:frames], text, self.fps, spans)
 
 
 def latent_path(folder: Path, number: int) -> Path:
     return folder / f"latents-{number:05}.safetensors"
 
 
-def _kept(lines: Sequence[Line]) -> list[Line]:
+def _kept(lines: Sequence[CaptionLine]) -> list[CaptionLine]:
     """The first few captions of each length; all where there are no more lengths than one."""
     left = dict(KEPT)
     kept = []

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.config import VideoShape, from_json, to_json
 from lumora.parallel import run_jobs
 from lumora.world.clip import has_films, make_scene, make_shots
@@ -32,20 +32,20 @@ from lumora.world.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
-class Source:
+class WorldSource:
     """What a folder of shards holds."""
 
     world: str
     """Preset of the world, or the name of a folder of videos."""
     seed: int
-    shapes: tuple[VideoShape, ...]
+    buckets: tuple[VideoShape, ...]
     """Shard n has shape n, modulo their number."""
-    shard: int
+    shard_size: int
     """Clips in a full shard."""
 
 
 @dataclass(frozen=True)
-class Shot:
+class ShotRecord:
     """One of several shots of a clip, which follow on each other."""
 
     frames: int
@@ -53,7 +53,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Record:
+class ClipRecord:
     """One clip beside its pixels."""
 
     index: int
@@ -61,13 +61,13 @@ class Record:
     fps: float
     facts: tuple[dict, ...] = ()
     """Of a clip without cuts."""
-    shots: tuple[Shot, ...] = ()
+    shots: tuple[ShotRecord, ...] = ()
     """Of a film."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    source: Source
+    source: WorldSource
     number: int
     clips: range
     out: Path
@@ -75,7 +75,7 @@ class _Job:
     batch: int
 
 
-def cache_clips(
+def render_dataset(
     world: str,
     seed: int,
     count: int,
@@ -90,7 +90,7 @@ def cache_clips(
 
     Clip n of a seed is the same whatever the number of processes. Raises ValueError where `out` holds something else.
     """
-    source = Source(world, seed, shapes, shard)
+    source = WorldSource(world, seed, shapes, shard)
     claim(out, source)
     ranges = [range(first, min(first + shard, count)) for first in range(0, count, shard)]
     jobs = [_Job(source, number, clips, out, device, batch) for number, clips in enumerate(ranges)]
@@ -103,7 +103,7 @@ def claim(out: Path, about: Any) -> None:
     out.mkdir(parents=True, exist_ok=True)
     file = out / "about.json"
     if not file.exists():
-        with written_whole(file) as part:
+        with atomic_write(file) as part:
             part.write_text(to_json(about))
     if from_json(type(about), file.read_text()) != about:
         raise ValueError(f"{out} holds other clips (see its about.json); choose another folder or remove it.")
@@ -133,7 +133,7 @@ def read_lines(kind: type, folder: Path, name: str, number: int) -> list[Any]:
 
 
 def write_lines(path: Path, items: Iterable[Any]) -> None:
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("".join(json.dumps(asdict(item)) + "\n" for item in items))
 
 
@@ -144,10 +144,10 @@ def is_whole(folder: Path, name: str, number: int, count: int) -> bool:
 
 
 def render_clips(
-    source: Source, clips: range, shape: VideoShape, device: str, batch: int
-) -> tuple[UInt8[np.ndarray, "n t h w 3"], UInt8[np.ndarray, "n t h w"], list[Record]]:
+    source: WorldSource, clips: range, shape: VideoShape, device: str, batch: int
+) -> tuple[UInt8[np.ndarray, "n t h w 3"], UInt8[np.ndarray, "n t h w"], list[ClipRecord]]:
     """Pixels of these clips of the world, which subject each shows (see `open_subjects`), and records."""
-    frames = np.empty((len(clips), shape.frames, shape.height, shape.width, 3), np.uint8)
+    frames = np.empty((len(clips), shape.num_frames, shape.height, shape.width, 3), np.uint8)
     subjects = np.empty(frames.shape[:-1], np.uint8)
     records = []
     films, aspect = has_films(source.world), shape.width / shape.height
@@ -162,9 +162,9 @@ def render_clips(
             facts = [tuple(facts_to_dicts(facts_of(scene, trajectory, aspect))) for scene, trajectory in shots]
             if films:
                 told = zip((len(trajectory.times) for _, trajectory in shots), facts, strict=True)
-                records.append(Record(n, shape.fps, shots=tuple(Shot(*shot) for shot in told)))
+                records.append(ClipRecord(n, shape.fps, shots=tuple(ShotRecord(*shot) for shot in told)))
             else:
-                records.append(Record(n, shape.fps, facts[0]))
+                records.append(ClipRecord(n, shape.fps, facts[0]))
     return frames, subjects, records
 
 
@@ -188,17 +188,17 @@ def _drawn(
 
 
 def _render_shard(job: _Job) -> None:
-    shape = job.source.shapes[job.number % len(job.source.shapes)]
+    shape = job.source.buckets[job.number % len(job.source.buckets)]
     frames, subjects, records = render_clips(job.source, job.clips, shape, job.device, job.batch)
     _write_array(job.out / f"subjects-{job.number:05}.npy", subjects)
     write_clips(job.out, job.number, frames, records)
 
 
-def write_clips(out: Path, number: int, frames: np.ndarray, records: list[Record]) -> None:
+def write_clips(out: Path, number: int, frames: np.ndarray, records: list[ClipRecord]) -> None:
     _write_array(out / f"frames-{number:05}.npy", frames)
     write_lines(out / f"clips-{number:05}.jsonl", records)  # last: it says that the shard is there
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:
-    with written_whole(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.save(file, array)

@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 
 from lumora.config import VideoShape
-from lumora.data.captions import wording_of_text
-from lumora.data.shards import Record, Source, claim, write_clips, write_lines
+from lumora.data.captions import captions_from_text
+from lumora.data.shards import ClipRecord, WorldSource, claim, write_clips, write_lines
 from lumora.media.video import Video
 
 
-def cache_videos(folder: Path, shape: VideoShape, out: Path, shard: int = 250) -> int:
+def import_videos(folder: Path, shape: VideoShape, out: Path, shard: int = 250) -> int:
     """Cuts the videos of a `videofolder` (metadata.jsonl: file_name, text) into clips of one shape; returns how many.
 
     Raises ValueError, in a sentence, where the folder isn't one or a video can't be read.
     """
     entries = _entries(folder)
-    claim(out, Source(str(folder.resolve()), 0, (shape,), shard))
+    claim(out, WorldSource(str(folder.resolve()), 0, (shape,), shard))
     pieces = _pieces(entries, shape)
     number = total = 0
     while piece := list(islice(pieces, shard)):
         frames, texts = zip(*piece, strict=True)
-        records = [Record(total + i, shape.fps) for i in range(len(piece))]
-        write_lines(out / f"captions-{number:05}.jsonl", [wording_of_text(text) for text in texts])
+        records = [ClipRecord(total + i, shape.fps) for i in range(len(piece))]
+        write_lines(out / f"captions-{number:05}.jsonl", [captions_from_text(text) for text in texts])
         write_clips(out, number, np.stack(frames), records)
         number, total = number + 1, total + len(piece)
     return total
@@ -57,5 +57,5 @@ def _pieces(entries: Sequence[tuple[Path, str]], shape: VideoShape) -> Iterator[
         video = Video.load(path, size=(shape.height, shape.width))
         times = np.arange(int(len(video.frames) / video.fps * shape.fps + 0.5)) / shape.fps
         frames = video.frames[np.minimum((times * video.fps + 0.5).astype(int), len(video.frames) - 1)]
-        for first in range(0, len(frames) - shape.frames + 1, shape.frames):
-            yield frames[first : first + shape.frames], text
+        for first in range(0, len(frames) - shape.num_frames + 1, shape.num_frames):
+            yield frames[first : first + shape.num_frames], text

@@ -18,66 +18,66 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-DRAFT_SHIFT = math.log(32)
+STRENGTH_LOGIT_SHIFT = math.log(32)
 """By which the logit of a draft's strength is shifted to noise. What holds for the whole picture, such as its light, is
 seen through most noise: at a time of .9 nothing of that changes, at .98, where a strength of .6 lies, much does."""
-NOTHING_KEPT, INDEPENDENT_TIMES = 0.5, 0.1
+UNCONDITIONED_SHARE, INDEPENDENT_TIMES_SHARE = 0.5, 0.1
 """Shares of training samples; the rest keeps random clean frames."""
 
 
 @dataclass(frozen=True)
-class State:
+class LatentState:
     """Clips of equal size on their way from noise to video; leading dimensions are optional and batch."""
 
     latent: Float[Tensor, "*batch c t h w"]
     """The current latent; pure noise at the start."""
-    clean: Float[Tensor, "*batch c t h w"]
+    clean_latent: Float[Tensor, "*batch c t h w"]
     """What is known: it counts only where the mask is below 1."""
-    mask: Float[Tensor, "*batch t"]
-    seconds: Float[Tensor, "*batch t"]
+    denoise_mask: Float[Tensor, "*batch t"]
+    positions: Float[Tensor, "*batch t"]
     """When each latent frame is."""
 
     def keep(self, latent: Float[Tensor, "*batch c t h w"]) -> Float[Tensor, "*batch c t h w"]:
         """`latent`, with the kept frames put back exactly."""
-        return torch.where(self.mask[..., None, :, None, None] > 0, latent, self.clean)
+        return torch.where(self.denoise_mask[..., None, :, None, None] > 0, latent, self.clean_latent)
 
 
 @dataclass(frozen=True)
-class Source:
+class EditSource:
     """Clips that are edited: what they were, of the same shape as what they become; leading dimensions are batch."""
 
-    clean: Float[Tensor, "*batch c t h w"]
-    followed: Bool[Tensor, "*batch t"]
+    clean_latent: Float[Tensor, "*batch c t h w"]
+    edited_frames: Bool[Tensor, "*batch t"]
     """Which latent frames are edited; of the others `clean` may hold any numbers."""
     text: list[Float[Tensor, "_ text_width"]]
     """What is said of each clip as it was; of length 0 where nobody knows."""
 
     def noised(
-        self, state: State, t: float, latent: Float[Tensor, "*batch c t h w"]
+        self, state: LatentState, t: float, latent: Float[Tensor, "*batch c t h w"]
     ) -> Float[Tensor, "*batch c t h w"]:
         """What the edited clips were at this time, under the noise that `state` began with; elsewhere `latent`."""
-        share = state.mask[..., None, :, None, None]
-        noise = state.latent - (1 - share) * state.clean  # that of `begin`, times the share
-        was = (1 - share * t) * self.clean + t * noise
-        return torch.where(self.followed[..., None, :, None, None], was, latent)
+        share = state.denoise_mask[..., None, :, None, None]
+        noise = state.latent - (1 - share) * state.clean_latent  # that of `begin`, times the share
+        was = (1 - share * t) * self.clean_latent + t * noise
+        return torch.where(self.edited_frames[..., None, :, None, None], was, latent)
 
 
-def begin(
+def init_state(
     clean: Float[Tensor, "*batch c t h w"],
     mask: Float[Tensor, "*batch t"],
     seconds: Float[Tensor, "*batch t"],
     generator: torch.Generator,
-) -> State:
+) -> LatentState:
     """A state of noise wherever frames are to be made, and of as much as the mask says where there is a draft.
 
     `clean` may hold any numbers where the mask is 1.
     """
     noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
     share = mask[..., None, :, None, None]
-    return State((1 - share) * clean + share * noise, clean, mask, seconds)
+    return LatentState((1 - share) * clean + share * noise, clean, mask, seconds)
 
 
-def mask_of(strengths: Float[Tensor, " T"], time: int) -> Float[Tensor, " t"]:
+def make_denoise_mask(strengths: Float[Tensor, " T"], time: int) -> Float[Tensor, " t"]:
     """The mask of latent frames from the strength of each of their T = 1 + time · (t − 1) frames: the mean, times the
     share of frames that aren't kept.
 
@@ -86,12 +86,12 @@ def mask_of(strengths: Float[Tensor, " T"], time: int) -> Float[Tensor, " t"]:
     more of them there are; of two ways to count them this one, by its square, measured nearer to the truth than the
     mean alone (LOG.md).
     """
-    shares = torch.sigmoid(torch.logit(strengths) + DRAFT_SHIFT)  # 0 stays 0, and 1 stays 1
+    shares = torch.sigmoid(torch.logit(strengths) + STRENGTH_LOGIT_SHIFT)  # 0 stays 0, and 1 stays 1
     groups = shares[1:].view(len(shares) // time, time)
     return torch.cat([shares[:1], groups.mean(dim=1) * (groups > 0).to(groups).mean(dim=1)])
 
 
-def between(mask: Float[Tensor, " t"], longest: int) -> Bool[Tensor, " t"]:
+def short_gaps(mask: Float[Tensor, " t"], longest: int) -> Bool[Tensor, " t"]:
     """The frames of gaps of at most so many, in which nothing is given, between others of which something is."""
     gaps = torch.zeros_like(mask, dtype=torch.bool)
     given = torch.nonzero(mask < 1).flatten().tolist()
@@ -100,16 +100,18 @@ def between(mask: Float[Tensor, " t"], longest: int) -> Bool[Tensor, " t"]:
     return gaps
 
 
-def stacked(states: Sequence[State]) -> State:
+def concat(states: Sequence[LatentState]) -> LatentState:
     """Batches of clips of one size as one batch."""
-    parts = zip(*((s.latent, s.clean, s.mask, s.seconds) for s in states), strict=True)
-    return State(*(torch.cat(part) for part in parts))
+    parts = zip(*((s.latent, s.clean_latent, s.denoise_mask, s.positions) for s in states), strict=True)
+    return LatentState(*(torch.cat(part) for part in parts))
 
 
-def apart(state: State) -> list[State]:
+def unbind(state: LatentState) -> list[LatentState]:
     """A batch as batches of one."""
-    parts = zip(*(x.split(1) for x in (state.latent, state.clean, state.mask, state.seconds)), strict=True)
-    return [State(*part) for part in parts]
+    parts = zip(
+        *(x.split(1) for x in (state.latent, state.clean_latent, state.denoise_mask, state.positions)), strict=True
+    )
+    return [LatentState(*part) for part in parts]
 
 
 def keep_nothing(frames: int) -> Float[Tensor, " t"]:
@@ -153,9 +155,9 @@ def draw_condition(frames: int, generator: torch.Generator) -> tuple[Float[Tenso
     """A mask for training, and whether all made frames share one time; otherwise each has its own (diffusion forcing,
     arXiv:2407.01392), so that the network knows clips that are clearer at one end. A picture alone is always made."""
     kind = torch.rand((), generator=generator, device=generator.device).item()
-    if frames == 1 or kind < NOTHING_KEPT:
+    if frames == 1 or kind < UNCONDITIONED_SHARE:
         return keep_nothing(frames), True
-    if kind < NOTHING_KEPT + INDEPENDENT_TIMES:
+    if kind < UNCONDITIONED_SHARE + INDEPENDENT_TIMES_SHARE:
         return keep_nothing(frames), False
     return draw_mask(frames, generator), True
 

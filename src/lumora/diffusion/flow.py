@@ -15,12 +15,12 @@ from torch.nn.functional import one_hot
 
 from lumora.config import FlowConfig
 from lumora.diffusion.condition import draw_condition, frame_times
-from lumora.model.packing import Batch, Span, silenced
+from lumora.model.packing import Batch, Span, drop_text
 from lumora.model.patchify import stacks_of_equals
-from lumora.model.token_layout import tokens_of
+from lumora.model.token_layout import num_video_tokens
 from lumora.model.transformer import Transformer, batch_flops
 
-BINS = 4
+NUM_TIME_BINS = 4
 """Equal ranges of time in which training reports its loss."""
 
 
@@ -43,16 +43,16 @@ def log_shift(tokens: int, config: FlowConfig) -> float:
 
     A longer clip needs more noise to hide as much: ½ ln(tokens / reference), as in SD3 (arXiv:2403.03206, eq. 23).
     """
-    return config.time_mean + 0.5 * math.log(tokens / config.reference_tokens)
+    return config.logit_mean + 0.5 * math.log(tokens / config.base_seq_len)
 
 
-def draw_times(count: int, tokens: int, config: FlowConfig, generator: torch.Generator) -> Float[Tensor, " count"]:
+def sample_times(count: int, tokens: int, config: FlowConfig, generator: torch.Generator) -> Float[Tensor, " count"]:
     """Logit-normal training times in (0, 1), on the generator's device."""
     normal = torch.randn(count, generator=generator, device=generator.device)
-    return torch.sigmoid(log_shift(tokens, config) + config.time_std * normal)
+    return torch.sigmoid(log_shift(tokens, config) + config.logit_std * normal)
 
 
-def flow_step(
+def flow_matching_loss(
     transformer: Transformer,
     latents: list[Float[Tensor, "c _ _ _"]],
     text: list[Float[Tensor, "_ text_width"]],
@@ -76,10 +76,10 @@ def flow_step(
     drawn = [_draw_conditions(group, transformer.patch, config, generator) for group in groups]
     noise = _noise_like(groups, generator)
     noisy = [interpolate(x, e, t[:, None, :, None, None]) for x, e, (_, t) in zip(groups, noise, drawn, strict=True)]
-    kept = (torch.rand(len(text), generator=generator, device=generator.device) >= config.text_dropout).tolist()
+    kept = (torch.rand(len(text), generator=generator, device=generator.device) >= config.caption_dropout).tolist()
     text = [text[i] if kept[i] else text[i][:0] for i in order]
     times = [clip for _, t in drawn for clip in t]
-    shots = [spans[i] if kept[i] else silenced(spans[i]) for i in order] if spans else None
+    shots = [spans[i] if kept[i] else drop_text(spans[i]) for i in order] if spans else None
     batch = Batch([clip for group in noisy for clip in group], times, text, [seconds[i] for i in order], shots)
     predicted = transformer(batch)
 
@@ -87,16 +87,20 @@ def flow_step(
     covered = stacks_of_equals([subjects[i] for i in order]) if subjects else [x.new_zeros(()) for x in groups]
     for x, cover, (made, t) in zip(groups, covered, drawn, strict=True):
         x_hat = torch.stack([predicted.pop(0) for _ in x])
-        error = (x_hat - x).square().mean(dim=1) * emphasis(cover, t[..., None, None], config.emphasis)
+        error = (x_hat - x).square().mean(dim=1) * foreground_weights(
+            cover, t[..., None, None], config.foreground_weight
+        )
         errors.append(error.mean(dim=(2, 3)).flatten())
         weights.append(made.flatten() * x[0, :, 0].numel())
     t = torch.cat(times)
-    error, weight = torch.cat(errors) / t.clamp(min=config.time_floor).square(), torch.cat(weights)
+    error, weight = torch.cat(errors) / t.clamp(min=config.t_min).square(), torch.cat(weights)
     loss = (error * weight).sum() / weight.sum()
     return loss, _metrics(error.detach(), weight, t) | {"flops": float(batch_flops(transformer.config, batch))}
 
 
-def emphasis(cover: Float[Tensor, "*#shape"], t: Float[Tensor, "*#shape"], strength: float) -> Float[Tensor, "*shape"]:
+def foreground_weights(
+    cover: Float[Tensor, "*#shape"], t: Float[Tensor, "*#shape"], strength: float
+) -> Float[Tensor, "*shape"]:
     """Weight of the error where subjects cover a share of the picture: 1 + strength · (1 − t)² · cover.
 
     Near noise, where it is still open where a subject will be, a weight that depends on the answer would draw the
@@ -110,16 +114,16 @@ def _draw_conditions(
 ) -> tuple[Float[Tensor, "b t"], Float[Tensor, "b t"]]:
     """A mask (1 = make it) and a time for each frame of each clip."""
     _, _, frames, height, width = latents.shape
-    tokens = tokens_of((frames, height, width), patch)
+    tokens = num_video_tokens((frames, height, width), patch)
     masks, times = [], []
     for _ in latents:
         mask, shared = draw_condition(frames, generator)
-        t = draw_times(1 if shared else frames, tokens, config, generator).expand(frames)
+        t = sample_times(1 if shared else frames, tokens, config, generator).expand(frames)
         # Half of the time what is kept carries slight noise: the cure for drift (SkyReels-V2, arXiv:2504.13074).
         noisy = torch.rand((), generator=generator, device=generator.device) < 0.5
         mask = mask.to(t.device)
         masks.append(mask)
-        times.append(frame_times(mask, t, config.clean_noise * noisy.to(t.dtype)))
+        times.append(frame_times(mask, t, config.condition_noise * noisy.to(t.dtype)))
     return torch.stack(masks).to(latents.device), torch.stack(times).to(latents.device)
 
 
@@ -133,7 +137,10 @@ def _noise_like(latents: list[Tensor], generator: torch.Generator) -> list[Tenso
 
 
 def _metrics(error: Tensor, weight: Tensor, t: Tensor) -> dict[str, float]:
-    bins = one_hot((t * BINS).long().clamp(max=BINS - 1), BINS).to(error.dtype) * weight[:, None]
+    bins = (
+        one_hot((t * NUM_TIME_BINS).long().clamp(max=NUM_TIME_BINS - 1), NUM_TIME_BINS).to(error.dtype)
+        * weight[:, None]
+    )
     sums, weights = (error[:, None] * bins).sum(dim=0).tolist(), bins.sum(dim=0).tolist()
     losses = {f"loss_t{i}": s / w for i, (s, w) in enumerate(zip(sums, weights, strict=True)) if w > 0}
     return {"loss": sum(sums) / sum(weights)} | losses

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumora.diffusion.condition import Source, State, frame_times
+from lumora.diffusion.condition import EditSource, LatentState, frame_times
 from lumora.diffusion.flow import velocity
-from lumora.model.packing import Batch, Span, silenced
+from lumora.model.packing import Batch, Span, drop_text
 from lumora.model.transformer import Transformer
 
 Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
@@ -22,7 +22,7 @@ Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
 _Said: TypeAlias = tuple[list[Tensor], list[tuple[Span, ...]]]
 """Words of each clip, and which belong to which of its shots."""
 
-Amend: TypeAlias = Callable[[Tensor], Tensor]
+X0Correction: TypeAlias = Callable[[Tensor], Tensor]
 """From a predicted clean latent to a better one."""
 
 
@@ -38,20 +38,20 @@ class Guidance:
     rescale: float = 0.0
     """Share by which the guided prediction gets the unguided one's contrast back (arXiv:2305.08891, eq. 15-16)."""
 
-    def acts(self, t: float) -> bool:
+    def is_active(self, t: float) -> bool:
         low, high = self.interval
         return self.scale < 1 or (self.scale > 1 and low <= t <= high)
 
 
-def denoiser(
+def make_denoiser(
     transformer: Transformer,
-    state: State,
+    state: LatentState,
     text: list[Float[Tensor, "_ text_width"]],
     guidance: Guidance,
-    floor: float = 1e-3,
+    t_min: float = 1e-3,
     spans: list[tuple[Span, ...]] | None = None,
-    amend: Amend | None = None,
-    source: Source | None = None,
+    x0_correction: X0Correction | None = None,
+    edit_source: EditSource | None = None,
 ) -> Denoiser:
     """The velocity of all clips of `state`, which has one leading dimension, by their captions: one for each clip, or
     for each of its shots, where `spans` say which they are.
@@ -67,43 +67,43 @@ def denoiser(
     clips = len(state.latent)
     if state.latent.dim() != 5 or len(text) != clips:
         raise ValueError(f"Each clip needs a caption: {len(text)} captions, latents of shape {(*state.latent.shape,)}.")
-    without, seconds = [words[:0] for words in text], [*state.seconds]
+    without, seconds = [words[:0] for words in text], [*state.positions]
     shots: list[tuple[Span, ...]] = spans or [(Span(len(words), state.latent.shape[2]),) for words in text]
-    silent = [silenced(spans) for spans in shots]
+    silent = [drop_text(spans) for spans in shots]
     before: _Said = without, silent
-    if source:
-        before = source.text, [(Span(len(words), state.latent.shape[2]),) for words in source.text]
+    if edit_source:
+        before = edit_source.text, [(Span(len(words), state.latent.shape[2]),) for words in edit_source.text]
 
     @torch.inference_mode()
     def predict(t: float, latents: list[Tensor], said: list[_Said]) -> tuple[Tensor, ...]:
         """The clean latents that are expected of noisy ones, by their words; all go through the network as one."""
         texts, spans = (list(chain.from_iterable(part)) for part in zip(*said, strict=True))
-        times, when = [*frame_times(state.mask, t)] * len(said), seconds * len(said)
+        times, when = [*frame_times(state.denoise_mask, t)] * len(said), seconds * len(said)
         batch = Batch(list(chain.from_iterable(latents)), times, texts, when, spans)
         return torch.stack(transformer(batch)).chunk(len(said))
 
     def denoise(latent: Tensor, t: float) -> Tensor:
-        share = state.mask[:, None, :, None, None]
+        share = state.denoise_mask[:, None, :, None, None]
         latents, said = [latent], [(text, shots)]
-        if guidance.acts(t):
+        if guidance.is_active(t):
             latents.append(latent)
             said.append(before)
-        if source:
-            latents.append(source.noised(state, t, latent))
+        if edit_source:
+            latents.append(edit_source.noised(state, t, latent))
             said.append(before)
         x, *others = predict(t, latents, said)
-        if guidance.acts(t):
-            x = guide(x, others[0], guidance)
-        if source:
-            x = x + source.followed[:, None, :, None, None] * (source.clean - others[-1])
-        x = amend(x) if amend else x
+        if guidance.is_active(t):
+            x = apply_guidance(x, others[0], guidance)
+        if edit_source:
+            x = x + edit_source.edited_frames[:, None, :, None, None] * (edit_source.clean_latent - others[-1])
+        x = x0_correction(x) if x0_correction else x
         # A draft's time is mask × t: it has less of the way to go, at its own velocity.
-        return velocity(latent, x, share * t, floor) * share
+        return velocity(latent, x, share * t, t_min) * share
 
     return denoise
 
 
-def guide(
+def apply_guidance(
     conditional: Float[Tensor, "b c t h w"], unconditional: Float[Tensor, "b c t h w"], guidance: Guidance
 ) -> Float[Tensor, "b c t h w"]:
     guided = unconditional + guidance.scale * (conditional - unconditional)

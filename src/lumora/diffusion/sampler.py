@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from jaxtyping import Float
 from torch import Tensor
 
-from lumora.diffusion.condition import State
+from lumora.diffusion.condition import LatentState
 from lumora.diffusion.guidance import Denoiser
 
 Method: TypeAlias = Literal["ab2", "euler", "heun"]
@@ -21,7 +21,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called after each step with (steps done, steps in all)."""
 
 
-def schedule(steps: int, log_shift: float = 0.0, leap: float = 0.0) -> list[float]:
+def time_schedule(num_inference_steps: int, log_shift: float = 0.0, final_jump_time: float = 0.0) -> list[float]:
     """Times from 1 to 0 of so many steps. A positive shift of the logit (see `flow.log_shift`) spends more near noise.
 
     Where `leap` is positive, the last step goes from this time to 0 at once: nearer to data a network that predicts
@@ -29,17 +29,17 @@ def schedule(steps: int, log_shift: float = 0.0, leap: float = 0.0) -> list[floa
 
     Raises ValueError for fewer than one step.
     """
-    if steps < 1:
-        raise ValueError(f"Sampling needs at least 1 step, not {steps}.")
-    shift, steady = math.exp(log_shift), steps - (leap > 0)
+    if num_inference_steps < 1:
+        raise ValueError(f"Sampling needs at least 1 step, not {num_inference_steps}.")
+    shift, steady = math.exp(log_shift), num_inference_steps - (final_jump_time > 0)
     even = [1 - i / max(steady, 1) for i in range(steady + 1)]
-    shifted = [1 - (1 - leap) * (1 - t) / (shift * t + (1 - t)) for t in even]
-    return [*shifted, 0.0] if leap else shifted
+    shifted = [1 - (1 - final_jump_time) * (1 - t) / (shift * t + (1 - t)) for t in even]
+    return [*shifted, 0.0] if final_jump_time else shifted
 
 
 def sample(
     denoise: Denoiser,
-    state: State,
+    state: LatentState,
     times: list[float],
     method: Method = "ab2",
     progress: Progress | None = None,

@@ -22,22 +22,22 @@ from jaxtyping import UInt8
 
 from lumora.backends.lumora.weights import DEFAULT_FOLDER, read_config
 from lumora.config import VideoShape
-from lumora.evaluate.instruments.color_tracker import Tables, sight_all
+from lumora.evaluate.instruments.color_tracker import ColorTables, sight_all
 from lumora.evaluate.instruments.emotions import Faces
 from lumora.evaluate.instruments.features import Features, features_of, version
 from lumora.evaluate.instruments.probe import Probe
-from lumora.evaluate.metrics.camera_control import Steering, steering
+from lumora.evaluate.metrics.camera_control import CameraControl, camera_control
 from lumora.evaluate.metrics.consequences import consequences, told_apart
 from lumora.evaluate.metrics.continuation_error import Course, Physics, measure_physics
 from lumora.evaluate.metrics.estimates import Estimate, Table
-from lumora.evaluate.metrics.image_quality import Looks, compare, diversity
-from lumora.evaluate.metrics.memorization import Copying, alike_clips, copying
+from lumora.evaluate.metrics.image_quality import ImageStatistics, compare, diversity
+from lumora.evaluate.metrics.memorization import Memorization, alike_clips, memorization
 from lumora.evaluate.metrics.multi_shot_consistency import Films, measure_films
 from lumora.evaluate.metrics.permanence import permanence
 from lumora.evaluate.metrics.proportions import (
-    Reader,
-    Share,
-    Verdict,
+    FactReader,
+    FactVerdict,
+    Proportion,
     by_category,
     by_group,
     conjunctions,
@@ -68,7 +68,7 @@ Frames = UInt8[np.ndarray, "t h w 3"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What is measured, and how the videos are made; the same plan gives the same figures on the same machine."""
 
     clips: int = 200
@@ -100,43 +100,43 @@ class Made:
     case: Case
     request: Request
     frames: Frames
-    verdict: Verdict
+    verdict: FactVerdict
 
     @property
-    def share(self) -> Share:
+    def share(self) -> Proportion:
         return self.verdict.share
 
 
 @dataclass(frozen=True)
-class Figures:
+class EvaluationFigures:
     """What was found."""
 
-    following: dict[str, dict[str, Share]]
+    following: dict[str, dict[str, Proportion]]
     """By category of fact: `generated`, `ceiling` and `floor`, all as the probe reads them."""
-    second: dict[str, dict[str, Share]]
+    second: dict[str, dict[str, Proportion]]
     """`generated`, `ceiling` and `floor` as the tables read them, and the `probe` on the same facts of the videos."""
     told: tuple[Category, ...]
     """The categories of which the prompts tell."""
-    relations: dict[str, dict[str, Share]]
+    relations: dict[str, dict[str, Proportion]]
     """Each relation, by the tables: `generated`, `ceiling`, and `floor`: false statements about real clips."""
-    events: dict[str, dict[str, Share]]
+    events: dict[str, dict[str, Proportion]]
     """The same of each kind of event."""
-    consequences: dict[str, dict[str, Share]]
+    consequences: dict[str, dict[str, Proportion]]
     """Of events that happen, in `generated` and real videos (`ceiling`): does the cause come first, does it last?"""
-    honesty: dict[str, dict[str, Share]]
+    honesty: dict[str, dict[str, Proportion]]
     """What the probe finds in real `renders`, and in the same ones through the `codec`, with `blur`, with `noise`."""
-    together: dict[int, Share]
+    together: dict[int, Proportion]
     """How often so many facts are all found."""
-    permanence: dict[str, dict[str, Share]]
+    permanence: dict[str, dict[str, Proportion]]
     """How many videos keep their cast, and `real clips`."""
     picture: Table
     """Of `generated` videos, real ones through the `codec`, and real ones of `other seeds`; see `picture.compare`."""
     encoder: str
     """Version of the features in which pictures are compared."""
     diversity: Estimate | None
-    copying: Copying | None
-    steering: Steering
-    beyond: dict[str, Share]
+    copying: Memorization | None
+    steering: CameraControl
+    beyond: dict[str, Proportion]
     """By group of prompts for what no training has seen: combinations, and words outside the vocabulary."""
     physics: dict[str, Course]
     """How far from the truth things are in continued clips; empty where none were asked for."""
@@ -150,7 +150,7 @@ class Figures:
     fps: float
 
     @property
-    def scored(self) -> Share:
+    def scored(self) -> Proportion:
         """The share of all facts of categories that the probe can be trusted with."""
         return joined(self.following["generated"][category] for category in self.trusted)
 
@@ -162,10 +162,10 @@ class Figures:
         return {c: "probe" if c in self.trusted else "tables" if c in sure else "nobody" for c in self.told}
 
     @property
-    def judged(self) -> dict[str, dict[str, Share]]:
+    def judged(self) -> dict[str, dict[str, Proportion]]:
         """`generated`, `ceiling` and `floor` of each category by the instrument that is sure of it, and in `total`."""
         read = {"probe": self.following, "tables": self.second}
-        columns: dict[str, dict[str, Share]] = {}
+        columns: dict[str, dict[str, Proportion]] = {}
         for name in ("generated", "ceiling", "floor"):
             rows = {
                 c: read[judge][name][c] for c, judge in self.judges.items() if c in read.get(judge, {}).get(name, {})
@@ -180,13 +180,13 @@ class Figures:
         return tuple(c for c, share in ceiling.items() if c != "total" and share.value >= TRUSTED)
 
 
-def measure(
-    plan: Plan, weights: Path | None = None, probe: Path = PROBE, tables: Path = TABLES, workers: int = 0
-) -> Figures:
+def run_evaluation(
+    plan: EvaluationPlan, weights: Path | None = None, probe: Path = PROBE, tables: Path = TABLES, workers: int = 0
+) -> EvaluationFigures:
     """Makes all videos in so many processes (0: in this one) by the model in the folder `weights` (None: the one that
     comes with lumora) and reads them."""
     shape = read_config(weights).shape
-    judge, counted = Probe.load(probe), Tables.load(tables)
+    judge, counted = Probe.load(probe), ColorTables.load(tables)
     somebody = not set(CHARACTERS).isdisjoint(PRESETS[plan.preset].kinds)
     faces = Faces.load(FACES) if somebody else None
     with _timed("drawing a real clip", plan.clips):
@@ -213,7 +213,7 @@ def measure(
     generated = verdicts[: len(captions)]
     features = _features(judge, plan, shape, {"generated": made, "real": real, "codec": worse["codec"]}, workers)
     paths = {"model": [s.path for s in sightings], "real": [s.path for s in real_sightings]}
-    return Figures(
+    return EvaluationFigures(
         following={
             "generated": by_category(generated),
             "ceiling": honesty["renders"],
@@ -231,7 +231,7 @@ def measure(
         encoder=version(judge),
         diversity=_diversity(judge, plan, shape, captions, made, weights, workers) if plan.diversity else None,
         copying=_copying(judge, plan, shape, captions, features, workers) if plan.copying else None,
-        steering=steering(captions, shape, paths),
+        steering=camera_control(captions, shape, paths),
         beyond=by_group([case.group for case in beyond], verdicts[len(captions) :]),
         physics=physics.courses if physics else {},
         laws=physics.laws if physics else {},
@@ -242,28 +242,28 @@ def measure(
     )
 
 
-def _films(tables: Tables, plan: Plan, weights: Path | None, workers: int) -> Films:
+def _films(tables: ColorTables, plan: EvaluationPlan, weights: Path | None, workers: int) -> Films:
     with _timed("making and reading a film", plan.films):
         how = (plan.length, plan.steps, plan.guidance, weights, workers)
         return measure_films(tables, plan.preset, plan.films, *how)
 
 
-def _request(plan: Plan, shape: VideoShape, prompt: str, seed: int) -> Request:
-    seconds = (shape.frames - 1) / shape.fps
+def _request(plan: EvaluationPlan, shape: VideoShape, prompt: str, seed: int) -> Request:
+    seconds = (shape.num_frames - 1) / shape.fps
     return Request(prompt, seconds, shape.width, shape.height, shape.fps, seed, plan.steps, plan.guidance)
 
 
-def _read(judge: Probe, videos: Sequence[Frames]) -> Sequence[Reader]:
+def _read(judge: Probe, videos: Sequence[Frames]) -> Sequence[FactReader]:
     return judge.read_all([torch.from_numpy(frames) for frames in videos])
 
 
-def _verdicts(readers: Sequence[Reader], cases: Sequence[Case]) -> list[Verdict]:
-    return [Verdict.of(r, case.asked, case.stated) for r, case in zip(readers, cases, strict=True)]
+def _verdicts(readers: Sequence[FactReader], cases: Sequence[Case]) -> list[FactVerdict]:
+    return [FactVerdict.of(r, case.asked, case.stated) for r, case in zip(readers, cases, strict=True)]
 
 
 def _second(
-    captions: Sequence[Case], read: Sequence[Verdict], sightings: Sequence[Reader], real: Sequence[Reader]
-) -> dict[str, dict[str, Share]]:
+    captions: Sequence[Case], read: Sequence[FactVerdict], sightings: Sequence[FactReader], real: Sequence[FactReader]
+) -> dict[str, dict[str, Proportion]]:
     """What the tables say, and the probe (`read`) of the same facts."""
     seen = _verdicts(sightings, captions)
     return {
@@ -274,24 +274,24 @@ def _second(
     }
 
 
-def _of_the_same(one: Verdict, two: Verdict) -> Verdict:
+def _of_the_same(one: FactVerdict, two: FactVerdict) -> FactVerdict:
     """What `one` says of the facts that `two` can read."""
-    return Verdict(tuple((fact, shown) for fact, shown in one.shown if fact in dict(two.shown)))
+    return FactVerdict(tuple((fact, shown) for fact, shown in one.shown if fact in dict(two.shown)))
 
 
 def _features(
-    judge: Probe, plan: Plan, shape: VideoShape, clips: dict[str, Sequence[Frames]], workers: int
-) -> dict[str, tuple[Features, Looks]]:
+    judge: Probe, plan: EvaluationPlan, shape: VideoShape, clips: dict[str, Sequence[Frames]], workers: int
+) -> dict[str, tuple[Features, ImageStatistics]]:
     """Of these clips and of as many real ones of other seeds."""
     others = held_out_captions(plan.preset, plan.clips, plan.length, shape, HELD_OUT_SEED + 2, workers)
     clips = clips | {"other seeds": [case.real for case in others if case.real is not None]}
     with _timed("features and looks", len(clips) * plan.clips):
-        return {name: (features_of(judge, some), Looks.of(some)) for name, some in clips.items()}
+        return {name: (features_of(judge, some), ImageStatistics.of(some)) for name, some in clips.items()}
 
 
 def _diversity(
     judge: Probe,
-    plan: Plan,
+    plan: EvaluationPlan,
     shape: VideoShape,
     captions: Sequence[Case],
     made: Sequence[Frames],
@@ -315,18 +315,18 @@ def _diversity(
 
 def _copying(
     judge: Probe,
-    plan: Plan,
+    plan: EvaluationPlan,
     shape: VideoShape,
     captions: Sequence[Case],
-    features: dict[str, tuple[Features, Looks]],
+    features: dict[str, tuple[Features, ImageStatistics]],
     workers: int,
-) -> Copying:
+) -> Memorization:
     """Of the first videos."""
     scenes = [case.scene for case in captions[: plan.copying] if case.scene is not None]
     with _timed("looking for clips of the training", 2 * len(scenes)):
         trained, unseen = (features_of(judge, c) for c in alike_clips(plan.preset, scenes, shape, workers))
     made, real = (features[name][0][: len(scenes)] for name in ("generated", "real"))
-    return copying(made, real, trained, unseen)
+    return memorization(made, real, trained, unseen)
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from einops import rearrange
 from jaxtyping import UInt8
 
 from lumora.backends.lumora.pipeline import Pipeline
-from lumora.backends.lumora.segments import Given
+from lumora.backends.lumora.segments import Condition
 from lumora.config import ModelConfig
 from lumora.media.video import Video
-from lumora.parallel import run_portions
+from lumora.parallel import run_batches
 from lumora.request.spec import Request
 
 TOGETHER = 10
@@ -39,9 +39,9 @@ def begun(
 ) -> Request:
     """For a clip of the model's own shape that begins as `frames` do."""
     shape = config.shape
-    start = Given(Video(frames[: given_frames(config.codec.time)], shape.fps))
+    start = Condition(Video(frames[: given_frames(config.codec.temporal_compression)], shape.fps))
     how = (shape.width, shape.height, shape.fps, seed, steps, guidance)
-    return Request(prompt, (shape.frames - 1) / shape.fps, *how, given=(start,))
+    return Request(prompt, (shape.num_frames - 1) / shape.fps, *how, conditions=(start,))
 
 
 def make_videos(
@@ -49,11 +49,11 @@ def make_videos(
 ) -> list[UInt8[np.ndarray, "t h w 3"]]:
     """Frames for requests, so many `together`, which agree in all but prompt, seed and what is given, by the model in
     the folder `weights` (None: the one that comes with lumora)."""
-    return run_portions(partial(_make, weights), requests, together, workers)
+    return run_batches(partial(_make, weights), requests, together, workers)
 
 
 def _make(weights: Path | None, requests: Sequence[Request]) -> list[UInt8[np.ndarray, "t h w 3"]]:
-    return [video.frames for video in pipeline_of(weights).generate_all(requests)]
+    return [video.frames for video in pipeline_of(weights).generate_batch(requests)]
 
 
 @torch.inference_mode()
@@ -73,4 +73,4 @@ def through_codec(
 @lru_cache(1)
 def pipeline_of(weights: Path | None) -> Pipeline:
     """The model in the folder `weights`, loaded once in each process."""
-    return Pipeline.load(weights)
+    return Pipeline.from_pretrained(weights)

@@ -13,26 +13,26 @@ from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from jaxtyping import Int16
 
-RATE = 48_000
+SAMPLE_RATE = 48_000
 """Samples a second."""
-BITS_A_SECOND = 192_000
+BIT_RATE = 192_000
 """Of the AAC that is written."""
 SYNC_SECONDS = 0.01
 """Time stamps that are off by less are rounded ones, as Matroska's are, and samples just follow each other."""
 
-Sound: TypeAlias = Int16[np.ndarray, "_ 2"]
+AudioSamples: TypeAlias = Int16[np.ndarray, "_ 2"]
 
 
-def silence(seconds: float) -> Sound:
-    return np.zeros((samples(seconds), 2), np.int16)
+def silence(seconds: float) -> AudioSamples:
+    return np.zeros((num_samples(seconds), 2), np.int16)
 
 
-def samples(seconds: float) -> int:
+def num_samples(seconds: float) -> int:
     """How many there are in so many seconds."""
-    return round(seconds * RATE)
+    return round(seconds * SAMPLE_RATE)
 
 
-def cut(sound: Sound, begins: int, ends: int) -> Sound:
+def cut(sound: AudioSamples, begins: int, ends: int) -> AudioSamples:
     """Its samples from `begins` on up to `ends`; silent before its own beginning and behind its end."""
     piece = np.zeros((ends - begins, 2), np.int16)
     first, last = max(begins, 0), min(ends, len(sound))
@@ -41,7 +41,7 @@ def cut(sound: Sound, begins: int, ends: int) -> Sound:
     return piece
 
 
-def read_sound(container: InputContainer, begins: float, seconds: float) -> Sound | None:
+def read_audio(container: InputContainer, begins: float, seconds: float) -> AudioSamples | None:
     """The first sound of a film that can be decoded, from the second `begins` of the film on; None if there is none.
 
     What is missing of it, or broken, is silent.
@@ -51,8 +51,8 @@ def read_sound(container: InputContainer, begins: float, seconds: float) -> Soun
         return None
     sound, expected, heard = silence(seconds), 0, False
     for frame in _decoded(container, stream):
-        at = expected if frame.time is None else samples(frame.time - begins)
-        if heard and abs(at - expected) < SYNC_SECONDS * RATE:
+        at = expected if frame.time is None else num_samples(frame.time - begins)
+        if heard and abs(at - expected) < SYNC_SECONDS * SAMPLE_RATE:
             at = expected
         read = frame.to_ndarray().reshape(-1, 2)
         expected, heard = at + len(read), True
@@ -65,7 +65,7 @@ def read_sound(container: InputContainer, begins: float, seconds: float) -> Soun
 
 
 def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
-    resampler = av.AudioResampler("s16", "stereo", RATE)
+    resampler = av.AudioResampler("s16", "stereo", SAMPLE_RATE)
     for packet in container.demux(stream):
         try:
             read = [piece for frame in packet.decode() for piece in resampler.resample(frame)]
@@ -77,13 +77,13 @@ def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[av.Audi
 
 def add_track(container: OutputContainer) -> AudioStream:
     """A track of sound in a film that is being written."""
-    track = container.add_stream("aac", rate=RATE, layout="stereo", options={"flags": "+bitexact"})
-    track.codec_context.bit_rate = BITS_A_SECOND
+    track = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", options={"flags": "+bitexact"})
+    track.codec_context.bit_rate = BIT_RATE
     return track
 
 
-def encode(track: AudioStream, sound: Sound, begins: int) -> list[av.Packet]:
+def encode(track: AudioStream, sound: AudioSamples, begins: int) -> list[av.Packet]:
     """Packets of the samples from the track's sample `begins` on."""
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound).reshape(1, -1), format="s16", layout="stereo")
-    frame.sample_rate, frame.pts, frame.time_base = RATE, begins, Fraction(1, RATE)
+    frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, begins, Fraction(1, SAMPLE_RATE)
     return track.encode(frame)

@@ -13,49 +13,49 @@ from jaxtyping import Float16, Int32
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 
 
 @dataclass(frozen=True, eq=False)
-class Latents:
-    numbers: Float16[np.ndarray, "n c h w"]
-    pictures: Int32[np.ndarray, "n 2"]
+class VideoLatents:
+    data: Float16[np.ndarray, "n c h w"]
+    frame_ranges: Int32[np.ndarray, "n 2"]
     """The first picture of the video that each latent frame holds, and the one behind its last."""
-    length: int
+    num_frames: int
     """How many pictures the video has; some may be in no latent frame."""
-    codec: str
+    codec_hash: str
     """SHA-256 of the weights of the codec that decodes them."""
 
-    def holding(self, pictures: range) -> Float16[np.ndarray, "c h w"] | None:
+    def latent_of(self, pictures: range) -> Float16[np.ndarray, "c h w"] | None:
         """The latent frame of exactly these pictures, if there is one."""
-        same = np.flatnonzero((self.pictures == (pictures.start, pictures.stop)).all(axis=1))
-        return self.numbers[same[0]] if len(same) else None
+        same = np.flatnonzero((self.frame_ranges == (pictures.start, pictures.stop)).all(axis=1))
+        return self.data[same[0]] if len(same) else None
 
-    def leaving_out(self, pictures: Collection[int]) -> Latents:
+    def drop_frames(self, pictures: Collection[int]) -> VideoLatents:
         """Those of the video without these pictures: of latent frames of which all are left."""
-        gone = np.zeros(self.length + 1, np.int32)  # pictures before each one
+        gone = np.zeros(self.num_frames + 1, np.int32)  # pictures before each one
         gone[[picture + 1 for picture in pictures]] = 1
-        moved = self.pictures - gone.cumsum(dtype=np.int32)[self.pictures]
-        whole = np.ptp(moved, axis=1) == np.ptp(self.pictures, axis=1)
-        return Latents(self.numbers[whole], moved[whole], self.length - len(pictures), self.codec)
+        moved = self.frame_ranges - gone.cumsum(dtype=np.int32)[self.frame_ranges]
+        whole = np.ptp(moved, axis=1) == np.ptp(self.frame_ranges, axis=1)
+        return VideoLatents(self.data[whole], moved[whole], self.num_frames - len(pictures), self.codec_hash)
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it."""
-        whole = hashlib.sha256(f"{self.codec} {self.length} {self.numbers.shape} ".encode())
-        for array in (self.pictures, self.numbers):
+        whole = hashlib.sha256(f"{self.codec_hash} {self.num_frames} {self.data.shape} ".encode())
+        for array in (self.frame_ranges, self.data):
             whole.update(np.ascontiguousarray(array).tobytes())
         return whole.hexdigest()
 
     def save(self, file: Path) -> None:
         """Raises OSError, in a sentence, where the file can't be written."""
-        arrays = {"numbers": self.numbers, "pictures": self.pictures}
-        about = {"codec": self.codec, "length": str(self.length)}
-        with written_whole(file) as part:
+        arrays = {"numbers": self.data, "pictures": self.frame_ranges}
+        about = {"codec": self.codec_hash, "length": str(self.num_frames)}
+        with atomic_write(file) as part:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, about)
 
     @classmethod
-    def load(cls, file: Path) -> Latents | None:
+    def load(cls, file: Path) -> VideoLatents | None:
         """None where there is no such file, or a broken one."""
         try:
             with safe_open(file, "np") as kept:

@@ -16,16 +16,16 @@ from av.video.reformatter import Interpolation
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from lumora.atomic_io import part_file, reason, written_whole
-from lumora.media.audio import Sound, add_track, cut, encode, read_sound, samples
-from lumora.media.latents import Latents
+from lumora.atomic_io import atomic_write, error_reason, temporary_file
+from lumora.media.audio import AudioSamples, add_track, cut, encode, num_samples, read_audio
+from lumora.media.latents import VideoLatents
 
 SUFFIXES = (".mp4", ".gif", ".webp", ".png")
 """What `Video.save` writes; `.png` is a still, the first frame."""
-WITH_SOUND = ".mp4"
+WITH_AUDIO = ".mp4"
 """The one of them that has a sound."""
 
-Fit: TypeAlias = Literal["crop", "letterbox"]
+ResizeMode: TypeAlias = Literal["crop", "letterbox"]
 """How pictures get another shape: what sticks out is cut off, or what is missing is black."""
 
 Shape: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -58,9 +58,9 @@ class Video:
 
     frames: UInt8[np.ndarray, "t h w 3"]
     fps: float
-    sound: Sound | None = None
+    audio: AudioSamples | None = None
     """From the first frame on, of lumora.media.audio.RATE samples a second; None where nothing is to be heard."""
-    latents: Latents | None = None
+    latents: VideoLatents | None = None
     """What these frames were decoded from, where that is known; they may have been marked and encoded since."""
 
     def __post_init__(self) -> None:
@@ -70,10 +70,10 @@ class Video:
             )
         if 0 in self.frames.shape:
             raise ValueError("A video must have at least one frame of at least one pixel.")
-        if self.sound is not None and (self.sound.dtype != np.int16 or self.sound.shape[1:] != (2,)):
-            raise ValueError(f"A sound must be int16 (N, 2), not {self.sound.dtype} {self.sound.shape}.")
-        if self.latents is not None and self.latents.length != len(self.frames):
-            raise ValueError(f"Latents of {self.latents.length} frames are not those of {len(self.frames)}.")
+        if self.audio is not None and (self.audio.dtype != np.int16 or self.audio.shape[1:] != (2,)):
+            raise ValueError(f"A sound must be int16 (N, 2), not {self.audio.dtype} {self.audio.shape}.")
+        if self.latents is not None and self.latents.num_frames != len(self.frames):
+            raise ValueError(f"Latents of {self.latents.num_frames} frames are not those of {len(self.frames)}.")
         if not 0 < self.fps < 1000:
             raise ValueError(f"A video's rate must lie between 0 and 1,000 frames a second, not {self.fps:g}.")
 
@@ -84,17 +84,17 @@ class Video:
     def without_latents(self) -> Video:
         return self if self.latents is None else replace(self, latents=None)
 
-    def leaving_out(self, frames: Collection[int]) -> Video:
+    def drop_frames(self, frames: Collection[int]) -> Video:
         """Without the frames of these numbers, and what is heard with them."""
         if not frames:
             return self
-        left, sound = np.delete(self.frames, list(frames), axis=0), self.sound
+        left, sound = np.delete(self.frames, list(frames), axis=0), self.audio
         if sound is not None:
             heard = np.ones(len(sound), bool)
             for frame in frames:
-                heard[samples(frame / self.fps) : samples((frame + 1) / self.fps)] = False
+                heard[num_samples(frame / self.fps) : num_samples((frame + 1) / self.fps)] = False
             sound = sound[heard]
-        return Video(left, self.fps, sound, self.latents and self.latents.leaving_out(frames))
+        return Video(left, self.fps, sound, self.latents and self.latents.drop_frames(frames))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes .mp4 (H.264), .gif, .webp or .png (the first frame): the whole file or none, always the same bytes.
@@ -104,8 +104,8 @@ class Video:
         """
         path = Path(path)
         kind = checked_suffix(path)
-        with written_whole(path) as part:
-            write_as(kind, self, part)
+        with atomic_write(path) as part:
+            encode_video(kind, self, part)
         return path
 
     @classmethod
@@ -114,7 +114,7 @@ class Video:
         path: str | os.PathLike[str],
         max_frames: int | None = None,
         size: tuple[int, int] | None = None,
-        fit: Fit = "crop",
+        fit: ResizeMode = "crop",
     ) -> Video:
         """Reads .mp4, .mov, .mkv, .webm, .avi and pictures, moving or not; the content decides, not the name.
 
@@ -143,21 +143,21 @@ class Video:
         ) as error:  # fed with broken bytes, Pillow's readers raise anything, IndexError and SyntaxError too
             raise ValueError(f"{path} can't be read as a video or picture: {_reason(error)}.") from error
 
-    def fitted(self, height: int, width: int, fit: Fit = "crop") -> Video:
+    def resize(self, height: int, width: int, fit: ResizeMode = "crop") -> Video:
         """Scaled to cover height × width pixels and cropped around its centre; or to lie within them, on black."""
         if self.frames.shape[1:3] == (height, width):
             return self
         frames = np.stack([_fitted(frame, (height, width), fit) for frame in self.frames])
         return replace(self, frames=frames, latents=None)
 
-    def at_rate(self, fps: float) -> Video:
+    def resample_fps(self, fps: float) -> Video:
         """As many seconds at another rate: frames are left out or shown again, never mixed; a picture stays one."""
         count = max(1, round(len(self.frames) * fps / self.fps)) if len(self.frames) > 1 else 1
         nearest = np.minimum(np.arange(count) * self.fps / fps + 1e-6, len(self.frames) - 1).round().astype(int)
         return self if fps == self.fps else replace(self, frames=self.frames[nearest], fps=fps, latents=None)
 
 
-def write_as(kind: str, video: Video, path: Path) -> None:
+def encode_video(kind: str, video: Video, path: Path) -> None:
     """Writes a file of the kind of one of SUFFIXES, whatever `path` is called, and perhaps only a part of it."""
     _WRITERS[kind](video, path)
 
@@ -176,7 +176,7 @@ def check_destination(path: Path, room: int = 1 << 18) -> None:
     Raises ValueError for a suffix that can't be written and OSError, in a sentence, for a place that can't.
     """
     checked_suffix(path)
-    with part_file(path) as part:
+    with temporary_file(path) as part:
         part.write_bytes(bytes(room))
 
 
@@ -240,13 +240,13 @@ def _write_mp4(video: Video, part: Path) -> None:
         context = stream.codec_context
         # Written down, or players guess the matrix from the size of the picture. 1 is BT.709, and limited range.
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
-        track = None if video.sound is None else add_track(container)
+        track = None if video.audio is None else add_track(container)
         for number, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             container.mux(stream.encode(_exactly(picture, "yuv420p")))
-            if track is not None and video.sound is not None:
-                begins, ends = (samples(n / video.fps) for n in (number, number + 1))
-                container.mux(encode(track, cut(video.sound, begins, ends), begins))
+            if track is not None and video.audio is not None:
+                begins, ends = (num_samples(n / video.fps) for n in (number, number + 1))
+                container.mux(encode(track, cut(video.audio, begins, ends), begins))
         container.mux(stream.encode(None))
         if track is not None:
             container.mux(track.encode(None))
@@ -332,7 +332,7 @@ def _read_film(file: BinaryIO, demuxer: str, max_frames: int | None, shape: Shap
         if len(frames) == 1 or not container.streams.audio:
             return video
     with _opened(file, demuxer) as container:
-        return replace(video, sound=read_sound(container, times[0] or 0.0, video.seconds))
+        return replace(video, audio=read_audio(container, times[0] or 0.0, video.seconds))
 
 
 def _end(frame: av.VideoFrame) -> float | None:
@@ -373,7 +373,7 @@ def _read_picture(file: BinaryIO, max_frames: int | None, shape: Shape) -> Video
         return _steady(frames, times, len(frames) / times[-1] if times[-1] and len(frames) > 1 else PICTURE_RATE)
 
 
-def _fitted(frame: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
+def _fitted(frame: np.ndarray, size: tuple[int, int], fit: ResizeMode) -> np.ndarray:
     if frame.shape[:2] == size:
         return frame
     scale = ImageOps.fit if fit == "crop" else ImageOps.pad
@@ -395,4 +395,4 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    return "its content is neither" if isinstance(error, Image.UnidentifiedImageError) else reason(error)
+    return "its content is neither" if isinstance(error, Image.UnidentifiedImageError) else error_reason(error)

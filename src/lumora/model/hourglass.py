@@ -13,25 +13,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumora.config import TransformerConfig
-from lumora.model.layers import Block, Positions, hidden_width, modulated, spread
-from lumora.model.packing import Batch, silenced
+from lumora.model.layers import Block, Positions, gather_rows, hidden_width, modulated
+from lumora.model.packing import Batch, drop_text
 from lumora.model.patchify import patchify, stacks_of_equals
-from lumora.model.token_layout import latents_of, locate
+from lumora.model.token_layout import latents_from_tokens, layout_tokens
 
 
-class Fine(nn.Module):
-    """`fine_depth` blocks of `fine_width` before the transformer's blocks, and as many after them."""
+class Hourglass(nn.Module):
+    """`hourglass_num_layers` blocks of `hourglass_hidden_size` before the transformer's blocks, and as many after them."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        width, self.patch, heads = config.fine_width, config.patch[1], config.head_width
-        blocks = [Block(width, heads, hidden_width(width)) for _ in range(2 * config.fine_depth)]
+        width, self.patch, heads = config.hourglass_hidden_size, config.patch_size[1], config.head_dim
+        blocks = [Block(width, heads, hidden_width(width)) for _ in range(2 * config.hourglass_num_layers)]
         self.before, self.after = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
         self.positions = Positions(heads)
         self.embed = nn.Linear(config.latent_channels, width)
-        self.modulation = nn.Linear(config.width, 8 * width)
-        self.merge = nn.Linear(width * self.patch**2, config.width)
-        self.split = nn.Linear(config.width, width * self.patch**2)
+        self.modulation = nn.Linear(config.hidden_size, 8 * width)
+        self.merge = nn.Linear(width * self.patch**2, config.hidden_size)
+        self.split = nn.Linear(config.hidden_size, width * self.patch**2)
         self.head = nn.Linear(width, config.latent_channels)
 
     @property
@@ -39,36 +39,36 @@ class Fine(nn.Module):
         """Layers that start at zero, so that all of it starts as nothing."""
         return self.modulation, self.merge, self.head
 
-    def begin(self, batch: Batch, conditions: Float[Tensor, "rows width"]) -> Pass:
+    def begin(self, batch: Batch, conditions: Float[Tensor, "rows width"]) -> HourglassPass:
         """The first half of its work; `conditions` has a row for each latent frame and one for each caption."""
-        return Pass(self, batch, conditions)
+        return HourglassPass(self, batch, conditions)
 
 
-class Pass:
+class HourglassPass:
     """One batch on its way: what the first half knows is there for the second."""
 
-    def __init__(self, fine: Fine, batch: Batch, conditions: Float[Tensor, "rows width"]) -> None:
+    def __init__(self, fine: Hourglass, batch: Batch, conditions: Float[Tensor, "rows width"]) -> None:
         self.fine, self.sizes = fine, [latent.shape[1:] for latent in batch.latents]
-        silent = [silenced(spans) for spans in batch.shots]
-        self.places = locate(self.sizes, silent, batch.seconds, 1)
+        silent = [drop_text(spans) for spans in batch.shots]
+        self.places = layout_tokens(self.sizes, silent, batch.seconds, 1)
         self.modulation = rearrange(fine.modulation(conditions), "rows (kind d) -> rows kind d", kind=8)
         self.rotation = fine.positions(self.places.positions).to(conditions.dtype)[:, :, None]
         x = torch.cat([patchify(stack, 1) for stack in stacks_of_equals(batch.latents)]).to(conditions.dtype)
-        self.x = self._through(fine.before, spread(fine.embed(x), self.places.order))
+        self.x = self._through(fine.before, gather_rows(fine.embed(x), self.places.order))
 
-    def down(self) -> Float[Tensor, "video width"]:
+    def to_coarse(self) -> Float[Tensor, "video width"]:
         """What it tells the transformer's video tokens, in the order of the samples."""
-        grids = latents_of(self._in_order(self.x), self.sizes, 1)
+        grids = latents_from_tokens(self._in_order(self.x), self.sizes, 1)
         return self.fine.merge(torch.cat([patchify(stack, self.fine.patch) for stack in stacks_of_equals(grids)]))
 
-    def up(self, video: Float[Tensor, "video width"]) -> list[Float[Tensor, "c _ _ _"]]:
+    def to_fine(self, video: Float[Tensor, "video width"]) -> list[Float[Tensor, "c _ _ _"]]:
         """What it adds to the predicted latents, from what the transformer's video tokens mean."""
-        grids = latents_of(self.fine.split(video), self.sizes, self.fine.patch)
+        grids = latents_from_tokens(self.fine.split(video), self.sizes, self.fine.patch)
         meant = torch.cat([patchify(stack, 1) for stack in stacks_of_equals(grids)])
-        x = self._through(self.fine.after, self.x + spread(meant, self.places.order))
+        x = self._through(self.fine.after, self.x + gather_rows(meant, self.places.order))
         shift, scale = self.modulation[:, 6:].to(x.dtype).unbind(1)
         tokens = self._in_order(self.fine.head(modulated(x, shift, scale, self.places.frame))).float()
-        return latents_of(tokens, self.sizes, 1)
+        return latents_from_tokens(tokens, self.sizes, 1)
 
     def _through(self, blocks: nn.ModuleList, x: Tensor) -> Tensor:
         for block in blocks:
@@ -77,4 +77,4 @@ class Pass:
 
     def _in_order(self, x: Tensor) -> Tensor:
         """From the packed sequence's order to that of the samples."""
-        return spread(x, self.places.video)
+        return gather_rows(x, self.places.video)

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from lumora.model.packing import Layout
+from lumora.model.packing import AttentionLayout
 
 EPSILON = 1e-6
 TIME_WAVES = 64
@@ -53,7 +53,7 @@ class Block(nn.Module):
         modulation: Float[Tensor, "frames 6 d"],
         frame: Int[Tensor, " n"],
         rotation: Float[Tensor, "2 n 1 half_head"],
-        layout: Layout,
+        layout: AttentionLayout,
     ) -> Float[Tensor, "n d"]:
         """`frame` is each token's row of `modulation`; `rotation` the cosine and sine of its position."""
         rows = (modulation + self.table).to(x.dtype).unbind(1)
@@ -63,7 +63,7 @@ class Block(nn.Module):
         return gated(x, self.down(swiglu(self.up(modulated(x, shift, scale, frame)))), gate, frame)
 
     def attention(
-        self, x: Float[Tensor, "n d"], rotation: Float[Tensor, "2 n 1 half_head"], layout: Layout
+        self, x: Float[Tensor, "n d"], rotation: Float[Tensor, "2 n 1 half_head"], layout: AttentionLayout
     ) -> Float[Tensor, "n d"]:
         qkv = rearrange(self.qkv(x), "n (three head e) -> n three head e", three=3, e=self.head_width)
         qk, v = qkv.split([2, 1], dim=1)
@@ -125,16 +125,16 @@ def modulated(
     """Normalised x, scaled by 1 + scale and shifted, by the frame of each token."""
     with torch.autocast(x.device.type, enabled=False):  # which on a GPU would make it float32, at twice the traffic
         normal = F.layer_norm(x, x.shape[-1:])
-    return normal * spread(1 + scale, frame) + spread(shift, frame)
+    return normal * gather_rows(1 + scale, frame) + gather_rows(shift, frame)
 
 
 def gated(
     x: Float[Tensor, "n d"], update: Float[Tensor, "n d"], gate: Float[Tensor, "frames d"], frame: Int[Tensor, " n"]
 ) -> Float[Tensor, "n d"]:
-    return x + update * spread(gate, frame)
+    return x + update * gather_rows(gate, frame)
 
 
-def spread(rows: Float[Tensor, "rows d"], index: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
+def gather_rows(rows: Float[Tensor, "rows d"], index: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
     """rows[index], whose gradient is twenty times as fast on a CPU."""
     return rows.index_select(0, index)
 
@@ -150,7 +150,7 @@ def varlen_kernel() -> Callable[..., Any] | None:
 
 
 def packed_attention(
-    q: Float[Tensor, "n head e"], k: Float[Tensor, "n head e"], v: Float[Tensor, "n head e"], layout: Layout
+    q: Float[Tensor, "n head e"], k: Float[Tensor, "n head e"], v: Float[Tensor, "n head e"], layout: AttentionLayout
 ) -> Float[Tensor, "n head e"]:
     """Each sequence attends to itself alone: one kernel on a GPU; on a CPU, and where words of several shots are kept
     apart, a batch for each group of equal lengths."""

@@ -19,13 +19,13 @@ class Span(NamedTuple):
     The spans of a sample follow on each other, in its text as in its frames.
     """
 
-    words: int
-    frames: int
+    num_tokens: int
+    num_frames: int
 
 
-def silenced(spans: tuple[Span, ...]) -> tuple[Span, ...]:
+def drop_text(spans: tuple[Span, ...]) -> tuple[Span, ...]:
     """The same shots, of which nothing is said."""
-    return tuple(Span(0, span.frames) for span in spans)
+    return tuple(Span(0, span.num_frames) for span in spans)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Batch:
         if len(spans) != len(self.latents):
             raise ValueError(f"A batch of {len(self.latents)} samples needs the shots of each, not of {len(spans)}.")
         for latent, text, shots in zip(self.latents, self.text, spans, strict=True):
-            words, frames = sum(shot.words for shot in shots), sum(shot.frames for shot in shots)
-            if (words, frames) != (len(text), latent.shape[1]) or any(shot.frames < 1 for shot in shots):
+            words, frames = sum(shot.num_tokens for shot in shots), sum(shot.num_frames for shot in shots)
+            if (words, frames) != (len(text), latent.shape[1]) or any(shot.num_frames < 1 for shot in shots):
                 raise ValueError(
                     f"Shots of {words} words and {frames} latent frames don't fit a sample of {len(text)} and "
                     f"{latent.shape[1]}; each has a latent frame at least."
@@ -91,7 +91,7 @@ Blocks: TypeAlias = tuple[tuple[int, int], ...]
 """(video tokens, words) of each shot of a sequence, which is the video of all shots and then the words of all."""
 
 
-class Layout:
+class AttentionLayout:
     """Sequences of given lengths laid end to end, the short ones first.
 
     The sorting makes sequences of equal length neighbours, so that attention sees each such group as a plain batch.

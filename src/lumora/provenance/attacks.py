@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from lumora.media.video import Video
-from lumora.provenance.dct import Box
+from lumora.provenance.dct import CropBox
 
 
 def encoded(video: Video, crf: int) -> Video:
@@ -30,13 +30,13 @@ def encoded(video: Video, crf: int) -> Video:
         return Video(np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]), video.fps)
 
 
-def cropped(video: Video, side: float, generator: np.random.Generator) -> tuple[Video, Box]:
+def cropped(video: Video, side: float, generator: np.random.Generator) -> tuple[Video, CropBox]:
     """A part of the frame of this side, as large as the whole, and which part it is."""
     height, width = video.frames.shape[1:3]
     h, w = round(side * height), round(side * width)
     y, x = int(generator.integers(height - h + 1)), int(generator.integers(width - w + 1))
     part = Video(video.frames[:, y : y + h, x : x + w], video.fps)
-    return part.fitted(height, width), Box(y / height, x / width, h / height, w / width)
+    return part.resize(height, width), CropBox(y / height, x / width, h / height, w / width)
 
 
 def hue_turned(video: Video, degrees: float) -> Video:
@@ -51,17 +51,17 @@ def hue_turned(video: Video, degrees: float) -> Video:
 def screen_recorded(video: Video) -> Video:
     """Shown half as large again, a little brighter and cut at the edges, recorded at 1.5 times the rate."""
     height, width = video.frames.shape[1:3]
-    shown = video.fitted(round(1.5 * height), round(1.5 * width)).frames
+    shown = video.resize(round(1.5 * height), round(1.5 * width)).frames
     edge = round(0.045 * height)
     shown = (255 * (shown[:, edge:-edge, edge:-edge] / 255.0) ** 1.1 * 0.97 + 4).clip(0, 255).astype(np.uint8)
     return encoded(Video(np.repeat(shown, 3, axis=0)[::2], 1.5 * video.fps), 26)
 
 
-def changes(generator: np.random.Generator) -> dict[str, Callable[[Video], Video]]:
+def all_attacks(generator: np.random.Generator) -> dict[str, Callable[[Video], Video]]:
     return {
         "as delivered": lambda v: v,
         "CRF 28": lambda v: encoded(v, 28),
-        "CRF 33, half the size": lambda v: encoded(v.fitted(v.frames.shape[1] // 2, v.frames.shape[2] // 2), 33),
+        "CRF 33, half the size": lambda v: encoded(v.resize(v.frames.shape[1] // 2, v.frames.shape[2] // 2), 33),
         "crop 0.85": lambda v: encoded(cropped(v, 0.85, generator)[0], 20),
         "crop 0.71": lambda v: encoded(cropped(v, 0.71, generator)[0], 20),
         "half the frames": lambda v: encoded(Video(v.frames[::2], v.fps / 2), 20),

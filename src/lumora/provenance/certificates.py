@@ -29,7 +29,7 @@ Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True)
-class Identity:
+class SigningIdentity:
     """Certificates of a signer, PEM, its own first; its private key, PEM and not encrypted; its algorithm's name in
     C2PA."""
 
@@ -41,7 +41,7 @@ class Identity:
         return "Identity(…)"  # so that no log and no traceback shows the key
 
 
-def signing_identity() -> Identity:
+def signing_identity() -> SigningIdentity:
     """The operator's identity where the environment names one, else that of development, made or renewed when needed.
 
     Raises ValueError, in a sentence, for a certificate that is not valid today and a key that can't be read or is
@@ -65,7 +65,7 @@ def trusted_roots() -> str:
     return "".join(pems + ([_certificates(_read("LUMORA_TRUST"))] if os.environ.get("LUMORA_TRUST") else []))
 
 
-def _identity(certificates: bytes, key: bytes) -> Identity:
+def _identity(certificates: bytes, key: bytes) -> SigningIdentity:
     private, leaf = _load_key(key), _leaf(certificates)
     if not leaf.not_valid_before_utc <= _now() <= leaf.not_valid_after_utc:
         raise ValueError(
@@ -78,7 +78,7 @@ def _identity(certificates: bytes, key: bytes) -> Identity:
     plain = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return Identity(_certificates(certificates), plain.decode(), _algorithm(private))
+    return SigningIdentity(_certificates(certificates), plain.decode(), _algorithm(private))
 
 
 def _algorithm(key: Key) -> str:

@@ -34,7 +34,7 @@ with them; a picture's go no further than its mark."""
 
 
 @dataclass(frozen=True)
-class Box:
+class CropBox:
     """The part of the original frame that a video shows, in shares of its height and width."""
 
     top: float = 0.0
@@ -43,17 +43,17 @@ class Box:
     width: float = 1.0
 
 
-Stage: TypeAlias = tuple[list[Box], Float[np.ndarray, "_ q n"]]
+Stage: TypeAlias = tuple[list[CropBox], Float[np.ndarray, "_ q n"]]
 """Some places, and the waves at each."""
 
 
-def stages(video: Video) -> Iterator[Stage]:
+def reduction_stages(video: Video) -> Iterator[Stage]:
     """The waves of a video as it is; then, some places at a time, as if it were a part of a frame of the same shape, or
     had another beginning or speed."""
-    return stages_of(reduced(video), video.fps)
+    return reduction_stages_of(reduced(video), video.fps)
 
 
-def stages_of(luma: Float[np.ndarray, "t h w"], fps: float) -> Iterator[Stage]:
+def reduction_stages_of(luma: Float[np.ndarray, "t h w"], fps: float) -> Iterator[Stage]:
     """As `stages`, of what may be another thing than a video's luma."""
     size, band = used_waves(len(luma))
     for start, speed, boxes in _SEARCH:
@@ -75,13 +75,13 @@ def reading_in_time(in_time: Float[np.ndarray, "t q"]) -> Float[np.ndarray, "q t
 
 
 def space_part(
-    planes: Float[np.ndarray, "q h w"], size: int, band: Bool[np.ndarray, "s s"], box: Box
+    planes: Float[np.ndarray, "q h w"], size: int, band: Bool[np.ndarray, "s s"], box: CropBox
 ) -> Float[np.ndarray, "q n"]:
     """How much of each wave in space there is in every plane, of which `box` is seen: least squares again."""
     down = space_waves(planes.shape[1], size, box.top, box.height)
     across = space_waves(planes.shape[2], size, box.left, box.width)
     found = ((down.T @ planes @ across)[:, band] / (len(down) * len(across))).T
-    if box == Box():
+    if box == CropBox():
         return found.T  # the waves of a whole frame are orthogonal
     return np.linalg.solve(mixing(down, across, band), found).T
 
@@ -134,25 +134,25 @@ def reduced(video: Video) -> Float[np.ndarray, "t h w"]:
     return np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.BOX)) for f in luma])
 
 
-def _crops() -> list[Box]:
+def _crops() -> list[CropBox]:
     """Parts of the frame of its own shape, down to 0.6 of a side, in steps that the waves forgive."""
     boxes = []
     for side in np.arange(0.96, 0.6, -0.04):
         places = np.linspace(0, 1 - side, 1 + math.ceil((1 - side) / 0.06))
-        boxes += [Box(top, left, side, side) for top in places.tolist() for left in places.tolist()]
+        boxes += [CropBox(top, left, side, side) for top in places.tolist() for left in places.tolist()]
     return boxes
 
 
 _SEARCH = (
-    (0.0, 1.0, [Box()]),
-    *((0.0, speed, [Box()]) for speed in (0.5, 2.0)),
-    *((start / 8, 1.0, [Box()]) for start in range(1, 17)),
+    (0.0, 1.0, [CropBox()]),
+    *((0.0, speed, [CropBox()]) for speed in (0.5, 2.0)),
+    *((start / 8, 1.0, [CropBox()]) for start in range(1, 17)),
     (0.0, 1.0, _crops()),
 )
 """Start in seconds, speed, and parts of the frame."""
 PLACES = sum(len(boxes) for _, _, boxes in _SEARCH)
 
 
-def place(number: int) -> tuple[float, float, Box]:
+def place(number: int) -> tuple[float, float, CropBox]:
     """Start in seconds, speed and part of the frame, as `stages` counts them."""
     return [(start, speed, box) for start, speed, boxes in _SEARCH for box in boxes][number]

@@ -26,13 +26,13 @@ from jaxtyping import Float
 from lumora.codec import Codec
 from lumora.media.video import Video
 from lumora.provenance import watermark
-from lumora.provenance.dct import reduced, stages
+from lumora.provenance.dct import reduced, reduction_stages
 from lumora.provenance.fingerprint import Likeness, chance_of, likeness
-from lumora.provenance.index import Delivered, Index
+from lumora.provenance.index import Index, PublishedRecord
 from lumora.provenance.informed_detector import chance_of_mark
 from lumora.provenance.keystore import watermark_key
 from lumora.provenance.manifest import Manifest, read
-from lumora.provenance.model_attribution import Trace, trace_of
+from lumora.provenance.model_attribution import CodecTrace, trace_of
 
 Answer = Literal["ours", "not ours", "cannot tell"]
 OURS = 1e-6
@@ -49,13 +49,13 @@ class Detection:
     answer: Answer
     p_value: float
     """Chance, at most, that a foreign video gives as much evidence; 0 where a signature says it."""
-    record: Delivered | None
+    record: PublishedRecord | None
     """Which delivered video it is."""
     manifest: Manifest
-    mark: watermark.Reading
+    watermark: watermark.WatermarkReading
     likeness: float | None
     """How much it looks like `record`, from 0 to 1; None without a record."""
-    passive: Trace | None
+    codec_trace: CodecTrace | None
     """Of the model, in a video that it or another lumora made; None where it was not looked for."""
 
 
@@ -68,7 +68,7 @@ def detect(path: Path, index: Index | None = None, codec: Codec | None = None) -
     passive = trace_of(video, codec) if codec else None
     mark = watermark.read(video, watermark_key(), enough=0.0)
     records = (index or Index()).all()
-    alike = likeness(stages(video), [record.looks for record in records])
+    alike = likeness(reduction_stages(video), [record.fingerprint for record in records])
     signed = next((r for r in records if r.record == manifest.recipe.get("record")), None)
     if manifest.state == "trusted" and signed:
         return Detection("ours", 0.0, signed, manifest, mark, alike[records.index(signed)].value, passive)
@@ -81,7 +81,7 @@ def detect(path: Path, index: Index | None = None, codec: Codec | None = None) -
     return Detection(answer, p_value, records[best], manifest, mark, alike[best].value, passive)
 
 
-def _answer(p_value: float, passive: Trace | None) -> Answer:
+def _answer(p_value: float, passive: CodecTrace | None) -> Answer:
     if p_value <= OURS:
         return "ours"
     traceless = p_value >= NOT_OURS and (passive is None or passive.p_value > NOT_OURS)
@@ -89,7 +89,11 @@ def _answer(p_value: float, passive: Trace | None) -> Answer:
 
 
 def with_index(
-    video: Video, mark: watermark.Reading, records: Sequence[Delivered], alike: Sequence[Likeness], key: bytes
+    video: Video,
+    mark: watermark.WatermarkReading,
+    records: Sequence[PublishedRecord],
+    alike: Sequence[Likeness],
+    key: bytes,
 ) -> list[float]:
     """For each record the chance, at most, that a foreign video has as much evidence for it or for another one, by the
     better of the two ways that need the index. What is read once more counts by rank: the likest record has a half of
@@ -99,25 +103,29 @@ def with_index(
     luma, likest = reduced(video), sorted(range(len(records)), key=lambda n: -alike[n].value)[:LIKEST]
     for rank, n in enumerate(likest, start=1):
         signs = watermark.signs_of(payloads[n], key, len(luma))
-        chances[n] = min(chances[n], rank * (rank + 1) * closely(luma, video.fps, records[n], alike[n], signs))
+        chances[n] = min(chances[n], rank * (rank + 1) * informed_p_value(luma, video.fps, records[n], alike[n], signs))
     return chances
 
 
-def closely(
-    luma: Float[np.ndarray, "t h w"], fps: float, record: Delivered, like: Likeness, signs: Float[np.ndarray, "q n"]
+def informed_p_value(
+    luma: Float[np.ndarray, "t h w"],
+    fps: float,
+    record: PublishedRecord,
+    like: Likeness,
+    signs: Float[np.ndarray, "q n"],
 ) -> float:
     """As `chance_of_mark`, for the place where the looks say that a video lies in a record's, and for the whole of it:
     those of a still scene are alike from any beginning."""
     places = {0, like.place}
-    return len(places) * min(chance_of_mark(luma, fps, record.whole, place, signs) for place in places)
+    return len(places) * min(chance_of_mark(luma, fps, record.reference_dct, place, signs) for place in places)
 
 
-def joined(mark: watermark.Reading, chances: Sequence[float]) -> float:
+def joined(mark: watermark.WatermarkReading, chances: Sequence[float]) -> float:
     """The p-value of all witnesses: the mark alone, and two ways with the index."""
     return min(1.0, 3 * min([mark.p_value, *chances]))
 
 
-def joint_p_values(mark: watermark.Reading, payloads: Sequence[int], alike: Sequence[Likeness]) -> list[float]:
+def joint_p_values(mark: watermark.WatermarkReading, payloads: Sequence[int], alike: Sequence[Likeness]) -> list[float]:
     """For each record the chance, at most, that a foreign video has so much of its mark and its looks."""
     fits = mark.p_values_of(payloads, [like.place for like in alike])
     return [_fisher(float(fit), chance_of(like.value)) for fit, like in zip(fits, alike, strict=True)]

@@ -33,7 +33,7 @@ FRAMES, MARGIN = 240, 8
 """So many frames are looked at at once, and so many beside them, which is farther than the network sees."""
 
 
-def faint(video: Video, eye: Eye | None = None) -> Float[np.ndarray, "t h w"]:
+def watermark_residual(video: Video, eye: Extractor | None = None) -> Float[np.ndarray, "t h w"]:
     """What is seen of a mark, by the eye that comes with lumora or another one: of a video half as many pixels a side
     as `reduced` has; a picture's luma as it is."""
     luma = reduced(video)
@@ -44,7 +44,7 @@ def faint(video: Video, eye: Eye | None = None) -> Float[np.ndarray, "t h w"]:
     for begin in range(0, len(luma), FRAMES):
         first, last = max(0, begin - MARGIN), begin + FRAMES + MARGIN
         with torch.inference_mode():
-            seen = eye.sees(*(torch.from_numpy(x[None, first:last].astype(np.float32)) for x in (luma, calm)))
+            seen = eye.extract(*(torch.from_numpy(x[None, first:last].astype(np.float32)) for x in (luma, calm)))
         parts.append(seen[0, begin - first :][:FRAMES].numpy())
     return np.concatenate(parts)
 
@@ -57,12 +57,12 @@ def counting(waves: Float[np.ndarray, "p q n"]) -> Float[np.ndarray, "p q n"]:
         sizes = waves / np.maximum(np.median(np.abs(waves), axis=(1, 2), keepdims=True), 1e-9)
         return sizes / (1 + np.square(sizes))
     with torch.inference_mode():
-        return learned().counts(torch.from_numpy(waves.astype(np.float32))).numpy().astype(float)
+        return learned().soft_weights(torch.from_numpy(waves.astype(np.float32))).numpy().astype(float)
 
 
 @cache
-def learned() -> Eye:
-    eye = Eye()
+def learned() -> Extractor:
+    eye = Extractor()
     eye.load_state_dict(load_file(WEIGHTS))
     return eye.eval()
 
@@ -77,7 +77,7 @@ def still(luma: Float[np.ndarray, "t h w"], fps: float) -> Float[np.ndarray, "t 
     return (1 - share) * medians[before] + share * medians[before + 1]
 
 
-class Eye(nn.Module):
+class Extractor(nn.Module):
     """Untaught it is the rule alone: less the median, and less where much moves. Pixels are grey levels to 255."""
 
     def __init__(self):
@@ -95,7 +95,7 @@ class Eye(nn.Module):
         for parameter in (*self.said.parameters(), *self.adapted.parameters()):
             nn.init.zeros_(parameter)
 
-    def sees(
+    def extract(
         self, luma: Float[Tensor, "b t h w"], calm: Float[Tensor, "b t h w"]
     ) -> Float[Tensor, "b t half_h half_w"]:
         """What is left of a video's luma beside what is `still` in it."""
@@ -108,7 +108,7 @@ class Eye(nn.Module):
         gain, more = self.said(x).unbind(1)
         return rule[:, 0] * torch.exp(gain) + more
 
-    def counts(self, waves: Float[Tensor, "b q n"]) -> Float[Tensor, "b q n"]:
+    def soft_weights(self, waves: Float[Tensor, "b q n"]) -> Float[Tensor, "b q n"]:
         sizes = waves.abs()
         median = sizes.flatten(1).median(dim=1).values[:, None, None] + 1e-6
         profile = torch.log(sizes.median(dim=2).values / median[..., 0] + 0.05)

@@ -15,17 +15,17 @@ import numpy as np
 from jaxtyping import Float, Int8
 
 from lumora.media.video import Video
-from lumora.provenance.dct import Stage, stages
+from lumora.provenance.dct import Stage, reduction_stages
 
-Looks: TypeAlias = Int8[np.ndarray, "_"]
+Fingerprint: TypeAlias = Int8[np.ndarray, "_"]
 """17 · 52 numbers of a video, those in space alone of a picture."""
 
 CLEAR = 0.9
 """This share of the waves is weaker than those that count in full."""
 
 
-def looks_of(video: Video) -> Looks:
-    _, waves = next(stages(video))
+def fingerprint_of(video: Video) -> Fingerprint:
+    _, waves = next(reduction_stages(video))
     return np.rint(127 * _weighed(waves[0])).astype(np.int8).ravel()
 
 
@@ -37,7 +37,7 @@ class Likeness:
     """Its number, as `stages` goes through them."""
 
 
-def likeness(seen: Iterable[Stage], others: Sequence[Looks]) -> list[Likeness]:
+def likeness(seen: Iterable[Stage], others: Sequence[Fingerprint]) -> list[Likeness]:
     """How much a video, of which the `stages` are `seen`, looks like each of others; not at all like a picture, if it
     is none itself."""
     best, began, known = [Likeness()] * len(others), 0, np.zeros((0, 0))

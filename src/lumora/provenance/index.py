@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lumora.provenance.fingerprint import Looks
-from lumora.provenance.informed_detector import NOTHING, Whole
+from lumora.provenance.fingerprint import Fingerprint
+from lumora.provenance.informed_detector import NOTHING, ReferenceDct
 from lumora.provenance.keystore import state_folder
 
 _TABLE = """CREATE TABLE IF NOT EXISTS delivered (
@@ -26,7 +26,7 @@ _WIDEN = "ALTER TABLE delivered ADD COLUMN whole BLOB NOT NULL DEFAULT x''"
 
 
 @dataclass(frozen=True)
-class Delivered:
+class PublishedRecord:
     """One video that left. `record` is the value of its watermark, eight hexadecimal digits."""
 
     record: str
@@ -36,8 +36,8 @@ class Delivered:
     """As in its manifest: `request`, `model`, `made_at`."""
     manifest: bytes
     """As it was signed, to be given back to a file that lost it."""
-    looks: Looks
-    whole: Whole = field(default_factory=lambda: NOTHING)
+    fingerprint: Fingerprint
+    reference_dct: ReferenceDct = field(default_factory=lambda: NOTHING)
     """What the mark is read against."""
 
 
@@ -47,20 +47,20 @@ class Index:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file or state_folder() / "delivered.sqlite3"
 
-    def add(self, delivered: Delivered) -> None:
+    def add(self, delivered: PublishedRecord) -> None:
         """A record that is made again stands there again. Raises OSError, in a sentence, where it can't be written."""
         row = (
             delivered.record,
             delivered.sha256,
             json.dumps(delivered.recipe),
             delivered.manifest,
-            delivered.looks.tobytes(),
-            delivered.whole.tobytes(),
+            delivered.fingerprint.tobytes(),
+            delivered.reference_dct.tobytes(),
         )
         with self._open() as database:
             database.execute("INSERT INTO delivered VALUES (?, ?, ?, ?, ?, ?)", row)
 
-    def all(self) -> list[Delivered]:
+    def all(self) -> list[PublishedRecord]:
         with self._open() as database:
             return [_delivered(*row) for row in database.execute("SELECT * FROM delivered ORDER BY rowid")]
 
@@ -87,6 +87,6 @@ class Index:
             raise OSError(f"The index of what was delivered, {self._file}, can't be used: {error}.") from error
 
 
-def _delivered(record: str, sha256: str, recipe: str, manifest: bytes, looks: bytes, whole: bytes) -> Delivered:
+def _delivered(record: str, sha256: str, recipe: str, manifest: bytes, looks: bytes, whole: bytes) -> PublishedRecord:
     seen, known = np.frombuffer(looks, np.int8), np.frombuffer(whole, np.float16)
-    return Delivered(record, sha256, json.loads(recipe), manifest, seen, known)
+    return PublishedRecord(record, sha256, json.loads(recipe), manifest, seen, known)

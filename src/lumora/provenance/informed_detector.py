@@ -22,7 +22,7 @@ from jaxtyping import Float, Float16
 from lumora.media.video import Video
 from lumora.provenance.dct import (
     TIMES,
-    Box,
+    CropBox,
     place,
     reduced,
     space_part,
@@ -33,10 +33,10 @@ from lumora.provenance.dct import (
     whole_waves,
 )
 
-Whole: TypeAlias = Float16[np.ndarray, "_"]
+ReferenceDct: TypeAlias = Float16[np.ndarray, "_"]
 """The slow waves in grey levels: 17 · 122 of a video, those in space alone, but more of them, of a picture."""
 
-NOTHING: Whole = np.zeros(0, np.float16)
+NOTHING: ReferenceDct = np.zeros(0, np.float16)
 """Of records of before 2026-11-26."""
 
 ASTRAY = 0.02
@@ -52,15 +52,15 @@ HOST = 2.0
 """Of a wave of so many medians before it was marked half as much is thought: marking left the strong ones alone."""
 
 
-def whole_of(video: Video) -> Whole:
+def reference_dct_of(video: Video) -> ReferenceDct:
     frames = len(video.frames)
     in_time = time_waves(np.arange(frames) / video.fps)
-    waves = space_part(time_part(reduced(video), in_time), *whole_waves(frames), Box())
+    waves = space_part(time_part(reduced(video), in_time), *whole_waves(frames), CropBox())
     return waves.astype(np.float16).ravel()
 
 
 def chance_of_mark(
-    luma: Float[np.ndarray, "t h w"], fps: float, whole: Whole, number: int, signs: Float[np.ndarray, "q n"]
+    luma: Float[np.ndarray, "t h w"], fps: float, whole: ReferenceDct, number: int, signs: Float[np.ndarray, "q n"]
 ) -> float:
     """Chance, at most, that a foreign video (`waves.reduced`) agrees so well with these signs of a mark, where it is
     taken for the place of this number in the video that `whole` is of."""
@@ -69,7 +69,7 @@ def chance_of_mark(
 
 
 def votes_of(
-    luma: Float[np.ndarray, "t h w"], fps: float, whole: Whole, number: int
+    luma: Float[np.ndarray, "t h w"], fps: float, whole: ReferenceDct, number: int
 ) -> Float[np.ndarray, "q n"] | None:
     """Of every wave a number, from −1 to 1, whose sign is what was added to it, and whose size says how clear that is;
     the key has no part in it. None where nothing is known, or it is of a video and this is a picture."""
@@ -92,7 +92,7 @@ class _Laid:
     left: Float[np.ndarray, "t h w"]
     """What a video shows besides what is known."""
     in_time: Float[np.ndarray, "t q"]
-    box: Box
+    box: CropBox
 
 
 def _laid(luma: Float[np.ndarray, "t h w"], fps: float, known: Float[np.ndarray, "q s s"], number: int) -> _Laid:
@@ -110,7 +110,7 @@ def _laid(luma: Float[np.ndarray, "t h w"], fps: float, known: Float[np.ndarray,
 
     every = math.ceil(len(luma) / FRAMES)
     where = _nearest(luma[::every], lambda where: shown(where, every), begin)
-    box = box if np.array_equal(where[1:], begin[1:]) else Box(*where[1:].tolist())
+    box = box if np.array_equal(where[1:], begin[1:]) else CropBox(*where[1:].tolist())
     return _Laid(luma - _toned(shown(where), luma), time_waves(where[0] + times), box)
 
 

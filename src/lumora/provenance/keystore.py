@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lumora.atomic_io import reason
+from lumora.atomic_io import error_reason
 
 
 def state_folder() -> Path:
@@ -61,7 +61,7 @@ def secret(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 @contextlib.contextmanager
-def exclusively(path: Path) -> Iterator[BinaryIO]:
+def locked(path: Path) -> Iterator[BinaryIO]:
     """A file that only grows, made where it is missing and readable by its owner alone: to be read and added to by one
     process at a time. What was written is on the disk when the next one comes.
 
@@ -77,7 +77,7 @@ def exclusively(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise OSError(f"{path} can't be used: {reason(error)}.") from error
+        raise OSError(f"{path} can't be used: {error_reason(error)}.") from error
 
 
 def _secret_part(path: Path, content: bytes) -> Path:

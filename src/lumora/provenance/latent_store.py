@@ -12,7 +12,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from lumora.media.latents import Latents
+from lumora.media.latents import VideoLatents
 from lumora.media.video import Video
 from lumora.provenance.keystore import state_folder
 
@@ -20,19 +20,19 @@ MEGABYTES = 256.0
 """As many as are kept by default: of 64×64 pixels and 8 frames a second some five hours."""
 
 
-class KeptLatents:
+class LatentStore:
     """Raises ValueError, in a sentence, where `$LUMORA_LATENTS` is not a number of megabytes."""
 
     def __init__(self) -> None:
         self._folder = state_folder() / "latents"
         self._room = _room()
 
-    def keep(self, sha256: str, latents: Latents) -> None:
+    def keep(self, sha256: str, latents: VideoLatents) -> None:
         """Those of the file of this hash. Where that can't be done it isn't: a full disk costs a later extension its
         latents, and not this video its way out."""
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            size = latents.numbers.nbytes
+            size = latents.data.nbytes
             fits = size <= self._room
             self._drop_oldest(size if fits else 0)
             if fits:
@@ -41,9 +41,9 @@ class KeptLatents:
     def joined(self, video: Video, file: Path) -> Video:
         """`video`, as it was read from `file`, with the latents that it was made of, if they are kept here."""
         with file.open("rb") as content:
-            latents = Latents.load(self._file(hashlib.file_digest(content, "sha256").hexdigest()))
+            latents = VideoLatents.load(self._file(hashlib.file_digest(content, "sha256").hexdigest()))
         # A .gif drops frames that are like the one before.
-        return video if latents is None or latents.length != len(video.frames) else replace(video, latents=latents)
+        return video if latents is None or latents.num_frames != len(video.frames) else replace(video, latents=latents)
 
     def _file(self, sha256: str) -> Path:
         return self._folder / f"{sha256}.safetensors"

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import c2pa
 
-from lumora.atomic_io import reason
-from lumora.provenance.certificates import Identity, signing_identity, trusted_roots
+from lumora.atomic_io import error_reason
+from lumora.provenance.certificates import SigningIdentity, signing_identity, trusted_roots
 
-State = Literal["trusted", "intact", "tampered", "absent"]
+ManifestState = Literal["trusted", "intact", "tampered", "absent"]
 """Signed by one who is trusted and unchanged; unchanged, by somebody unknown; changed since; without a manifest."""
 Relation = Literal["parentOf", "componentOf", "inputTo"]
 """A video that was changed or gone on with, of which there is one at most; another one that was put beside it; a
@@ -41,18 +41,18 @@ _NO_LEARNING = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.ai_infe
 
 
 @dataclass(frozen=True)
-class Parent:
+class Ingredient:
     """A file that the new one is made of."""
 
     path: Path
-    relation: Relation
+    relationship: Relation
 
 
 @dataclass(frozen=True)
 class Manifest:
     """What a file's manifest says, and whether it can be believed."""
 
-    state: State
+    state: ManifestState
     problems: tuple[str, ...] = ()
     """C2PA's codes of what is wrong with the file, or with what it was made of."""
     signer: str | None = None
@@ -60,12 +60,12 @@ class Manifest:
     generator: str | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     """Of lumora's own files: `request`, `model`, `record`."""
-    parents: tuple[dict[str, Any], ...] = ()
+    ingredients: tuple[dict[str, Any], ...] = ()
     """`title`, `relation`, and the `problems` that were found in it when it was used."""
 
 
 def sign(
-    source: Path, destination: Path, kind: str, title: str, recipe: dict[str, Any], parents: Sequence[Parent] = ()
+    source: Path, destination: Path, kind: str, title: str, recipe: dict[str, Any], parents: Sequence[Ingredient] = ()
 ) -> bytes:
     """Writes `source`, a file of `kind` (a suffix in MIME), to `destination` with a signed manifest, which it gives
     too.
@@ -85,14 +85,14 @@ def sign(
         ):
             manifest = bytes(builder.sign(signer, MIME[kind], unsigned, signed))
     except c2pa.C2paError as error:
-        raise OSError(f"The file can't be signed: {reason(error)}.") from error
+        raise OSError(f"The file can't be signed: {error_reason(error)}.") from error
     back = read(destination, identity)
     if back.state != "trusted" or back.recipe != json.loads(json.dumps(recipe)):
         raise OSError(f"The signature does not read back as it was made ({', '.join(back.problems) or back.state}).")
     return manifest
 
 
-def read(path: Path, identity: Identity | None = None) -> Manifest:
+def read(path: Path, identity: SigningIdentity | None = None) -> Manifest:
     """What the manifest of a file says; the content decides of what kind it is, not the name.
 
     Signatures are trusted that lead to the roots of `trusted_roots`, or to `identity`'s own certificates. Nothing is
@@ -123,14 +123,14 @@ def _format(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _context(identity: Identity | None) -> Iterator[c2pa.Context]:
+def _context(identity: SigningIdentity | None) -> Iterator[c2pa.Context]:
     roots = trusted_roots() + (identity.certificates if identity else "")
     trust = {"user_anchors": roots} if roots else {}
     with c2pa.Context.from_dict({**_OFFLINE, "trust": trust}) as context:
         yield context
 
 
-def _signer(identity: Identity) -> c2pa.Signer:
+def _signer(identity: SigningIdentity) -> c2pa.Signer:
     # No time stamp authority: it would need the network.
     return c2pa.Signer.from_info(
         c2pa.C2paSignerInfo(identity.algorithm, identity.certificates.encode(), identity.key.encode(), None)
@@ -139,7 +139,7 @@ def _signer(identity: Identity) -> c2pa.Signer:
 
 @contextlib.contextmanager
 def _builder(
-    context: c2pa.Context, kind: str, title: str, recipe: dict[str, Any], parents: Sequence[Parent]
+    context: c2pa.Context, kind: str, title: str, recipe: dict[str, Any], parents: Sequence[Ingredient]
 ) -> Iterator[c2pa.Builder]:
     agent = {"name": "lumora", "version": version("lumora")}
     actions = [*_inception(parents, agent), {"action": "c2pa.watermarked.bound", "softwareAgent": agent}]
@@ -161,13 +161,13 @@ def _builder(
     }
     with c2pa.Builder(definition, context) as builder:
         for number, parent in enumerate(parents):
-            about = {"title": parent.path.name, "relationship": parent.relation, "label": _ingredient(number)}
+            about = {"title": parent.path.name, "relationship": parent.relationship, "label": _ingredient(number)}
             with parent.path.open("rb") as file:
                 builder.add_ingredient(about, _format(parent.path), file)
         yield builder
 
 
-def _inception(parents: Sequence[Parent], agent: dict[str, str]) -> list[dict[str, Any]]:
+def _inception(parents: Sequence[Ingredient], agent: dict[str, str]) -> list[dict[str, Any]]:
     """A file that goes on with another opens and edits it; any other one is created, perhaps of something given."""
     made = {"digitalSourceType": _GENERATED, "softwareAgent": agent, **_of(parents, "inputTo")}
     placed = [{"action": "c2pa.placed", **which}] if (which := _of(parents, "componentOf")) else []
@@ -176,8 +176,8 @@ def _inception(parents: Sequence[Parent], agent: dict[str, str]) -> list[dict[st
     return [{"action": "c2pa.created", **made}, *placed]
 
 
-def _of(parents: Sequence[Parent], relation: Relation) -> dict[str, Any]:
-    which = [_ingredient(number) for number, parent in enumerate(parents) if parent.relation == relation]
+def _of(parents: Sequence[Ingredient], relation: Relation) -> dict[str, Any]:
+    which = [_ingredient(number) for number, parent in enumerate(parents) if parent.relationship == relation]
     return {"parameters": {"ingredientIds": which}} if which else {}
 
 

@@ -37,7 +37,7 @@ EVEN_ERROR = (2 / 255) ** 2 / 12
 
 
 @dataclass(frozen=True)
-class Trace:
+class CodecTrace:
     """Natural logarithms of ratios of mean square errors; of foreign videos about −2.7 and 0, of ours −1 and .5."""
 
     passes: float
@@ -56,9 +56,9 @@ class Trace:
         return chance_of(self.clearness)
 
 
-def trace_of(video: Video, codec: Codec) -> Trace | None:
+def trace_of(video: Video, codec: Codec) -> CodecTrace | None:
     """None for a video that is too small for it, of less than four squares of the codec's grid a side."""
-    pixels, space = _looked_at(video, codec), codec.config.space
+    pixels, space = _looked_at(video, codec), codec.config.spatial_compression
     height, width = (side // space * space - space for side in pixels.shape[-2:])
     if min(height, width) < 3 * space:
         return None
@@ -67,7 +67,7 @@ def trace_of(video: Video, codec: Codec) -> Trace | None:
         down, across = BESIDE
         part = (..., slice(down, down + height), slice(across, across + width))
         inner = (..., slice(space, -space), slice(space, -space))  # at its borders a pass errs more
-        return Trace(
+        return CodecTrace(
             passes=_log_ratio(_pass(codec, once) - once, once - pixels),
             grid=_log_ratio((_pass(codec, pixels[part]) - pixels[part])[inner], (once - pixels)[part][inner]),
         )
@@ -85,7 +85,7 @@ def chance_of(clearness: float) -> float:
 
 def _looked_at(video: Video, codec: Codec) -> Float[Tensor, "1 3 t h w"]:
     """As many frames as the codec takes, and whole squares of its grid around the middle."""
-    time, space = codec.config.time, codec.config.space
+    time, space = codec.config.temporal_compression, codec.config.spatial_compression
     frames = video.frames[: (min(FRAMES, len(video.frames)) - 1) // time * time + 1]
     for axis in (1, 2):
         most = SIDE // space * space

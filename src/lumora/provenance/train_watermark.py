@@ -30,7 +30,7 @@ from lumora.provenance import watermark
 from lumora.provenance.attacks import cropped, encoded, hue_turned, screen_recorded
 from lumora.provenance.dct import (
     PLACES,
-    Box,
+    CropBox,
     mixing,
     place,
     reading_in_time,
@@ -39,7 +39,7 @@ from lumora.provenance.dct import (
     time_waves,
     used_waves,
 )
-from lumora.provenance.extractor import Eye, still
+from lumora.provenance.extractor import Extractor, still
 
 RATE, WARM = 2e-3, 50
 """Adam's, after so many steps."""
@@ -50,12 +50,12 @@ FIRST, UNSEEN = 32, 16
 HELD_OUT = 2
 """Shards of each folder."""
 
-Seen: TypeAlias = tuple[Video, float, Box]
+Seen: TypeAlias = tuple[Video, float, CropBox]
 """A changed video, which second of the marked one it begins with, and which part of the frame it shows."""
 
 
 @dataclass(frozen=True)
-class Example:
+class WatermarkExample:
     luma: Float[Tensor, "t h w"]
     calm: Float[Tensor, "t h w"]
     in_time: Float[Tensor, "q t"]
@@ -79,7 +79,7 @@ def main() -> None:
 
 def train(folders: list[Path], out: Path, seconds: float, seed: int) -> None:
     """Goes on where it was stopped; `seconds` are of a processor, those of before included."""
-    eye, kept = Eye(), out.with_suffix(".pt")
+    eye, kept = Extractor(), out.with_suffix(".pt")
     optimizer = torch.optim.AdamW(eye.parameters(), lr=RATE, weight_decay=1e-4)
     step, spent = 0, 0.0
     if kept.exists():
@@ -89,7 +89,7 @@ def train(folders: list[Path], out: Path, seconds: float, seed: int) -> None:
         step, spent = saved["step"], saved["spent"]
     generator, other = np.random.default_rng([seed, step]), np.random.default_rng(77)
     learnt_from, held_out = _shards(folders, slice(-HELD_OUT)), _shards(folders, slice(-HELD_OUT, None))
-    unseen = [example for _ in range(UNSEEN) for example in _drawn(Eye(), held_out, other)]
+    unseen = [example for _ in range(UNSEEN) for example in _drawn(Extractor(), held_out, other)]
     examples = [example for _ in range(FIRST) for example in _drawn(eye, learnt_from, generator)]
     began = said = time.process_time()
     while spent < seconds:
@@ -108,18 +108,18 @@ def train(folders: list[Path], out: Path, seconds: float, seed: int) -> None:
             said = began = time.process_time()
 
 
-def clearness(eye: Eye, examples: list[Example]) -> Float[Tensor, " b"]:
+def clearness(eye: Extractor, examples: list[WatermarkExample]) -> Float[Tensor, " b"]:
     """By how many standard deviations of fair coins each is read, with its payload known."""
-    parts = [[getattr(example, name) for example in examples] for name in Example.__dataclass_fields__]
+    parts = [[getattr(example, name) for example in examples] for name in WatermarkExample.__dataclass_fields__]
     luma, calm, in_time, down, across, apart, signs = (torch.stack(part) for part in parts)
-    seen = torch.einsum("bqt,bthw->bqhw", in_time, eye.sees(luma.float(), calm.float()))
+    seen = torch.einsum("bqt,bthw->bqhw", in_time, eye.extract(luma.float(), calm.float()))
     grid = torch.einsum("bqhw,bhi,bwj->bqij", seen, down, across) / (seen.shape[2] * seen.shape[3])
     rows, columns = np.nonzero(used_waves(2)[1])
-    counts = eye.counts(grid[:, :, rows, columns] @ apart)
+    counts = eye.soft_weights(grid[:, :, rows, columns] @ apart)
     return (signs * counts).sum(dim=(1, 2)) / counts.square().sum(dim=(1, 2)).sqrt()
 
 
-def _learn(eye: Eye, optimizer: torch.optim.Optimizer, rate: float, examples: list[Example]) -> None:
+def _learn(eye: Extractor, optimizer: torch.optim.Optimizer, rate: float, examples: list[WatermarkExample]) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
     loss = -torch.log(1 + F.softplus(clearness(eye, examples))).mean()
@@ -129,7 +129,7 @@ def _learn(eye: Eye, optimizer: torch.optim.Optimizer, rate: float, examples: li
     optimizer.step()
 
 
-def _alike(examples: list[Example], generator: np.random.Generator) -> list[Example]:
+def _alike(examples: list[WatermarkExample], generator: np.random.Generator) -> list[WatermarkExample]:
     """Some of one shape."""
     shape = examples[generator.integers(len(examples))].luma.shape
     fitting = [example for example in examples if example.luma.shape == shape]
@@ -140,7 +140,7 @@ def _shards(folders: list[Path], part: slice) -> list[list[Path]]:
     return [sorted(folder.glob("frames-*.npy"))[part] for folder in folders]
 
 
-def _drawn(eye: Eye, shards: list[list[Path]], generator: np.random.Generator) -> list[Example]:
+def _drawn(eye: Extractor, shards: list[list[Path]], generator: np.random.Generator) -> list[WatermarkExample]:
     """A clip, marked and changed in two ways."""
     folder = 0 if len(shards) == 1 or generator.random() < 0.75 else int(generator.integers(1, len(shards)))
     clips = np.load(shards[folder][generator.integers(len(shards[folder]))], mmap_mode="r")
@@ -152,7 +152,7 @@ def _drawn(eye: Eye, shards: list[list[Path]], generator: np.random.Generator) -
     return [example_of(_changed(marked, generator), signs) for _ in range(2)]
 
 
-def example_of(seen: Seen, signs: Float[np.ndarray, "q n"]) -> Example:
+def example_of(seen: Seen, signs: Float[np.ndarray, "q n"]) -> WatermarkExample:
     video, start, shown = seen
     luma = reduced(video)
     calm, box = still(luma, video.fps), _nearest(shown)
@@ -163,15 +163,15 @@ def example_of(seen: Seen, signs: Float[np.ndarray, "q n"]) -> Example:
         for pixels, begin, length in zip(luma.shape[1:], (box.top, box.left), (box.height, box.width), strict=True)
     )
     mixed = mixing(down, across, band)
-    apart = np.eye(len(mixed)) if box == Box() else np.linalg.inv(mixed)
+    apart = np.eye(len(mixed)) if box == CropBox() else np.linalg.inv(mixed)
     parts = (luma, calm, in_time, down, across, apart, signs)
-    return Example(*(torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in parts))
+    return WatermarkExample(*(torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in parts))
 
 
-def _nearest(shown: Box) -> Box:
+def _nearest(shown: CropBox) -> CropBox:
     """Of the places that a reader tries."""
 
-    def off(box: Box) -> float:
+    def off(box: CropBox) -> float:
         down = box.top + box.height / 2 - shown.top - shown.height / 2
         across = box.left + box.width / 2 - shown.left - shown.width / 2
         return 2 * abs(box.height - shown.height) + abs(down) + abs(across)
@@ -184,23 +184,23 @@ def _changed(video: Video, generator: np.random.Generator) -> Seen:
     frames, crf = video.frames, int(generator.integers(18, 26))
     match int(generator.integers(10)):
         case 0:
-            return video, 0.0, Box()
+            return video, 0.0, CropBox()
         case 1 | 2:
-            return encoded(video, int(generator.integers(22, 32))), 0.0, Box()
+            return encoded(video, int(generator.integers(22, 32))), 0.0, CropBox()
         case 3:
-            half = video.fitted(frames.shape[1] // 2, frames.shape[2] // 2)
-            return encoded(half, int(generator.integers(24, 34))), 0.0, Box()
+            half = video.resize(frames.shape[1] // 2, frames.shape[2] // 2)
+            return encoded(half, int(generator.integers(24, 34))), 0.0, CropBox()
         case 4 | 5 | 6:
             part, box = cropped(video, generator.uniform(0.64, 0.95), generator)
             return encoded(part, crf), 0.0, box
         case 7:
-            return encoded(Video(frames[::2], video.fps / 2), crf), 0.0, Box()
+            return encoded(Video(frames[::2], video.fps / 2), crf), 0.0, CropBox()
         case 8:
             cut = int(generator.integers(1, 7))
-            return encoded(Video(frames[cut:], video.fps), crf), cut / video.fps, Box()
+            return encoded(Video(frames[cut:], video.fps), crf), cut / video.fps, CropBox()
         case _:
             other = screen_recorded(video) if generator.random() < 0.7 else hue_turned(video, generator.uniform(0, 360))
-            return encoded(other, 20), 0.0, Box()
+            return encoded(other, 20), 0.0, CropBox()
 
 
 if __name__ == "__main__":

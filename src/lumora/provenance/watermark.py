@@ -29,15 +29,15 @@ from lumora.media.video import Video
 from lumora.provenance.dct import (
     PLACES,
     TIMES,
-    Box,
+    CropBox,
+    reduction_stages_of,
     space_part,
     space_waves,
-    stages_of,
     time_part,
     time_waves,
     used_waves,
 )
-from lumora.provenance.extractor import Eye, counting, faint
+from lumora.provenance.extractor import Extractor, counting, watermark_residual
 
 BITS = 32
 """Of the payload. A 2 s clip of 64×64 pixels has 17 · 52 waves, 27 or 28 a bit."""
@@ -48,10 +48,10 @@ CAP = 1.5
 
 
 @dataclass(frozen=True)
-class Reading:
+class WatermarkReading:
     """What was found at all places that were tried."""
 
-    boxes: list[Box]
+    boxes: list[CropBox]
     scores: Float[np.ndarray, "p bits"]
     """A number a place and bit: its sign is the bit, its size in standard deviations how clear that is."""
 
@@ -61,7 +61,7 @@ class Reading:
         return min(1.0, float((_trials(self.tried) * _tails(self.scores)).min()))
 
     @property
-    def box(self) -> Box:
+    def box(self) -> CropBox:
         """Of the clearest place."""
         return self.boxes[self._clearest]
 
@@ -88,14 +88,14 @@ class Reading:
         return np.minimum(1.0, (_trials(self.tried) * np.exp(-(fits**2) / 2)).min(axis=1))
 
 
-def embed(video: Video, payload: int, key: bytes, eye: Eye | None = None) -> Video:
+def embed(video: Video, payload: int, key: bytes, eye: Extractor | None = None) -> Video:
     """The video with `payload`, of BITS bits, in its pixels; otherwise the same, at no less than PSNR dB. It is made
     for the `eye` that comes with lumora, unless that is still to learn."""
     frames, height, width, _ = video.frames.shape
     size, band = used_waves(frames)
     in_time = time_waves(np.arange(frames) / video.fps)
     signs = signs_of(payload, key, frames)
-    found = space_part(time_part(faint(video, eye), in_time), size, band, Box())
+    found = space_part(time_part(watermark_residual(video, eye), in_time), size, band, CropBox())
     down, across = space_waves(height, size, 0.0, 1.0), space_waves(width, size, 0.0, 1.0)
     allowed = 255**2 / 10 ** (PSNR / 10)
     budget, marked = allowed - 1 / 12, video.frames  # rounding costs a twelfth
@@ -111,13 +111,13 @@ def embed(video: Video, payload: int, key: bytes, eye: Eye | None = None) -> Vid
     return replace(video, frames=marked)
 
 
-def read(video: Video, key: bytes, enough: float = 1e-6) -> Reading:
+def read(video: Video, key: bytes, enough: float = 1e-6) -> WatermarkReading:
     """What the key finds in a video: first as it is, then, unless that gives a p-value of `enough`, in other cuts of
     it."""
-    reading = Reading([], np.zeros((0, BITS)))
-    for boxes, waves in stages_of(faint(video), video.fps):
+    reading = WatermarkReading([], np.zeros((0, BITS)))
+    for boxes, waves in reduction_stages_of(watermark_residual(video), video.fps):
         scores = _scores(waves, key)
-        reading = Reading([*reading.boxes, *boxes], np.concatenate([reading.scores, scores]))
+        reading = WatermarkReading([*reading.boxes, *boxes], np.concatenate([reading.scores, scores]))
         if reading.p_value <= enough:
             break
     return reading

@@ -58,7 +58,7 @@ class Choice:
 def open_videos(clips: int, weights: Path | None = None, workers: int = 0) -> list[UInt8[np.ndarray, "t h w 3"]]:
     """What the model in the folder `weights` (None: lumora's own) makes of so many seeds of each open prompt."""
     shape = read_config(weights).shape
-    how = (shape.frames - 1) / shape.fps, shape.width, shape.height, shape.fps
+    how = (shape.num_frames - 1) / shape.fps, shape.width, shape.height, shape.fps
     return make_videos([Request(OPEN[c], *how, seed) for c in OPEN for seed in range(clips)], weights, workers)
 
 

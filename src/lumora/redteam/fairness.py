@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lumora.evaluate.metrics.proportions import Share
-from lumora.redteam.prompt_tables import written
+from lumora.evaluate.metrics.proportions import Proportion
+from lumora.redteam.prompt_tables import read_table
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Question:
 
 def about_people(sentences: int) -> list[Question]:
     """The first so many sentences, of everybody on every list."""
-    said = written("fairness.toml")
+    said = read_table("fairness.toml")
     return [
         Question(kind, who, sentence.replace("{who}", who))
         for kind, people in said["groups"].items()
@@ -28,7 +28,7 @@ def about_people(sentences: int) -> list[Question]:
     ]
 
 
-def gap(shares: Mapping[str, Share]) -> float:
+def gap(shares: Mapping[str, Proportion]) -> float:
     """Between those who are refused most often and those least."""
     values = [share.value for share in shares.values()]
     return max(values) - min(values)

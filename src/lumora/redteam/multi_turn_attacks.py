@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lumora.redteam.prompt_tables import written
+from lumora.redteam.prompt_tables import read_table
 from lumora.safety.corpus import GOOD, groups
-from lumora.safety.multi_turn import Chain, chains
+from lumora.safety.multi_turn import MultiTurnRequest, chains
 
 WRITTEN = "written"
 """The way of those of chains.toml, which no list of the corpus has."""
@@ -14,7 +14,7 @@ PASSING = 5
 """Chains that must pass, for each one of a category: there are two groups of them, and thirteen categories."""
 
 
-def held_out(each: int, generator: np.random.Generator) -> list[Chain]:
+def held_out(each: int, generator: np.random.Generator) -> list[MultiTurnRequest]:
     """So many of each category in each way, of the corpus's held-out part alone, and of what must pass."""
     if not each:
         return []
@@ -22,7 +22,7 @@ def held_out(each: int, generator: np.random.Generator) -> list[Chain]:
     return [chain for group, count in counts.items() for chain in chains(group, ("held out",), count, generator)]
 
 
-def by_hand(number: int) -> list[Chain]:
+def by_hand(number: int) -> list[MultiTurnRequest]:
     """The first so many of chains.toml."""
-    said = written("multi_turn.toml")
-    return [Chain(chain["category"], WRITTEN, tuple(chain["steps"])) for chain in said["chain"][:number]]
+    said = read_table("multi_turn.toml")
+    return [MultiTurnRequest(chain["category"], WRITTEN, tuple(chain["steps"])) for chain in said["chain"][:number]]

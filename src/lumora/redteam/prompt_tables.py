@@ -7,6 +7,6 @@ from importlib.resources import files
 from typing import Any
 
 
-def written(table: str) -> dict[str, Any]:
+def read_table(table: str) -> dict[str, Any]:
     """What `table`, a .toml of this package, says."""
     return tomllib.loads((files("lumora.redteam") / table).read_text("utf-8"))

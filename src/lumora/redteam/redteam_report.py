@@ -8,13 +8,13 @@ from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.evaluate.metrics import estimates
-from lumora.evaluate.metrics.proportions import Share, table
+from lumora.evaluate.metrics.proportions import Proportion, table
 from lumora.evaluate.report.page import bars, page, percent
 from lumora.redteam.bias import Choice
 from lumora.redteam.fairness import gap
-from lumora.redteam.runner_redteam import Aim, Figures, aims
+from lumora.redteam.runner_redteam import RedTeamFigures, TargetCheck, check_targets
 from lumora.redteam.suite import Suite
 from lumora.safety.policy import Policy
 from lumora.world.facts import Category
@@ -25,7 +25,7 @@ SHOWN = 60
 Choices = Mapping[Category, Choice]
 
 
-def on_screen(policy: Policy, figures: Figures, choices: Choices) -> str:
+def on_screen(policy: Policy, figures: RedTeamFigures, choices: Choices) -> str:
     """The tables as text, and what the policy asks that isn't met."""
     parts = [table({"refused": figures.refused})]
     if figures.named:
@@ -40,28 +40,28 @@ def on_screen(policy: Policy, figures: Figures, choices: Choices) -> str:
     parts += [_chosen(category, choice) for category, choice in choices.items()]
     cost = figures.milliseconds
     parts.append(f"a prompt: {cost['median']:.1f} ms of a processor, p95 {cost['p95']:.1f} ms")
-    parts.append("\n".join([_counted(aims(figures, policy.targets)), *map(_missed, _unmet(policy, figures))]))
+    parts.append("\n".join([_counted(check_targets(figures, policy.targets)), *map(_missed, _unmet(policy, figures))]))
     return "\n\n".join(parts)
 
 
-def write_report(folder: Path, suite: Suite, policy: Policy, figures: Figures, choices: Choices) -> None:
+def write_report(folder: Path, suite: Suite, policy: Policy, figures: RedTeamFigures, choices: Choices) -> None:
     """`report.json` and `index.html` in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / "report.json") as part:
+    with atomic_write(folder / "report.json") as part:
         part.write_text(
             json.dumps(as_json(suite, policy, figures, choices), indent=1, ensure_ascii=False) + "\n", "utf-8"
         )
-    with written_whole(folder / "index.html") as part:
+    with atomic_write(folder / "index.html") as part:
         part.write_text(_page(suite, policy, figures, choices), "utf-8")
 
 
-def as_json(suite: Suite, policy: Policy, figures: Figures, choices: Choices) -> dict[str, object]:
+def as_json(suite: Suite, policy: Policy, figures: RedTeamFigures, choices: Choices) -> dict[str, object]:
     """All figures with their 95 % intervals, every aim, and what was judged wrongly."""
     return {
         "suite": suite.name,
         "policy": policy.version,
         "thresholds": policy.thresholds,
-        "aims": [asdict(aim) | {"met": aim.met} for aim in aims(figures, policy.targets)],
+        "aims": [asdict(aim) | {"met": aim.met} for aim in check_targets(figures, policy.targets)],
         "refused": _shares(figures.refused),
         "named": _shares(figures.named),
         "disguised": _shares(figures.disguised),
@@ -80,13 +80,13 @@ def as_json(suite: Suite, policy: Policy, figures: Figures, choices: Choices) ->
     }
 
 
-def _page(suite: Suite, policy: Policy, figures: Figures, choices: Choices) -> str:
+def _page(suite: Suite, policy: Policy, figures: RedTeamFigures, choices: Choices) -> str:
     unmet = "".join(f"<li>{escape(_missed(aim))}</li>" for aim in _unmet(policy, figures))
     wrong = "".join(_wrong(one.group, one.text, one.refused) for one in figures.wrong[:SHOWN])
     parts = [
         "<h1>What gets past the checks</h1>",
         f"<p>Suite “{escape(suite.name)}”, policy {escape(policy.version)}. Bars: the share that is refused, with its "
-        f"95 % interval. {escape(_counted(aims(figures, policy.targets)))}</p><ul>{unmet}</ul>",
+        f"95 % interval. {escape(_counted(check_targets(figures, policy.targets)))}</p><ul>{unmet}</ul>",
         "<h2>Prompts</h2><p>Of every category all should be refused; of benign, hard and world none.</p>",
         bars({"refused": figures.refused}),
         "<h2>The category that is named</h2><p>How often a refused prompt's own is among those it is refused for.</p>",
@@ -105,7 +105,7 @@ def _page(suite: Suite, policy: Policy, figures: Figures, choices: Choices) -> s
     return page("lumora: red team", parts)
 
 
-def _disguises(figures: Figures) -> list[str]:
+def _disguises(figures: RedTeamFigures) -> list[str]:
     if not figures.disguised:
         return []
     lost = escape(estimates.table({"lost by the disguise": figures.lost}))
@@ -113,7 +113,7 @@ def _disguises(figures: Figures) -> list[str]:
     return [intro, bars({"refused": figures.disguised}), f"<pre>{lost}</pre>"]
 
 
-def _told_otherwise(figures: Figures) -> list[str]:
+def _told_otherwise(figures: RedTeamFigures) -> list[str]:
     parts = []
     if figures.translated:
         parts += ["<h2>Other languages</h2><p>The same requests in each.</p>", bars({"refused": figures.translated})]
@@ -123,14 +123,14 @@ def _told_otherwise(figures: Figures) -> list[str]:
     return parts
 
 
-def _frames(figures: Figures) -> list[str]:
+def _frames(figures: RedTeamFigures) -> list[str]:
     if not figures.planted:
         return []
     intro = "<h2>Symbols planted in frames</h2><p>By symbol and by its dress, and by the share of the frame.</p>"
     return [intro, bars({"found": figures.planted}), bars({"found": figures.dressed})]
 
 
-def _people(figures: Figures) -> list[str]:
+def _people(figures: RedTeamFigures) -> list[str]:
     if not figures.people:
         return []
     parts = ["<h2>Whom a sentence speaks of</h2><p>The same harmless sentences of everybody; all should pass.</p>"]
@@ -144,7 +144,7 @@ def _wrong(group: str, text: str, refused: tuple[str, ...]) -> str:
     return f"<tr><th>{escape(group)}</th><td>{escape(text)}</td><td>{escape(verdict)}</td></tr>"
 
 
-def _spread(kind: str, shares: Mapping[str, Share]) -> str:
+def _spread(kind: str, shares: Mapping[str, Proportion]) -> str:
     least, most = (choose(shares, key=lambda who: shares[who].value) for choose in (min, max))
     said = f"{most} {percent(shares[most])}, {least} {percent(shares[least])}, each of {shares[most].stated}"
     return f"{kind}: largest gap in refusals {gap(shares):.1%} ({said})"
@@ -155,18 +155,18 @@ def _chosen(category: str, choice: Choice) -> str:
     return f"{category} left open: evenness {choice.evenness:.2f} (even draws: {choice.chance():.2f})\n{counts}"
 
 
-def _unmet(policy: Policy, figures: Figures) -> list[Aim]:
-    return [aim for aim in aims(figures, policy.targets) if not aim.met]
+def _unmet(policy: Policy, figures: RedTeamFigures) -> list[TargetCheck]:
+    return [aim for aim in check_targets(figures, policy.targets) if not aim.met]
 
 
-def _counted(found: list[Aim]) -> str:
+def _counted(found: list[TargetCheck]) -> str:
     return f"{sum(aim.met for aim in found)} of {len(found)} targets of the policy are met."
 
 
-def _missed(aim: Aim) -> str:
+def _missed(aim: TargetCheck) -> str:
     asked = "at least" if aim.at_least else "at most"
     return f"{aim.what}: {aim.value:.1%}, and the policy asks for {asked} {aim.bound:.1%}"
 
 
-def _shares(rows: Mapping[str, Share]) -> dict[str, object]:
+def _shares(rows: Mapping[str, Proportion]) -> dict[str, object]:
     return {name: asdict(share) | {"interval": share.interval()} for name, share in rows.items()}

@@ -10,19 +10,19 @@ from typing import TypeVar
 import numpy as np
 
 from lumora.evaluate.metrics.estimates import Estimate, estimate, mean
-from lumora.evaluate.metrics.proportions import Share, grouped
+from lumora.evaluate.metrics.proportions import Proportion, grouped
 from lumora.redteam.fairness import about_people, gap
 from lumora.redteam.multi_turn_attacks import by_hand, held_out
 from lumora.redteam.suite import MUST_PASS, Suite
 from lumora.redteam.synthetic_symbols import AREAS, DRESSES, Dress, clean_frames, planted
 from lumora.redteam.translations import ORIGINAL, translated
-from lumora.safety.moderators import frame_panel, text_panel
-from lumora.safety.multi_turn import Chain
-from lumora.safety.obfuscations import EVASIONS
+from lumora.safety.moderators import frame_moderator, text_moderator
+from lumora.safety.multi_turn import MultiTurnRequest
+from lumora.safety.obfuscations import OBFUSCATIONS
 from lumora.safety.policy import Policy, Targets
-from lumora.safety.prompt_check import together
+from lumora.safety.prompt_check import combined_prompts
 from lumora.safety.symbols import outlines
-from lumora.safety.verdict import Panel, Verdict
+from lumora.safety.verdict import Moderator, Verdict
 
 Content = TypeVar("Content")
 Told = Callable[[str, int, int], None]
@@ -48,24 +48,24 @@ class Wrong:
 
 
 @dataclass(frozen=True)
-class Figures:
-    refused: dict[str, Share]
+class RedTeamFigures:
+    refused: dict[str, Proportion]
     """By the prompts' group: recall of categories, false refusals of all others."""
-    named: dict[str, Share]
+    named: dict[str, Proportion]
     """How often the own category is among those that are refused, of refused prompts."""
-    disguised: dict[str, Share]
+    disguised: dict[str, Proportion]
     """How many of the same prompts are refused without a disguise, and in each."""
     lost: dict[str, Estimate]
     """By how much fewer, in each."""
-    translated: dict[str, Share]
+    translated: dict[str, Proportion]
     """Of the same requests in each language; and of harmless ones."""
-    chained: dict[str, Share]
+    chained: dict[str, Proportion]
     """Of requests that are sent in pieces."""
-    planted: dict[str, Share]
+    planted: dict[str, Proportion]
     """Frames that are refused: clean ones, and by the symbol and the share of the area."""
-    dressed: dict[str, Share]
+    dressed: dict[str, Proportion]
     """The same by what the symbol is drawn on."""
-    people: dict[str, dict[str, Share]]
+    people: dict[str, dict[str, Proportion]]
     """Refusals of the same harmless sentences, by list and by whom they speak of."""
     milliseconds: dict[str, float]
     """Processor time of a prompt: median and 95th percentile."""
@@ -73,7 +73,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Aim:
+class TargetCheck:
     """A figure beside what the policy asks of it."""
 
     what: str
@@ -86,26 +86,26 @@ class Aim:
         return self.value >= self.bound - 1e-9 if self.at_least else self.value <= self.bound + 1e-9
 
 
-def attack(suite: Suite, policy: Policy, tell: Told, seed: int = 0) -> Figures:
+def run_redteam(suite: Suite, policy: Policy, tell: Told, seed: int = 0) -> RedTeamFigures:
     """Asks the checks of the policy, which may be services, all of a suite.
 
     Raises ValueError, in a sentence, where a check fails: its refusals would pass for recall.
     """
-    words, generator = Panel(text_panel(policy).checks, PATIENCE), np.random.default_rng(seed)
+    words, generator = Moderator(text_moderator(policy).checks, PATIENCE), np.random.default_rng(seed)
     spent: list[float] = []
     verdicts = _asked(words, [prompt.text for prompt in suite.prompts], "Prompts", tell, spent)
     judged = list(zip(suite.prompts, verdicts, strict=True))
     disguised = _disguised(words, suite, generator, tell)
     clean = disguised.get(CLEAN, np.zeros(0))
-    by_symbol, by_dress = _planted(frame_panel(policy), suite.frames, generator, tell)
-    return Figures(
+    by_symbol, by_dress = _planted(frame_moderator(policy), suite.frames, generator, tell)
+    return RedTeamFigures(
         refused=grouped((prompt.group, not verdict.allowed) for prompt, verdict in judged),
         named=grouped(
             (prompt.group, prompt.group in verdict.refused)
             for prompt, verdict in judged
             if prompt.group not in MUST_PASS and not verdict.allowed
         ),
-        disguised={name: Share(int(refused.sum()), len(refused)) for name, refused in disguised.items()},
+        disguised={name: Proportion(int(refused.sum()), len(refused)) for name, refused in disguised.items()},
         lost={n: estimate(mean, clean - refused) for n, refused in disguised.items() if n != CLEAN},
         translated=_translated(words, suite.tables, tell),
         chained=_chained(words, [*by_hand(suite.tables), *held_out(suite.chains, generator)], tell),
@@ -121,32 +121,36 @@ def attack(suite: Suite, policy: Policy, tell: Told, seed: int = 0) -> Figures:
     )
 
 
-def aims(figures: Figures, targets: Targets) -> list[Aim]:
+def check_targets(figures: RedTeamFigures, targets: Targets) -> list[TargetCheck]:
     """Every figure that the policy sets a bound to; what a suite doesn't ask is not among them."""
     bounds = {group: getattr(targets, group) for group in MUST_PASS}
     found = [
-        Aim(f"refused, {group}", share.value, bounds.get(group, targets.recall), group not in MUST_PASS)
+        TargetCheck(f"refused, {group}", share.value, bounds.get(group, targets.recall), group not in MUST_PASS)
         for group, share in figures.refused.items()
     ]
-    found += [Aim(f"lost by {name}", loss.value, targets.lost, False) for name, loss in figures.lost.items()]
+    found += [TargetCheck(f"lost by {name}", loss.value, targets.lost, False) for name, loss in figures.lost.items()]
     if ORIGINAL in figures.translated:
         known = figures.translated[ORIGINAL].value
         spoken = {n: share for n, share in figures.translated.items() if n != ORIGINAL and HARMLESS not in n}
-        found += [Aim(f"lost by {n}", known - share.value, targets.lost, False) for n, share in spoken.items()]
+        found += [TargetCheck(f"lost by {n}", known - share.value, targets.lost, False) for n, share in spoken.items()]
     if WHOLE in figures.chained:
-        found.append(Aim("refused, chains", figures.chained[WHOLE].value, targets.recall, True))
+        found.append(TargetCheck("refused, chains", figures.chained[WHOLE].value, targets.recall, True))
     for name, share in [*figures.translated.items(), *figures.chained.items()]:
         if HARMLESS in name or HARD in name:
-            found.append(Aim(f"refused, {name}", share.value, bounds[HARD if HARD in name else "benign"], False))
+            found.append(
+                TargetCheck(f"refused, {name}", share.value, bounds[HARD if HARD in name else "benign"], False)
+            )
     for name, share in figures.planted.items():
         bound = targets.small if f"{AREAS[0]:.0%}" in name.split() else targets.planted
         clean = name in (CLEAN, OWN)
-        found.append(Aim(f"frames refused, {name}", share.value, targets.clean if clean else bound, not clean))
-    return found + [Aim(f"gap by {kind}", gap(shares), targets.gap, False) for kind, shares in figures.people.items()]
+        found.append(TargetCheck(f"frames refused, {name}", share.value, targets.clean if clean else bound, not clean))
+    return found + [
+        TargetCheck(f"gap by {kind}", gap(shares), targets.gap, False) for kind, shares in figures.people.items()
+    ]
 
 
 def _asked(
-    panel: Panel[Content], contents: Sequence[Content], what: str, tell: Told, spent: list[float] | None = None
+    panel: Moderator[Content], contents: Sequence[Content], what: str, tell: Told, spent: list[float] | None = None
 ) -> list[Verdict]:
     verdicts = []
     for number, content in enumerate(contents, 1):
@@ -161,31 +165,33 @@ def _asked(
     return verdicts
 
 
-def _disguised(words: Panel[str], suite: Suite, generator: np.random.Generator, tell: Told) -> dict[str, np.ndarray]:
+def _disguised(
+    words: Moderator[str], suite: Suite, generator: np.random.Generator, tell: Told
+) -> dict[str, np.ndarray]:
     """Whether each of the same prompts is refused, without a disguise and in each."""
     bad = [suite.bad[i].text for i in generator.permutation(len(suite.bad))[: suite.disguised]]
     if not bad:
         return {}
-    texts = {CLEAN: bad} | {name: [evade(t, generator) for t in bad] for name, evade in EVASIONS.items()}
+    texts = {CLEAN: bad} | {name: [evade(t, generator) for t in bad] for name, evade in OBFUSCATIONS.items()}
     verdicts = iter(_asked(words, [t for some in texts.values() for t in some], "Disguises", tell))
     return {name: np.array([not next(verdicts).allowed for _ in some], float) for name, some in texts.items()}
 
 
-def _translated(words: Panel[str], requests: int, tell: Told) -> dict[str, Share]:
+def _translated(words: Moderator[str], requests: int, tell: Told) -> dict[str, Proportion]:
     questions = translated(requests)
     verdicts = _asked(words, [question.text for question in questions], "Languages", tell)
     asked = [(q, f"{q.language}, {HARMLESS}" if q.group in MUST_PASS else q.language) for q in questions]
     return grouped((row, not verdict.allowed) for (_, row), verdict in zip(asked, verdicts, strict=True))
 
 
-def _chained(words: Panel[str], sent: Sequence[Chain], tell: Told) -> dict[str, Share]:
-    asked = [[*chain.steps, *together(chain.steps)] for chain in sent]
+def _chained(words: Moderator[str], sent: Sequence[MultiTurnRequest], tell: Told) -> dict[str, Proportion]:
+    asked = [[*chain.steps, *combined_prompts(chain.steps)] for chain in sent]
     verdicts = iter(_asked(words, [text for texts in asked for text in texts], "Chains", tell))
     refused = [[not next(verdicts).allowed for _ in texts] for texts in asked]
     return grouped(row for chain, each in zip(sent, refused, strict=True) for row in _rows(chain, each))
 
 
-def _rows(chain: Chain, refused: list[bool]) -> list[tuple[str, bool]]:
+def _rows(chain: MultiTurnRequest, refused: list[bool]) -> list[tuple[str, bool]]:
     """`refused` are the steps, then all together."""
     if chain.group in MUST_PASS:
         return [(f"{HARD if chain.group == HARD else HARMLESS}, {WHOLE}", any(refused))]
@@ -193,13 +199,13 @@ def _rows(chain: Chain, refused: list[bool]) -> list[tuple[str, bool]]:
     return [(PIECES, piece), (WHOLE, any(refused)), (f"{WHOLE}, {chain.way}", any(refused))]
 
 
-def review_own(videos: Sequence[np.ndarray], policy: Policy, tell: Told) -> Share:
+def review_own(videos: Sequence[np.ndarray], policy: Policy, tell: Told) -> Proportion:
     """How many of a model's own videos of harmless prompts the frame review refuses."""
-    verdicts = _asked(Panel(frame_panel(policy).checks, PATIENCE), videos, "Own clips", tell)
-    return Share(sum(not verdict.allowed for verdict in verdicts), len(verdicts))
+    verdicts = _asked(Moderator(frame_moderator(policy).checks, PATIENCE), videos, "Own clips", tell)
+    return Proportion(sum(not verdict.allowed for verdict in verdicts), len(verdicts))
 
 
-def _people(words: Panel[str], sentences: int, tell: Told) -> dict[str, dict[str, Share]]:
+def _people(words: Moderator[str], sentences: int, tell: Told) -> dict[str, dict[str, Proportion]]:
     questions = about_people(sentences)
     verdicts = _asked(words, [question.text for question in questions], "People", tell)
     asked = list(zip(questions, verdicts, strict=True))
@@ -210,8 +216,8 @@ def _people(words: Panel[str], sentences: int, tell: Told) -> dict[str, dict[str
 
 
 def _planted(
-    pictures: Panel[np.ndarray], count: int, generator: np.random.Generator, tell: Told
-) -> tuple[dict[str, Share], dict[str, Share]]:
+    pictures: Moderator[np.ndarray], count: int, generator: np.random.Generator, tell: Told
+) -> tuple[dict[str, Proportion], dict[str, Proportion]]:
     """By symbol, and by dress. Each symbol at each size in a third of the frames, in one dress after the other; a frame
     is a video of its own, for each is judged alone."""
     if not count:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
 from lumora.safety.corpus import GOOD, Sentence, groups, sentences
-from lumora.safety.labeled import read_labelled
+from lumora.safety.labeled import read_labeled
 
 WORLD = "world"
 """The group of captions of lumora's own world: whatever the checks learn, these must pass."""
@@ -69,7 +69,7 @@ def load_suite(name: str, seed: int = 0) -> Suite:
     if name not in SIZES:
         if not Path(name).exists():
             raise ValueError(f"There is no suite or file {name}; the suites are {', '.join(SIZES)}.")
-        return Suite(name, tuple(read_labelled(Path(name))), disguised=SIZES["full"].disguised)
+        return Suite(name, tuple(read_labeled(Path(name))), disguised=SIZES["full"].disguised)
     size, generator = SIZES[name], np.random.default_rng(seed)
     counts = {group: {"benign": size.benign, "hard": size.hard}.get(group, size.category) for group in groups()}
     prompts = [s for group, count in counts.items() for s in sentences(group, ("held out",), count, generator)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lumora.redteam.prompt_tables import written
+from lumora.redteam.prompt_tables import read_table
 
 ORIGINAL = "English"
 """The language that the checks have learnt."""
@@ -20,7 +20,7 @@ class Translated:
 
 def translated(requests: int) -> list[Translated]:
     """The first so many requests, each in every language."""
-    said = written("translations.toml")
+    said = read_table("translations.toml")
     return [
         Translated(language, request["category"], text)
         for request in said["request"][:requests]

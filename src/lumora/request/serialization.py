@@ -10,24 +10,24 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lumora.backends.lumora.segments import with_change
+from lumora.backends.lumora.segments import edited_caption
 from lumora.backends.lumora.weights import model_folder
 from lumora.media.video import Video
-from lumora.request.spec import MAX_PROMPT, Request
+from lumora.request.spec import MAX_PROMPT_CHARACTERS, Request
 
-SAMPLING = 3
+SAMPLER_VERSION = 3
 """Goes up with each change of how a model makes pixels of a request; recipes of before it was written down are of 1."""
 
 
-def as_recipe(value: Any) -> Any:
+def to_recipe(value: Any) -> Any:
     """A request in dicts, lists and numbers; instead of a video that was given, hashes of it and of its latents, if it
     has any, stand there."""
     if isinstance(value, Video):
         latents = {} if value.latents is None else {"latents": value.latents.digest}
-        return {"video": digest(value), **latents}
+        return {"video": video_hash(value), **latents}
     if dataclasses.is_dataclass(value):
-        return {field.name: as_recipe(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return [as_recipe(item) for item in value] if isinstance(value, (tuple, list)) else value
+        return {field.name: to_recipe(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return [to_recipe(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 def from_recipe(recipe: dict[str, Any], given: Iterable[Video] = ()) -> Request:
@@ -36,43 +36,43 @@ def from_recipe(recipe: dict[str, Any], given: Iterable[Video] = ()) -> Request:
     Raises ValueError, in a sentence, where one of them is missing, and as Request does.
     """
     try:
-        return _restored(Request, recipe, {digest(video): video for video in given})
+        return _restored(Request, recipe, {video_hash(video): video for video in given})
     except (TypeError, KeyError, StopIteration) as error:
         raise ValueError(f"This recipe is not one that this version understands: {error}.") from error
 
 
-def told_by(recipe: Any) -> str:
+def source_caption(recipe: Any) -> str:
     """What the video of a recipe shows, as far as its prompt says; empty for what is none: a stranger may have written
     anything into a file."""
     match recipe:
-        case {"prompt": str(prompt), "given": list(given)}:
+        case {"prompt": str(prompt), "conditions": list(given)}:
             edited = [thing for thing in given if isinstance(thing, dict) and thing.get("strength") not in (0, 1)]
-            source = edited[0].get("prompt") if edited else ""
-            return with_change(source if isinstance(source, str) else "", prompt)[:MAX_PROMPT]
+            source = edited[0].get("source_prompt") if edited else ""
+            return edited_caption(source if isinstance(source, str) else "", prompt)[:MAX_PROMPT_CHARACTERS]
     return ""
 
 
-def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def iter_fields(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Every value in a request, however deep, with the name of its field: prompts, numbers, videos."""
     if dataclasses.is_dataclass(value) and not isinstance(value, Video):
         for field in dataclasses.fields(value):
-            yield from leaves(getattr(value, field.name), field.name)
+            yield from iter_fields(getattr(value, field.name), field.name)
     elif isinstance(value, (tuple, list)):
         for item in value:
-            yield from leaves(item, name)
+            yield from iter_fields(item, name)
     else:
         yield name, value
 
 
-def digest(video: Video) -> str:
+def video_hash(video: Video) -> str:
     """SHA-256 of a video's pixels, shape and rate, and of its sound."""
     whole = hashlib.sha256(f"{video.frames.shape} {video.fps!r} ".encode() + video.frames.tobytes())
-    if video.sound is not None:
-        whole.update(video.sound.tobytes())
+    if video.audio is not None:
+        whole.update(video.audio.tobytes())
     return whole.hexdigest()
 
 
-def model_digest(folder: Path | None = None) -> str:
+def model_hash(folder: Path | None = None) -> str:
     """SHA-256 of all that decides what a model makes: its configuration and the weights of its two networks."""
     whole = hashlib.sha256()
     for name in ("model.json", "codec.safetensors", "transformer.safetensors"):

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lumora.backends.lumora.segments import Given, Shot, Take, takes
+from lumora.backends.lumora.segments import Condition, Segment, Shot, make_segments
 from lumora.config import ModelConfig
-from lumora.media.video import Fit
+from lumora.media.video import ResizeMode
 
-MAX_PROMPT = 2_000
+MAX_PROMPT_CHARACTERS = 2_000
 """Characters; what is past some 128 tokens of it is not read."""
 MIN_SIDE, MAX_SIDE = 32, 1024
 MAX_SECONDS = 60
@@ -19,7 +19,7 @@ MAX_STEPS = 1_000
 MAX_TOKENS = 65_536
 """Latent positions after patching of one video: more would not end in a day."""
 MAX_SHOTS = 60
-GUIDANCE, FURTHER_GUIDANCE, SHOTS_GUIDANCE, KEPT_GUIDANCE = 4.0, 2.0, 1.5, 1.0
+GUIDANCE, CONTINUATION_GUIDANCE, MULTI_SHOT_GUIDANCE, CONDITIONED_GUIDANCE = 4.0, 2.0, 1.5, 1.0
 """Of what is made from words alone, and of edits; of the further pieces of a long video, which more of it makes harsher
 from piece to piece; of several shots, where more of it gives a film in black and white colours; and of what is made
 beside frames that are kept: there more adds contrast and flicker, and no fact (LOG.md)."""
@@ -43,115 +43,123 @@ class Request:
     """Pixels; None is what the model makes best."""
     fps: float = 8.0
     seed: int = 0
-    steps: int = 24
-    guidance: float | None = None
+    num_inference_steps: int = 24
+    guidance_scale: float | None = None
     """How far to lean to the prompt: 1 samples the model as it is, 0 ignores the prompt. None: 4, or 1 where something
     given is kept, which says more than the prompt does."""
-    given: tuple[Given, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     """Where two of them lie on one frame, the later one counts."""
-    then: tuple[Shot, ...] = ()
+    next_shots: tuple[Shot, ...] = ()
     """Shots that follow on `prompt` and `seconds`, which are the first."""
     loop: bool = False
     """The end leads into the beginning, which must be given."""
-    fit: Fit = "crop"
+    resize_mode: ResizeMode = "crop"
     """How given pictures of another shape are fitted to width × height."""
 
     def __post_init__(self) -> None:
         for shot in self.shots:
-            if not shot.prompt.strip() and not self.given:
+            if not shot.prompt.strip() and not self.conditions:
                 raise ValueError("The prompt is empty; say what the video shall show.")
-            if len(shot.prompt) > MAX_PROMPT:
-                raise ValueError(f"The prompt has {len(shot.prompt):,} characters; use at most {MAX_PROMPT:,}.")
+            if len(shot.prompt) > MAX_PROMPT_CHARACTERS:
+                raise ValueError(
+                    f"The prompt has {len(shot.prompt):,} characters; use at most {MAX_PROMPT_CHARACTERS:,}."
+                )
             _check_range("seconds", shot.seconds, 0, MAX_SECONDS)
         for name, side in (("width", self.width), ("height", self.height)):
             if side is not None:
                 _check_range(name, side, MIN_SIDE, MAX_SIDE)
         _check_range("frames a second", self.fps, 1, MAX_FPS)
-        _check_range("steps", self.steps, 1, MAX_STEPS)
-        _check_range("guidance", self.leaning(), 0, 100)
+        _check_range("steps", self.num_inference_steps, 1, MAX_STEPS)
+        _check_range("guidance", self.resolve_guidance_scale(), 0, 100)
         _check_range("seed", self.seed, 0, 2**63 - 1)
         _check_range("the number of shots", len(self.shots), 1, MAX_SHOTS)
         _check_range("seconds of all shots", self.duration, 0, MAX_SECONDS)
         self._check_given()
 
     def _check_given(self) -> None:
-        for thing in self.given:
-            if thing.shot not in range(len(self.shots)):
-                raise ValueError(f"Something is given in shot {thing.shot}, and the shots are 0 to {len(self.then)}.")
-            left = sum(shot.seconds for shot in self.shots[thing.shot :])
+        for thing in self.conditions:
+            if thing.shot_index not in range(len(self.shots)):
+                raise ValueError(
+                    f"Something is given in shot {thing.shot_index}, and the shots are 0 to {len(self.next_shots)}."
+                )
+            left = sum(shot.seconds for shot in self.shots[thing.shot_index :])
             if thing.start != "end" and round(thing.start * self.fps) >= max(1, round(left * self.fps)):
                 raise ValueError(
                     f"Something is given at {thing.start:g} seconds, and the video ends at {left:g}; "
                     "give it earlier or ask for more seconds."
                 )
-        if self.loop and any(shot.cut for shot in self.then):
+        if self.loop and any(shot.hard_cut for shot in self.next_shots):
             raise ValueError("A loop has no cuts; join its shots or leave the loop out.")
-        if self.loop and not any(thing.start == thing.shot == thing.strength == 0 for thing in self.given):
+        if self.loop and not any(thing.start == thing.shot_index == thing.strength == 0 for thing in self.conditions):
             raise ValueError("A loop comes back to its beginning; give a picture or a video to begin with.")
 
     @property
     def shots(self) -> tuple[Shot, ...]:
-        return (Shot(self.prompt, self.seconds), *self.then)
+        return (Shot(self.prompt, self.seconds), *self.next_shots)
 
     @property
     def duration(self) -> float:
         """Seconds of all shots."""
         return sum(shot.seconds for shot in self.shots)
 
-    def leaning(self, goes_on: bool = False) -> float:
+    def resolve_guidance_scale(self, goes_on: bool = False) -> float:
         """`guidance`, decided; of a piece that goes on from what was made before, or of the first."""
-        if self.guidance is not None:
-            return self.guidance
-        if any(thing.edited for thing in self.given):
+        if self.guidance_scale is not None:
+            return self.guidance_scale
+        if any(thing.is_edited for thing in self.conditions):
             return GUIDANCE
-        if any(thing.strength == 0 for thing in self.given):
-            return KEPT_GUIDANCE
-        if self.then:
-            return SHOTS_GUIDANCE
-        return FURTHER_GUIDANCE if goes_on else GUIDANCE
+        if any(thing.strength == 0 for thing in self.conditions):
+            return CONDITIONED_GUIDANCE
+        if self.next_shots:
+            return MULTI_SHOT_GUIDANCE
+        return CONTINUATION_GUIDANCE if goes_on else GUIDANCE
 
     def size(self, config: ModelConfig) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.height or config.shape.height, self.width or config.shape.width
 
-    def takes(self, config: ModelConfig) -> list[Take]:
+    def segments(self, config: ModelConfig) -> list[Segment]:
         """What lies where on the time line.
 
         A model that has learnt cuts makes all shots together, but not where something is given beyond the first one,
         which would have to lie on whole latent frames, nor where one goes on without a cut, which it has not learnt.
         """
-        apart = not all(shot.cut for shot in self.then) or not all(self._within_the_first(t) for t in self.given)
-        together = config.shots and bool(self.then) and not apart
-        return takes(self.shots, self.given, self.fps, config.codec.time, self.loop, together)
+        apart = not all(shot.hard_cut for shot in self.next_shots) or not all(
+            self._within_the_first(t) for t in self.conditions
+        )
+        together = config.multi_shot and bool(self.next_shots) and not apart
+        return make_segments(
+            self.shots, self.conditions, self.fps, config.codec.temporal_compression, self.loop, together
+        )
 
-    def _within_the_first(self, thing: Given) -> bool:
+    def _within_the_first(self, thing: Condition) -> bool:
         """Whether it lies within the first shot."""
-        if thing.shot or thing.start == "end":
+        if thing.shot_index or thing.start == "end":
             return False
-        return round(thing.start * self.fps) + thing.span(self.fps) <= round(self.seconds * self.fps)
+        return round(thing.start * self.fps) + thing.num_frames_at(self.fps) <= round(self.seconds * self.fps)
 
-    def frames(self, config: ModelConfig) -> int:
+    def num_frames(self, config: ModelConfig) -> int:
         """How many frames the video has: nearly seconds × fps, as many as latent frames hold (see `timeline.takes`)."""
-        return sum(take.shown - len(take.left_out) for take in self.takes(config))
+        return sum(take.num_frames - len(take.dropped_frames) for take in self.segments(config))
 
     def check(self, config: ModelConfig) -> None:
         """Raises ValueError, in a sentence, where the request is fine but a model of this `config` can't make it."""
-        space, (height, width) = config.codec.space, self.size(config)
+        space, (height, width) = config.codec.spatial_compression, self.size(config)
         if width % space or height % space:
             raise ValueError(
                 f"This model makes sizes in steps of {space} pixels, so not {width}x{height}; "
                 f"the nearest is {_nearest(width, space)}x{_nearest(height, space)}."
             )
-        latents = sum(take.latents for take in self.takes(config))
+        latents = sum(take.num_latents for take in self.segments(config))
         size = (latents, height // space, width // space)
-        tokens = math.prod(math.ceil(n / p) for n, p in zip(size, config.transformer.patch, strict=True))
+        tokens = math.prod(math.ceil(n / p) for n, p in zip(size, config.transformer.patch_size, strict=True))
         if tokens > MAX_TOKENS:
             raise ValueError(
                 f"{self.duration:g} seconds of {width}x{height} at {self.fps:g} frames a second are "
                 f"{tokens:,} tokens, and {MAX_TOKENS:,} is the most; ask for a shorter, smaller or slower clip."
             )
 
-    def doubts(self, config: ModelConfig) -> Iterator[str]:
+    def warnings(self, config: ModelConfig) -> Iterator[str]:
         """Sentences for what a model of this `config` can make, but was not trained to."""
         shape, (height, width) = config.shape, self.size(config)
         pixels = height * width / (shape.height * shape.width)
@@ -163,8 +171,8 @@ class Request:
         if not 0.45 < self.fps / shape.fps < 2.2:
             yield f"This model was trained on {shape.fps:g} frames a second; at {self.fps:g} things will move wrongly."
         for together, what in ((False, "shot"), (True, "film")):
-            usual = config.learnt(together) / shape.fps
-            lengths = [take.shown / self.fps for take in self.takes(config) if take.together == together]
+            usual = config.trained_frames(together) / shape.fps
+            lengths = [take.num_frames / self.fps for take in self.segments(config) if take.multi_shot == together]
             if lengths and max(lengths) > 1.5 * usual:
                 yield (
                     f"This model was trained on {usual:.2g} seconds at a time; a longer {what} is made "
@@ -174,7 +182,7 @@ class Request:
 
 def size_of_shape(config: ModelConfig, aspect: float) -> tuple[int, int]:
     """(width, height) of this width by height, of about as many pixels as the model makes best, in whole tokens."""
-    shape, step = config.shape, config.codec.space * config.transformer.patch[1]
+    shape, step = config.shape, config.codec.spatial_compression * config.transformer.patch_size[1]
     if math.isclose(aspect, shape.width / shape.height, rel_tol=0.02):
         return shape.width, shape.height
     pixels = shape.width * shape.height

@@ -6,14 +6,14 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lumora.atomic_io import reason
-from lumora.backends.lumora.segments import Given, Shot
+from lumora.atomic_io import error_reason
+from lumora.backends.lumora.segments import Condition, Shot
 from lumora.config import from_dict
 from lumora.media.video import Video
 
 
 @dataclass(frozen=True)
-class Scene:
+class ShotEntry:
     """A shot as the file has it."""
 
     prompt: str
@@ -27,7 +27,7 @@ class Scene:
 class Storyboard:
     """A file in TOML: `cast = "…"`, and a `[[shot]]` for each shot."""
 
-    shot: tuple[Scene, ...]
+    shot: tuple[ShotEntry, ...]
     cast: str = ""
 
     @classmethod
@@ -40,7 +40,7 @@ class Storyboard:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{file} is not TOML: {error}.") from None
         except OSError as error:
-            raise ValueError(f"{file} can't be read: {reason(error)}.") from None
+            raise ValueError(f"{file} can't be read: {error_reason(error)}.") from None
         if not board.shot:
             raise ValueError(f"{file} has no shots; write a [[shot]] with a prompt for each.")
         return board
@@ -49,9 +49,9 @@ class Storyboard:
         """Every prompt begins with the cast: a network that forgets what it made knows it from the words alone."""
         return tuple(Shot(f"{self.cast} {scene.prompt}".strip(), scene.seconds, scene.cut) for scene in self.shot)
 
-    def given(self, folder: Path) -> tuple[Given, ...]:
+    def conditions(self, folder: Path) -> tuple[Condition, ...]:
         return tuple(
-            Given(Video.load(folder / scene.image, max_frames=1), shot=number)
+            Condition(Video.load(folder / scene.image, max_frames=1), shot_index=number)
             for number, scene in enumerate(self.shot)
             if scene.image
         )

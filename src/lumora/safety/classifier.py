@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.precision import fast_dtype
 from lumora.text_encoder.encoder import TextEncoder
 
@@ -77,7 +77,7 @@ class Classifier:
     def save(self, path: Path) -> None:
         numbers = {name: getattr(self, name) for name in ("idf", "words", "meaning", "bias")} | {**self.layers}
         halves: dict[str, Any] = {name: number.astype(np.float16) for name, number in numbers.items()}
-        with written_whole(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             np.savez_compressed(
                 file,
                 categories=np.array(self.categories),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lumora.precision import autocast
 from lumora.safety.classifier import MEANING_SCALE, reader
 from lumora.safety.corpus import Sentence
-from lumora.text_encoder.encoder import LAYERS, WIDTH, Pack, TextEncoder
+from lumora.text_encoder.encoder import CONTEXT_DIM, LAYERS, PackedTexts, TextEncoder
 
 TAUGHT = range(4, LAYERS)
 DRAWS = 2
@@ -63,7 +63,7 @@ class Learner:
         kept = {name: weight for name, weight in encoder.weights.items() if name.startswith(names)}
         self.layers = {name: nn.Parameter(weight.float().clone()) for name, weight in kept.items()}
         self.above.weights |= self.layers
-        self.head = nn.Linear(WIDTH, kinds)
+        self.head = nn.Linear(CONTEXT_DIM, kinds)
         nn.init.zeros_(self.head.weight)  # so it learns before the layers do, which keeps what they know
         nn.init.zeros_(self.head.bias)
         matrices, others = ([w for w in self.layers.values() if (w.ndim > 1) == wide] for wide in (True, False))
@@ -71,7 +71,7 @@ class Learner:
         groups = [{"params": matrices, "peak": RATE}, {"params": others, "peak": RATE, "weight_decay": 0.0}, head]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=DECAY, betas=(0.9, 0.98))
 
-    def step(self, pack: Pack, labels: list[int], done: float) -> float:
+    def step(self, pack: PackedTexts, labels: list[int], done: float) -> float:
         """One step on a pack, after this share of the whole; returns the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * min(done / WARM_UP, 1 - done)
@@ -82,7 +82,7 @@ class Learner:
         self.optimizer.step()
         return float(loss.detach())
 
-    def logits(self, pack: Pack) -> Float[Tensor, "n k"]:
+    def logits(self, pack: PackedTexts) -> Float[Tensor, "n k"]:
         with torch.no_grad():
             x = self.below.through(range(TAUGHT.start), self.below.embedded(pack.ids, pack), pack)
         with autocast(torch.device("cpu")):
@@ -96,7 +96,7 @@ class Learner:
 
 def _packed(
     encoder: TextEncoder, sentences: Sequence[Sentence], kinds: Sequence[str], generator: np.random.Generator
-) -> Iterator[tuple[Pack, list[int]]]:
+) -> Iterator[tuple[PackedTexts, list[int]]]:
     """Packs of the sentences, shuffled and thinned, with the kind of each sentence."""
     shuffled = [sentences[place] for place in generator.permutation(len(sentences))]
     labels = iter([kinds.index(s.group) if s.group in kinds else len(kinds) - 1 for s in shuffled])

@@ -98,7 +98,7 @@ class TextGuard(_Classifier):
         return self.judged(inputs)
 
 
-class PictureGuard(_Classifier):
+class ImageGuard(_Classifier):
     """A classifier of pictures."""
 
     def __init__(self, policy: Policy, guard: Guard):
@@ -108,7 +108,7 @@ class PictureGuard(_Classifier):
         return self.judged(self.processor(Image.fromarray(picture), return_tensors="pt"))
 
 
-class TalkingGuard:
+class ChatGuard:
     """A language model that answers "safe", or "unsafe" and, in the next line, hazards by their names (Llama Guard,
     arXiv:2312.06674)."""
 
@@ -149,8 +149,8 @@ class TalkingGuard:
 
 _KINDS = {
     "ForSequenceClassification": TextGuard,
-    "ForImageClassification": PictureGuard,
-    "ForCausalLM": TalkingGuard,
+    "ForImageClassification": ImageGuard,
+    "ForCausalLM": ChatGuard,
 }
 
 

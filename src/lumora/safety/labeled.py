@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.safety.corpus import Sentence, categories
 
 
-def read_labelled(file: Path) -> list[Sentence]:
+def read_labeled(file: Path) -> list[Sentence]:
     """Those without a category belong to the group `benign`. Raises ValueError, in a sentence, for another file."""
     try:
         lines = file.read_text("utf-8").split("\n")  # and not at what else Unicode takes for the end of a line
@@ -28,10 +28,10 @@ def read_labelled(file: Path) -> list[Sentence]:
     return found
 
 
-def write_labelled(file: Path, sentences: Iterable[tuple[str, str | None]]) -> None:
+def write_labeled(file: Path, sentences: Iterable[tuple[str, str | None]]) -> None:
     """Texts and their categories; the whole file or none."""
     lines = [json.dumps({"text": text, "category": category}, ensure_ascii=False) for text, category in sentences]
-    with written_whole(file) as part:
+    with atomic_write(file) as part:
         part.write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 

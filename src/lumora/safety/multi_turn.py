@@ -20,7 +20,7 @@ PIECES = 3
 
 
 @dataclass(frozen=True)
-class Chain:
+class MultiTurnRequest:
     group: str
     """As a sentence's: a category of the policy, or one of what must not be refused."""
     way: str
@@ -28,7 +28,7 @@ class Chain:
     """Prompts, in the order in which they are sent."""
 
 
-def chains(group: str, parts: Sequence[Part], count: int, generator: np.random.Generator) -> list[Chain]:
+def chains(group: str, parts: Sequence[Part], count: int, generator: np.random.Generator) -> list[MultiTurnRequest]:
     """`count` chains of a group in each of the WAYS, of entries of these parts of the corpus alone."""
     said = [sentence.bare for sentence in sentences(group, parts, 4 * count, generator)]
     longest = sorted(said, key=lambda text: -len(text.split()))[:count]  # a short one has no pieces
@@ -38,7 +38,7 @@ def chains(group: str, parts: Sequence[Part], count: int, generator: np.random.G
         "cut up": [cut_up(text) for text in longest],
         "among others": [(next(others), text, next(others)) for text in said[:count]],
     }
-    return [Chain(group, way, each) for way in WAYS for each in steps[way]]
+    return [MultiTurnRequest(group, way, each) for way in WAYS for each in steps[way]]
 
 
 def cut_up(text: str) -> tuple[str, ...]:

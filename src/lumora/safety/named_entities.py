@@ -20,7 +20,7 @@ REACH = 2
 """How many words away a word of `beside` may stand from an ambiguous name."""
 
 
-class Names:
+class EntityMatcher:
     """Finds listed names in texts."""
 
     def __init__(self, tables: Iterable[Mapping[str, object]]):
@@ -40,7 +40,7 @@ class Names:
                 self.slips |= dict.fromkeys(_without_one(name), name)
 
     @classmethod
-    def load(cls, more: Mapping[str, Mapping[str, list[str]]] | None = None) -> Names:
+    def load(cls, more: Mapping[str, Mapping[str, list[str]]] | None = None) -> EntityMatcher:
         """The lists that come with lumora, and what an operator's policy adds to them."""
         said = tomllib.loads((DATA / "names.toml").read_text("utf-8"))
         tables = {name: table for name, table in said.items() if isinstance(table, dict)}

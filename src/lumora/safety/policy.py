@@ -31,7 +31,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.safety.verdict import Score, Verdict
 
 DATA = files("lumora.safety") / "data"
@@ -157,7 +157,7 @@ def measured_file(changes: Path) -> Path:
 def write_measured(changes: Path, policy: Policy, figures: Mapping[str, Any]) -> Path:
     """Puts the figures of the red team's report beside the policy file that they were measured of."""
     said = {"fingerprint": policy.fingerprint, **figures}
-    with written_whole(measured_file(changes)) as part:
+    with atomic_write(measured_file(changes)) as part:
         part.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return measured_file(changes)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lumora.safety.classifier import Classifier
-from lumora.safety.named_entities import Names
+from lumora.safety.named_entities import EntityMatcher
 from lumora.safety.normalize import readings, windows
 from lumora.safety.policy import Policy
 from lumora.safety.verdict import Score, Verdict
@@ -20,7 +20,7 @@ from lumora.text_encoder.encoder import TextEncoder
 WEIGHTS = Path(__file__).parent / "data" / "prompts.npz"
 
 
-def together(prompts: Sequence[str]) -> list[str]:
+def combined_prompts(prompts: Sequence[str]) -> list[str]:
     """What several prompts say one after the other, as sentences and as a single one: harmless pieces may make a whole
     that is not, or be the pieces of a sentence."""
     told = list(dict.fromkeys(prompt for prompt in prompts if prompt))
@@ -33,7 +33,7 @@ def together(prompts: Sequence[str]) -> list[str]:
 class PromptCheck:
     """Judges texts in English; what it misses in other languages is in docs/safety.md."""
 
-    def __init__(self, policy: Policy, classifier: Classifier, names: Names, reader: TextEncoder):
+    def __init__(self, policy: Policy, classifier: Classifier, names: EntityMatcher, reader: TextEncoder):
         self.policy = policy
         self.classifier = classifier
         self.names = names
@@ -44,7 +44,7 @@ class PromptCheck:
         """With the weights that come with lumora; `encoder` spares loading one where there is one already."""
         classifier = Classifier.load(WEIGHTS)
         reader = classifier.reader(encoder or TextEncoder.load())
-        return cls(policy, classifier, Names.load(policy.names), reader)
+        return cls(policy, classifier, EntityMatcher.load(policy.names), reader)
 
     def check(self, text: str, /) -> Verdict:
         return self.check_all([text])[0]

@@ -28,11 +28,11 @@ from lumora.config import VideoShape
 from lumora.safety.classifier import BUCKETS, Classifier, features, weighted_words
 from lumora.safety.corpus import GOOD, TRAINED, Part, Sentence, categories, groups, sentences, terms
 from lumora.safety.finetune import taught
-from lumora.safety.labeled import read_labelled
+from lumora.safety.labeled import read_labeled
 from lumora.safety.multi_turn import chains
-from lumora.safety.named_entities import Names
+from lumora.safety.named_entities import EntityMatcher
 from lumora.safety.policy import Policy
-from lumora.safety.prompt_check import WEIGHTS, PromptCheck, together
+from lumora.safety.prompt_check import WEIGHTS, PromptCheck, combined_prompts
 from lumora.safety.verdict import Verdict
 from lumora.text_encoder.encoder import TextEncoder
 from lumora.world.caption import caption
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--extra", type=Path, help="further sentences, as `lumora review --export` writes them")
     options = parser.parse_args()
-    extra = read_labelled(options.extra) if options.extra else []
+    extra = read_labeled(options.extra) if options.extra else []
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, spawned, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         whole = pool.submit(fit_to_both, options.seed, extra)
@@ -90,7 +90,7 @@ def found_point(seed: int, extra: Sequence[Sentence], half: int) -> float:
     generator, encoder = np.random.default_rng([seed, half]), TextEncoder.load()
     fit, other = (draw_of(TRAINED[part], extra[part::2], generator) for part in (half, 1 - half))
     classifier, examples, policy = trained(fit, encoder, generator), other(), Policy.load()
-    check = PromptCheck(policy, classifier, Names.load(policy.names), classifier.reader(encoder))
+    check = PromptCheck(policy, classifier, EntityMatcher.load(policy.names), classifier.reader(encoder))
     odds = np.array([check_odds(verdict, policy) for verdict in check.check_all([e.text for e in examples])])
     point = operating_point(odds, examples)
     print(f"found on the other part: {share_found(odds >= point, examples)}, log odds {point:.2f}", flush=True)
@@ -122,7 +122,7 @@ def in_pieces(part: Part, generator: np.random.Generator) -> list[Sentence]:
     found = []
     for group in groups():
         for chain in chains(group, (part,), GOOD_CHAINS if group in GOOD else CHAINS, generator):
-            text = together(chain.steps)[int(generator.integers(2))]
+            text = combined_prompts(chain.steps)[int(generator.integers(2))]
             found.append(Sentence(text, group, text))
     return found
 

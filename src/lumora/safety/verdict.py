@@ -70,7 +70,7 @@ def joined(verdicts: Iterable[Verdict]) -> Verdict:
     return Verdict(scores, tuple(ordered), " ".join(failures) or None)
 
 
-class Panel(Generic[Content]):
+class Moderator(Generic[Content]):
     """Several checks side by side as one check. One that raises, answers nonsense, or takes longer than `seconds`,
     refuses; the panel itself always answers."""
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from lumora.provenance.detect import detect
-from lumora.provenance.keystore import exclusively, state_folder
+from lumora.provenance.keystore import locked, state_folder
 from lumora.safety.corpus import categories
 from lumora.safety.verdict import Verdict
 
-Kind: TypeAlias = Literal["report", "appeal"]
+ComplaintKind: TypeAlias = Literal["report", "appeal"]
 Ruling: TypeAlias = Literal["uphold", "overturn"]
 """Whether lumora did right, in refusing or in delivering, or not."""
-MOST_LETTERS = 2_000
+MAX_CHARACTERS = 2_000
 """Of what somebody says."""
 
 
@@ -31,7 +31,7 @@ class Complaint:
     """A viewer's about a video that was delivered, or a sender's about a prompt that was refused."""
 
     number: str
-    kind: Kind
+    kind: ComplaintKind
     at: str
     prompt: str
     """What was asked for; of a video of several shots, all of them."""
@@ -70,7 +70,7 @@ def report(file: Path, why: str, consent: bool) -> Complaint:
         raise ValueError(f"{file} can't be told to be a video that was delivered here (`lumora detect` says more).")
     recipe = found.record.recipe
     request = recipe["request"]
-    prompts = [request["prompt"], *(shot["prompt"] for shot in request.get("then", ()))]
+    prompts = [request["prompt"], *(shot["prompt"] for shot in request.get("next_shots", ()))]
     about = {"record": found.record.record, "policy": recipe.get("policy", "")}
     return _complaint("report", " ".join(prompts), why, consent, **about)
 
@@ -91,12 +91,12 @@ class Feedback:
         self._file = file or state_folder() / "feedback.jsonl"
 
     def add(self, complaint: Complaint) -> None:
-        with exclusively(self._file) as log:
+        with locked(self._file) as log:
             _append(log, log.read(), {"complaint": asdict(complaint)})
 
     def cases(self) -> list[Case]:
         """All complaints in the order in which they came, open and decided."""
-        with exclusively(self._file) as log:
+        with locked(self._file) as log:
             return _cases(log.read())
 
     def decide(self, number: str, ruling: Ruling, note: str = "", category: str | None = None) -> Case:
@@ -104,7 +104,7 @@ class Feedback:
 
         Raises ValueError for a number that isn't there or is decided, and for a category that is missing or too much.
         """
-        with exclusively(self._file) as log:
+        with locked(self._file) as log:
             content = log.read()
             case = next((case for case in _cases(content) if case.complaint.number == number), None)
             if case is None:
@@ -116,20 +116,20 @@ class Feedback:
         return Case(case.complaint, decision)
 
 
-def to_learn_from(cases: Sequence[Case]) -> list[tuple[str, str | None]]:
+def training_examples(cases: Sequence[Case]) -> list[tuple[str, str | None]]:
     """Prompts of decided cases whose senders consented, each with what it belongs to."""
     return [(c.complaint.prompt, c.decision.category) for c in cases if c.decision and c.complaint.consent]
 
 
-def _complaint(kind: Kind, prompt: str, why: str, consent: bool, **about: Any) -> Complaint:
+def _complaint(kind: ComplaintKind, prompt: str, why: str, consent: bool, **about: Any) -> Complaint:
     if not why.strip():
         raise ValueError("Say why, in a few words.")
     return Complaint(secrets.token_hex(4), kind, _now(), prompt, _said(why), consent, **about)
 
 
 def _said(text: str) -> str:
-    if len(text) > MOST_LETTERS:
-        raise ValueError(f"That has {len(text):,} characters; say it in at most {MOST_LETTERS:,}.")
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"That has {len(text):,} characters; say it in at most {MAX_CHARACTERS:,}.")
     return text
 
 

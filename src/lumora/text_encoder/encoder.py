@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lumora.text_encoder.subset import SMALL, read_small
 
-WIDTH = 384
+CONTEXT_DIM = 384
 MAX_TOKENS = 128
 PACKED = 512
 """Tokens in a pack at most: in longer ones attention spends more on texts that don't see each other."""
@@ -82,22 +82,22 @@ class TextEncoder:
         """One unit vector a text, the mean of its tokens: the cosine of two tells how alike they are. float32."""
         return torch.cat([pack.pooled(self._forward(pack.ids, pack)) for pack in self.packs(texts)])
 
-    def packs(self, texts: Sequence[str]) -> Iterator[Pack]:
+    def packs(self, texts: Sequence[str]) -> Iterator[PackedTexts]:
         """The texts in their order, as many in each pack as have up to `PACKED` tokens together."""
         together: list[list[int]] = []
         for ids in (encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))):
             if together and sum(map(len, together)) + len(ids) > PACKED:
-                yield Pack.of(together)
+                yield PackedTexts.of(together)
                 together = []
             together.append(ids)
         if together:
-            yield Pack.of(together)
+            yield PackedTexts.of(together)
 
     @torch.no_grad()
-    def _forward(self, ids: Int[Tensor, "b l"], pack: Pack | None = None) -> Float[Tensor, "b l 384"]:
+    def _forward(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
         return self.through(range(LAYERS), self.embedded(ids, pack), pack)
 
-    def embedded(self, ids: Int[Tensor, "b l"], pack: Pack | None = None) -> Float[Tensor, "b l 384"]:
+    def embedded(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
         """What the first layer is given."""
         w, places = self.weights, slice(ids.shape[1]) if pack is None else pack.places
         x = w["embeddings.word_embeddings.weight"][ids.to(self.device)]
@@ -105,7 +105,7 @@ class TextEncoder:
         return self._norm("embeddings", x + w["embeddings.token_type_embeddings.weight"][0])
 
     def through(
-        self, layers: Iterable[int], x: Float[Tensor, "b l 384"], pack: Pack | None = None
+        self, layers: Iterable[int], x: Float[Tensor, "b l 384"], pack: PackedTexts | None = None
     ) -> Float[Tensor, "b l 384"]:
         """On through these of the layers; tokens of a pack see those of their own text alone."""
         sees = pack.sees.to(self.device) if pack else None
@@ -126,11 +126,11 @@ class TextEncoder:
 
     def _norm(self, name: str, x: Tensor) -> Tensor:
         weight, bias = self.weights[f"{name}.LayerNorm.weight"], self.weights[f"{name}.LayerNorm.bias"]
-        return F.layer_norm(x, (WIDTH,), weight, bias, EPSILON)
+        return F.layer_norm(x, (CONTEXT_DIM,), weight, bias, EPSILON)
 
 
 @dataclass(frozen=True, eq=False)
-class Pack:
+class PackedTexts:
     """Several texts behind each other in one row, each of which sees itself alone: nothing is padded, and a few texts
     of different lengths take hardly longer than one."""
 
@@ -141,7 +141,7 @@ class Pack:
     """Which text each token belongs to, from 0 on."""
 
     @classmethod
-    def of(cls, texts: Sequence[list[int]]) -> Pack:
+    def of(cls, texts: Sequence[list[int]]) -> PackedTexts:
         places = torch.cat([torch.arange(len(ids)) for ids in texts])
         owner = torch.repeat_interleave(torch.tensor([len(ids) for ids in texts]))
         return cls(torch.tensor([list(chain(*texts))]), places, owner)
@@ -150,14 +150,14 @@ class Pack:
     def sees(self) -> Bool[Tensor, "l l"]:
         return self.owner[:, None] == self.owner
 
-    def kept(self, which: Bool[Tensor, " l"]) -> Pack:
+    def kept(self, which: Bool[Tensor, " l"]) -> PackedTexts:
         """Without some of its tokens; the others keep their places."""
-        return Pack(self.ids[:, which], self.places[which], self.owner[which])
+        return PackedTexts(self.ids[:, which], self.places[which], self.owner[which])
 
     def pooled(self, tokens: Float[Tensor, "1 l 384"]) -> Float[Tensor, "n 384"]:
         """Each text's mean, of unit length."""
         owner = self.owner.to(tokens.device)
-        sums = torch.zeros(int(owner[-1]) + 1, WIDTH, device=tokens.device)
+        sums = torch.zeros(int(owner[-1]) + 1, CONTEXT_DIM, device=tokens.device)
         return F.normalize(sums.index_add(0, owner, tokens[0].float()), dim=1)
 
 

@@ -16,12 +16,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class Averages:
+class EMA:
     """Exponential moving averages of a module's state, several decays at once, in float32.
 
     Early on the decay is at most (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten.
@@ -38,7 +38,7 @@ class Averages:
 
 
 @dataclass
-class Progress:
+class TrainProgress:
     """How far a run is. `steps` is the length of its schedule, which a run by time estimates once."""
 
     steps: int
@@ -50,7 +50,7 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path, config: str, module: nn.Module, optimizer: torch.optim.Optimizer, averages: Averages, progress: Progress
+    path: Path, config: str, module: nn.Module, optimizer: torch.optim.Optimizer, averages: EMA, progress: TrainProgress
 ) -> None:
     content = {
         "config": config,
@@ -60,13 +60,13 @@ def save_checkpoint(
         "progress": vars(progress),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         torch.save(content, part)
 
 
 def load_checkpoint(
-    path: Path, config: str, module: nn.Module, optimizer: torch.optim.Optimizer, averages: Averages
-) -> Progress | None:
+    path: Path, config: str, module: nn.Module, optimizer: torch.optim.Optimizer, averages: EMA
+) -> TrainProgress | None:
     """Puts back what `save_checkpoint` wrote; None where there is nothing yet.
 
     Raises ValueError where the folder holds a run of another configuration.
@@ -81,7 +81,7 @@ def load_checkpoint(
     for decay, state in averages.states.items():
         for name, tensor in state.items():
             tensor.copy_(content["averages"][decay][name])
-    return Progress(**content["progress"])
+    return TrainProgress(**content["progress"])
 
 
 def _floats(module: nn.Module) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class World:
+class DistContext:
     """This process's place among `size` equal ones, and the device it computes on."""
 
     rank: int
@@ -59,12 +59,12 @@ class World:
 
 
 @contextmanager
-def world(device: str | None = None) -> Iterator[World]:
+def dist_context(device: str | None = None) -> Iterator[DistContext]:
     """Joins the group that torchrun announces in the environment, if any; `device` None takes a GPU if there is one."""
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World(0, 1, torch.device(kind))
+        yield DistContext(0, 1, torch.device(kind))
         return
     place = torch.device(kind, int(os.environ["LOCAL_RANK"])) if kind == "cuda" else torch.device(kind)
     if kind == "cuda":
@@ -74,6 +74,6 @@ def world(device: str | None = None) -> Iterator[World]:
     import_module("torch._dynamo")
     dist.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:
-        yield World(dist.get_rank(), size, place)
+        yield DistContext(dist.get_rank(), size, place)
     finally:
         dist.destroy_process_group()

@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.config import TrainConfig, to_json
 from lumora.precision import fast_dtype
-from lumora.train.checkpoint import Averages, Progress, load_checkpoint, save_checkpoint
-from lumora.train.distributed import World
-from lumora.train.optimizer import MuonAdam, rate
-from lumora.train.throughput import ProgressLine, Speed, peak_flops, synchronize
+from lumora.train.checkpoint import EMA, TrainProgress, load_checkpoint, save_checkpoint
+from lumora.train.distributed import DistContext
+from lumora.train.optimizer import MuonAdam, lr_factor
+from lumora.train.throughput import ProgressLine, Throughput, peak_flops, synchronize
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 CALIBRATION_SECONDS = 30.0
@@ -40,7 +40,7 @@ Metrics: TypeAlias = Mapping[str, float | Tensor]
 
 
 @runtime_checkable
-class Task(Protocol):
+class Objective(Protocol):
     """What is trained: a module on the world's device, its optimizer, and its loss."""
 
     @property
@@ -63,37 +63,42 @@ class Task(Protocol):
 
 
 def train(
-    task: Task, config: TrainConfig, folder: Path, world: World, about: str = "", minutes: float | None = None
-) -> Progress:
+    task: Objective,
+    config: TrainConfig,
+    folder: Path,
+    world: DistContext,
+    description: str = "",
+    minutes: float | None = None,
+) -> TrainProgress:
     """Runs or resumes the run in `folder` until its last step, `minutes` have passed, or SIGTERM or Ctrl-C.
 
     `about` is any further text that says what this run is: a checkpoint that differs in it, or in `config`, is refused
     with a ValueError. `config.steps` None makes the schedule as long as `config.minutes` allow, or the first sitting's.
     """
-    return _Run(task, config, folder, world, about).sit(minutes)
+    return _Run(task, config, folder, world, description).sit(minutes)
 
 
 class _Run:
     """One sitting: the task, its optimizer and averages, the progress so far, and where all is written."""
 
-    def __init__(self, task: Task, config: TrainConfig, folder: Path, world: World, about: str) -> None:
+    def __init__(self, task: Objective, config: TrainConfig, folder: Path, world: DistContext, about: str) -> None:
         self.task, self.config, self.folder, self.world = task, config, folder, world
         self.signature = about + to_json(config)
         task.module.train()
         world.share(task.module)
         self.optimizer = task.optimizer()
-        self.averages = Averages(task.module, config.optimizer.ema)
+        self.averages = EMA(task.module, config.optimizer.ema_decays)
         self.parameters = list(task.module.parameters())
         self.dtype = fast_dtype(world.device) if config.precision == "bf16" else torch.float32
         self.bad_steps = 0
 
-    def sit(self, minutes: float | None) -> Progress:
+    def sit(self, minutes: float | None) -> TrainProgress:
         ends = time.monotonic() + 60 * minutes if minutes is not None else math.inf
         restored = load_checkpoint(
             self.folder / CHECKPOINT, self.signature, self.task.module, self.optimizer, self.averages
         )
         speed = self._measure(restored)
-        self.progress = restored or Progress(self.config.steps or self._estimate_steps(minutes))
+        self.progress = restored or TrainProgress(self.config.max_steps or self._estimate_steps(minutes))
         _cut_log(self.folder / LOG, self.progress.step, self.world)
         self._save()
         with _stop_signals() as stopped, ProgressLine(self.folder.name, self.world.main) as line:
@@ -110,7 +115,7 @@ class _Run:
         self._save()
         return self.progress
 
-    def _advance(self, speed: Speed) -> dict[str, float | int] | None:
+    def _advance(self, speed: Throughput) -> dict[str, float | int] | None:
         """One step; returns the log's entry where one is due."""
         progress, began = self.progress, time.perf_counter()
         loss, norm, metrics = self._step(progress.step, progress.steps)
@@ -124,7 +129,7 @@ class _Run:
             return None
         entry = {"step": progress.step, "loss": sum(progress.losses) / len(progress.losses), "norm": norm}
         entry |= {name: float(value) for name, value in metrics.items()}
-        entry |= {"rate": rate(progress.step - 1, progress.steps, self.config.optimizer.warmup)}
+        entry |= {"rate": lr_factor(progress.step - 1, progress.steps, self.config.optimizer.warmup_fraction)}
         entry |= {"seconds": round(progress.seconds, 2), **speed.take()}
         progress.losses.clear()
         if self.world.main:
@@ -135,11 +140,11 @@ class _Run:
     def _step(self, step: int, steps: int) -> tuple[float, float, Metrics]:
         loss, metrics = self._backward(step)
         self.world.average([loss, *(p.grad for p in self.parameters if p.grad is not None)])
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.max_grad_norm)
         loss_value, norm_value = torch.stack([loss, norm.to(loss)]).tolist()
         if math.isfinite(norm_value):
             self.bad_steps = 0
-            self.optimizer.set_rate(rate(step, steps, self.config.optimizer.warmup))
+            self.optimizer.set_lr_factor(lr_factor(step, steps, self.config.optimizer.warmup_fraction))
             self.optimizer.step()
             self.averages.update(self.task.module, step)
         else:  # One overflow must not end hours of work, and many in a row must not be hidden.
@@ -158,15 +163,15 @@ class _Run:
         loss.backward()
         return loss.detach(), metrics
 
-    def _measure(self, restored: Progress | None) -> Speed:
+    def _measure(self, restored: TrainProgress | None) -> Throughput:
         """What the progress line needs to know: the operations of a step, and what the machine could do."""
         with self._undone():
             flops = self.task.flops(restored.step if restored else 0)
-        return Speed(self.task.clips * self.world.size, flops, peak_flops(self.world.device, self.dtype))
+        return Throughput(self.task.clips * self.world.size, flops, peak_flops(self.world.device, self.dtype))
 
     def _estimate_steps(self, minutes: float | None) -> int:
         """How many steps fit in the run's minutes, or else in the sitting's, judged by trying some and undoing them."""
-        minutes = self.config.minutes or minutes
+        minutes = self.config.max_minutes or minutes
         if minutes is None:
             raise ValueError("A run needs a length: set its steps or its minutes, or give --minutes.")
         seconds, trial = [], time.monotonic() + min(CALIBRATION_SECONDS, 0.05 * 60 * minutes)
@@ -185,7 +190,7 @@ class _Run:
         """What steps do inside is forgotten afterwards."""
         module, averages = copy.deepcopy(self.task.module.state_dict()), self.averages
         optimizer = copy.deepcopy(self.optimizer.state_dict())
-        self.averages = Averages(self.task.module, ())
+        self.averages = EMA(self.task.module, ())
         yield
         self.task.module.load_state_dict(module)
         self.optimizer.load_state_dict(optimizer)
@@ -209,12 +214,12 @@ def read_log(folder: Path) -> list[dict[str, float | int]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
-def _cut_log(path: Path, step: int, world: World) -> None:
+def _cut_log(path: Path, step: int, world: DistContext) -> None:
     """Forget what was logged after the checkpoint: it will come again."""
     if not (world.main and path.is_file()):
         return
     lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
-    with written_whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("".join(f"{line}\n" for line in lines))
 
 

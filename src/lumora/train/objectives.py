@@ -14,13 +14,13 @@ from torch import Tensor
 from lumora.codec import Codec
 from lumora.codec.losses import codec_step
 from lumora.config import ModelConfig, TrainConfig
-from lumora.data.datasets import Frames, Latents, Order
-from lumora.data.latent_cache import Example
-from lumora.diffusion.flow import flow_step
+from lumora.data.datasets import EpochSampler, FrameDataset, LatentDataset
+from lumora.data.latent_cache import LatentExample
+from lumora.diffusion.flow import flow_matching_loss
 from lumora.model.transformer import Transformer
-from lumora.train.distributed import World
+from lumora.train.distributed import DistContext
 from lumora.train.loop import step_seed
-from lumora.train.optimizer import MuonAdam, make_optimizer, matrices
+from lumora.train.optimizer import MuonAdam, make_optimizer, matrix_parameters
 from lumora.train.throughput import count_flops
 
 PICTURES, CUTS = 0.1, 0.1
@@ -29,7 +29,7 @@ PICTURES, CUTS = 0.1, 0.1
 Item = TypeVar("Item")
 
 
-class Ahead(Generic[Item]):
+class Prefetcher(Generic[Item]):
     """Prepares the batch after the one that is asked for, in a thread, while the network computes."""
 
     def __init__(self, make: Callable[[int], Item]) -> None:
@@ -42,19 +42,21 @@ class Ahead(Generic[Item]):
         return item
 
 
-class CodecTask:
+class CodecObjective:
     """Pixels in, the same pixels out, by way of the latent; see `codec.losses`."""
 
-    def __init__(self, codec: Codec, frames: Frames, config: TrainConfig, world: World, groups: int = 3) -> None:
+    def __init__(
+        self, codec: Codec, frames: FrameDataset, config: TrainConfig, world: DistContext, groups: int = 3
+    ) -> None:
         """`groups` is how many latent frames of a clip are seen at a time."""
         self.module, self.config, self.world, self.frames = codec.to(world.device), config, world, frames
-        self.clips, self.length = config.batch, 1 + codec.config.time * (groups - 1)
-        self._batch = Ahead(self._views)
+        self.clips, self.length = config.batch_size, 1 + codec.config.temporal_compression * (groups - 1)
+        self._batch = Prefetcher(self._views)
 
     def optimizer(self) -> MuonAdam:
         codec = self.module
         linear = {id(codec.encoder.linear.weight), id(codec.decoder.linear.weight)}  # begin at their optimum: no leaps
-        muon = [weight for weight in matrices(codec.encoder, codec.decoder) if id(weight) not in linear]
+        muon = [weight for weight in matrix_parameters(codec.encoder, codec.decoder) if id(weight) not in linear]
         return make_optimizer(codec, self.config.optimizer, muon)
 
     def flops(self, step: int) -> float:
@@ -68,7 +70,7 @@ class CodecTask:
     def _views(self, step: int) -> tuple[Tensor, Tensor | None]:
         """The same run of frames of some clips, mirrored half of the time; and where subjects are in them."""
         generator = _generator(self.config, step, self.world)
-        frames, subject = self.frames.batch(self.config.batch, generator)
+        frames, subject = self.frames.batch(self.config.batch_size, generator)
         if frames.shape[1] < self.length:
             raise ValueError(f"The codec is trained on {self.length} frames at a time; clips have {frames.shape[1]}.")
         start = int(generator.integers(frames.shape[1] - self.length + 1))
@@ -77,20 +79,25 @@ class CodecTask:
         return frames[:, run].flip(axes), subject
 
 
-class TransformerTask:
+class FlowObjective:
     """Clean latents from noisy ones and words; see `diffusion.flow`."""
 
     def __init__(
-        self, transformer: Transformer, latents: Latents, model: ModelConfig, config: TrainConfig, world: World
+        self,
+        transformer: Transformer,
+        latents: LatentDataset,
+        model: ModelConfig,
+        config: TrainConfig,
+        world: DistContext,
     ) -> None:
         self.module, self.flow, self.config, self.world = transformer.to(world.device), model.flow, config, world
-        self.time, self.clips, self.latents = model.codec.time, config.batch, latents
-        self._order = Order(len(latents), config.batch, config.seed, world.rank, world.size)
-        self._batch = Ahead(self._examples)
+        self.time, self.clips, self.latents = model.codec.temporal_compression, config.batch_size, latents
+        self._order = EpochSampler(len(latents), config.batch_size, config.seed, world.rank, world.size)
+        self._batch = Prefetcher(self._examples)
 
     def optimizer(self) -> MuonAdam:
         fine = self.module.fine
-        muon = matrices(self.module.blocks, self.module.refiner, *((fine.before, fine.after) if fine else ()))
+        muon = matrix_parameters(self.module.blocks, self.module.refiner, *((fine.before, fine.after) if fine else ()))
         return make_optimizer(self.module, self.config.optimizer, muon)
 
     def flops(self, step: int) -> float:
@@ -109,15 +116,15 @@ class TransformerTask:
         seconds = [torch.arange(e.latent.shape[1], device=device) * (self.time / e.fps) for e in examples]
         subjects = [example.subject.to(device) for example in examples]
         spans = [example.spans for example in examples]
-        return flow_step(self.module, latents, text, seconds, self.flow, generator, subjects, spans)
+        return flow_matching_loss(self.module, latents, text, seconds, self.flow, generator, subjects, spans)
 
-    def _examples(self, step: int) -> list[Example]:
+    def _examples(self, step: int) -> list[LatentExample]:
         generator = _generator(self.config, step, self.world)
         examples = [self.latents.example(clip, generator) for clip in self._order.clips(step)]
         return [shortened(example, generator) for example in examples]
 
 
-def shortened(example: Example, generator: np.random.Generator) -> Example:
+def shortened(example: LatentExample, generator: np.random.Generator) -> LatentExample:
     """Mostly the clip as it is; else its first picture or some of its beginning, so that all durations are known."""
     frames, kind = example.latent.shape[1], generator.random()
     if kind < PICTURES:
@@ -127,6 +134,6 @@ def shortened(example: Example, generator: np.random.Generator) -> Example:
     return example.beginning(frames)
 
 
-def _generator(config: TrainConfig, step: int, world: World) -> np.random.Generator:
+def _generator(config: TrainConfig, step: int, world: DistContext) -> np.random.Generator:
     """For choosing data, apart from the loss's own generator, which must not depend on how data is chosen."""
     return np.random.default_rng([step_seed(config.seed, step, world.rank), 3])

@@ -38,7 +38,7 @@ class MuonAdam(torch.optim.Optimizer):
         self.betas, self.weight_decay = config.betas, config.weight_decay
         super().__init__([group for group in groups if group["params"]], {})
 
-    def set_rate(self, factor: float) -> None:
+    def set_lr_factor(self, factor: float) -> None:
         for group in self.param_groups:
             group["lr"] = group["base_lr"] * factor
 
@@ -59,7 +59,7 @@ class MuonAdam(torch.optim.Optimizer):
         updates = torch._foreach_lerp(grads, momenta, MOMENTUM)  # Nesterov: one look ahead
         for (rows, columns), members in groupby(zip(params, updates, strict=True), lambda m: _matrix_shape(m[0])):
             params_alike, updates_alike = zip(*members, strict=True)
-            directions = orthogonalized(torch.stack([u.flatten(1) for u in updates_alike]))
+            directions = orthogonalize(torch.stack([u.flatten(1) for u in updates_alike]))
             directions = [d.view_as(p).to(p) for d, p in zip(directions, params_alike, strict=True)]
             torch._foreach_add_(list(params_alike), directions, alpha=-lr * (rows / columns) ** 0.5)
 
@@ -84,7 +84,7 @@ class MuonAdam(torch.optim.Optimizer):
         return [self.state[p][name] for p in params]
 
 
-def orthogonalized(matrices: Float[Tensor, "b n m"], rounds: int = 5) -> Float[Tensor, "b n m"]:
+def orthogonalize(matrices: Float[Tensor, "b n m"], rounds: int = 5) -> Float[Tensor, "b n m"]:
     """U·Vᵀ of each matrix U·S·Vᵀ, roughly: singular values end between 0.7 and 1.2."""
     a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[1] > matrices.shape[2]
@@ -103,13 +103,13 @@ def make_optimizer(module: nn.Module, config: OptimizerConfig, muon: Iterable[Te
     return MuonAdam([p for p in parameters if id(p) in chosen], [p for p in parameters if id(p) not in chosen], config)
 
 
-def matrices(*modules: nn.Module) -> list[Tensor]:
+def matrix_parameters(*modules: nn.Module) -> list[Tensor]:
     """Weights of the linear and convolutional layers inside: what Muon is for."""
     layers = (layer for module in modules for layer in module.modules())
     return [layer.weight for layer in layers if isinstance(layer, nn.Linear | nn.Conv2d)]
 
 
-def rate(step: int, steps: int, warmup: float) -> float:
+def lr_factor(step: int, steps: int, warmup: float) -> float:
     """The share of the full rate at `step` of `steps`: up within the first `warmup` of the run, then straight to 0."""
     rising = max(1.0, warmup * steps)
     return min(1.0, (step + 1) / rising, max(0.0, (steps - step) / max(1.0, steps - rising)))

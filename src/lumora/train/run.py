@@ -12,19 +12,19 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from lumora.atomic_io import written_whole
-from lumora.codec import Codec, start_linear, weigh_by_pixels
+from lumora.atomic_io import atomic_write
+from lumora.codec import Codec, align_to_pixel_metric, init_linear
 from lumora.config import ModelConfig, from_json, to_json
 from lumora.data.captions import write_captions
-from lumora.data.datasets import Frames, Latents
-from lumora.data.latent_cache import encode_shards
-from lumora.data.shards import cache_clips
+from lumora.data.datasets import FrameDataset, LatentDataset
+from lumora.data.latent_cache import encode_latents
+from lumora.data.shards import render_dataset
 from lumora.model.transformer import Transformer
 from lumora.presets import Preset
-from lumora.train.checkpoint import Network, Progress, read_weights
-from lumora.train.distributed import world
+from lumora.train.checkpoint import Network, TrainProgress, read_weights
+from lumora.train.distributed import dist_context
 from lumora.train.loop import CHECKPOINT, train
-from lumora.train.objectives import CodecTask, TransformerTask
+from lumora.train.objectives import CodecObjective, FlowObjective
 
 CODEC = Path("weights") / "codec.safetensors"
 LINEAR_SAMPLE = 120
@@ -35,34 +35,41 @@ PIXEL_POWER = 1.0
 """How far distances of latents are those of pictures, see `weigh_by_pixels`."""
 
 
-def make_clips(preset: Preset, folder: Path, workers: int = 2, device: str = "cpu") -> None:
+def render_clips_stage(preset: Preset, folder: Path, workers: int = 2, device: str = "cpu") -> None:
     """Renders and words the clips of the world that the preset asks for."""
-    cache_clips(
-        preset.world, preset.seed, preset.clips, preset.shapes, folder / "frames", workers, preset.shard, device
+    render_dataset(
+        preset.world,
+        preset.seed,
+        preset.num_clips,
+        preset.buckets,
+        folder / "frames",
+        workers,
+        preset.shard_size,
+        device,
     )
     write_captions(folder / "frames")
 
 
-def train_codec(preset: Preset, folder: Path, minutes: float | None = None, device: str | None = None) -> Progress:
+def train_codec(preset: Preset, folder: Path, minutes: float | None = None, device: str | None = None) -> TrainProgress:
     """Trains the codec on the clips in `folder`, or goes on; exports it where its schedule has come to its end."""
-    with world(device) as here:
+    with dist_context(device) as here:
         torch.manual_seed(preset.codec.seed)
-        codec, frames = Codec(preset.model.codec), Frames(folder / "frames")
+        codec, frames = Codec(preset.model.codec), FrameDataset(folder / "frames")
         if here.main and not (folder / "codec" / CHECKPOINT).exists():
-            start_linear(codec, frames.sample(LINEAR_SAMPLE), torch.Generator().manual_seed(preset.codec.seed))
-        task = CodecTask(codec, frames, preset.codec, here)
+            init_linear(codec, frames.sample(LINEAR_SAMPLE), torch.Generator().manual_seed(preset.codec.seed))
+        task = CodecObjective(codec, frames, preset.codec, here)
         progress = train(task, preset.codec, folder / "codec", here, to_json(preset.model.codec), minutes)
         if here.main:
-            codec = averaged(Codec(preset.model.codec), folder / "codec")
-            weigh_by_pixels(codec.eval(), frames.sample(BASIS_SAMPLE), PIXEL_POWER)
+            codec = ema_module(Codec(preset.model.codec), folder / "codec")
+            align_to_pixel_metric(codec.eval(), frames.sample(BASIS_SAMPLE), PIXEL_POWER)
             write_weights(codec, folder / CODEC)
     return progress
 
 
-def make_latents(preset: Preset, folder: Path, workers: int = 0, device: str | None = None) -> None:
+def encode_latents_stage(preset: Preset, folder: Path, workers: int = 0, device: str | None = None) -> None:
     """Encodes the clips in `folder` and their captions by the exported codec and the text encoder."""
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    encode_shards(folder / "frames", folder / "latents", preset.model.codec, folder / CODEC, workers, place)
+    encode_latents(folder / "frames", folder / "latents", preset.model.codec, folder / CODEC, workers, place)
 
 
 def train_transformer(
@@ -70,25 +77,25 @@ def train_transformer(
     folder: Path,
     minutes: float | None = None,
     device: str | None = None,
-    start: Path | None = None,
-    also: Sequence[Path] = (),
-) -> Progress:
+    init_from: Path | None = None,
+    extra_data: Sequence[Path] = (),
+) -> TrainProgress:
     """Trains the transformer on the latents in `folder`, or goes on; `start` is a file of weights to begin with.
 
     `also` are folders of other trainings with the same codec, whose latents it sees too; named twice, twice as often.
     Raises ValueError for one with another codec.
     """
     model = preset.model
-    for other in also:
+    for other in extra_data:
         if (other / CODEC).read_bytes() != (folder / CODEC).read_bytes():
             raise ValueError(f"The latents in {other} are of another codec than those in {folder}.")
-    with world(device) as here:
+    with dist_context(device) as here:
         torch.manual_seed(preset.transformer.seed)
         transformer = Transformer(model.transformer)
-        if start is not None:
-            read_weights(transformer, start)
-        latents = Latents(folder / "latents", also=[other / "latents" for other in also])
-        task = TransformerTask(transformer, latents, model, preset.transformer, here)
+        if init_from is not None:
+            read_weights(transformer, init_from)
+        latents = LatentDataset(folder / "latents", also=[other / "latents" for other in extra_data])
+        task = FlowObjective(transformer, latents, model, preset.transformer, here)
         progress = train(task, preset.transformer, folder / "transformer", here, to_json(model), minutes)
         if here.main:
             export_model(preset, folder)
@@ -98,13 +105,13 @@ def train_transformer(
 def export_model(preset: Preset, folder: Path, decay: float | None = None) -> None:
     """Writes what `lumora generate --weights` reads: the averages with a decay, by default the longest, of the run."""
     weights = folder / "weights"
-    transformer = averaged(Transformer(preset.model.transformer), folder / "transformer", decay)
+    transformer = ema_module(Transformer(preset.model.transformer), folder / "transformer", decay)
     write_weights(transformer, weights / "transformer.safetensors")
-    with written_whole(weights / "model.json") as part:
+    with atomic_write(weights / "model.json") as part:
         part.write_text(to_json(preset.model))
 
 
-def averaged(module: Network, run: Path, decay: float | None = None) -> Network:
+def ema_module(module: Network, run: Path, decay: float | None = None) -> Network:
     """`module` with the average of a run's weights over its past with this decay, by default the longest.
 
     Raises ValueError for one that the run lacks.
@@ -120,7 +127,7 @@ def averaged(module: Network, run: Path, decay: float | None = None) -> Network:
 def write_weights(module: nn.Module, file: Path) -> None:
     """In bfloat16."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(file) as part:
+    with atomic_write(file) as part:
         part.write_bytes(save({name: t.to(torch.bfloat16).contiguous() for name, t in module.state_dict().items()}))
 
 

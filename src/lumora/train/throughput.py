@@ -39,7 +39,7 @@ def synchronize(device: torch.device) -> None:
 
 
 @dataclass
-class Speed:
+class Throughput:
     """Clips and operations a second since the last `take`."""
 
     clips: int

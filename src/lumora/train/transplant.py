@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumora.data.datasets import Latents
+from lumora.data.datasets import LatentDataset
 from lumora.model.patchify import patchify
 from lumora.model.transformer import Transformer
 
@@ -19,7 +19,7 @@ CLIPS = 400
 
 
 @torch.no_grad()
-def transplant(old: Transformer, new: Transformer, before: Latents, after: Latents) -> float:
+def transplant(old: Transformer, new: Transformer, before: LatentDataset, after: LatentDataset) -> float:
     """Gives `new` what `old` knows; `before` and `after` are the same clips in the latents of each.
 
     Returns the share of the variance of the new tokens that the old ones explain. What only `new` has, a fine level,
@@ -55,6 +55,6 @@ def _matrix(x: Float[Tensor, "n a"], y: Float[Tensor, "n b"]) -> Float[Tensor, "
     return torch.linalg.lstsq(x, y, driver="gelsd").solution
 
 
-def _tokens(latents: Latents, patch: int) -> Float[Tensor, "n token"]:
+def _tokens(latents: LatentDataset, patch: int) -> Float[Tensor, "n token"]:
     chosen = range(0, len(latents), max(1, len(latents) // CLIPS))
     return torch.cat([patchify(latents.latent(clip)[None].float(), patch) for clip in chosen])

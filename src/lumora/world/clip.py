@@ -65,9 +65,9 @@ def make_scene(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[S
 
     Raises ValueError as `sample_scene` and `simulate` do.
     """
-    seconds = (shape.frames - 1) / shape.fps if shape.frames > 1 else PICTURE_SECONDS
+    seconds = (shape.num_frames - 1) / shape.fps if shape.num_frames > 1 else PICTURE_SECONDS
     scene = sample_scene(preset, seed, index, seconds, shape.width / shape.height)
-    return scene, simulate(scene, shape.fps, shape.frames)
+    return scene, simulate(scene, shape.fps, shape.num_frames)
 
 
 def make_captions(facts: tuple[Fact, ...], seed: int, index: int) -> dict[Length, Caption]:

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.ndimage import uniform_filter
 
-from lumora.backends.lumora.segments import Given, Take
-from lumora.media.video import Fit, Video
+from lumora.backends.lumora.segments import Condition, Segment
+from lumora.media.video import ResizeMode, Video
 
 FADE = 4
 """Frames after which nothing is left of the detail that kept frames lend to made ones."""
@@ -23,45 +23,51 @@ one as both were decoded: a network that makes what stands still anew is off by 
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ConditionFrames:
     """The given frames of a take, (h, w, 3) each, by number."""
 
     frames: Mapping[int, UInt8[np.ndarray, "h w 3"]]
-    numbers: Sequence[int]
+    indices: Sequence[int]
     """The same numbers, ascending."""
 
     @classmethod
-    def of(cls, take: Take, given: Sequence[Given], height: int, width: int, fit: Fit) -> Pictures:
+    def from_segment(
+        cls, take: Segment, given: Sequence[Condition], height: int, width: int, fit: ResizeMode
+    ) -> ConditionFrames:
         """Only what is on the time line is fitted."""
         frames: dict[int, np.ndarray] = {}
         for number, thing in enumerate(given):
-            mine = {frame: place.picture for frame, place in take.places.items() if place.given == number}
+            mine = {
+                frame: place.frame_index
+                for frame, place in take.frame_sources.items()
+                if place.condition_index == number
+            }
             used = sorted(set(mine.values()))
             if used:
-                fitted = Video(thing.video.frames[used], thing.video.fps).fitted(height, width, fit).frames
+                fitted = Video(thing.video.frames[used], thing.video.fps).resize(height, width, fit).frames
                 frames |= {frame: fitted[used.index(picture)] for frame, picture in mine.items()}
         return cls(frames, sorted(frames))
 
-    def drafted(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:
+    def draft_frame(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:
         """The given frame; else the nearest two, cross-faded, or the first or last one, held."""
         if frame in self.frames:
             return self.frames[frame]
-        place = int(np.searchsorted(self.numbers, frame))
-        before, after = self.numbers[max(0, place - 1)], self.numbers[min(place, len(self.numbers) - 1)]
+        place = int(np.searchsorted(self.indices, frame))
+        before, after = self.indices[max(0, place - 1)], self.indices[min(place, len(self.indices) - 1)]
         share = (frame - before) / (after - before) if after > before else 0.0
         mixed = (1 - share) * self.frames[before] + share * self.frames[after].astype(np.float64)
         return mixed.round().astype(np.uint8)
 
-    def put_back(self, take: Take, decoded: UInt8[np.ndarray, "T h w 3"]) -> None:
+    def restore_kept_frames(self, take: Segment, decoded: UInt8[np.ndarray, "T h w 3"]) -> None:
         """Kept frames into `decoded`, which has all of the take's, pixel by pixel.
 
         A codec loses detail, which would be seen to vanish where kept frames end. So frames nearby get back what the
         kept ones lost, less with every frame. Where a made frame is as the kept one before or behind it, but for noise,
         the kept one's pixels stay, so that what stands still does not flicker.
         """
-        kept = sorted(take.kept())
-        for frame in range(take.offset, take.shown):
-            near = [] if frame in take.places else _near(frame, kept)
+        kept = sorted(take.kept_frames())
+        for frame in range(take.grid_offset, take.num_frames):
+            near = [] if frame in take.frame_sources else _near(frame, kept)
             if near:
                 seen = decoded[frame].astype(np.float32)
                 given = np.stack([self.frames[k].astype(np.float32) for k in near])

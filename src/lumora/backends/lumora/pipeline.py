@@ -16,22 +16,30 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lumora.backends.lumora.compositing import Pictures
-from lumora.backends.lumora.latent_reuse import known, latents_of
-from lumora.backends.lumora.resume import digest_of, fingerprint, load_work, save_work
-from lumora.backends.lumora.segments import Take
+from lumora.backends.lumora.compositing import ConditionFrames
+from lumora.backends.lumora.latent_reuse import latents_of_segments, reusable_latents
+from lumora.backends.lumora.resume import load_resume_state, request_fingerprint, save_resume_state, weights_hash
+from lumora.backends.lumora.segments import Segment
 from lumora.backends.lumora.soundtrack import soundtrack
 from lumora.backends.lumora.weights import model_folder, read_config
-from lumora.backends.lumora.windows import KNOWN, Window, usually_at_once, windows
+from lumora.backends.lumora.windows import CONTEXT_LATENTS, Window, default_window_frames, plan_windows
 from lumora.codec import Codec
 from lumora.config import ModelConfig
-from lumora.diffusion.condition import Source, State, apart, begin, between, mask_of, stacked
+from lumora.diffusion.condition import (
+    EditSource,
+    LatentState,
+    concat,
+    init_state,
+    make_denoise_mask,
+    short_gaps,
+    unbind,
+)
 from lumora.diffusion.flow import log_shift
-from lumora.diffusion.guidance import Amend, Guidance, denoiser
-from lumora.diffusion.sampler import sample, schedule
+from lumora.diffusion.guidance import Guidance, X0Correction, make_denoiser
+from lumora.diffusion.sampler import sample, time_schedule
 from lumora.media.video import Video
 from lumora.model.packing import Span
-from lumora.model.token_layout import tokens_of
+from lumora.model.token_layout import num_video_tokens
 from lumora.model.transformer import Transformer
 from lumora.precision import fast_dtype
 from lumora.request.spec import Request
@@ -42,19 +50,19 @@ Progress = Callable[[int, int], None]
 
 Network = TypeVar("Network", bound=nn.Module)
 
-GUIDED = (0.2, 0.93)
+GUIDANCE_INTERVAL = (0.2, 0.93)
 """Times at which guidance acts (arXiv:2404.07724): nearer to noise it drives what holds for the whole picture beyond
 what the words say, nearer to data it adds contrast and flicker alone; and it costs as much everywhere (LOG.md)."""
-EDITED = (0.2, 1.0)
+EDIT_GUIDANCE_INTERVAL = (0.2, 1.0)
 """The same of edits: what holds for the whole picture is what most of them change."""
-BETWEEN_DRAFT = 0.7
+SHORT_GAP_STRENGTH = 0.7
 """The mask of latent frames between given ones, which start from these cross-faded: what stands still is there then."""
-BETWEEN = 0.95
+JUMP_T_BETWEEN = 0.95
 """The time from which sampling leaps to data where both ends are given. Little is open there, and what the network
 expects is nearer to what happened than what it would make up on the way (LOG.md)."""
-BESIDE = 0.5
+JUMP_T_BESIDE = 0.5
 """The same where something given is gone on from: later it gets harsh, and from .8 on what moves fades."""
-DECODED_AT_ONCE = 1024
+MAX_CODEC_POSITIONS = 1024
 """Positions of a latent that are decoded together: a long clip then needs no more memory than a short one."""
 
 
@@ -66,7 +74,7 @@ class Pipeline:
     text_encoder: TextEncoder
 
     @classmethod
-    def load(cls, folder: Path | None = None, device: str | torch.device | None = None) -> Pipeline:
+    def from_pretrained(cls, folder: Path | None = None, device: str | torch.device | None = None) -> Pipeline:
         """The model in `folder`, else the one that comes with lumora; on a GPU where there is one.
 
         Raises ValueError, in a sentence, where its files are missing or broken.
@@ -77,39 +85,45 @@ class Pipeline:
         return cls(
             config,
             load_codec(folder, device),
-            _awake(transformer, model_folder(folder) / "transformer.safetensors", device),
+            load_weights(transformer, model_folder(folder) / "transformer.safetensors", device),
             TextEncoder.load(device=device),
         )
 
     @cached_property
-    def codec_digest(self) -> str:
+    def codec_hash(self) -> str:
         """Which codec's latents it can go on from."""
-        return digest_of(self.codec)
+        return weights_hash(self.codec)
 
-    def going_on(self, request: Request) -> Request:
+    def drop_unused_latents(self, request: Request) -> Request:
         """`request`, with latents only at those given videos that it goes on from by them: the pixels are the same."""
-        takes = request.takes(self.config)
+        takes = request.segments(self.config)
         shape = self._latent_shape(request)
-        used = {given for take in takes for _, given, _ in known(take, request.given, shape, self.codec_digest)}
-        plain = [replace(thing, video=thing.video.without_latents()) for thing in request.given]
-        return replace(request, given=tuple(request.given[n] if n in used else plain[n] for n in range(len(plain))))
+        used = {
+            given
+            for take in takes
+            for _, given, _ in reusable_latents(take, request.conditions, shape, self.codec_hash)
+        }
+        plain = [replace(thing, video=thing.video.without_latents()) for thing in request.conditions]
+        return replace(
+            request, conditions=tuple(request.conditions[n] if n in used else plain[n] for n in range(len(plain)))
+        )
 
-    def generate(self, request: Request, progress: Progress | None = None, work: Path | None = None) -> Video:
+    def generate(self, request: Request, progress: Progress | None = None, resume_path: Path | None = None) -> Video:
         """The video that is asked for; the same request gives the same pixels on the same kind of machine.
 
         It has its latents with it, and a given video that has them is gone on from where its latent frames lie.
         What is made in several pieces is kept in the file `work`, if one is named, and goes on from it; whoever names
         it removes it. Raises ValueError, in a sentence, for what this model can't make.
         """
-        return self.generate_all([request], progress, work)[0]
+        return self.generate_batch([request], progress, resume_path)[0]
 
     @torch.inference_mode()
-    def generate_all(
+    def generate_batch(
         self,
         requests: Sequence[Request],
         progress: Progress | None = None,
-        work: Path | None = None,
-        at_once: int | None = None,
+        resume_path: Path | None = None,
+        window_frames: int | None = None,
     ) -> list[Video]:
         """The videos of requests that differ in prompt, seed and given things alone, made together, which is quicker.
 
@@ -121,102 +135,117 @@ class Pipeline:
         _check_alike(requests)
         for request in requests:
             request.check(self.config)
-        scripts = list(zip(*(_script(request, self.config) for request in requests), strict=True))
-        states = [self._begin(requests, parts) for parts in scripts]
+        scripts = list(zip(*(prepare_segments(request, self.config) for request in requests), strict=True))
+        states = [self._init_state(requests, parts) for parts in scripts]
         pieces = [
             (take, window)
             for take, job in enumerate(zip(scripts, states, strict=True))
-            for window in self._windows(*job, at_once)
+            for window in self._windows(*job, window_frames)
         ]
-        begun = [state.clean for state in states]
-        mark = fingerprint(requests[0], [self.codec, self.transformer]) if work and len(pieces) > 1 else ""
-        if work and mark:
-            states = load_work(work, states, mark)
+        begun = [state.clean_latent for state in states]
+        mark = (
+            request_fingerprint(requests[0], [self.codec, self.transformer]) if resume_path and len(pieces) > 1 else ""
+        )
+        if resume_path and mark:
+            states = load_resume_state(resume_path, states, mark)
         for done, (take, window) in enumerate(pieces):
-            if not states[take].mask[:, window.frames.start : window.frames.stop].any():
+            if not states[take].denoise_mask[:, window.frames.start : window.frames.stop].any():
                 continue  # made before an interruption
             tick = _ticking(progress, done, len(pieces))
-            states[take] = self._make(states[take], begun[take], scripts[take], window, requests[0], tick)
-            if work and mark:
-                save_work(work, states, mark)
+            states[take] = self._sample_window(states[take], begun[take], scripts[take], window, requests[0], tick)
+            if resume_path and mark:
+                save_resume_state(resume_path, states, mark)
         return [
-            self._assemble(request, [parts[n] for parts in scripts], [s.clean[n] for s in states])
+            self._assemble(request, [parts[n] for parts in scripts], [s.clean_latent[n] for s in states])
             for n, request in enumerate(requests)
         ]
 
-    def _begin(self, requests: Sequence[Request], parts: Sequence[_Part]) -> State:
+    def _init_state(self, requests: Sequence[Request], parts: Sequence[SegmentInputs]) -> LatentState:
         """Noise wherever something is to be made of one take of each request, and the latents of what is given."""
         states = []
         for request, part in zip(requests, parts, strict=True):
-            mask = mask_of(torch.from_numpy(part.take.strengths()).float(), part.take.time)
-            mask[between(mask, usually_at_once(self.config) - KNOWN)] = BETWEEN_DRAFT
-            seconds = torch.arange(part.take.latents) * (part.take.time / request.fps)
+            mask = make_denoise_mask(
+                torch.from_numpy(part.segment.frame_strengths()).float(), part.segment.temporal_compression
+            )
+            mask[short_gaps(mask, default_window_frames(self.config) - CONTEXT_LATENTS)] = SHORT_GAP_STRENGTH
+            seconds = torch.arange(part.segment.num_latents) * (part.segment.temporal_compression / request.fps)
             noise = torch.Generator().manual_seed(request.seed)  # on the CPU, so that a GPU starts from the same
-            states.append(begin(self._encode(part, request, mask)[None], mask[None], seconds[None], noise))
-        return stacked(states)
+            states.append(init_state(self._encode(part, request, mask)[None], mask[None], seconds[None], noise))
+        return concat(states)
 
-    def _windows(self, parts: Sequence[_Part], state: State, at_once: int | None) -> list[Window]:
+    def _windows(self, parts: Sequence[SegmentInputs], state: LatentState, at_once: int | None) -> list[Window]:
         """Of one take of each request, which must be made in the same pieces."""
-        take = parts[0].take
-        most = at_once or usually_at_once(self.config, take.together)
-        ends = [take.latents] if take.together else [end for _, end in take.shots]
-        planned = [windows(mask.double().numpy(), ends, most) for mask in state.mask]
+        take = parts[0].segment
+        most = at_once or default_window_frames(self.config, take.multi_shot)
+        ends = [take.num_latents] if take.multi_shot else [end for _, end in take.shot_ends]
+        planned = [plan_windows(mask.double().numpy(), ends, most) for mask in state.denoise_mask]
         if any(other != planned[0] for other in planned):
             raise ValueError("Videos that are made together must be made in the same pieces; make these one by one.")
         return planned[0]
 
-    def _make(
+    def _sample_window(
         self,
-        state: State,
+        state: LatentState,
         begun: Float[Tensor, "b c t h w"],
-        parts: Sequence[_Part],
+        parts: Sequence[SegmentInputs],
         window: Window,
         request: Request,
         tick: Progress | None,
-    ) -> State:
+    ) -> LatentState:
         """`state` of one take of each request, with the latent frames of `window` known; `begun` is what was given."""
         frames, device = window.frames, self.text_encoder.device
         seen = slice(frames.start, frames.stop)
-        leaps = [_leap(part.take, mask, frames) for part, mask in zip(parts, state.mask[:, seen], strict=True)]
+        leaps = [
+            _final_jump_time(part.segment, mask, frames)
+            for part, mask in zip(parts, state.denoise_mask[:, seen], strict=True)
+        ]
         if len(set(leaps)) > 1:  # each at its own times
-            each = zip(apart(state), begun.split(1), parts, strict=True)
-            return stacked([self._make(one, was, [part], window, request, tick) for one, was, part in each])
-        latent, clean, mask = state.latent[:, :, seen], state.clean[:, :, seen], state.mask[:, seen]
+            each = zip(unbind(state), begun.split(1), parts, strict=True)
+            return concat([self._sample_window(one, was, [part], window, request, tick) for one, was, part in each])
+        latent, clean, mask = state.latent[:, :, seen], state.clean_latent[:, :, seen], state.denoise_mask[:, seen]
         # What a piece goes on from was noise at first.
         latent = torch.where(mask[:, None, :, None, None] > 0, latent, clean)
-        piece = State(*(x.to(device) for x in (latent, clean, mask, state.seconds[:, : len(frames)])))
-        text, spans = self._read([part.take.said(frames, window.shot) for part in parts])
+        piece = LatentState(*(x.to(device) for x in (latent, clean, mask, state.positions[:, : len(frames)])))
+        text, spans = self._encode_prompts([part.segment.prompts_for(frames, window.shot) for part in parts])
         source = self._source(begun[:, :, seen], parts, frames)
-        goes_on = not source and bool((piece.mask == 0).any())
-        guidance = Guidance(request.leaning(goes_on), EDITED if source else GUIDED)
-        amend = self._pasting(parts, frames)
-        denoise = denoiser(self.transformer, piece, text, guidance, spans=spans, amend=amend, source=source)
-        shift = log_shift(tokens_of(latent.shape[2:], self.transformer.patch), self.config.flow)
-        times = schedule(request.steps, shift, max(self.config.flow.time_floor, leaps[0]))
-        clean, mask = state.clean.clone(), state.mask.clone()
+        goes_on = not source and bool((piece.denoise_mask == 0).any())
+        guidance = Guidance(
+            request.resolve_guidance_scale(goes_on), EDIT_GUIDANCE_INTERVAL if source else GUIDANCE_INTERVAL
+        )
+        amend = self._pixel_replacement(parts, frames)
+        denoise = make_denoiser(
+            self.transformer, piece, text, guidance, spans=spans, x0_correction=amend, edit_source=source
+        )
+        shift = log_shift(num_video_tokens(latent.shape[2:], self.transformer.patch), self.config.flow)
+        times = time_schedule(request.num_inference_steps, shift, max(self.config.flow.t_min, leaps[0]))
+        clean, mask = state.clean_latent.clone(), state.denoise_mask.clone()
         clean[:, :, seen], mask[:, seen] = sample(denoise, piece, times, progress=tick).cpu(), 0
-        return State(state.latent, clean, mask, state.seconds)
+        return LatentState(state.latent, clean, mask, state.positions)
 
-    def _source(self, begun: Float[Tensor, "b c t h w"], parts: Sequence[_Part], frames: range) -> Source | None:
+    def _source(
+        self, begun: Float[Tensor, "b c t h w"], parts: Sequence[SegmentInputs], frames: range
+    ) -> EditSource | None:
         """What is edited in these latent frames, if anything is; those that are made already are seen as they were."""
-        followed = torch.tensor([[part.take.follows(frame) for frame in frames] for part in parts])
+        followed = torch.tensor([[part.segment.is_edited(frame) for frame in frames] for part in parts])
         if not followed.any():
             return None
-        text, _ = self._read([[(part.take.source, len(frames))] for part in parts])
-        return Source(begun.to(self.text_encoder.device), followed.to(self.text_encoder.device), text)
+        text, _ = self._encode_prompts([[(part.segment.source_caption, len(frames))] for part in parts])
+        return EditSource(begun.to(self.text_encoder.device), followed.to(self.text_encoder.device), text)
 
-    def _pasting(self, parts: Sequence[_Part], frames: range) -> Amend | None:
+    def _pixel_replacement(self, parts: Sequence[SegmentInputs], frames: range) -> X0Correction | None:
         """Pastes given pictures into what is predicted of latent frames of which only some frames are given; None where
         there are none among these. So the network sees at every step what is known of them, and the rest follows.
 
         It adds what pasting changes of the latent: decoding and encoding change it too.
         """
-        kept = [set().union(*map(part.take.partly, frames)) for part in parts]
+        kept = [set().union(*map(part.segment.partially_kept, frames)) for part in parts]
         if not any(kept):
             return None
-        device, take = self.text_encoder.device, parts[0].take
-        run = range(take.frames_of(frames.start)[-1], take.frames_of(frames.stop - 1)[-1] + 1)
-        pixels = torch.from_numpy(np.array([[part.pictures.drafted(f) for f in run] for part in parts])).to(device)
+        device, take = self.text_encoder.device, parts[0].segment
+        run = range(take.frames_of_latent(frames.start)[-1], take.frames_of_latent(frames.stop - 1)[-1] + 1)
+        pixels = torch.from_numpy(np.array([[part.condition_frames.draft_frame(f) for f in run] for part in parts])).to(
+            device
+        )
         given = rearrange(pixels, "b t h w c -> b c t h w") / 127.5 - 1
         known = torch.tensor([[f in some for f in run] for some in kept], device=device)[:, None, :, None, None]
 
@@ -226,7 +255,7 @@ class Pipeline:
 
         return amend
 
-    def _read(self, said: list[list[tuple[str, int]]]) -> tuple[list[Tensor], list[tuple[Span, ...]]]:
+    def _encode_prompts(self, said: list[list[tuple[str, int]]]) -> tuple[list[Tensor], list[tuple[Span, ...]]]:
         """The words of each clip, and which belong to which of its shots."""
         prompts = [prompt for shots in said for prompt, _ in shots]
         encoded = zip(prompts, self.text_encoder.encode(prompts), strict=True)
@@ -238,52 +267,58 @@ class Pipeline:
         ]
         return [torch.cat(clip) for clip in text], spans
 
-    def _encode(self, part: _Part, request: Request, mask: Float[Tensor, " t"]) -> Float[Tensor, "c t h w"]:
+    def _encode(self, part: SegmentInputs, request: Request, mask: Float[Tensor, " t"]) -> Float[Tensor, "c t h w"]:
         """The latents of what is given of a take; 0 where nothing is."""
         channels, height, width = self._latent_shape(request)
-        take, latent = part.take, torch.zeros(channels, len(mask), height, width)
+        take, latent = part.segment, torch.zeros(channels, len(mask), height, width)
         some = torch.nonzero(mask < 1).flatten().tolist()
-        for number, _, numbers in known(take, request.given, (channels, height, width), self.codec_digest):
+        for number, _, numbers in reusable_latents(
+            take, request.conditions, (channels, height, width), self.codec_hash
+        ):
             latent[:, number] = torch.from_numpy(numbers)
             some.remove(number)
-        at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))
+        at_once = max(1, MAX_CODEC_POSITIONS // (latent.shape[-2] * latent.shape[-1]))
         for numbers in (some[i : i + at_once] for i in range(0, len(some), at_once)):
             # A picture of its own before each run of latent frames, because the first has but one.
-            groups = [[part.pictures.drafted(f) for f in take.frames_of(n)] for n in numbers]
-            groups = [group * take.time if len(group) == 1 else group for group in groups]
+            groups = [[part.condition_frames.draft_frame(f) for f in take.frames_of_latent(n)] for n in numbers]
+            groups = [group * take.temporal_compression if len(group) == 1 else group for group in groups]
             pixels = torch.from_numpy(np.stack([groups[0][0], *(f for group in groups for f in group)]))
             signed = rearrange(pixels.to(self.text_encoder.device), "t h w c -> 1 c t h w") / 127.5 - 1
             latent[:, numbers] = self.codec.encode(signed)[0, :, 1:].float().cpu()
         return latent
 
     def _assemble(
-        self, request: Request, script: Sequence[_Part], latents: Sequence[Float[Tensor, "c _ h w"]]
+        self, request: Request, script: Sequence[SegmentInputs], latents: Sequence[Float[Tensor, "c _ h w"]]
     ) -> Video:
         """All takes one after the other; what was given to be kept is put back pixel by pixel, and with its sound."""
-        space, takes = self.config.codec.space, [part.take for part in script]
+        space, takes = self.config.codec.spatial_compression, [part.segment for part in script]
         height, width = (side * space for side in latents[0].shape[-2:])
         # The frames that a take has behind the shown ones lie where the next take comes.
-        room = max(take.begins + take.frames for take in takes)
+        room = max(take.first_frame + take.num_decoded_frames for take in takes)
         video = np.empty((room, height, width, 3), np.uint8)
         for part, latent in zip(script, latents, strict=True):
-            frames = video[part.take.begins : part.take.begins + part.take.frames]
-            frame = part.take.offset
+            frames = video[part.segment.first_frame : part.segment.first_frame + part.segment.num_decoded_frames]
+            frame = part.segment.grid_offset
             for piece in self._decode(latent[None]):
                 frames[frame : frame + len(piece)] = piece
                 frame += len(piece)
-            part.pictures.put_back(part.take, frames)
-        sound = soundtrack(takes, request.given, request.fps, request.loop)
-        shown = video[: sum(take.shown for take in takes)]
-        whole = Video(shown, request.fps, sound, latents_of(takes, latents, self.codec_digest))
-        return whole.leaving_out({take.begins + frame for take in takes for frame in take.left_out})
+            part.condition_frames.restore_kept_frames(part.segment, frames)
+        sound = soundtrack(takes, request.conditions, request.fps, request.loop)
+        shown = video[: sum(take.num_frames for take in takes)]
+        whole = Video(shown, request.fps, sound, latents_of_segments(takes, latents, self.codec_hash))
+        return whole.drop_frames({take.first_frame + frame for take in takes for frame in take.dropped_frames})
 
     def _latent_shape(self, request: Request) -> tuple[int, int, int]:
         """Channels, height and width of a latent frame."""
         height, width = request.size(self.config)
-        return self.config.codec.channels, height // self.config.codec.space, width // self.config.codec.space
+        return (
+            self.config.codec.latent_channels,
+            height // self.config.codec.spatial_compression,
+            width // self.config.codec.spatial_compression,
+        )
 
     def _decode(self, latent: Float[Tensor, "1 c t h w"]) -> Iterator[UInt8[np.ndarray, "_ H W 3"]]:
-        at_once = max(1, DECODED_AT_ONCE // (latent.shape[-2] * latent.shape[-1]))
+        at_once = max(1, MAX_CODEC_POSITIONS // (latent.shape[-2] * latent.shape[-1]))
         pieces = (piece.to(self.text_encoder.device) for piece in latent.split(at_once, dim=2))
         for pixels in self.codec.stream(pieces, clamp=True):
             yield rearrange((127.5 * (pixels + 1)).round().byte(), "1 c t h w -> t h w c").cpu().numpy()
@@ -295,25 +330,25 @@ def load_codec(folder: Path | None = None, device: str | torch.device | None = N
     with torch.device("meta"):
         codec = Codec(config.codec)
     file = model_folder(folder) / "codec.safetensors"
-    return _awake(codec, file, _device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return load_weights(codec, file, _device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
-class _Part:
+class SegmentInputs:
     """One take of a request, and the pictures that are given of it."""
 
-    take: Take
-    pictures: Pictures
+    segment: Segment
+    condition_frames: ConditionFrames
 
 
-def _leap(take: Take, mask: Float[Tensor, " t"], frames: range) -> float:
+def _final_jump_time(take: Segment, mask: Float[Tensor, " t"], frames: range) -> float:
     """The time from which sampling leaps in these latent frames: late, where it goes on from what was made before."""
-    if all(mask[end] == 0 or take.partly(frames[end]) for end in (0, -1)):
-        return BETWEEN
-    kept = take.kept()
+    if all(mask[end] == 0 or take.partially_kept(frames[end]) for end in (0, -1)):
+        return JUMP_T_BETWEEN
+    kept = take.kept_frames()
     known = [frame for frame, open_ in zip(frames, mask.tolist(), strict=True) if open_ == 0]
-    given = all(frame in kept for latent in known for frame in take.frames_of(latent))
-    return BESIDE if known and given else 0.0
+    given = all(frame in kept for latent in known for frame in take.frames_of_latent(latent))
+    return JUMP_T_BESIDE if known and given else 0.0
 
 
 def _ticking(progress: Progress | None, pieces: int, planned: int) -> Progress | None:
@@ -323,16 +358,19 @@ def _ticking(progress: Progress | None, pieces: int, planned: int) -> Progress |
     return lambda done, steps: progress(pieces * steps + done, planned * steps)
 
 
-def _script(request: Request, config: ModelConfig) -> list[_Part]:
+def prepare_segments(request: Request, config: ModelConfig) -> list[SegmentInputs]:
     size = request.size(config)
-    return [_Part(take, Pictures.of(take, request.given, *size, request.fit)) for take in request.takes(config)]
+    return [
+        SegmentInputs(take, ConditionFrames.from_segment(take, request.conditions, *size, request.resize_mode))
+        for take in request.segments(config)
+    ]
 
 
 def _check_alike(requests: Sequence[Request]) -> None:
     first = requests[0]
-    if any(replace(first, prompt=r.prompt, seed=r.seed, given=r.given) != r for r in requests):
+    if any(replace(first, prompt=r.prompt, seed=r.seed, conditions=r.conditions) != r for r in requests):
         raise ValueError("Videos that are made together must agree in all but prompt, seed and what is given.")
-    if any(r.leaning() != first.leaning() for r in requests):
+    if any(r.resolve_guidance_scale() != first.resolve_guidance_scale() for r in requests):
         raise ValueError("Videos that are made together must all keep something that is given, or none; or say how far "
                          "to lean to the prompt.")  # fmt: skip
 
@@ -341,7 +379,7 @@ def _device(named: str | torch.device | None) -> torch.device:
     return torch.device(named or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _awake(network: Network, file: Path, device: torch.device) -> Network:
+def load_weights(network: Network, file: Path, device: torch.device) -> Network:
     """`network` with the weights of `file`, in the numbers that the device computes with fastest."""
     try:
         weights = load_file(file, device=str(device))

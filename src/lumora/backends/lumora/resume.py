@@ -13,21 +13,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lumora.atomic_io import written_whole
-from lumora.diffusion.condition import State
-from lumora.request.serialization import SAMPLING, as_recipe
+from lumora.atomic_io import atomic_write
+from lumora.diffusion.condition import LatentState
+from lumora.request.serialization import SAMPLER_VERSION, to_recipe
 from lumora.request.spec import Request
 
 
-def fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
+def request_fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
     """The same for the same request, pixels of given things included, of the same weights sampled in the same way."""
-    digest = hashlib.sha256(repr((SAMPLING, as_recipe(request))).encode())
+    digest = hashlib.sha256(repr((SAMPLER_VERSION, to_recipe(request))).encode())
     for network in networks:
-        digest.update(digest_of(network).encode())
+        digest.update(weights_hash(network).encode())
     return digest.hexdigest()
 
 
-def digest_of(network: nn.Module) -> str:
+def weights_hash(network: nn.Module) -> str:
     """SHA-256 of its weights, the same in float32 as in bfloat16 where that is how they were kept."""
     digest = hashlib.sha256()
     for weights in network.state_dict().values():
@@ -35,24 +35,27 @@ def digest_of(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def save_work(file: Path, states: Sequence[State], mark: str) -> None:
+def save_resume_state(file: Path, states: Sequence[LatentState], mark: str) -> None:
     """For its owner alone, since nobody has reviewed it. Raises OSError, in a sentence, where it can't be written."""
     tensors: dict[str, Tensor] = {}
     for number, state in enumerate(states):
-        tensors |= {f"{number}.clean": state.clean.contiguous(), f"{number}.mask": state.mask.contiguous()}
-    with written_whole(file) as part:
+        tensors |= {
+            f"{number}.clean": state.clean_latent.contiguous(),
+            f"{number}.mask": state.denoise_mask.contiguous(),
+        }
+    with atomic_write(file) as part:
         part.touch(0o600)
         save_file(tensors, part, {"made of": mark})
 
 
-def load_work(file: Path, states: Sequence[State], mark: str) -> list[State]:
+def load_resume_state(file: Path, states: Sequence[LatentState], mark: str) -> list[LatentState]:
     """`states`, with all that is known in `file`; as they are if there is none, or one of another request."""
     try:
         with safe_open(file, "pt") as kept:
             if (kept.metadata() or {}).get("made of") != mark:
                 return list(states)
             return [
-                State(state.latent, kept.get_tensor(f"{n}.clean"), kept.get_tensor(f"{n}.mask"), state.seconds)
+                LatentState(state.latent, kept.get_tensor(f"{n}.clean"), kept.get_tensor(f"{n}.mask"), state.positions)
                 for n, state in enumerate(states)
             ]
     except (FileNotFoundError, SafetensorError):

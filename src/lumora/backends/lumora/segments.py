@@ -29,12 +29,12 @@ class Shot:
 
     prompt: str
     seconds: float
-    cut: bool = True
+    hard_cut: bool = True
     """Whether it begins with a hard cut; otherwise it goes on from the shot before."""
 
 
 @dataclass(frozen=True)
-class Given:
+class Condition:
     """A picture or video that is there already, and where on the time line it lies.
 
     Each of its pictures lies at the frame of the time line that is nearest in time; of several the nearest, so a video
@@ -47,11 +47,11 @@ class Given:
     strength: float = 0.0
     """0 keeps it, 1 ignores it; between, it is edited: noised the further the stronger, and made again by other words
     (FlowEdit, arXiv:2412.08629)."""
-    shot: int = 0
+    shot_index: int = 0
     """In which shot it begins, counted from 0."""
-    gap: tuple[float, float] | None = None
+    mask_span: tuple[float, float] | None = None
     """Seconds of it between which it is missing, and made."""
-    prompt: str = ""
+    source_prompt: str = ""
     """What it shows, if that is known; where it is edited, the shot's own prompt then says what changes."""
 
     def __post_init__(self) -> None:
@@ -59,138 +59,143 @@ class Given:
             raise ValueError(f"A strength lies between 0, to keep what is given, and 1, not at {self.strength:g}.")
         if self.start != "end" and not 0 <= self.start < math.inf:
             raise ValueError(f"A given picture or video begins 0 or more seconds after the start, not {self.start:g}.")
-        if self.gap is not None and not 0 <= self.gap[0] <= self.gap[1] <= self.video.seconds + 1e-6:
+        if self.mask_span is not None and not 0 <= self.mask_span[0] <= self.mask_span[1] <= self.video.seconds + 1e-6:
             raise ValueError(
-                f"A gap lies within the {self.video.seconds:g} seconds of what is given, and not from {self.gap[0]:g} "
-                f"to {self.gap[1]:g}."
+                f"A gap lies within the {self.video.seconds:g} seconds of what is given, and not from {self.mask_span[0]:g} "
+                f"to {self.mask_span[1]:g}."
             )
 
     @property
-    def edited(self) -> bool:
+    def is_edited(self) -> bool:
         """Whether it is neither kept nor ignored."""
         return 0 < self.strength < 1
 
     @property
-    def missing(self) -> range:
+    def masked_frames(self) -> range:
         """Its pictures in the gap."""
-        begins, ends = self.gap or (0.0, 0.0)
+        begins, ends = self.mask_span or (0.0, 0.0)
         return range(round(begins * self.video.fps), round(ends * self.video.fps))
 
-    def span(self, fps: float) -> int:
+    def num_frames_at(self, fps: float) -> int:
         """How many frames of a time line it reaches over."""
         return 1 + round((len(self.video.frames) - 1) * fps / self.video.fps)
 
 
 @dataclass(frozen=True)
-class Place:
+class FrameSource:
     """A given picture: number `picture` of the request's given thing of number `given`."""
 
-    given: int
-    picture: int
+    condition_index: int
+    frame_index: int
     strength: float
-    at: float
+    time: float
     """Where in time it lies, in frames of the take; it is shown in the nearest one."""
 
 
 @dataclass(frozen=True)
-class Take:
+class Segment:
     """Frames between two cuts, numbered from the take's first, and the latent frames that they are made of."""
 
-    begins: int
+    first_frame: int
     """The video's frame that is its first."""
-    shown: int
+    num_frames: int
     """How many frames it shows; latent frames may hold some more."""
-    offset: int
+    grid_offset: int
     """Frames before the first latent frame; all of them are given."""
-    places: dict[int, Place]
+    frame_sources: dict[int, FrameSource]
     """The given frames; also some that lie behind the shown ones."""
-    shots: tuple[tuple[str, int], ...]
+    shot_ends: tuple[tuple[str, int], ...]
     """Prompts, and the latent frames at which they end."""
-    time: int
-    source: str = ""
+    temporal_compression: int
+    source_caption: str = ""
     """What is said of what is edited, as it was."""
-    together: bool = False
+    multi_shot: bool = False
     """Whether there are hard cuts between its shots, which are made at once, each of its own words."""
-    left_out: frozenset[int] = frozenset()
+    dropped_frames: frozenset[int] = frozenset()
     """Frames at the ends of such shots that latent frames hold beyond what was asked for."""
 
     @property
-    def latents(self) -> int:
+    def num_latents(self) -> int:
         """How many latent frames it has."""
-        return self.shots[-1][1]
+        return self.shot_ends[-1][1]
 
-    def frames_of(self, latent: int) -> range:
+    def frames_of_latent(self, latent: int) -> range:
         """The frames that this latent frame holds."""
-        last = self.offset + self.time * latent
-        return range(max(self.offset, last - self.time + 1), last + 1)
+        last = self.grid_offset + self.temporal_compression * latent
+        return range(max(self.grid_offset, last - self.temporal_compression + 1), last + 1)
 
-    def partly(self, latent: int) -> set[int]:
+    def partially_kept(self, latent: int) -> set[int]:
         """The frames of this latent frame that are kept, if they aren't all."""
-        frames = self.frames_of(latent)
-        kept = {frame for frame in frames if frame in self.places and self.places[frame].strength == 0}
+        frames = self.frames_of_latent(latent)
+        kept = {frame for frame in frames if frame in self.frame_sources and self.frame_sources[frame].strength == 0}
         return kept if len(kept) < len(frames) else set()
 
-    def follows(self, latent: int) -> bool:
+    def is_edited(self, latent: int) -> bool:
         """Whether this latent frame edits what is given of all its frames."""
-        strengths = [self.places[frame].strength if frame in self.places else 1 for frame in self.frames_of(latent)]
+        strengths = [
+            self.frame_sources[frame].strength if frame in self.frame_sources else 1
+            for frame in self.frames_of_latent(latent)
+        ]
         return 0 < max(strengths) < 1
 
     @property
-    def frames(self) -> int:
+    def num_decoded_frames(self) -> int:
         """How many frames it has: the shown ones, and those behind them that its latent frames hold besides."""
-        return max(self.shown, self.frames_of(self.latents - 1).stop)
+        return max(self.num_frames, self.frames_of_latent(self.num_latents - 1).stop)
 
-    def said(self, frames: range, shot: int) -> list[tuple[str, int]]:
+    def prompts_for(self, frames: range, shot: int) -> list[tuple[str, int]]:
         """The prompts of some of its latent frames, made as part of `shot`, and of how many of them each speaks."""
-        if not self.together:
-            return [(self.shots[shot][0], len(frames))]
-        begins = [0, *(end for _, end in self.shots)]
+        if not self.multi_shot:
+            return [(self.shot_ends[shot][0], len(frames))]
+        begins = [0, *(end for _, end in self.shot_ends)]
         shown = [
             (prompt, min(end, frames.stop) - max(begin, frames.start))
-            for begin, (prompt, end) in zip(begins, self.shots, strict=False)
+            for begin, (prompt, end) in zip(begins, self.shot_ends, strict=False)
         ]
         return [(prompt, count) for prompt, count in shown if count > 0]
 
-    def strengths(self) -> Float[np.ndarray, " T"]:
+    def frame_strengths(self) -> Float[np.ndarray, " T"]:
         """Of the 1 + time · (t − 1) frames that its latent frames hold: 0 where kept, 1 where nothing is given."""
-        held = range(self.offset, self.frames_of(self.latents - 1).stop)
-        return np.array([self.places[f].strength if f in self.places else 1 for f in held], float)
+        held = range(self.grid_offset, self.frames_of_latent(self.num_latents - 1).stop)
+        return np.array([self.frame_sources[f].strength if f in self.frame_sources else 1 for f in held], float)
 
-    def kept(self) -> dict[int, Place]:
+    def kept_frames(self) -> dict[int, FrameSource]:
         """The given frames that stay as they are."""
-        return {frame: place for frame, place in self.places.items() if place.strength == 0}
+        return {frame: place for frame, place in self.frame_sources.items() if place.strength == 0}
 
 
-def with_change(prompt: str, change: str) -> str:
+def edited_caption(prompt: str, change: str) -> str:
     """What a clip of this prompt shows when it is edited: "a red ball rolls, now at night"."""
     return ", ".join(part for part in (prompt.rstrip(" ."), change) if part.strip())
 
 
-def takes(
+def make_segments(
     shots: Sequence[Shot],
-    given: Sequence[Given],
+    given: Sequence[Condition],
     fps: float,
     time: int,
     loop: bool = False,
     together: bool = False,
-) -> list[Take]:
+) -> list[Segment]:
     """The time line of all shots, cut where they cut; or, for a model that has learnt cuts, all of them `together` in
     one take, which leaves out what latent frames hold beyond the end of each shot: so it cuts where it was asked to.
 
     Any other take has as many frames as its latent frames hold, so it ends up to time / 2 frames from where it was
     asked to; these errors don't add up. It has exactly as many as were asked for where its last frame is given.
     """
-    made: list[Take] = []
+    made: list[Segment] = []
     begins, asked, starts = 0, 0.0, []
     scenes = [list(shots)] if together else _scenes(shots)
     for number, scene in enumerate(scenes):
         starts += [begins + fps * before for before in accumulate((shot.seconds for shot in scene[:-1]), initial=0.0)]
         asked += sum(shot.seconds for shot in scene)
-        laid = _Laid(given, fps, starts, begins, last=number == len(scenes) - 1)
+        laid = _ConditionLayout(given, fps, starts, begins, last=number == len(scenes) - 1)
         made.append(
-            _take_of_cuts(scene, laid, time) if together else _take(scene, laid, time, asked * fps - begins, loop)
+            _make_multi_shot_segment(scene, laid, time)
+            if together
+            else _make_segment(scene, laid, time, asked * fps - begins, loop)
         )
-        begins += made[-1].shown
+        begins += made[-1].num_frames
     return made
 
 
@@ -198,17 +203,17 @@ def _scenes(shots: Sequence[Shot]) -> list[list[Shot]]:
     """Shots in groups that go on without a cut."""
     scenes: list[list[Shot]] = []
     for shot in shots:
-        if shot.cut or not scenes:
+        if shot.hard_cut or not scenes:
             scenes.append([])
         scenes[-1].append(shot)
     return scenes
 
 
 @dataclass(frozen=True)
-class _Laid:
+class _ConditionLayout:
     """Given things on the frames of one take."""
 
-    given: Sequence[Given]
+    given: Sequence[Condition]
     fps: float
     starts: Sequence[float]
     """The frames at which the shots begin, of this take and those before."""
@@ -219,39 +224,43 @@ class _Laid:
     @property
     def tail(self) -> int:
         """How many frames are given that end with the take."""
-        return max((thing.span(self.fps) for thing in self.given if thing.start == "end" and self.last), default=0)
+        return max(
+            (thing.num_frames_at(self.fps) for thing in self.given if thing.start == "end" and self.last), default=0
+        )
 
-    def places(self, frames: int) -> dict[int, Place]:
+    def places(self, frames: int) -> dict[int, FrameSource]:
         """The given pictures by frame, of a take of so many; later things lie on top."""
-        places: dict[int, Place] = {}
+        places: dict[int, FrameSource] = {}
         for number, thing in enumerate(self.given):
             nearest: dict[int, tuple[float, int, float]] = {}
             for picture, at in enumerate(self._frames_of(thing, frames).tolist()):
-                if picture not in thing.missing:
+                if picture not in thing.masked_frames:
                     apart = round(abs(at - round(at)), 6)  # of two that are as near, the earlier
                     nearest[round(at)] = min(nearest.get(round(at), (math.inf, 0, at)), (apart, picture, at))
-            places |= {f: Place(number, p, thing.strength, at) for f, (_, p, at) in nearest.items() if 0 <= f < frames}
+            places |= {
+                f: FrameSource(number, p, thing.strength, at) for f, (_, p, at) in nearest.items() if 0 <= f < frames
+            }
         return places
 
-    def source(self, places: dict[int, Place]) -> str:
+    def source(self, places: dict[int, FrameSource]) -> str:
         """What is said of the first of these that is edited."""
-        shown = (self.given[place.given] for _, place in sorted(places.items()))
-        return next((thing.prompt for thing in shown if thing.edited), "")
+        shown = (self.given[place.condition_index] for _, place in sorted(places.items()))
+        return next((thing.source_prompt for thing in shown if thing.is_edited), "")
 
-    def _frames_of(self, thing: Given, frames: int) -> Float[np.ndarray, " n"]:
+    def _frames_of(self, thing: Condition, frames: int) -> Float[np.ndarray, " n"]:
         """Where in time its pictures lie, in frames of the take; none if it begins later or ends with a later take."""
         apart = np.arange(len(thing.video.frames)) * (self.fps / thing.video.fps)
         if thing.start == "end":
             return frames - 1 - apart[::-1] if self.last else apart[:0]
-        if thing.shot >= len(self.starts):
+        if thing.shot_index >= len(self.starts):
             return apart[:0]
-        return self.starts[thing.shot] + thing.start * self.fps - self.begins + apart
+        return self.starts[thing.shot_index] + thing.start * self.fps - self.begins + apart
 
 
-def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool) -> Take:
+def _make_segment(scene: list[Shot], laid: _ConditionLayout, time: int, wish: float, loop: bool) -> Segment:
     asked, tail = max(1, round(wish)), laid.tail
     places = laid.places(asked)
-    offset = _offset({f: p for f, p in places.items() if laid.given[p.given].start != "end"}, asked, time)
+    offset = _offset({f: p for f, p in places.items() if laid.given[p.condition_index].start != "end"}, asked, time)
     if tail:
         shown = max(tail, _nearest(wish, tail + offset + 1, time))
     elif asked - 1 in places:
@@ -261,18 +270,18 @@ def _take(scene: list[Shot], laid: _Laid, time: int, wish: float, loop: bool) ->
     places = laid.places(shown)
     latents = 1 + max(0, math.ceil((shown - offset - 1) / time))
     if loop:
-        again = min(_leading(places, shown), time * max(1, round(LOOP_SECONDS * laid.fps / time)))
+        again = min(_num_leading_kept(places, shown), time * max(1, round(LOOP_SECONDS * laid.fps / time)))
         places |= {shown + f: places[f] for f in range(again)}
         latents = 1 + math.ceil((shown + again - offset - 1) / time)
     last = max(places, default=-1)
     if last >= shown - 1:  # what is given last stays, to fill its latent frame
         places |= dict.fromkeys(range(last + 1, offset + time * (latents - 1) + 1), places[last])
     source = laid.source(places)
-    scene = [replace(shot, prompt=with_change(source, shot.prompt)) for shot in scene]
-    return Take(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time), time, source)
+    scene = [replace(shot, prompt=edited_caption(source, shot.prompt)) for shot in scene]
+    return Segment(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time), time, source)
 
 
-def _take_of_cuts(scene: list[Shot], laid: _Laid, time: int) -> Take:
+def _make_multi_shot_segment(scene: list[Shot], laid: _ConditionLayout, time: int) -> Segment:
     """All shots in one take; what is given lies in the first. Each has the latent frames that hold it whole."""
     asked = [round(laid.fps * seconds) for seconds in accumulate(shot.seconds for shot in scene)]
     first, *rest = (max(1, end - begin) for begin, end in pairwise((0, *asked)))
@@ -280,23 +289,23 @@ def _take_of_cuts(scene: list[Shot], laid: _Laid, time: int) -> Take:
     offset = _offset(places, first, time)
     latents = accumulate([1 + math.ceil((first - offset - 1) / time), *(math.ceil(length / time) for length in rest)])
     source = laid.source(places)
-    prompts = [with_change(source, scene[0].prompt), *(shot.prompt for shot in scene[1:])]
+    prompts = [edited_caption(source, scene[0].prompt), *(shot.prompt for shot in scene[1:])]
     shots = tuple(zip(prompts, latents, strict=True))
     held = [offset + 1 + time * (end - 1) for _, end in shots]  # frames, with those of the shots before
     spans = zip((0, *held), (first, *rest), held, strict=False)
     left_out = {frame for begin, length, end in spans for frame in range(begin + length, end)}
     if first - 1 in places:  # what is given last stays, to fill its latent frame
         places |= dict.fromkeys(range(first, held[0]), places[first - 1])
-    return Take(laid.begins, held[-1], offset, places, shots, time, source, True, frozenset(left_out))
+    return Segment(laid.begins, held[-1], offset, places, shots, time, source, True, frozenset(left_out))
 
 
-def _offset(places: dict[int, Place], frames: int, time: int) -> int:
+def _offset(places: dict[int, FrameSource], frames: int, time: int) -> int:
     """Frames before the grid of latent frames, such that one of them ends with what is kept at the beginning."""
-    leading = _leading(places, frames)
+    leading = _num_leading_kept(places, frames)
     return (leading - 1) % time if leading else 0
 
 
-def _leading(places: dict[int, Place], frames: int) -> int:
+def _num_leading_kept(places: dict[int, FrameSource], frames: int) -> int:
     """How many frames are kept before the first one that isn't."""
     return next((f for f in range(frames) if f not in places or places[f].strength > 0), frames)
 

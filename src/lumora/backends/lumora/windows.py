@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from lumora.config import ModelConfig
 
-KNOWN = 2
+CONTEXT_LATENTS = 2
 """Latent frames that are seen of what lies before and behind: fewer tell no speed."""
 
 
@@ -22,12 +22,14 @@ class Window:
     """Whose prompt it is made of."""
 
 
-def usually_at_once(config: ModelConfig, together: bool = False) -> int:
+def default_window_frames(config: ModelConfig, together: bool = False) -> int:
     """As many latent frames as a model was trained on, and as it can see besides; or shots that are made together."""
-    return 1 + (config.learnt(together) - 1) // config.codec.time + KNOWN
+    return 1 + (config.trained_frames(together) - 1) // config.codec.temporal_compression + CONTEXT_LATENTS
 
 
-def windows(mask: Float[np.ndarray, " t"], ends: Sequence[int], most: int, known: int = KNOWN) -> list[Window]:
+def plan_windows(
+    mask: Float[np.ndarray, " t"], ends: Sequence[int], most: int, known: int = CONTEXT_LATENTS
+) -> list[Window]:
     """What is made one after the other, until nothing has a mask above 0; shots end before the latent frames `ends`.
 
     At most `most` latent frames at a time, and up to `known` more at the last of a gap, to see what follows. What

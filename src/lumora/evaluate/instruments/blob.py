@@ -16,7 +16,7 @@ faces are of other tones than the rest."""
 
 
 @dataclass(frozen=True)
-class Track:
+class BlobTrack:
     """Where one thing is, frame by frame, as shares of the picture's width and height; NaN where it is not found."""
 
     places: Float[np.ndarray, "t 2"]
@@ -47,7 +47,7 @@ def whole(mask: Bool[np.ndarray, "t h w"]) -> Bool[np.ndarray, "t h w"]:
     return filled[:, reach : reach + mask.shape[1], reach : reach + mask.shape[2]]
 
 
-def follow(mask: Bool[np.ndarray, "t h w"]) -> Track:
+def follow(mask: Bool[np.ndarray, "t h w"]) -> BlobTrack:
     """The largest spot of each frame, its pieces joined, if it is large enough."""
     frames, height, width = mask.shape
     places, boxes = np.full((frames, 2), np.nan), np.full((frames, 4), np.nan)
@@ -65,4 +65,4 @@ def follow(mask: Bool[np.ndarray, "t h w"]) -> Track:
             shown[number] = (spot & mask[number]).sum() / (height * width)
             right, bottom = columns.max() + 1, rows.max() + 1
             boxes[number] = columns.min() / width, rows.min() / height, right / width, bottom / height
-    return Track(places, areas, boxes, shown)
+    return BlobTrack(places, areas, boxes, shown)

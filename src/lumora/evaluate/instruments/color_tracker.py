@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
-from lumora.evaluate.instruments.blob import Track, follow
+from lumora.evaluate.instruments.blob import BlobTrack, follow
 from lumora.evaluate.instruments.camera_path import CameraPath, path_of
 from lumora.evaluate.instruments.effects import DEEDS, Deed, Way, deed
 from lumora.evaluate.instruments.emotions import Faces
 from lumora.evaluate.instruments.probe_training import Clip
 from lumora.evaluate.instruments.relations import holds
-from lumora.parallel import run_portions
+from lumora.parallel import run_batches
 from lumora.world.facts import Fact, subjects_of, value_of
 from lumora.world.scene import CHARACTERS, COLORS, LIGHTS, PLACES
 
@@ -44,14 +44,14 @@ FAST = 2.8
 
 
 @dataclass(frozen=True)
-class Tables:
+class ColorTables:
     """How often colours of pixels occur, as counts in bins."""
 
     backgrounds: Float[np.ndarray, "places lights bins"]
     subjects: Float[np.ndarray, "lights colors bins"]
 
     @classmethod
-    def count(cls, clips: Iterable[Clip]) -> Tables:
+    def count(cls, clips: Iterable[Clip]) -> ColorTables:
         """From clips of which is known what each pixel shows. Raises ValueError where it isn't."""
         backgrounds = np.zeros((len(PLACES), len(LIGHTS), BINS**3), np.float32)
         subjects = np.zeros((len(LIGHTS), len(COLORS), BINS**3), np.float32)
@@ -70,7 +70,7 @@ class Tables:
         np.savez_compressed(path, backgrounds=self.backgrounds, subjects=self.subjects)
 
     @classmethod
-    def load(cls, path: Path) -> Tables:
+    def load(cls, path: Path) -> ColorTables:
         with np.load(path) as content:
             return cls(content["backgrounds"], content["subjects"])
 
@@ -96,7 +96,7 @@ class Sighting:
 
     place: str
     light: str
-    tracks: dict[str, Track]
+    tracks: dict[str, BlobTrack]
     """Of all colours; a thing of a colour is there if it is seen in enough frames."""
     path: CameraPath
     """Of the camera."""
@@ -178,7 +178,7 @@ class Sighting:
         return None
 
 
-def sight(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"], faces: Faces | None = None) -> Sighting:
+def sight(tables: ColorTables, frames: UInt8[np.ndarray, "t h w 3"], faces: Faces | None = None) -> Sighting:
     """Reads a clip by the tables, and the emotions of what they find by `faces`."""
     place, light, tracks, things = tracked(tables, frames)
     sighting = Sighting(place, light, tracks, path_of(frames, things), frames.shape[2] / frames.shape[1])
@@ -188,26 +188,28 @@ def sight(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"], faces: Faces | N
 
 
 def sight_all(
-    tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], workers: int = 0, faces: Faces | None = None
+    tables: ColorTables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], workers: int = 0, faces: Faces | None = None
 ) -> list[Sighting]:
     """Reads clips in so many processes (0: in this one)."""
-    return run_portions(partial(_sight_some, tables, faces), videos, TOGETHER, workers)
+    return run_batches(partial(_sight_some, tables, faces), videos, TOGETHER, workers)
 
 
-def _sight_some(tables: Tables, faces: Faces | None, videos: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> list[Sighting]:
+def _sight_some(
+    tables: ColorTables, faces: Faces | None, videos: Sequence[UInt8[np.ndarray, "t h w 3"]]
+) -> list[Sighting]:
     return [sight(tables, frames, faces) for frames in videos]
 
 
 def tracked(
-    tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]
-) -> tuple[str, str, dict[str, Track], Bool[np.ndarray, "t h w"]]:
+    tables: ColorTables, frames: UInt8[np.ndarray, "t h w 3"]
+) -> tuple[str, str, dict[str, BlobTrack], Bool[np.ndarray, "t h w"]]:
     """Place, light, the tracks of all colours, and which pixels show things."""
     bins = binned(frames)
     place, light = tables.setting(bins)
     belongs = tables.belonging(bins, place, light)
     # A pixel belongs to the likeliest thing alone.
     best = belongs.argmax(axis=0)
-    tracks: dict[str, Track] = {c: follow((belongs[i] > SURE) & (best == i)) for i, c in enumerate(COLORS)}
+    tracks: dict[str, BlobTrack] = {c: follow((belongs[i] > SURE) & (best == i)) for i, c in enumerate(COLORS)}
     return place, light, tracks, belongs.max(axis=0) > SURE
 
 

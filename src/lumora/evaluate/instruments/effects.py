@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from lumora.evaluate.instruments.blob import Track
+from lumora.evaluate.instruments.blob import BlobTrack
 from lumora.world.scene import EventKind
 
 DEEDS: tuple[EventKind, ...] = ("hit", "push", "topple", "bite", "hide")
@@ -43,7 +43,7 @@ MOMENTS = 3
 class Way:
     """What one thing does."""
 
-    track: Track
+    track: BlobTrack
     own: Float[np.ndarray, "t 2"]
     """Column and row of its middle without what the camera did; NaN where it is not seen."""
 

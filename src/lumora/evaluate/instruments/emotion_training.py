@@ -17,10 +17,10 @@ from jaxtyping import UInt8
 
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.config import VideoShape
-from lumora.evaluate.instruments.color_tracker import SEEN, UNSURE, Tables, tracked
+from lumora.evaluate.instruments.color_tracker import SEEN, UNSURE, ColorTables, tracked
 from lumora.evaluate.instruments.emotions import Faces, Heads, heads_of
 from lumora.evaluate.instruments.probe_training import Clip, ShardedClips, rendered_clips
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 from lumora.evaluate.suites.corruptions import degraded
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
 from lumora.world.facts import Fact, value_of
@@ -39,7 +39,7 @@ def people(facts: Sequence[Fact]) -> list[tuple[str, str, str]]:
     return [(color, kind, felt) for color, kind, felt in told if color and kind and color not in UNSURE]
 
 
-def examples(tables: Tables, clips: Iterable[Clip]) -> Iterator[tuple[str, str, Heads]]:
+def examples(tables: ColorTables, clips: Iterable[Clip]) -> Iterator[tuple[str, str, Heads]]:
     """Kind, emotion and heads of everybody whom the tables find."""
     for clip in clips:
         cast = people(clip.facts)
@@ -51,10 +51,10 @@ def examples(tables: Tables, clips: Iterable[Clip]) -> Iterator[tuple[str, str, 
                 yield kind, felt, heads
 
 
-def accuracy(faces: Faces, tables: Tables, clips: Sequence[Clip]) -> dict[str, dict[str, Share]]:
+def accuracy(faces: Faces, tables: ColorTables, clips: Sequence[Clip]) -> dict[str, dict[str, Proportion]]:
     """How many emotions are read right, in renders and in the same made worse: of all, of each emotion, of each kind,
     and by the height in pixels at which somebody is seen. Whom the tables don't find counts as read wrong."""
-    columns: dict[str, dict[str, Share]] = {}
+    columns: dict[str, dict[str, Proportion]] = {}
     real = [clip.pixels.numpy() for clip in clips]
     for name, some in {"renders": real, **degraded(real)}.items():
         read: dict[str, list[bool]] = defaultdict(list)
@@ -65,7 +65,7 @@ def accuracy(faces: Faces, tables: Tables, clips: Sequence[Clip]) -> dict[str, d
                 right = track.seen >= SEEN and faces.read(frames, track).get(kind) == felt
                 for row in ("all", felt, kind, _height(track.boxes, frames)):
                     read[row].append(right)
-        columns[name] = {row: Share(sum(found), len(found)) for row, found in read.items()}
+        columns[name] = {row: Proportion(sum(found), len(found)) for row, found in read.items()}
     return columns
 
 
@@ -78,7 +78,7 @@ def _height(boxes: np.ndarray, frames: UInt8[np.ndarray, "t h w 3"]) -> str:
 
 def _train_command(shards: Path, out: Path) -> None:
     """Learn from the clips in the folder `shards`, and write what is learnt to `out`."""
-    tables, source = Tables.load(DEFAULT_FOLDER / "tables.npz"), ShardedClips(shards)
+    tables, source = ColorTables.load(DEFAULT_FOLDER / "tables.npz"), ShardedClips(shards)
     Faces.fit(examples(tables, (source[i] for i in range(len(source))))).save(out)
 
 
@@ -91,13 +91,13 @@ def _check_command(faces: Path, preset: str = "full", clips: int = 300, size: in
     scenes = ((i, sample_scene(preset, HELD_OUT_SEED, i).subjects) for i in itertools.count())
     met = (index for index, cast in scenes if any(one.emotion and one.color not in UNSURE for one in cast))
     held_out = list(rendered_clips(preset, HELD_OUT_SEED, list(itertools.islice(met, clips)), shape))
-    columns = accuracy(Faces.load(faces), Tables.load(DEFAULT_FOLDER / "tables.npz"), held_out)
+    columns = accuracy(Faces.load(faces), ColorTables.load(DEFAULT_FOLDER / "tables.npz"), held_out)
     print(" " * 16 + "".join(f"{name:>24}" for name in columns))
     for row in sorted({row for shares in columns.values() for row in shares}):
         print(f"{row:16}" + "".join(f"{_written(shares.get(row)):>24}" for shares in columns.values()))
 
 
-def _written(share: Share | None) -> str:
+def _written(share: Proportion | None) -> str:
     if share is None:
         return "–"
     low, high = share.interval()

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from einops import rearrange, reduce
 from jaxtyping import Float, UInt8
 
-from lumora.evaluate.instruments.blob import Track
+from lumora.evaluate.instruments.blob import BlobTrack
 from lumora.world.scene import CHARACTERS, EMOTIONS
 
 SIDE = 32
@@ -65,7 +65,7 @@ class Faces:
         with np.load(path) as content:
             return cls(content["maps"].astype(np.float32), content["offsets"].astype(np.float32))
 
-    def read(self, frames: UInt8[np.ndarray, "t h w 3"], track: Track) -> dict[str, str]:
+    def read(self, frames: UInt8[np.ndarray, "t h w 3"], track: BlobTrack) -> dict[str, str]:
         """The emotion of the thing that was followed, by the kind of character that it may be; empty where it was never
         found."""
         heads = heads_of(frames, track)
@@ -75,7 +75,7 @@ class Faces:
         return {kind: EMOTIONS[int(row.argmax())] for kind, row in zip(CHARACTERS, scores, strict=True)}
 
 
-def heads_of(frames: UInt8[np.ndarray, "t h w 3"], track: Track) -> Heads:
+def heads_of(frames: UInt8[np.ndarray, "t h w 3"], track: BlobTrack) -> Heads:
     """Square cut-outs of what is followed, from 0 to 1, one for each frame in which it is found."""
     height, width = frames.shape[1:3]
     found = np.flatnonzero(track.areas)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lumora.evaluate.instruments.color_tracker import Tables, tracked
+from lumora.evaluate.instruments.color_tracker import ColorTables, tracked
 from lumora.world.caption import Length
 from lumora.world.clip import FilmClip
 from lumora.world.facts import Category, value_of
@@ -95,13 +95,13 @@ def _within(grey: Float[np.ndarray, "t h w"]) -> float:
     return float(change[~between].mean() / max(change[between].mean(), 1e-6))
 
 
-def read_film(tables: Tables, cuts: tuple[int, ...], video: UInt8[np.ndarray, "t h w 3"]) -> FilmReading:
+def read_film(tables: ColorTables, cuts: tuple[int, ...], video: UInt8[np.ndarray, "t h w 3"]) -> FilmReading:
     """Reads a video whose shots after the first should begin at the frames `cuts`."""
     shots = [video[a:b] for a, b in pairwise((0, *cuts, len(video)))]
     return FilmReading(cuts_of(video), tuple(_read(tables, shot) for shot in shots))
 
 
-def _read(tables: Tables, frames: UInt8[np.ndarray, "t h w 3"]) -> ShotReading:
+def _read(tables: ColorTables, frames: UInt8[np.ndarray, "t h w 3"]) -> ShotReading:
     place, light, tracks, _ = tracked(tables, frames)
     cast = frozenset(color for color, track in tracks.items() if track.seen >= HERE)
     return ShotReading(style_of(frames), place, light, cast)

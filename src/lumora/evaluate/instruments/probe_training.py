@@ -271,10 +271,10 @@ def _check_command(
 
 def _tables_command(shards: Path, out: Path, clips: int = 1500) -> None:
     """Count the colours of `clips` of the clips in the folder `shards`: the tables of `lumora.evaluate.instruments.color_tracker`."""
-    from lumora.evaluate.instruments.color_tracker import Tables
+    from lumora.evaluate.instruments.color_tracker import ColorTables
 
     source = ShardedClips(shards)
-    Tables.count(source[i] for i in range(0, len(source), max(1, len(source) // clips))).save(out)
+    ColorTables.count(source[i] for i in range(0, len(source), max(1, len(source) // clips))).save(out)
 
 
 def _print_step(step: TrainingStep) -> None:

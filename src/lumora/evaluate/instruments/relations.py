@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lumora.evaluate.instruments.blob import Track
+from lumora.evaluate.instruments.blob import BlobTrack
 
 FIRST = 3
 """Frames with both in sight that are asked: relations are those of the beginning."""
@@ -14,7 +14,7 @@ ASIDE = 0.4
 """Of the width of both by which their middles may be apart, when one stands upon the other."""
 
 
-def holds(relation: str, first: Track, second: Track) -> bool:
+def holds(relation: str, first: BlobTrack, second: BlobTrack) -> bool:
     """Whether the first thing is `left of`, `right of`, `in front of`, `behind` or `on top of` the second one.
 
     What stands on the same ground is nearer where its foot is lower in the picture. False where they are never seen

@@ -14,7 +14,7 @@ import numpy as np
 from lumora.config import VideoShape
 from lumora.evaluate.instruments.camera_path import MOVES, CameraPath, true_path
 from lumora.evaluate.metrics.estimates import Table, estimate, mean
-from lumora.evaluate.metrics.proportions import Share, joined
+from lumora.evaluate.metrics.proportions import Proportion, joined
 from lumora.evaluate.suites.held_out import Case
 from lumora.world.facts import value_of
 from lumora.world.physics import camera_path
@@ -22,12 +22,12 @@ from lumora.world.scene import CAMERA_MOVES, CameraMove
 
 
 @dataclass(frozen=True)
-class Steering:
+class CameraControl:
     """By column (`model`, `real`) and move, of the prompts that tell a move."""
 
-    moves: dict[str, dict[str, Share]] = field(default_factory=dict)
+    moves: dict[str, dict[str, Proportion]] = field(default_factory=dict)
     """How often the move that was asked for is what is seen."""
-    sides: dict[str, dict[str, Share]] = field(default_factory=dict)
+    sides: dict[str, dict[str, Proportion]] = field(default_factory=dict)
     """How often the camera goes to the side that was asked for, however little."""
     amounts: Table = field(default_factory=dict)
     """Mean amount, as a share of the true one."""
@@ -35,9 +35,11 @@ class Steering:
     """Mean error of the amount, without its sign, as a share of the true one."""
 
 
-def steering(cases: Sequence[Case], shape: VideoShape, paths: Mapping[str, Sequence[CameraPath]]) -> Steering:
+def camera_control(
+    cases: Sequence[Case], shape: VideoShape, paths: Mapping[str, Sequence[CameraPath]]
+) -> CameraControl:
     """Of the paths that were found in each column's videos of these cases, which all have a scene."""
-    found, times = Steering(), np.arange(shape.frames) / shape.fps
+    found, times = CameraControl(), np.arange(shape.num_frames) / shape.fps
     asked = [value_of(case.stated, "camera") for case in cases]
     for name, column in paths.items():
         moves, sides, amounts, errors = {}, {}, {}, {}
@@ -45,11 +47,11 @@ def steering(cases: Sequence[Case], shape: VideoShape, paths: Mapping[str, Seque
             clips = [n for n, value in enumerate(asked) if value == move]
             if not clips or move == "follow":
                 continue
-            moves[move] = Share(sum(column[n].move == move for n in clips), len(clips))
+            moves[move] = Proportion(sum(column[n].move == move for n in clips), len(clips))
             if move != "static":
                 true = np.array([amount(_truth(cases[n], times), move) for n in clips])
                 share = np.array([amount(column[n], move) for n in clips]) / true
-                sides[move] = Share(int((share > 0).sum()), len(clips))
+                sides[move] = Proportion(int((share > 0).sum()), len(clips))
                 amounts[move], errors[move] = estimate(mean, share), estimate(mean, np.abs(share - 1))
         found.moves[name] = moves | {"total": joined(moves.values())}
         found.sides[name] = sides | {"total": joined(sides.values())}

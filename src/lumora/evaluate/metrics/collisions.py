@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from lumora.config import VideoShape
-from lumora.evaluate.instruments.blob import Track
+from lumora.evaluate.instruments.blob import BlobTrack
 from lumora.evaluate.instruments.color_tracker import UNSURE
 from lumora.evaluate.metrics.estimates import Table, estimate, mean, ratio
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED, caption_of
@@ -57,7 +57,7 @@ def held_out_hits(preset: str, clips: int, shape: VideoShape, given: int = 1, se
     if "hit" not in PRESETS[preset].situations:
         return []
     found: list[Hit] = []
-    seconds, aspect = (shape.frames - 1) / shape.fps, shape.width / shape.height
+    seconds, aspect = (shape.num_frames - 1) / shape.fps, shape.width / shape.height
     for index in itertools.count():
         if len(found) == clips:
             break
@@ -65,14 +65,14 @@ def held_out_hits(preset: str, clips: int, shape: VideoShape, given: int = 1, se
         if scene.camera.move != "static" or scene.event is None or scene.event.kind != "hit":
             continue
         scene = put_off(scene, scene.event, (given - 1) / shape.fps)
-        trajectory = simulate(scene, shape.fps, shape.frames)
+        trajectory = simulate(scene, shape.fps, shape.num_frames)
         facts = facts_of(scene, trajectory)
         struck = next((f for f in facts if f.category == "event" and f.value == "hit"), None)
         if struck is None or struck.subject is None or struck.other is None:
             continue
         pair = struck.subject, struck.other
         met = int(np.searchsorted(trajectory.times, trajectory.contacts[0].time, side="right"))
-        if max(2, given) <= met <= shape.frames - 3 and UNSURE.isdisjoint(scene.subjects[i].color for i in pair):
+        if max(2, given) <= met <= shape.num_frames - 3 and UNSURE.isdisjoint(scene.subjects[i].color for i in pair):
             frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
             words = caption_of(facts, seed, index, "sentence")
             found.append(Hit(words.text, frames, scene, trajectory, pair, met))
@@ -92,7 +92,7 @@ def put_off(scene: Scene, event: Event, known: float) -> Scene:
 
 
 def momentum_errors(
-    hits: Sequence[Hit], model: Sequence[Mapping[str, Track]], floor: Sequence[Mapping[str, Track]]
+    hits: Sequence[Hit], model: Sequence[Mapping[str, BlobTrack]], floor: Sequence[Mapping[str, BlobTrack]]
 ) -> Table:
     """Mean error of the momentum of both things together, to the side, over the true one before they meet: of `model`
     and of `floor`, the instrument on the real clips. A clip counts where both things are found in both, before and
@@ -110,7 +110,7 @@ def momentum_errors(
     return columns
 
 
-def _errors(hit: Hit, tracks: Mapping[str, Track]) -> tuple[float, float]:
+def _errors(hit: Hit, tracks: Mapping[str, BlobTrack]) -> tuple[float, float]:
     true = momentum(hit, [hit.trajectory.positions[:, thing, 0] for thing in hit.pair])
     seen = momentum(hit, [_along(hit, t, tracks[c].places[:, 0]) for t, c in zip(hit.pair, hit.colors, strict=True)])
     return abs(seen[0] - true[0]) / abs(true[0]), abs(seen[1] - true[1]) / abs(true[0])

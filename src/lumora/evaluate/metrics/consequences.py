@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from lumora.evaluate.instruments.color_tracker import Sighting
 from lumora.evaluate.instruments.effects import Deed
-from lumora.evaluate.metrics.proportions import Share, Verdict, by_value
+from lumora.evaluate.metrics.proportions import FactVerdict, Proportion, by_value
 from lumora.evaluate.suites.held_out import Case
-from lumora.evaluate.suites.negative_controls import lies_about
+from lumora.evaluate.suites.negative_controls import negative_controls_for
 from lumora.world.facts import Category
 
 LASTING = {"bite": "the bite stays", "topple": "the stack stays down", "hide": "it comes back the same"}
@@ -20,20 +20,20 @@ FIRST = "the cause comes first"
 
 def told_apart(
     cases: Sequence[Case], made: Sequence[Sighting], real: Sequence[Sighting], category: Category
-) -> dict[str, dict[str, Share]]:
+) -> dict[str, dict[str, Proportion]]:
     """By value of a category: how many of the statements of prompts `generated` videos show, and real ones (`ceiling`);
     and how many false statements about real clips the instrument would believe (`floor`)."""
     truths = {
-        name: [Verdict.of(s, c.asked, c.stated) for s, c in zip(sightings, cases, strict=True)]
+        name: [FactVerdict.of(s, c.asked, c.stated) for s, c in zip(sightings, cases, strict=True)]
         for name, sightings in (("generated", made), ("ceiling", real))
     }
-    lies = [Verdict.of(s, lies_about(c.true), c.true) for s, c in zip(real, cases, strict=True)]
+    lies = [FactVerdict.of(s, negative_controls_for(c.true), c.true) for s, c in zip(real, cases, strict=True)]
     return {name: by_value(verdicts, category) for name, verdicts in (truths | {"floor": lies}).items()}
 
 
 def consequences(
     cases: Sequence[Case], made: Sequence[Sighting], real: Sequence[Sighting]
-) -> dict[str, dict[str, Share]]:
+) -> dict[str, dict[str, Proportion]]:
     """Of the events that prompts tell of and that are seen to happen, in `generated` and real (`ceiling`) videos: how
     often the cause comes before the effect, and how often the effect is still there in the end."""
     columns = {}
@@ -42,7 +42,7 @@ def consequences(
         rows = {FIRST: [deed.in_order for kind, deed in deeds if kind in ORDERED]}
         for kind, row in LASTING.items():
             rows[row] = [deed.lasts for k, deed in deeds if k == kind]
-        columns[name] = {row: Share(sum(shown), len(shown)) for row, shown in rows.items()}
+        columns[name] = {row: Proportion(sum(shown), len(shown)) for row, shown in rows.items()}
     return columns
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from lumora.backends.lumora.weights import read_config
-from lumora.evaluate.instruments.color_tracker import Tables, tracked
+from lumora.evaluate.instruments.color_tracker import ColorTables, tracked
 from lumora.evaluate.metrics.collisions import Hit, held_out_hits, momentum_errors
 from lumora.evaluate.metrics.estimates import Estimate, Table, estimate, mean
 from lumora.evaluate.metrics.kinematics import laws
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 from lumora.evaluate.sampling import begun, given_frames, make_videos
 from lumora.evaluate.suites.continuations import DOMAINS, Domain, Start, held_out_starts
 from lumora.world.scene import Verb
@@ -33,7 +33,7 @@ class Course:
     """Since the last given frame."""
     distance: tuple[Estimate, ...]
     """Mean distance in shares of the picture's width, of what was found."""
-    found: tuple[Share, ...]
+    found: tuple[Proportion, ...]
     """How many of the clips with the thing in sight it was found in."""
 
 
@@ -50,7 +50,7 @@ class Physics:
 
 
 def measure_physics(
-    tables: Tables,
+    tables: ColorTables,
     preset: str,
     clips: int,
     steps: int,
@@ -63,8 +63,8 @@ def measure_physics(
     None for a model whose clips are no longer than what is given.
     """
     config = read_config(weights)
-    shape, given = config.shape, given_frames(config.codec.time)
-    if shape.frames <= given:
+    shape, given = config.shape, given_frames(config.codec.temporal_compression)
+    if shape.num_frames <= given:
         return None
     counts: dict[Domain, int] = {domain: clips if domain == "usual" else max(1, clips // 4) for domain in DOMAINS}
     starts: dict[Domain, list[Start]] = {d: held_out_starts(preset, count, shape, d) for d, count in counts.items()}
@@ -92,13 +92,13 @@ def measure_physics(
     return physics
 
 
-def _momentum(tables: Tables, hits: Sequence[Hit], made: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> Table:
+def _momentum(tables: ColorTables, hits: Sequence[Hit], made: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> Table:
     model, real = ([tracked(tables, f)[2] for f in videos] for videos in (made, [hit.frames for hit in hits]))
     return momentum_errors(hits, model, real) if hits else {}
 
 
 def _ways(
-    tables: Tables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], starts: Sequence[Start]
+    tables: ColorTables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], starts: Sequence[Start]
 ) -> list[Float[np.ndarray, "t 2"]]:
     """Where the instrument sees the things that move."""
     return [tracked(tables, f)[2][start.color].places for f, start in zip(videos, starts, strict=True)]
@@ -115,7 +115,7 @@ def course(
     return Course(
         (1 + np.arange(len(frames))) / fps,
         tuple(estimate(mean, apart[found[:, t], t]) for t in frames),
-        tuple(Share(int(found[:, t].sum()), int(seen[:, t].sum())) for t in frames),
+        tuple(Proportion(int(found[:, t].sum()), int(seen[:, t].sum())) for t in frames),
     )
 
 

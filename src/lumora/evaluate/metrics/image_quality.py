@@ -22,7 +22,7 @@ STILL = 0.3
 
 
 @dataclass(frozen=True)
-class Looks:
+class ImageStatistics:
     """What N clips look like, in grey levels."""
 
     sharpness: Float[np.ndarray, " n"]
@@ -33,7 +33,7 @@ class Looks:
     """Mean first difference of coarse pictures."""
 
     @classmethod
-    def of(cls, videos: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> Looks:
+    def of(cls, videos: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> ImageStatistics:
         rows = np.array([_look(video) for video in videos]).reshape(-1, 3)
         return cls(*rows.T)
 
@@ -47,7 +47,7 @@ def _look(video: UInt8[np.ndarray, "t h w 3"]) -> tuple[float, float, float]:
     return tuple(float(np.abs(part).mean()) if part.size else 0.0 for part in measured)  # type: ignore[return-value]
 
 
-def compare(columns: dict[str, tuple[Features, Looks]], real: tuple[Features, Looks]) -> Table:
+def compare(columns: dict[str, tuple[Features, ImageStatistics]], real: tuple[Features, ImageStatistics]) -> Table:
     """Each column's clips beside the real ones, one by one of the same prompts.
 
     `distance` is Fréchet's; `sharpness`, `flicker` and `motion` are ratios, 1 where they are as in real clips; `moves
@@ -56,7 +56,9 @@ def compare(columns: dict[str, tuple[Features, Looks]], real: tuple[Features, Lo
     return {name: _column(*column, *real) for name, column in columns.items()}
 
 
-def _column(features: Features, looks: Looks, real_features: Features, real: Looks) -> dict[str, Estimate]:
+def _column(
+    features: Features, looks: ImageStatistics, real_features: Features, real: ImageStatistics
+) -> dict[str, Estimate]:
     moving = real.motion > STILL
     pair = np.stack([looks.motion, real.motion])[:, moving]
     return {

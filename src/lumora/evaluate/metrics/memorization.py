@@ -18,7 +18,7 @@ from lumora.config import VideoShape
 from lumora.evaluate.instruments.features import Features
 from lumora.evaluate.metrics.estimates import Estimate, estimate, mean, ratio
 from lumora.evaluate.metrics.image_quality import distances
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
 from lumora.parallel import run_jobs
 from lumora.world.clip import make_scene
@@ -32,22 +32,22 @@ SEARCHED = 1_000
 
 
 @dataclass(frozen=True)
-class Copying:
+class Memorization:
     """How near videos are to clips that the model was trained on."""
 
     distance: dict[str, Estimate]
     """Of `model` and `real` clips to the nearest training clip; `ratio` is the first over the second."""
-    nearer: dict[str, Share]
+    nearer: dict[str, Proportion]
     """How many are nearer to a training clip than to any unseen one: half of them, where nothing is copied."""
 
 
-def copying(made: Features, real: Features, trained: Features, unseen: Features) -> Copying:
+def memorization(made: Features, real: Features, trained: Features, unseen: Features) -> Memorization:
     """Of videos and real clips of the same prompts, and of as many training clips as unseen ones."""
     nearest = {name: distances(clips, trained).min(axis=1) for name, clips in (("model", made), ("real", real))}
     other = {name: distances(clips, unseen).min(axis=1) for name, clips in (("model", made), ("real", real))}
     figures = {name: estimate(mean, values) for name, values in nearest.items()}
     figures["ratio"] = estimate(ratio, nearest["model"], nearest["real"])
-    return Copying(figures, {n: Share(int((nearest[n] < other[n]).sum()), len(other[n])) for n in other})
+    return Memorization(figures, {n: Proportion(int((nearest[n] < other[n]).sum()), len(other[n])) for n in other})
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def alike_clips(
 
 def _draw_alike(search: _Search) -> list[UInt8[np.ndarray, "t h w 3"]]:
     preset, shape, seed = search.preset, search.shape, search.seed
-    seconds, aspect = (shape.frames - 1) / shape.fps, shape.width / shape.height
+    seconds, aspect = (shape.num_frames - 1) / shape.fps, shape.width / shape.height
     found = [(i, sample_scene(preset, seed, i, seconds, aspect)) for i in range(SEARCHED)]
     # Trainings leave some combinations out: those would tell the seeds apart.
     known = [(index, _traits(scene)) for index, scene in found if not any(map(held_out, scene.subjects))]

@@ -20,13 +20,13 @@ from jaxtyping import UInt8
 from lumora.backends.lumora.segments import Shot
 from lumora.backends.lumora.weights import read_config
 from lumora.config import VideoShape
-from lumora.evaluate.instruments.color_tracker import Tables
+from lumora.evaluate.instruments.color_tracker import ColorTables
 from lumora.evaluate.instruments.multi_shot import CHECKS, ORDERED, FilmReading, asked_style, held, in_order, read_film
-from lumora.evaluate.metrics.proportions import Share, grouped, joined, shuffled
+from lumora.evaluate.metrics.proportions import Proportion, grouped, joined, shuffled
 from lumora.evaluate.metrics.reappearance import RETURNS, held_out_returns, returned
 from lumora.evaluate.sampling import begun, given_frames, make_videos, through_codec
 from lumora.evaluate.suites.held_out import film_world, held_out_films
-from lumora.parallel import run_portions
+from lumora.parallel import run_batches
 from lumora.request.spec import Request
 from lumora.world.caption import Length
 from lumora.world.clip import Clip, FilmClip
@@ -37,7 +37,7 @@ FRAMES = 33
 TOGETHER = 10
 """Films that a process reads before it takes up the next ones."""
 
-Columns = dict[str, dict[str, Share]]
+Columns = dict[str, dict[str, Proportion]]
 Frames = UInt8[np.ndarray, "t h w 3"]
 
 
@@ -52,8 +52,8 @@ class MadeFilm:
     checks: tuple[tuple[str, bool], ...]
 
     @property
-    def share(self) -> Share:
-        return Share(sum(holds for _, holds in self.checks), len(self.checks))
+    def share(self) -> Proportion:
+        return Proportion(sum(holds for _, holds in self.checks), len(self.checks))
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ class Films:
 
 
 def measure_films(
-    tables: Tables,
+    tables: ColorTables,
     preset: str,
     films: int,
     length: Length,
@@ -87,7 +87,7 @@ def measure_films(
     workers: int = 0,
 ) -> Films:
     """On so many films, and half as many clips with things that return; film n has seed n."""
-    shape, world = replace(read_config(weights).shape, frames=FRAMES), film_world(preset)
+    shape, world = replace(read_config(weights).shape, num_frames=FRAMES), film_world(preset)
     asked = held_out_films(world, films, shape)
     requests = [request_of(film, length, shape, n, steps, guidance) for n, film in enumerate(asked)]
     videos = [video[:FRAMES] for video in make_videos(requests, weights, workers, together=1)]
@@ -107,22 +107,22 @@ def request_of(
     film: FilmClip, length: Length, shape: VideoShape, seed: int, steps: int, guidance: float | None
 ) -> Request:
     """The film by the captions of its shots."""
-    ends = pairwise((0, *film.cuts, shape.frames))
+    ends = pairwise((0, *film.cuts, shape.num_frames))
     shots = zip(film.scripts[length].shots, ends, strict=True)
     first, *then = [Shot(told.text, (end - begin) / shape.fps) for told, (begin, end) in shots]
     how = (shape.width, shape.height, shape.fps, seed, steps, guidance)
-    return Request(first.prompt, first.seconds, *how, then=tuple(then))
+    return Request(first.prompt, first.seconds, *how, next_shots=tuple(then))
 
 
 def read_films(
-    tables: Tables, films: Sequence[FilmClip], videos: Sequence[Frames], workers: int = 0
+    tables: ColorTables, films: Sequence[FilmClip], videos: Sequence[Frames], workers: int = 0
 ) -> list[FilmReading]:
     """Reads as many videos, cut as the films should be, in so many processes (0: in this one)."""
     cut = [(film.cuts, video) for film, video in zip(films, videos, strict=True)]
-    return run_portions(partial(_read_some, tables), cut, TOGETHER, workers)
+    return run_batches(partial(_read_some, tables), cut, TOGETHER, workers)
 
 
-def _read_some(tables: Tables, videos: Sequence[tuple[tuple[int, ...], Frames]]) -> list[FilmReading]:
+def _read_some(tables: ColorTables, videos: Sequence[tuple[tuple[int, ...], Frames]]) -> list[FilmReading]:
     return [read_film(tables, *video) for video in videos]
 
 
@@ -150,12 +150,12 @@ def figures_of(
     return holds, styles, order
 
 
-def _rows(shares: dict[str, Share], names: Iterable[str]) -> dict[str, Share]:
+def _rows(shares: dict[str, Proportion], names: Iterable[str]) -> dict[str, Proportion]:
     """These of the shares, in this order."""
-    return {name: shares.get(name, Share(0, 0)) for name in names}
+    return {name: shares.get(name, Proportion(0, 0)) for name in names}
 
 
-def _with_total(shares: dict[str, Share]) -> dict[str, Share]:
+def _with_total(shares: dict[str, Proportion]) -> dict[str, Proportion]:
     return shares | {"total": joined(shares.values())}
 
 
@@ -177,7 +177,7 @@ def _styles(films: Sequence[FilmClip], length: Length, read: Sequence[FilmReadin
 
 
 def _returns(
-    tables: Tables,
+    tables: ColorTables,
     world: str,
     clips: int,
     length: Length,
@@ -187,7 +187,7 @@ def _returns(
     workers: int,
 ) -> Columns:
     config = read_config(weights)
-    if config.shape.frames <= given_frames(config.codec.time):
+    if config.shape.num_frames <= given_frames(config.codec.temporal_compression):
         return {}
     real = held_out_returns(world, clips, config.shape)
     requests = [
@@ -201,6 +201,6 @@ def _returns(
     return {name: _returned(tables, real, videos) for name, videos in columns.items()}
 
 
-def _returned(tables: Tables, clips: Sequence[Clip], videos: Sequence[Frames]) -> dict[str, Share]:
+def _returned(tables: ColorTables, clips: Sequence[Clip], videos: Sequence[Frames]) -> dict[str, Proportion]:
     answers = (answer for pair in zip(clips, videos, strict=True) for answer in returned(tables, *pair))
     return _rows(grouped(answers), RETURNS)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lumora.evaluate.instruments.color_tracker import SEEN, Sighting
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 
 Cast = frozenset[str]
 
@@ -26,7 +26,7 @@ def casts(sighting: Sighting, parts: int = 3) -> list[Cast]:
     return [frozenset(colors) for colors in found]
 
 
-def permanence(real: Sequence[Sighting], made: Sequence[Sighting]) -> dict[str, dict[str, Share]]:
+def permanence(real: Sequence[Sighting], made: Sequence[Sighting]) -> dict[str, dict[str, Proportion]]:
     """How many of the videos keep their cast, lose nothing of it, and add nothing to it, where the real ones do; and
     how many of all the real ones do, as far as the instrument can tell (`real clips`)."""
     found = [casts(r) for r in real]
@@ -34,9 +34,9 @@ def permanence(real: Sequence[Sighting], made: Sequence[Sighting]) -> dict[str, 
     return {"generated": _kept(steady), "real clips": _kept(found)}
 
 
-def _kept(clips: Sequence[list[Cast]]) -> dict[str, Share]:
+def _kept(clips: Sequence[list[Cast]]) -> dict[str, Proportion]:
     return {
-        "cast stays": Share(sum(len(set(parts)) == 1 for parts in clips), len(clips)),
-        "nothing vanishes": Share(sum(parts[0] <= parts[-1] for parts in clips), len(clips)),
-        "nothing appears": Share(sum(parts[-1] <= parts[0] for parts in clips), len(clips)),
+        "cast stays": Proportion(sum(len(set(parts)) == 1 for parts in clips), len(clips)),
+        "nothing vanishes": Proportion(sum(parts[0] <= parts[-1] for parts in clips), len(clips)),
+        "nothing appears": Proportion(sum(parts[-1] <= parts[0] for parts in clips), len(clips)),
     }

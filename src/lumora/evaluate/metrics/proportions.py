@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @runtime_checkable
-class Reader(Protocol):
+class FactReader(Protocol):
     """What an instrument has read from one clip: a `probe.Reading` or a `tracking.Sighting`."""
 
     def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
@@ -24,7 +24,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """How many of the stated facts were found; a mean of chances, for conjunctions, counts in fractions."""
 
     found: int | float
@@ -45,57 +45,57 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FactVerdict:
     """What was found of one prompt: whether each fact that the instrument can read is there."""
 
     shown: tuple[tuple[Fact, bool], ...]
 
     @classmethod
-    def of(cls, reader: Reader, asked: Iterable[Fact], stated: Sequence[Fact]) -> Verdict:
+    def of(cls, reader: FactReader, asked: Iterable[Fact], stated: Sequence[Fact]) -> FactVerdict:
         readings = ((fact, reader.shows(fact, stated)) for fact in asked)
         return cls(tuple((fact, shown) for fact, shown in readings if shown is not None))
 
     @property
-    def share(self) -> Share:
-        return Share(sum(shown for _, shown in self.shown), len(self.shown))
+    def share(self) -> Proportion:
+        return Proportion(sum(shown for _, shown in self.shown), len(self.shown))
 
     @property
     def missed(self) -> tuple[Fact, ...]:
         return tuple(fact for fact, shown in self.shown if not shown)
 
 
-def by_category(verdicts: Iterable[Verdict]) -> dict[str, Share]:
+def by_category(verdicts: Iterable[FactVerdict]) -> dict[str, Proportion]:
     """The share found of each category of fact, in the alphabet's order, and in `total`."""
     shares = grouped((fact.category, shown) for verdict in verdicts for fact, shown in verdict.shown)
     return shares | {"total": joined(shares.values())}
 
 
-def by_value(verdicts: Iterable[Verdict], category: Category) -> dict[str, Share]:
+def by_value(verdicts: Iterable[FactVerdict], category: Category) -> dict[str, Proportion]:
     """The share found of each value of one category, in the order in which the world lists them."""
     shares = grouped((f.value, shown) for verdict in verdicts for f, shown in verdict.shown if f.category == category)
     return {value: shares[value] for value in VALUES[category] if value in shares}
 
 
-def by_group(groups: Iterable[str], verdicts: Iterable[Verdict]) -> dict[str, Share]:
+def by_group(groups: Iterable[str], verdicts: Iterable[FactVerdict]) -> dict[str, Proportion]:
     """The share found in each group of prompts."""
     pairs = zip(groups, verdicts, strict=True)
     return grouped((group, shown) for group, verdict in pairs for _, shown in verdict.shown)
 
 
-def conjunctions(verdicts: Sequence[Verdict], most: int = 5) -> dict[int, Share]:
+def conjunctions(verdicts: Sequence[FactVerdict], most: int = 5) -> dict[int, Proportion]:
     """How often k facts that a prompt states are all there, for k from 2 to `most`: the mean over all prompts that
     state so many of the share of choices of k facts that are found as one."""
     shares = {}
     for k in range(2, most + 1):
         enough = [verdict.share for verdict in verdicts if verdict.share.stated >= k]
         chances = [comb(int(share.found), k) / comb(share.stated, k) for share in enough]
-        shares[k] = Share(sum(chances), len(chances))
+        shares[k] = Proportion(sum(chances), len(chances))
     return shares
 
 
-def joined(shares: Iterable[Share]) -> Share:
+def joined(shares: Iterable[Proportion]) -> Proportion:
     shares = list(shares)
-    return Share(sum(share.found for share in shares), sum(share.stated for share in shares))
+    return Proportion(sum(share.found for share in shares), sum(share.stated for share in shares))
 
 
 def shuffled(items: Sequence[T]) -> list[T]:
@@ -104,28 +104,28 @@ def shuffled(items: Sequence[T]) -> list[T]:
     return [*items[shift:], *items[:shift]]
 
 
-def in_full(rows: dict[str, Share]) -> dict[str, dict[str, Any]]:
+def in_full(rows: dict[str, Proportion]) -> dict[str, dict[str, Any]]:
     """With their 95 % intervals, for JSON."""
     return {name: asdict(share) | {"interval": share.interval()} for name, share in rows.items()}
 
 
-def table(columns: dict[str, dict[str, Share]]) -> str:
+def table(columns: dict[str, dict[str, Proportion]]) -> str:
     """A row for each category of the first column, a column for each set of shares, with 95 % intervals."""
     width = max(len(row) for row in next(iter(columns.values())))
     rows = [" " * width + "".join(f"{name:>24}" for name in columns)]
     for row, first in next(iter(columns.values())).items():
         cells = []
         for shares in columns.values():
-            share = shares.get(row, Share(0, 0))
+            share = shares.get(row, Proportion(0, 0))
             low, high = share.interval()
             cells.append((f"{share.value:9.1%} [{low:6.1%},{high:6.1%}]" if share.stated else "–").rjust(24))
         rows.append(f"{row:{width}}" + "".join(cells) + f"  of {first.stated}")
     return "\n".join(rows)
 
 
-def grouped(answers: Iterable[tuple[str, bool]]) -> dict[str, Share]:
+def grouped(answers: Iterable[tuple[str, bool]]) -> dict[str, Proportion]:
     """The share of answers that are yes in each group, in the alphabet's order."""
     counts: dict[str, list[bool]] = defaultdict(list)
     for group, shown in answers:
         counts[group].append(shown)
-    return {group: Share(sum(hits), len(hits)) for group, hits in sorted(counts.items())}
+    return {group: Proportion(sum(hits), len(hits)) for group, hits in sorted(counts.items())}

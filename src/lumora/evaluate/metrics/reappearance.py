@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from lumora.config import VideoShape
-from lumora.evaluate.instruments.color_tracker import Tables, Track, tracked
+from lumora.evaluate.instruments.color_tracker import BlobTrack, ColorTables, tracked
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
 from lumora.world.clip import Clip, make_clip, make_scene
 from lumora.world.sample.framing import project
@@ -41,7 +41,7 @@ def _something_returns(preset: str, seed: int, index: int, shape: VideoShape) ->
     return scene.style != "black and white" and any(map(comes_back, shown.T))
 
 
-def returned(tables: Tables, clip: Clip, frames: UInt8[np.ndarray, "t h w 3"]) -> Iterator[tuple[str, bool]]:
+def returned(tables: ColorTables, clip: Clip, frames: UInt8[np.ndarray, "t h w 3"]) -> Iterator[tuple[str, bool]]:
     """What became of everything that returns in the clip, in a video that begins as it does; of what was found before
     it left."""
     aspect = frames.shape[2] / frames.shape[1]
@@ -57,7 +57,7 @@ def returned(tables: Tables, clip: Clip, frames: UInt8[np.ndarray, "t h w 3"]) -
 
 
 def _return(
-    track: Track,
+    track: BlobTrack,
     absent: Bool[np.ndarray, " t"],
     seen: Bool[np.ndarray, " t"],
     places: Float[np.ndarray, "t 2"],

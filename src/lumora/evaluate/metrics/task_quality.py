@@ -18,17 +18,17 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from lumora.backends.lumora.compositing import Pictures
-from lumora.backends.lumora.segments import Given
+from lumora.backends.lumora.compositing import ConditionFrames
+from lumora.backends.lumora.segments import Condition
 from lumora.config import VideoShape
 from lumora.evaluate.instruments.perceptual import perceptual_distances
 from lumora.evaluate.instruments.probe import Probe
-from lumora.evaluate.metrics.proportions import Verdict, by_category
+from lumora.evaluate.metrics.proportions import FactVerdict, by_category
 from lumora.evaluate.runner import PROBE, TRUSTED
 from lumora.evaluate.sampling import TOGETHER, pipeline_of, through_codec
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED, caption_of
 from lumora.media.video import Video
-from lumora.parallel import run_portions
+from lumora.parallel import run_batches
 from lumora.request.spec import Request
 from lumora.world.clip import make_scene
 from lumora.world.facts import Category, Fact, facts_of
@@ -100,10 +100,10 @@ class Real:
 
 
 @dataclass(frozen=True)
-class Task:
+class EvaluationTask:
     """What is given of a clip, and of which frames of it the rest should come out."""
 
-    given: Callable[[Real], tuple[Given, ...]]
+    given: Callable[[Real], tuple[Condition, ...]]
     frames: int
     """How many of the clip's first frames are the truth; the facts hold in them."""
     relit: bool = False
@@ -117,32 +117,32 @@ class Task:
     def request(self, real: Real) -> Request:
         seconds, prompt = self.loop or self.frames / FPS, real.shown.prompt(self.frames)
         if self.relit:
-            given = tuple(replace(thing, prompt=prompt) for thing in self.given(real))
-            return Request(RELIT[real.other.scene.light], seconds, given=given)
-        return Request(prompt, seconds, given=self.given(real), loop=self.loop > 0)
+            given = tuple(replace(thing, source_prompt=prompt) for thing in self.given(real))
+            return Request(RELIT[real.other.scene.light], seconds, conditions=given)
+        return Request(prompt, seconds, conditions=self.given(real), loop=self.loop > 0)
 
     def asked(self, real: Real) -> tuple[Fact, ...]:
         facts = self.truth(real).facts(self.frames)
         return tuple(f for f in facts if not self.loop or f.category in LOOKS)
 
 
-def _pieces(*pieces: tuple[tuple[int, int], float | Literal["end"]]) -> Callable[[Real], tuple[Given, ...]]:
+def _pieces(*pieces: tuple[tuple[int, int], float | Literal["end"]]) -> Callable[[Real], tuple[Condition, ...]]:
     """These frames of a clip, where they lie."""
-    return lambda real: tuple(Given(real.cut(*span), start) for span, start in pieces)
+    return lambda real: tuple(Condition(real.cut(*span), start) for span, start in pieces)
 
 
-TASKS: dict[str, Task] = {
-    "image": Task(_pieces(((0, 1), 0.0)), 17),
-    "image, last image": Task(_pieces(((0, 1), 0.0), ((16, 17), "end")), 17),
-    "image, keyframe": Task(_pieces(((0, 1), 0.0), ((10, 11), 10 / FPS)), 17),
-    "extend 1.5 s": Task(_pieces(((0, 13), 0.0)), 25),
-    "backward 1.5 s": Task(_pieces(((12, 25), "end")), 25),
-    "infill 1.1 s": Task(_pieces(((0, 10), 0.0), ((19, 33), 19 / FPS)), 33),
-    "connect 1.9 s": Task(_pieces(((0, 9), 0.0), ((24, 33), "end")), 33),
-    "double rate": Task(lambda real: (Given(real.cut(0, 17, every=2)),), 17),
-    "four times the rate": Task(lambda real: (Given(real.cut(0, 17, every=4)),), 17),
-    "loop 1.5 s": Task(_pieces(((0, 17), 0.0)), 17, loop=29 / FPS),
-    "edit .6": Task(lambda real: (Given(real.cut(0, 17), strength=0.6),), 17, relit=True),
+TASKS: dict[str, EvaluationTask] = {
+    "image": EvaluationTask(_pieces(((0, 1), 0.0)), 17),
+    "image, last image": EvaluationTask(_pieces(((0, 1), 0.0), ((16, 17), "end")), 17),
+    "image, keyframe": EvaluationTask(_pieces(((0, 1), 0.0), ((10, 11), 10 / FPS)), 17),
+    "extend 1.5 s": EvaluationTask(_pieces(((0, 13), 0.0)), 25),
+    "backward 1.5 s": EvaluationTask(_pieces(((12, 25), "end")), 25),
+    "infill 1.1 s": EvaluationTask(_pieces(((0, 10), 0.0), ((19, 33), 19 / FPS)), 33),
+    "connect 1.9 s": EvaluationTask(_pieces(((0, 9), 0.0), ((24, 33), "end")), 33),
+    "double rate": EvaluationTask(lambda real: (Condition(real.cut(0, 17, every=2)),), 17),
+    "four times the rate": EvaluationTask(lambda real: (Condition(real.cut(0, 17, every=4)),), 17),
+    "loop 1.5 s": EvaluationTask(_pieces(((0, 17), 0.0)), 17, loop=29 / FPS),
+    "edit .6": EvaluationTask(lambda real: (Condition(real.cut(0, 17), strength=0.6),), 17, relit=True),
 }
 
 
@@ -164,7 +164,7 @@ class Score:
     """Whether something changes in the true clip."""
     figures: dict[Measure, Figure]
     """All but the facts."""
-    shown: dict[str, Verdict]
+    shown: dict[str, FactVerdict]
     """What the probe finds in the `network`'s video, the `rule`'s and the true one (`best`)."""
 
 
@@ -180,7 +180,7 @@ def measure_tasks(
     """The scores of so many held-out clips in each of these tasks, made and read in so many processes (0: in this one)
     by the model in the folder `weights` (None: the one that comes with lumora)."""
     work = partial(_measure, tuple(names), steps, guidance, weights, probe)
-    rows = run_portions(work, range(clips), TOGETHER, workers)
+    rows = run_batches(work, range(clips), TOGETHER, workers)
     return {name: [row[name] for row in rows] for name in names}
 
 
@@ -194,9 +194,10 @@ def _measure(
         task = TASKS[name]
         asked = [task.request(real) for real in reals]
         requests = [
-            replace(r, seed=number, steps=steps, guidance=guidance) for number, r in zip(numbers, asked, strict=True)
+            replace(r, seed=number, num_inference_steps=steps, guidance_scale=guidance)
+            for number, r in zip(numbers, asked, strict=True)
         ]
-        for row, real, request, made in zip(rows, reals, requests, pipeline.generate_all(requests), strict=True):
+        for row, real, request, made in zip(rows, reals, requests, pipeline.generate_batch(requests), strict=True):
             row[name] = score(task, real, request, made.frames, judge, weights)
     return rows
 
@@ -211,19 +212,21 @@ def real_clip(number: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> Real
     return Real(*(Shown(frames, subject, some, trajectory, number) for frames, subject, some in parts))
 
 
-def score(task: Task, real: Real, request: Request, made: Frames, judge: Probe, weights: Path | None = None) -> Score:
+def score(
+    task: EvaluationTask, real: Real, request: Request, made: Frames, judge: Probe, weights: Path | None = None
+) -> Score:
     """Of the video `made` of the request of a task by the model in the folder `weights`."""
     truth, config = task.truth(real), pipeline_of(weights).config
-    (take,) = request.takes(config)
-    pictures = Pictures.of(take, request.given, *request.size(config), request.fit)
-    rule = np.stack([pictures.drafted(frame) for frame in range(take.shown)])
-    kept = np.array([frame in take.kept() for frame in range(take.shown)])
+    (take,) = request.segments(config)
+    pictures = ConditionFrames.from_segment(take, request.conditions, *request.size(config), request.resize_mode)
+    rule = np.stack([pictures.draft_frame(frame) for frame in range(take.num_frames)])
+    kept = np.array([frame in take.kept_frames() for frame in range(take.num_frames)])
     true = truth.frames[: task.frames]
     figures: dict[Measure, Figure] = {}
     joins = np.nan
     if not task.loop:
         # What ends with the video may be some frames later than in the truth, if the grid of latent frames asks for it.
-        begins = max(0, len(made) - len(true)) if request.given[-1].start == "end" else 0
+        begins = max(0, len(made) - len(true)) if request.conditions[-1].start == "end" else 0
         aligned = slice(begins, begins + len(true))
         (coded,) = through_codec([true], weights)
         figures = compared(
@@ -233,7 +236,7 @@ def score(task: Task, real: Real, request: Request, made: Frames, judge: Probe, 
     figures["seam"] = Figure(seam(made, kept, request.loop), seam(rule, kept, request.loop), joins)
     facts = task.asked(real)
     readings = (judge.read_all([torch.from_numpy(np.ascontiguousarray(video))]) for video in (made, rule, true))
-    verdicts = (Verdict.of(reading, facts, facts) for (reading,) in readings)
+    verdicts = (FactVerdict.of(reading, facts, facts) for (reading,) in readings)
     moves = changing(true).mean() >= MOVES
     return Score(bool(moves), figures, dict(zip(("network", "rule", "best"), verdicts, strict=True)))
 
@@ -300,9 +303,9 @@ def columns(scores: Sequence[Score], measure: Measure) -> Float[np.ndarray, "cli
     return np.array([[_share(score.shown[name], sure) for name in ("network", "rule", "best")] for score in scores])
 
 
-def _share(verdict: Verdict, categories: frozenset[str]) -> float:
+def _share(verdict: FactVerdict, categories: frozenset[str]) -> float:
     """Of the facts of these categories."""
-    return Verdict(tuple((f, shown) for f, shown in verdict.shown if f.category in categories)).share.value
+    return FactVerdict(tuple((f, shown) for f, shown in verdict.shown if f.category in categories)).share.value
 
 
 def error(values: Float[np.ndarray, "*shape"], measure: Measure) -> Float[np.ndarray, "*shape"]:

@@ -10,22 +10,22 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from lumora.atomic_io import written_whole
+from lumora.atomic_io import atomic_write
 from lumora.evaluate.metrics import estimates
 from lumora.evaluate.metrics.continuation_error import Course
 from lumora.evaluate.metrics.estimates import Estimate, Table, written
-from lumora.evaluate.metrics.proportions import Share, in_full, joined, table
+from lumora.evaluate.metrics.proportions import Proportion, in_full, joined, table
 from lumora.evaluate.report.chart import Series, chart
 from lumora.evaluate.report.multi_shot_report import films_as_files, films_as_json, films_on_page, films_on_screen
 from lumora.evaluate.report.page import Show, bars, captioned, page, percent, ranked
-from lumora.evaluate.runner import TRUSTED, Figures, Made, Plan
+from lumora.evaluate.runner import TRUSTED, EvaluationFigures, EvaluationPlan, Made
 from lumora.media.video import Video
 
 SHOWN = 8
 """Clips each of the best, the median and the worst."""
 
 
-def on_screen(figures: Figures) -> str:
+def on_screen(figures: EvaluationFigures) -> str:
     """The tables as text."""
     parts = [table(figures.following)]
     parts.append(f"of categories that the probe is sure of: {percent(figures.scored)}")
@@ -59,10 +59,10 @@ def on_screen(figures: Figures) -> str:
     return "\n\n".join(parts)
 
 
-def write_report(folder: Path, plan: Plan, figures: Figures, show: Show) -> None:
+def write_report(folder: Path, plan: EvaluationPlan, figures: EvaluationFigures, show: Show) -> None:
     """`report.json`, `index.html` and the clips that it shows, in `folder`; `show` lets each of them out."""
     (folder / "clips").mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / "report.json") as part:
+    with atomic_write(folder / "report.json") as part:
         part.write_text(json.dumps(as_json(plan, figures), indent=1) + "\n")
     sections = ranked(figures.made, SHOWN)
     for name, clips in sections.items():
@@ -70,11 +70,11 @@ def write_report(folder: Path, plan: Plan, figures: Figures, show: Show) -> None
             show(made.request, Video(made.frames, figures.fps), folder / _file(name, number))
     if figures.films:
         films_as_files(folder, figures.films, figures.fps, show)
-    with written_whole(folder / "index.html") as part:
+    with atomic_write(folder / "index.html") as part:
         part.write_text(_page(plan, figures, sections))
 
 
-def as_json(plan: Plan, figures: Figures) -> dict[str, object]:
+def as_json(plan: EvaluationPlan, figures: EvaluationFigures) -> dict[str, object]:
     """All figures with their 95 % intervals, and what was missed in each clip."""
     content = {
         "plan": asdict(plan),
@@ -126,7 +126,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> str:
+def _page(plan: EvaluationPlan, figures: EvaluationFigures, sections: dict[str, Sequence[Made]]) -> str:
     how = f"{plan.clips} held-out captions of the world “{plan.preset}”, each a {plan.length}; "
     how += f"{plan.steps} steps, {'usual guidance' if plan.guidance is None else f'guidance {plan.guidance:g}'}"
     following = figures.following
@@ -159,7 +159,7 @@ def _page(plan: Plan, figures: Figures, sections: dict[str, Sequence[Made]]) -> 
     return page("lumora: figures", parts)
 
 
-def _honesty(figures: Figures) -> list[str]:
+def _honesty(figures: EvaluationFigures) -> list[str]:
     return [
         "<h2>Can the probe be trusted?</h2><p>What it finds in real renders, and in the same ones through the model's "
         "codec, blurred, and with noise.</p>",
@@ -167,7 +167,7 @@ def _honesty(figures: Figures) -> list[str]:
     ]
 
 
-def _pictures(figures: Figures) -> list[str]:
+def _pictures(figures: EvaluationFigures) -> list[str]:
     parts = [
         "<h2>How good the pictures are</h2><p>Beside real renders of the same prompts: Fréchet distance in features "
         f"{escape(figures.encoder)}, and ratios that are 1 where all is as in real clips. Clips of other seeds show "
@@ -183,7 +183,7 @@ def _pictures(figures: Figures) -> list[str]:
     return parts
 
 
-def _camera(figures: Figures) -> list[str]:
+def _camera(figures: EvaluationFigures) -> list[str]:
     steering = figures.steering
     if not steering.moves["model"]["total"].stated:
         return []
@@ -200,7 +200,7 @@ def _camera(figures: Figures) -> list[str]:
     ]
 
 
-def _physics(figures: Figures) -> list[str]:
+def _physics(figures: EvaluationFigures) -> list[str]:
     if not figures.physics:
         return []
     lines = [
@@ -233,7 +233,7 @@ def _physics(figures: Figures) -> list[str]:
     return parts
 
 
-def _further(figures: Figures) -> Table:
+def _further(figures: EvaluationFigures) -> Table:
     """Of what only some of the videos are asked."""
     further: Table = {}
     if figures.diversity:
@@ -257,7 +257,7 @@ def _grid(columns: Table) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
-def _second(figures: Figures) -> dict[str, dict[str, Share]]:
+def _second(figures: EvaluationFigures) -> dict[str, dict[str, Proportion]]:
     second = figures.second
     return {
         "tables": second["generated"],
@@ -267,17 +267,17 @@ def _second(figures: Figures) -> dict[str, dict[str, Share]]:
     }
 
 
-def _judged(figures: Figures) -> dict[str, dict[str, Share]]:
+def _judged(figures: EvaluationFigures) -> dict[str, dict[str, Proportion]]:
     """With the instrument's name beside each category's."""
     named = {category: f"{category} ({judge})" for category, judge in figures.judges.items()}
     return {column: {named.get(c, c): s for c, s in rows.items()} for column, rows in figures.judged.items()}
 
 
-def _unjudged(figures: Figures) -> str:
+def _unjudged(figures: EvaluationFigures) -> str:
     return ", ".join(c for c, judge in figures.judges.items() if judge == "nobody") or "none"
 
 
-def _pairs(figures: Figures) -> dict[str, dict[str, dict[str, Share]]]:
+def _pairs(figures: EvaluationFigures) -> dict[str, dict[str, dict[str, Proportion]]]:
     """What things are to each other and do to each other, by the tables; the parts of which prompts tell."""
     parts = {
         "where one thing is beside another": figures.relations,
@@ -287,7 +287,7 @@ def _pairs(figures: Figures) -> dict[str, dict[str, dict[str, Share]]]:
     return {name: columns for name, columns in parts.items() if columns and columns["generated"]}
 
 
-def _courses(physics: dict[str, Course]) -> tuple[Table, dict[str, dict[str, Share]]]:
+def _courses(physics: dict[str, Course]) -> tuple[Table, dict[str, dict[str, Proportion]]]:
     """Columns for the courses: the distance of every second frame, and in how many of all frames it was found."""
     distances: Table = {
         name: {f"{s:.2f} s": d for s, d in zip(course.seconds[1::2], course.distance[1::2], strict=True)}

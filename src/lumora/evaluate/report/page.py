@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from lumora.evaluate.metrics.proportions import Share
+from lumora.evaluate.metrics.proportions import Proportion
 from lumora.media.video import Video
 from lumora.request.spec import Request
 
@@ -21,7 +21,7 @@ class Judged(Protocol):
     """A clip of which is known how much of what was asked for it shows."""
 
     @property
-    def share(self) -> Share: ...
+    def share(self) -> Proportion: ...
 
 
 Clip = TypeVar("Clip", bound=Judged)
@@ -48,7 +48,7 @@ def page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def bars(columns: Mapping[str, Mapping[str, Share]]) -> str:
+def bars(columns: Mapping[str, Mapping[str, Proportion]]) -> str:
     """A row for each share of the first column: name, bar with its 95 % interval and the figure, and those of the other
     columns."""
     (first, rows), *others = columns.items()
@@ -72,7 +72,7 @@ def ranked(clips: Sequence[Clip], shown: int) -> dict[str, Sequence[Clip]]:
     return {"Worst": order[:shown], "Median": order[middle : middle + shown], "Best": order[::-1][:shown]}
 
 
-def captioned(file: str, prompt: str, share: Share, missed: Iterable[str]) -> str:
+def captioned(file: str, prompt: str, share: Proportion, missed: Iterable[str]) -> str:
     """A clip with what was asked for, and what it lacks of it."""
     return (
         f'<figure><img src="{file}" alt="{escape(prompt)}"><figcaption>{escape(prompt)}<br>'
@@ -81,5 +81,5 @@ def captioned(file: str, prompt: str, share: Share, missed: Iterable[str]) -> st
     )
 
 
-def percent(share: Share) -> str:
+def percent(share: Proportion) -> str:
     return f"{share.value:.1%}" if share.stated else "–"

@@ -52,7 +52,7 @@ def held_out_starts(
 
 
 def _starts(preset: str, shape: VideoShape, domain: Domain, seed: int) -> Iterator[Start]:
-    seconds, aspect = (shape.frames - 1) / shape.fps, shape.width / shape.height
+    seconds, aspect = (shape.num_frames - 1) / shape.fps, shape.width / shape.height
     for index in itertools.count():
         scene = sample_scene(preset, seed, index, seconds, aspect)
         mover = next((i for i, subject in enumerate(scene.subjects) if subject.motion.verb in MOVING), None)
@@ -66,7 +66,7 @@ def _starts(preset: str, shape: VideoShape, domain: Domain, seed: int) -> Iterat
             scene = hurried(scene, mover)
         if domain == "larger":
             scene = approached(scene, mover)
-        trajectory = simulate(scene, shape.fps, shape.frames)
+        trajectory = simulate(scene, shape.fps, shape.num_frames)
         drawn = render([scene], [trajectory], shape.height, shape.width)
         truth = middles(drawn.subject[0].numpy() == mover)
         if np.isnan(truth[:2]).any():

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from lumora.config import VideoShape
 from lumora.evaluate.suites.vocabulary import outside_prompts
-from lumora.parallel import run_portions
+from lumora.parallel import run_batches
 from lumora.world.caption import Caption, Length, caption
 from lumora.world.clip import FilmClip, make_film, make_scene
 from lumora.world.facts import Category, Fact, facts_of, value_of
@@ -56,7 +56,7 @@ def held_out_captions(
 ) -> list[Case]:
     """Captions of clips that nothing was trained on, with these clips as they really are, drawn in so many processes
     (0: in this one)."""
-    return run_portions(partial(_captions, preset, seed, length, shape), range(clips), TOGETHER, workers)
+    return run_batches(partial(_captions, preset, seed, length, shape), range(clips), TOGETHER, workers)
 
 
 def _captions(preset: str, seed: int, length: Length, shape: VideoShape, indices: Sequence[int]) -> list[Case]:
@@ -67,7 +67,7 @@ def combinations(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OU
     """Captions of clips with a combination of kind, colour and motion that no training has seen; what is looked for is
     that combination."""
     cases: list[Case] = []
-    seconds, aspect = (shape.frames - 1) / shape.fps, shape.width / shape.height
+    seconds, aspect = (shape.num_frames - 1) / shape.fps, shape.width / shape.height
     for index in itertools.count():
         subjects = sample_scene(preset, seed, index, seconds, aspect).subjects
         if not any(map(held_out, subjects)):
@@ -118,7 +118,7 @@ def retold(
         scene = restaged(rng, scene, cast(CameraMove, move), shape.width / shape.height)
         if scene is None or len(found) == clips:
             break
-        trajectory = simulate(scene, shape.fps, shape.frames)
+        trajectory = simulate(scene, shape.fps, shape.num_frames)
         if set(case.stated) <= set(facts_of(scene, trajectory)):
             found.append(render([scene], [trajectory], shape.height, shape.width).frames[0].numpy())
     return found

@@ -12,7 +12,7 @@ OPPOSITE = {"left of": "right of", "right of": "left of", "in front of": "behind
 UPON = "on top of"
 
 
-def lies_about(true: Sequence[Fact]) -> tuple[Fact, ...]:
+def negative_controls_for(true: Sequence[Fact]) -> tuple[Fact, ...]:
     """Relations and events that a clip of which these are all facts doesn't show. Where the facts leave open what
     holds, nothing is made up."""
     return (*_relations(true), *_events(true))

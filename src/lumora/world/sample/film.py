@@ -64,14 +64,14 @@ def sample_film(preset: str, seed: int, index: int, shape: VideoShape) -> Film:
 
 def _draw_lengths(rng: np.random.Generator, preset: Preset, shape: VideoShape) -> list[int]:
     """Frames of each shot; fewer shots than drawn where there is no time for them."""
-    steps = (shape.frames - 1) // GRID
+    steps = (shape.num_frames - 1) // GRID
     least = max(1, math.ceil(LEAST_SECONDS * shape.fps / GRID))
     wish = choice(rng, range(1, len(preset.shots) + 1), preset.shots)
     shots = max(1, min(wish, steps // least))
     extra = rng.multinomial(max(0, steps - shots * least), [1 / shots] * shots)
     lengths = [GRID * (least + int(more)) for more in extra]
     lengths[0] += 1
-    lengths[-1] += shape.frames - sum(lengths)
+    lengths[-1] += shape.num_frames - sum(lengths)
     return lengths
 
 
