@@ -22,7 +22,7 @@ from einops import rearrange
 from torch import Tensor
 
 from lumora.codec import Codec, init_linear
-from lumora.codec.metrics import psnr, ssim
+from lumora.codec.reconstruction_metrics import psnr, ssim
 from lumora.config import CodecConfig, ModelConfig, VideoShape, from_json
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "lumora" / "weights"

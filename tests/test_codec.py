@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lumora.codec import Codec, CodecLossConfig, align_to_pixel_metric, codec_loss, codec_step, init_linear
 from lumora.codec.basis import pixel_metric
 from lumora.codec.losses import pixel_weights
-from lumora.codec.metrics import psnr, ssim
+from lumora.codec.reconstruction_metrics import psnr, ssim
 from lumora.config import CodecConfig
 
 SMALL = CodecConfig(

@@ -22,7 +22,7 @@ from lumora.world.physics import simulate
 from lumora.world.render import render
 from lumora.world.sample import sample_scene
 from lumora.world.scene import STYLES
-from lumora.world.visible import visibility
+from lumora.world.visibility import visibility
 
 SHAPE = VideoShape(25, 64, 64, 8.0)
 

@@ -18,9 +18,9 @@ from lumora.world.facts import Fact, facts_of, mirror_fact
 from lumora.world.physics import camera_path, simulate
 from lumora.world.render import render
 from lumora.world.sample import sample_scene
-from lumora.world.sample.film import sample_film
+from lumora.world.sample.multi_shot_scenes import sample_film
 from lumora.world.scene import GLANCES, STYLES, Camera, Motion, Scene, Style, Subject
-from lumora.world.visible import absences, comes_back, visibility
+from lumora.world.visibility import absences, comes_back, visibility
 
 SHAPE = VideoShape(33, 32, 32, 8.0)
 numbers = st.integers(0, 10**6)

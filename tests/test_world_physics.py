@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.world.physics import camera_path, simulate
-from lumora.world.physics.motion import JUMP_HEIGHT, WAYS
+from lumora.world.physics.subject_motion import JUMP_HEIGHT, WAYS
 from lumora.world.scene import (
     CAMERA_MOVES,
     DIRECTIONS,

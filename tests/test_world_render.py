@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumora.world.render import film, render
+from lumora.world.render import render, renderer
 from lumora.world.sample.cast import SOLIDS
 from lumora.world.scene import (
     CHARACTERS,
@@ -184,7 +184,7 @@ def test_the_same_scene_gives_the_same_pixels():
 
 def test_a_batch_shows_what_each_clip_shows_alone(monkeypatch):
     scenes = list(cast())
-    monkeypatch.setitem(film._PIXELS_AT_ONCE, "cpu", 10**9)
+    monkeypatch.setitem(renderer._PIXELS_AT_ONCE, "cpu", 10**9)
     together = draw(*scenes)
     for number, one in enumerate(scenes):
         alone = draw(one)
@@ -197,7 +197,7 @@ def test_a_long_clip_drawn_in_pieces_is_seamless(monkeypatch):
     path = still(one, 6)
     path.camera_positions[:, 0] = np.linspace(-2, 2, 6)
     whole = render([one], [path], 32, 32)
-    monkeypatch.setitem(film._PIXELS_AT_ONCE, "cpu", 2 * 32 * 32)
+    monkeypatch.setitem(renderer._PIXELS_AT_ONCE, "cpu", 2 * 32 * 32)
     pieces = render([one], [path], 32, 32)
     assert (whole.frames.int() - pieces.frames.int()).abs().float().mean() < 0.02
     assert torch.equal(whole.subject, pieces.subject)

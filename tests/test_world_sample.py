@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lumora.config import VideoShape
 from lumora.world.clip import make_clip, make_scene
 from lumora.world.physics import camera_path, simulate
-from lumora.world.physics.motion import WAYS
+from lumora.world.physics.subject_motion import WAYS
 from lumora.world.sample import FIRST_HELD_OUT_SEED, PRESETS, held_out, sample_scene
 from lumora.world.sample.cast import SOLIDS
 from lumora.world.sample.framing import project

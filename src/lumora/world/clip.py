@@ -16,11 +16,11 @@ from lumora.world.facts import Fact, facts_of
 from lumora.world.physics import simulate
 from lumora.world.render import render
 from lumora.world.sample import PRESETS, sample_scene
-from lumora.world.sample.film import sample_film
+from lumora.world.sample.multi_shot_scenes import sample_film
 from lumora.world.scene import Scene
 from lumora.world.script import Script, script
 from lumora.world.trajectory import Trajectory
-from lumora.world.visible import visibility
+from lumora.world.visibility import visibility
 
 PICTURE_SECONDS = 2.0
 """A picture is the beginning of a clip of this length."""

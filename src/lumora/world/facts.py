@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from lumora.config import from_dict
-from lumora.world.observe import TRAVELLING, direction_of, events_of, relation_of, speed_of, verb_of
+from lumora.world.motion_analysis import TRAVELLING, direction_of, events_of, relation_of, speed_of, verb_of
 from lumora.world.scene import (
     CAMERA_MOVES,
     COLORS,
@@ -31,7 +31,7 @@ from lumora.world.scene import (
     Scene,
 )
 from lumora.world.trajectory import Trajectory
-from lumora.world.visible import comes_back, visibility
+from lumora.world.visibility import comes_back, visibility
 
 Category: TypeAlias = Literal[
     "count", "kind", "color", "material", "size", "emotion", "place", "light", "motion", "direction", "speed",

@@ -17,7 +17,7 @@ from lumora.evaluate.instruments.color_tracker import ColorTables, tracked
 from lumora.world.caption import Length
 from lumora.world.clip import FilmClip
 from lumora.world.facts import Category, value_of
-from lumora.world.render.style import LUMINANCE, SHADES, TONE, pixel_side
+from lumora.world.render.style_effects import LUMINANCE, SHADES, TONE, pixel_side
 from lumora.world.scene import Style
 
 CHANGED, SUDDEN = 4.0, 0.33

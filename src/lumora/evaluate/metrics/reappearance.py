@@ -17,7 +17,7 @@ from lumora.evaluate.instruments.color_tracker import BlobTrack, ColorTables, tr
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
 from lumora.world.clip import Clip, make_clip, make_scene
 from lumora.world.sample.framing import project
-from lumora.world.visible import SEEN, absences, comes_back, visibility
+from lumora.world.visibility import SEEN, absences, comes_back, visibility
 
 RETURNS = ("comes back", "as large", "in its place")
 """What is asked of a thing that should return; of one that doesn't, the first alone."""

@@ -35,7 +35,7 @@ from lumora.world.facts import Category, Fact, facts_of
 from lumora.world.render import render
 from lumora.world.scene import LIGHTS, Light, Scene
 from lumora.world.trajectory import Trajectory
-from lumora.world.visible import SEEN, visibility
+from lumora.world.visibility import SEEN, visibility
 
 FRAMES, FPS = 33, 8.0
 """Of the real clips."""

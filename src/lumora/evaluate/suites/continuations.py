@@ -15,7 +15,7 @@ from lumora.evaluate.instruments.blob import LEAST
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED, caption_of
 from lumora.world.facts import facts_of
 from lumora.world.physics import simulate
-from lumora.world.physics.motion import velocity_of
+from lumora.world.physics.subject_motion import velocity_of
 from lumora.world.render import render
 from lumora.world.sample import held_out, sample_scene
 from lumora.world.scene import Scene, Verb

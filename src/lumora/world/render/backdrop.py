@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from lumora.world.render import ground
-from lumora.world.render.bodies import rgb
-from lumora.world.render.camera import Cameras
-from lumora.world.render.light import Lights
+from lumora.world.render.body_parts import rgb
+from lumora.world.render.cameras import Cameras
+from lumora.world.render.lighting import Lights
 from lumora.world.render.sky import hashed, paint_sky
 from lumora.world.scene import PLACES, Place, Scene
 from lumora.world.trajectory import Trajectory

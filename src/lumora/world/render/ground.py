@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from lumora.world.render.bodies import rgb
+from lumora.world.render.body_parts import rgb
 from lumora.world.render.sky import hashed
 from lumora.world.scene import Place, Vector
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from lumora.world.render.bodies import rgb
-from lumora.world.render.light import Lights
+from lumora.world.render.body_parts import rgb
+from lumora.world.render.lighting import Lights
 from lumora.world.scene import Place, Vector
 
 _TURN = 2 * math.pi

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from lumora.world.sample.camera_setup import draw_camera
 from lumora.world.sample.cast import PRESETS, Preset, choice, held_out
 from lumora.world.sample.framing import apart, in_view
-from lumora.world.sample.lens import draw_camera
 from lumora.world.sample.situations import SITUATIONS, Hall, Play, spread_out
 from lumora.world.scene import GLANCES, LIGHTS, PLACES, Camera, CameraMove, Scene
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from lumora.world.physics.camera import camera_path
-from lumora.world.physics.motion import GRAVITY, JUMP_HEIGHT, velocity_of
+from lumora.world.physics.camera_motion import camera_path
+from lumora.world.physics.subject_motion import GRAVITY, JUMP_HEIGHT, velocity_of
 from lumora.world.scene import GLANCES, Camera, Scene, Subject
 
 MOMENTS = 9

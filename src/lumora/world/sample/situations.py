@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lumora.world.physics.motion import WAYS
+from lumora.world.physics.subject_motion import WAYS
+from lumora.world.sample.camera_setup import USUAL_SECONDS
 from lumora.world.sample.cast import Preset, choice, draw_colors, draw_subject, draw_verb
-from lumora.world.sample.lens import USUAL_SECONDS
-from lumora.world.sample.staging import placed
+from lumora.world.sample.placement import placed
 from lumora.world.scene import CHARACTERS, Direction, Event, EventKind, Kind, Motion, Subject, Verb
 
 FOLLOWED: tuple[Verb, ...] = ("roll", "slide", "walk")

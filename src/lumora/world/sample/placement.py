@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lumora.world.physics.motion import WAYS
-from lumora.world.sample.lens import USUAL_SECONDS
+from lumora.world.physics.subject_motion import WAYS
+from lumora.world.sample.camera_setup import USUAL_SECONDS
 from lumora.world.scene import Subject, Verb
 
 DISTANCES: dict[Verb, tuple[float, float]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lumora.world.physics.bodies import rest_height
+from lumora.world.physics.body_models import rest_height
 from lumora.world.scene import Direction, Kind, Subject
 
 WAYS: dict[Direction, tuple[float, float]] = {

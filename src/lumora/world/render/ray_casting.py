@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from lumora.world.render import primitives
-from lumora.world.render.camera import Cameras
+from lumora.world.render.cameras import Cameras
+from lumora.world.render.primitive_tables import Stage
 from lumora.world.render.primitives import INF
-from lumora.world.render.stage import Stage
 from lumora.world.render.vectors import at
 
 _NEAR = 0.05

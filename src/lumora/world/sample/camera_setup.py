@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lumora.world.physics.camera import camera_path
+from lumora.world.physics.camera_motion import camera_path
 from lumora.world.scene import GLANCES, Camera, CameraMove
 
 AMOUNTS: dict[CameraMove, tuple[float, float]] = {

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lumora.world.render.bodies import rgb
+from lumora.world.render.body_parts import rgb
 from lumora.world.render.vectors import at
 from lumora.world.scene import Light, Scene, Vector
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lumora.world.render.bodies import Part, parts_of
-from lumora.world.render.camera import Cameras
+from lumora.world.render.body_parts import Part, parts_of
+from lumora.world.render.cameras import Cameras
 from lumora.world.render.faces import NEUTRAL
 from lumora.world.render.paint import PLAIN
 from lumora.world.render.primitives import COOKIE

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from lumora.world.render import paint, primitives
-from lumora.world.render.light import Lights
+from lumora.world.render.lighting import Lights
+from lumora.world.render.primitive_tables import Stage
 from lumora.world.render.primitives import INF
-from lumora.world.render.stage import Stage
-from lumora.world.render.trace import Hits, Jobs, Rays, corners, jobs_in, solve
+from lumora.world.render.ray_casting import Hits, Jobs, Rays, corners, jobs_in, solve
 from lumora.world.render.vectors import at, dot, normalize
 from lumora.world.scene import MATERIALS
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from lumora.world.render.backdrop import paint_backdrop, room_sizes
 from lumora.world.render.ground import GROUND_TONE
-from lumora.world.render.light import Lights
+from lumora.world.render.lighting import Lights
+from lumora.world.render.primitive_tables import Stage, set_stage
 from lumora.world.render.primitives import BOX, CONE, COOKIE, CYLINDER
-from lumora.world.render.shade import ground_shade, local_points, shade
-from lumora.world.render.stage import Stage, set_stage
-from lumora.world.render.style import stylise
-from lumora.world.render.trace import Hits, Jobs, Rays, cast, screen_jobs
+from lumora.world.render.ray_casting import Hits, Jobs, Rays, cast, screen_jobs
+from lumora.world.render.shading import ground_shade, local_points, shade
+from lumora.world.render.style_effects import stylise
 from lumora.world.render.vectors import at
 from lumora.world.scene import Scene
 from lumora.world.trajectory import Trajectory

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lumora.world.physics.bodies import keeps_upright, model_xml
-from lumora.world.physics.camera import camera_path
-from lumora.world.physics.motion import Body
+from lumora.world.physics.body_models import keeps_upright, model_xml
+from lumora.world.physics.camera_motion import camera_path
+from lumora.world.physics.subject_motion import Body
 from lumora.world.scene import CHARACTERS, Scene
 from lumora.world.trajectory import Contact, Trajectory
 

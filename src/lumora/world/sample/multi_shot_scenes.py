@@ -14,9 +14,9 @@ import numpy as np
 
 from lumora.config import VideoShape
 from lumora.world.sample import FIRST_HELD_OUT_SEED, TRIES, draw_move, draw_scene, draw_view, generator_of, restaged
+from lumora.world.sample.camera_setup import seen_from
 from lumora.world.sample.cast import PRESETS, Preset, choice, held_out, with_deed
 from lumora.world.sample.framing import in_view
-from lumora.world.sample.lens import seen_from
 from lumora.world.sample.situations import STAGE, Play
 from lumora.world.scene import GLANCES, LIGHTS, PLACES, CameraMove, Film, Scene
 
