@@ -58,10 +58,10 @@ def parse() -> argparse.Namespace:
 
 
 def load(folder: Path) -> Codec:
-    from lumora.train.checkpoint import read_weights
+    from lumora.weights_io import load_weights
 
     model = from_json(ModelConfig, (folder / "model.json").read_text())
-    return read_weights(Codec(model.codec), folder / "codec.safetensors")
+    return load_weights(Codec(model.codec), folder / "codec.safetensors")
 
 
 def world(preset: str, clips: int, height: int, width: int) -> Tensor:

@@ -28,11 +28,11 @@ from lumora.media.video import Video
 from lumora.model.transformer import Transformer
 from lumora.presets import PRESETS, tiny, variations
 from lumora.text_encoder.encoder import TextEncoder
-from lumora.train.checkpoint import read_weights
 from lumora.train.distributed import DistContext
 from lumora.train.loop import read_log, train
 from lumora.train.objectives import CodecObjective, shortened
 from lumora.train.run import CODEC, read_model, train_transformer
+from lumora.weights_io import load_weights
 
 ROOT = Path(__file__).parents[1]
 SHAPES = (VideoShape(5, 32, 32), VideoShape(5, 32, 48, 4.0))
@@ -100,7 +100,7 @@ def test_captions_are_redrawn_alike_and_mirrored_ones_swap_sides(made: Path):
 
 
 def test_latents_are_of_the_clip_and_of_its_mirror_image(made: Path):
-    codec = read_weights(Codec(tiny().model.codec), made / "weights" / "codec.safetensors")
+    codec = load_weights(Codec(tiny().model.codec), made / "weights" / "codec.safetensors")
     encoders = Encoders(codec, TextEncoder.load())
     shard, frames = LatentShard(latent_path(made / "latents", 0)), open_frames(made / "frames", 0)
     assert torch.equal(shard.latents, encoders.latents(frames))

@@ -1,18 +1,35 @@
-"""Which numbers a device computes with fastest: a processor without instructions for bfloat16 emulates it, many times
-slower than float32."""
+"""The dtype in which a device computes fastest.
+
+A CPU without bfloat16 instructions emulates them, many times slower than float32. The environment variable
+LUMORA_CPU_DTYPE overrides the choice for the CPU: `float32` or `bfloat16`. Results then are those of another kind of
+CPU, which is useful for tests; anything else is refused with a ValueError.
+"""
 
 from __future__ import annotations
 
+import os
+
 import torch
+
+CPU_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16, but float32 on a CPU that has no instructions for it."""
-    if device.type == "cpu" and not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
-        return torch.float32
-    return torch.bfloat16
+    """bfloat16, but float32 on a CPU that lacks bfloat16 instructions (AVX512-BF16 or AMX).
+
+    Raises ValueError for an unknown value of LUMORA_CPU_DTYPE.
+    """
+    if device.type != "cpu":
+        return torch.bfloat16
+    name = os.environ.get("LUMORA_CPU_DTYPE", "")
+    if name:
+        if name not in CPU_DTYPES:
+            raise ValueError(f"LUMORA_CPU_DTYPE must be {' or '.join(CPU_DTYPES)}, not {name!r}.")
+        return CPU_DTYPES[name]
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Matrix products and convolutions inside are computed in `fast_dtype`."""
+    """A context in which matrix products and convolutions are computed in `fast_dtype`."""
     return torch.autocast(device.type, torch.bfloat16, enabled=fast_dtype(device) == torch.bfloat16)

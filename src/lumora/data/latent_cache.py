@@ -34,7 +34,7 @@ from lumora.model.packing import Span
 from lumora.parallel import run_jobs
 from lumora.precision import autocast
 from lumora.text_encoder.encoder import TextEncoder
-from lumora.train.checkpoint import read_weights
+from lumora.weights_io import load_weights
 
 KEPT: dict[str, int] = {"short": 1, "sentence": 3, "paragraph": 1}
 """Captions of each length that are encoded for each view: with more, text would take far more room than pictures."""
@@ -50,7 +50,7 @@ class Encoders:
     @lru_cache(1)
     def load(cls, config: CodecConfig, weights: Path, device: str) -> Encoders:
         """Once a process: the codec of the file `weights`, and the text encoder."""
-        codec = read_weights(Codec(config), weights).to(device)
+        codec = load_weights(Codec(config), weights).to(device)
         return cls(codec, TextEncoder.load(device=device))
 
     @torch.no_grad()

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lumora.atomic_io import atomic_write
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 class EMA:
@@ -90,11 +86,3 @@ def _floats(module: nn.Module) -> dict[str, Tensor]:
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().float().clone() for name, tensor in _floats(module).items()}
-
-
-def read_weights(module: Network, file: Path) -> Network:
-    """`module` with the weights of `file`, in the module's own precision. Raises ValueError without the file."""
-    if not file.is_file():
-        raise ValueError(f"The weights {file} are missing; train them first.")
-    module.load_state_dict(load_file(file))
-    return module

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
-from torch import nn
 
 from lumora.atomic_io import atomic_write
 from lumora.codec import Codec, align_to_pixel_metric, init_linear
@@ -21,10 +19,11 @@ from lumora.data.latent_cache import encode_latents
 from lumora.data.shards import render_dataset
 from lumora.model.transformer import Transformer
 from lumora.presets import Preset
-from lumora.train.checkpoint import Network, TrainProgress, read_weights
+from lumora.train.checkpoint import TrainProgress
 from lumora.train.distributed import dist_context
 from lumora.train.loop import CHECKPOINT, train
 from lumora.train.objectives import CodecObjective, FlowObjective
+from lumora.weights_io import Module, load_weights, save_weights
 
 CODEC = Path("weights") / "codec.safetensors"
 LINEAR_SAMPLE = 120
@@ -62,7 +61,7 @@ def train_codec(preset: Preset, folder: Path, minutes: float | None = None, devi
         if here.main:
             codec = ema_module(Codec(preset.model.codec), folder / "codec")
             align_to_pixel_metric(codec.eval(), frames.sample(BASIS_SAMPLE), PIXEL_POWER)
-            write_weights(codec, folder / CODEC)
+            save_weights(codec, folder / CODEC)
     return progress
 
 
@@ -93,7 +92,7 @@ def train_transformer(
         torch.manual_seed(preset.transformer.seed)
         transformer = Transformer(model.transformer)
         if init_from is not None:
-            read_weights(transformer, init_from)
+            load_weights(transformer, init_from)
         latents = LatentDataset(folder / "latents", also=[other / "latents" for other in extra_data])
         task = FlowObjective(transformer, latents, model, preset.transformer, here)
         progress = train(task, preset.transformer, folder / "transformer", here, to_json(model), minutes)
@@ -106,12 +105,12 @@ def export_model(preset: Preset, folder: Path, decay: float | None = None) -> No
     """Writes what `lumora generate --weights` reads: the averages with a decay, by default the longest, of the run."""
     weights = folder / "weights"
     transformer = ema_module(Transformer(preset.model.transformer), folder / "transformer", decay)
-    write_weights(transformer, weights / "transformer.safetensors")
+    save_weights(transformer, weights / "transformer.safetensors")
     with atomic_write(weights / "model.json") as part:
         part.write_text(to_json(preset.model))
 
 
-def ema_module(module: Network, run: Path, decay: float | None = None) -> Network:
+def ema_module(module: Module, run: Path, decay: float | None = None) -> Module:
     """`module` with the average of a run's weights over its past with this decay, by default the longest.
 
     Raises ValueError for one that the run lacks.
@@ -122,13 +121,6 @@ def ema_module(module: Network, run: Path, decay: float | None = None) -> Networ
         raise ValueError(f"The run in {run} keeps averages of decay {', '.join(averages)}, not {name}.")
     module.load_state_dict(averages[name], strict=False)  # integers, if any, are no averages
     return module
-
-
-def write_weights(module: nn.Module, file: Path) -> None:
-    """In bfloat16."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(file) as part:
-        part.write_bytes(save({name: t.to(torch.bfloat16).contiguous() for name, t in module.state_dict().items()}))
 
 
 def read_model(folder: Path) -> ModelConfig:

@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float, UInt8
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from lumora.backends.lumora.compositing import ConditionFrames
 from lumora.backends.lumora.latent_reuse import latents_of_segments, reusable_latents
@@ -44,11 +41,10 @@ from lumora.model.transformer import Transformer
 from lumora.precision import fast_dtype
 from lumora.request.spec import Request
 from lumora.text_encoder.encoder import TextEncoder
+from lumora.weights_io import Module, load_weights
 
 Progress = Callable[[int, int], None]
 """Told (steps done, steps in all) after each step of the sampler."""
-
-Network = TypeVar("Network", bound=nn.Module)
 
 GUIDANCE_INTERVAL = (0.2, 0.93)
 """Times at which guidance acts (arXiv:2404.07724): nearer to noise it drives what holds for the whole picture beyond
@@ -85,7 +81,7 @@ class Pipeline:
         return cls(
             config,
             load_codec(folder, device),
-            load_weights(transformer, model_folder(folder) / "transformer.safetensors", device),
+            _for_inference(load_weights(transformer, model_folder(folder) / "transformer.safetensors"), device),
             TextEncoder.load(device=device),
         )
 
@@ -330,7 +326,13 @@ def load_codec(folder: Path | None = None, device: str | torch.device | None = N
     with torch.device("meta"):
         codec = Codec(config.codec)
     file = model_folder(folder) / "codec.safetensors"
-    return load_weights(codec, file, _device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    codec = _for_inference(load_weights(codec, file), _device(device))
+    return codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _for_inference(module: Module, device: torch.device) -> Module:
+    """`module` on `device` and in its fastest dtype, without gradients."""
+    return module.to(device, fast_dtype(device)).eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
@@ -377,15 +379,3 @@ def _check_alike(requests: Sequence[Request]) -> None:
 
 def _device(named: str | torch.device | None) -> torch.device:
     return torch.device(named or ("cuda" if torch.cuda.is_available() else "cpu"))
-
-
-def load_weights(network: Network, file: Path, device: torch.device) -> Network:
-    """`network` with the weights of `file`, in the numbers that the device computes with fastest."""
-    try:
-        weights = load_file(file, device=str(device))
-        network.load_state_dict(weights, strict=True, assign=True)
-    except FileNotFoundError:
-        raise ValueError(f"The model's file {file} is missing.") from None
-    except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{file} does not hold the weights that its model.json describes: {error}") from error
-    return network.to(fast_dtype(device)).eval().requires_grad_(False)

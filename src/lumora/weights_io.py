@@ -1,0 +1,39 @@
+"""Reading and writing the weights of a module as a .safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from lumora.atomic_io import atomic_write
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def load_weights(module: Module, file: Path) -> Module:
+    """Loads `file` into `module`, which keeps its dtype and device, and returns it.
+
+    A module on the meta device takes the tensors of the file as they are: on the CPU, in the dtype of the file.
+    Raises ValueError where the file is missing, broken, or holds the weights of another module.
+    """
+    on_meta = any(parameter.is_meta for parameter in module.parameters())
+    try:
+        module.load_state_dict(load_file(file), strict=True, assign=on_meta)
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {file}; train the model first, or name another model.") from None
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{file} does not hold weights of this model's configuration: {error}") from error
+    return module
+
+
+def save_weights(module: nn.Module, file: Path) -> None:
+    """Writes the state of `module` in bfloat16; makes the folder of `file` if needed."""
+    state = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in module.state_dict().items()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as part:
+        part.write_bytes(save(state))
