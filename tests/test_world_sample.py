@@ -104,7 +104,7 @@ def test_subjects_are_large_enough_to_be_told_apart(many: tuple[str, list[tuple[
         for index, subject in enumerate(scene.subjects):
             widths[subject.size].append(float((scale[:, index] * subject.half_extent).mean()))
     assert 0.13 < np.median(widths["small"]) < 0.3
-    assert 0.2 < np.median(widths["large"]) < 0.42
+    assert 0.2 < np.median(widths["large"]) < (0.52 if PRESETS[many[0]].close else 0.42)
     assert min(widths["small"]) > 0.09
 
 
@@ -152,6 +152,25 @@ def test_presets_are_a_curriculum() -> None:
     assert {scene.style for scene in scenes["film"]} == set(STYLES)
     assert {scene.style for preset in ("simple", "medium", "full") for scene in scenes[preset]} == {"plain"}
     assert full["counts"] == {1, 2, 3}
+
+
+def test_the_stage_is_filmed_from_close_by() -> None:
+    scenes = [sample_scene("stage", 4, index) for index in range(120)]
+    heights: dict[str, list[float]] = {"small": [], "large": []}
+    for scene in scenes:
+        trajectory = simulate(scene, 8.0, 17)
+        assert in_picture(scene, trajectory, 1.0).all()
+        _, scale = project(scene.camera, trajectory.camera_positions, trajectory.camera_targets, trajectory.positions)
+        for index, subject in enumerate(scene.subjects):
+            heights[subject.size].append(float((scale[:, index] * subject.half_extent).mean()))
+    assert 0.35 < np.median(heights["large"]) < 0.52 and 0.22 < np.median(heights["small"]) < 0.33
+    assert len({(scene.place, scene.light, scene.texture_seed) for scene in scenes}) <= 4 * len(PLACES) * len(LIGHTS)
+    events = Counter(scene.event.kind for scene in scenes if scene.event)
+    assert events["hit"] >= 5 and events["bite"] >= 3
+    assert {len(scene.subjects) for scene in scenes} == {1, 2}
+    kinds = Counter(subject.kind for scene in scenes for subject in scene.subjects)
+    assert set(kinds) == set(KINDS) and max(kinds.values()) < 6 * min(kinds.values())
+    assert 0.6 < np.mean([scene.camera.move == "static" for scene in scenes]) < 0.85
 
 
 def test_a_plain_world_always_has_the_same_decoration() -> None:

@@ -53,7 +53,7 @@ OF_THE_MODEL = arg(help_behavior_hint="(default: the model's own)")
 Aspect: TypeAlias = Annotated[float | None, _flag("W:H", _aspect)]
 Fit: TypeAlias = Literal["crop", "letterbox"]
 Keyframe: TypeAlias = Annotated[tuple[float, Path], _flag("SECOND=FILE", _keyframe)]
-Preset: TypeAlias = Literal["plain", "simple", "medium", "full", "film", "plain-film"]
+Preset: TypeAlias = Literal["plain", "simple", "medium", "full", "film", "plain-film", "stage", "stage-film"]
 Number: TypeAlias = Annotated[float | None, _flag("X", _number)]
 Size: TypeAlias = Annotated[tuple[int, int] | None, _flag("WxH", _size)]
 WorldSize: TypeAlias = Annotated[tuple[int, int], _flag("WxH", _size)]

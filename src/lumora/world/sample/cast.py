@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -83,6 +83,21 @@ class Preset:
     """Shares of films with one, two … shots."""
     unpainted: bool = False
     """Whether bodies have no patterns, and each place by each light always the same decoration."""
+    decorations: int = 0
+    """How many decorations each place has by each light; 0: any number. `unpainted` has one."""
+    kind_weights: dict[Kind, float] = field(default_factory=dict)
+    """How often a kind is chosen among those that suit a verb; 1 for kinds not listed. Empty: all alike."""
+    large: float = 0.5
+    """Share of large subjects, where a situation leaves the size open."""
+    static: float = 0.5
+    """Share of scenes with a static camera."""
+    gentle: float = 1.0
+    """Speed of the camera relative to the usual one."""
+    stage_size: float = 1.0
+    """Size of the stage, places and ways, relative to the usual one."""
+    close: bool = False
+    """Whether the camera is as near as the action allows: up to where a large subject is half as high as the picture,
+    and a small one 0.3 of it."""
 
 
 _SIMPLE = Preset(
@@ -143,6 +158,28 @@ PRESETS["plain-film"] = replace(
     shots=(0.15, 0.6, 0.25),
     unpainted=True,
 )
+PRESETS["stage"] = Preset(
+    counts=(0.25, 0.75),
+    kinds=KINDS,
+    verbs=("roll", "slide", "bounce", "fall", "jump", "jump", "spin", "walk", "walk"),
+    materials={"matte": 0.6, "shiny": 0.4},
+    moves=("pan left", "pan right", "move in", "move out", "orbit"),
+    situations={"at large": 0.66, "hit": 0.12, "push": 0.06, "bite": 0.12, "on top": 0.04},
+    decorations=4,
+    kind_weights={"cone": 1.3, "ring": 1.5, "cookie": 1.4, **dict.fromkeys(CHARACTERS, 1.6)},
+    large=0.65,
+    static=0.7,
+    gentle=0.7,
+    stage_size=0.7,
+    close=True,
+)
+PRESETS["stage-film"] = replace(
+    PRESETS["stage"],
+    moves=(*PRESETS["stage"].moves, *GLANCES),
+    situations={"at large": 1.0},
+    styles=("plain", "plain", "plain", "toon", "black and white", "pixel art"),
+    shots=(0.1, 0.6, 0.3),
+)
 
 
 def choice(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
@@ -168,9 +205,14 @@ def draw_subject(
 ) -> Subject:
     """A subject at the origin, with its verb, direction and heading but no speed yet; one of `kinds` that suits."""
     allowed: list[Kind] = [kind for kind in kinds if kind in preset.kinds and kind in KINDS_FOR[verb]]
-    kind = choice(rng, allowed)
+    weights = [preset.kind_weights.get(kind, 1.0) for kind in allowed] if preset.kind_weights else None
+    kind = choice(rng, allowed, weights)
     way = choice(rng, ways) if ways else draw_way(rng, verb)
-    return _dressed(rng, preset, kind, color, size or choice(rng, SIZES), Motion(verb, way))
+    return _dressed(rng, preset, kind, color, size or draw_size(rng, preset), Motion(verb, way))
+
+
+def draw_size(rng: np.random.Generator, preset: Preset) -> Size:
+    return choice(rng, SIZES, None if preset.large == 0.5 else (1 - preset.large, preset.large))
 
 
 def _dressed(rng: np.random.Generator, preset: Preset, kind: Kind, color: Color, size: Size, motion: Motion) -> Subject:

@@ -86,7 +86,7 @@ def _elsewhere(
         if training and any(map(held_out, cast)):
             continue
         there = replace(scene, subjects=cast, place=place, light=light, seconds=seconds, begins=0.0)
-        there = restaged(rng, there, _draw_move(rng, preset, seconds), aspect)
+        there = restaged(rng, there, _draw_move(rng, preset, seconds), aspect, preset)
         if there is not None:
             return there
     return None

@@ -65,13 +65,13 @@ def at_large(rng: np.random.Generator, preset: Preset, followed: bool) -> Stage:
     cast = [draw_subject(rng, preset, verb, color) for verb, color in zip(verbs, colors, strict=True)]
     if not followed:
         cast = [cast[i] for i in rng.permutation(count)]
-    return spread_out(cast)
+    return spread_out(cast, preset.stage_size)
 
 
-def spread_out(cast: Sequence[Subject]) -> Stage:
+def spread_out(cast: Sequence[Subject], scale: float = 1.0) -> Stage:
     """Each goes its own way somewhere on a stage that is as large as so many need."""
     count = len(cast)
-    spread, size = SPREAD[count - 1], STAGE[count - 1]
+    spread, size = SPREAD[count - 1] / scale, scale * STAGE[count - 1]
 
     def stage(rng: np.random.Generator, hall: Hall) -> Play:
         subjects = tuple(placed(rng, subject, hall.seconds, spread, size, hall.room) for subject in cast)
@@ -152,7 +152,15 @@ def hit(rng: np.random.Generator, preset: Preset, followed: bool) -> Stage:
     target = draw_subject(rng, preset, "still", colors[1], struck)
 
     def stage(rng: np.random.Generator, hall: Hall) -> Play:
-        return _collision(rng, "hit", actor, target, hall, speed=rng.uniform(1.5, 2.1), gap=rng.uniform(0.6, 0.9))
+        return _collision(
+            rng,
+            "hit",
+            actor,
+            target,
+            hall,
+            preset.stage_size * rng.uniform(1.5, 2.1),
+            preset.stage_size * rng.uniform(0.6, 0.9),
+        )
 
     return stage
 
@@ -165,7 +173,9 @@ def push(rng: np.random.Generator, preset: Preset, followed: bool) -> Stage:
     target = replace(draw_subject(rng, preset, "still", colors[1], kinds), heading=0.0)
 
     def stage(rng: np.random.Generator, hall: Hall) -> Play:
-        return _collision(rng, "push", actor, target, hall, speed=rng.uniform(0.9, 1.15), gap=rng.uniform(0.3, 0.5))
+        return _collision(
+            rng, "push", actor, target, hall, rng.uniform(0.9, 1.15), preset.stage_size * rng.uniform(0.3, 0.5)
+        )
 
     return stage
 
@@ -196,8 +206,8 @@ def bite(rng: np.random.Generator, preset: Preset, followed: bool) -> Stage:
 
     def stage(rng: np.random.Generator, hall: Hall) -> Play:
         moment = rng.uniform(0.25, 0.6) * hall.seconds
-        spread = 1.2 if guests else 0.4
-        subjects = tuple(placed(rng, subject, hall.seconds, spread) for subject in (cookie, *guests))
+        spread, size = 1.2 if guests else 0.4, preset.stage_size
+        subjects = tuple(placed(rng, subject, hall.seconds, spread, size) for subject in (cookie, *guests))
         return Play(subjects, Event("bite", 0, None, moment))
 
     return stage
