@@ -63,12 +63,16 @@ class FlowConfig:
 @dataclass(frozen=True)
 class OptimizerConfig:
     muon_lr: float = 0.02
+    muon_every: int = 1
+    """Steps for each update of Muon's matrices, which then is as many times larger: half of its cost at 2."""
     adam_lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     warmup_fraction: float = 0.02
     """Share of the run."""
+    cooldown_fraction: float = 1.0
+    """Share of the run at its end in which the rates fall to 0; they are constant before. 1: all but the warm-up."""
     ema_decays: tuple[float, ...] = (0.99, 0.998, 0.9995)
 
 

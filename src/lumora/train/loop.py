@@ -129,7 +129,7 @@ class _Run:
             return None
         entry = {"step": progress.step, "loss": sum(progress.losses) / len(progress.losses), "norm": norm}
         entry |= {name: float(value) for name, value in metrics.items()}
-        entry |= {"rate": lr_factor(progress.step - 1, progress.steps, self.config.optimizer.warmup_fraction)}
+        entry |= {"rate": self._lr_factor(progress.step - 1, progress.steps)}
         entry |= {"seconds": round(progress.seconds, 2), **speed.take()}
         progress.losses.clear()
         if self.world.main:
@@ -144,7 +144,7 @@ class _Run:
         loss_value, norm_value = torch.stack([loss, norm.to(loss)]).tolist()
         if math.isfinite(norm_value):
             self.bad_steps = 0
-            self.optimizer.set_lr_factor(lr_factor(step, steps, self.config.optimizer.warmup_fraction))
+            self.optimizer.set_lr_factor(self._lr_factor(step, steps))
             self.optimizer.step()
             self.averages.update(self.task.module, step)
         else:  # One overflow must not end hours of work, and many in a row must not be hidden.
@@ -152,6 +152,10 @@ class _Run:
             if self.bad_steps > MAX_BAD_STEPS:
                 raise RuntimeError(f"Gradients have not been finite for {self.bad_steps} steps; lower the rates.")
         return loss_value, norm_value, metrics
+
+    def _lr_factor(self, step: int, steps: int) -> float:
+        config = self.config.optimizer
+        return lr_factor(step, steps, config.warmup_fraction, config.cooldown_fraction)
 
     def _backward(self, step: int) -> tuple[Tensor, Metrics]:
         # On the CPU whatever the device, so that noise is the same everywhere and choices drawn from it stop no GPU.
