@@ -25,6 +25,8 @@ from lumora.train.throughput import count_flops
 
 PICTURES, CUTS = 0.1, 0.1
 """Shares of the transformer's examples that are the first picture of a clip alone, and a clip cut short."""
+MAX_STRIDE = 2
+"""Of the frames that the codec is trained on."""
 
 Item = TypeVar("Item")
 
@@ -68,13 +70,18 @@ class CodecObjective:
         return codec_step(self.module, pixels, generator, subject=subject)
 
     def _views(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """The same run of frames of some clips, mirrored half of the time; and where subjects are in them."""
+        """The same run of frames of some clips, mirrored half of the time; and where subjects are in them.
+
+        Where clips are long enough, every second frame is left out for some: motion twice as fast.
+        """
         generator = _generator(self.config, step, self.world)
         frames, subject = self.frames.batch(self.config.batch_size, generator)
         if frames.shape[1] < self.length:
             raise ValueError(f"The codec is trained on {self.length} frames at a time; clips have {frames.shape[1]}.")
-        start = int(generator.integers(frames.shape[1] - self.length + 1))
-        run, axes = slice(start, start + self.length), [3] if generator.random() < 0.5 else []
+        stride = int(generator.integers(1, 1 + min(MAX_STRIDE, (frames.shape[1] - 1) // (self.length - 1))))
+        span = stride * (self.length - 1) + 1
+        start = int(generator.integers(frames.shape[1] - span + 1))
+        run, axes = slice(start, start + span, stride), [3] if generator.random() < 0.5 else []
         subject = None if subject is None else subject[:, run].flip(axes).to(self.world.device)
         return frames[:, run].flip(axes), subject
 

@@ -49,12 +49,23 @@ def render_clips_stage(preset: Preset, folder: Path, workers: int = 2, device: s
     write_captions(folder / "frames")
 
 
-def train_codec(preset: Preset, folder: Path, minutes: float | None = None, device: str | None = None) -> TrainProgress:
-    """Trains the codec on the clips in `folder`, or goes on; exports it where its schedule has come to its end."""
+def train_codec(
+    preset: Preset,
+    folder: Path,
+    minutes: float | None = None,
+    device: str | None = None,
+    init_from: Path | None = None,
+) -> TrainProgress:
+    """Trains the codec on the clips in `folder`, or goes on, and exports it.
+
+    It begins with the weights in the file `init_from`, or else as the best linear codec.
+    """
     with dist_context(device) as here:
         torch.manual_seed(preset.codec.seed)
         codec, frames = Codec(preset.model.codec), FrameDataset(folder / "frames")
-        if here.main and not (folder / "codec" / CHECKPOINT).exists():
+        if init_from is not None:
+            load_weights(codec, init_from)
+        elif here.main and not (folder / "codec" / CHECKPOINT).exists():
             init_linear(codec, frames.sample(LINEAR_SAMPLE), torch.Generator().manual_seed(preset.codec.seed))
         task = CodecObjective(codec, frames, preset.codec, here)
         progress = train(task, preset.codec, folder / "codec", here, to_json(preset.model.codec), minutes)
