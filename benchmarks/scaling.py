@@ -31,6 +31,7 @@ from lumora.evaluate.metrics.scaling_law import Law, Run, best_size, drawn, draw
 from lumora.evaluate.report.page import page
 from lumora.evaluate.runner import EvaluationPlan, run_evaluation
 from lumora.model.transformer import Transformer
+from lumora.train.checkpoint import read_checkpoint
 from lumora.train.distributed import DistContext
 from lumora.train.loop import CHECKPOINT, train
 from lumora.train.objectives import FlowObjective
@@ -134,7 +135,7 @@ def _loss(task: FlowObjective) -> float:
 
 def _average(model: ModelConfig, folder: Path) -> Transformer:
     """The average of a run's weights with its shortest memory: these runs are short."""
-    averages = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)["averages"]
+    averages = read_checkpoint(folder / CHECKPOINT)["ema"]
     transformer = Transformer(model.transformer)
     transformer.load_state_dict(averages[min(averages, key=float)], strict=False)  # integers, if any, are no averages
     return transformer

@@ -1,10 +1,10 @@
-"""Teach a model your own videos: a folder of files and a line of text for each.
+"""Trains a model on your own videos: a folder of video files with a line of text for each.
 
-    python examples/train_on_own_videos.py WORK_FOLDER
+    python examples/train_on_own_videos.py WORK_DIR
 
-The videos are squares that wander, drawn here so that there is something to train on; put yours in their place. The
-preset `tiny` shows the way in seconds and learns next to nothing; `cpu` and `gpu` are for real (src/lumora/presets.py).
-The same from the shell: `lumora train all --preset tiny --videos WORK_FOLDER/videos --folder WORK_FOLDER/model`.
+This example draws videos of moving squares to train on; replace them by yours. The preset `tiny` shows all steps in
+seconds and learns almost nothing; `cpu` and `gpu` train real models (see src/lumora/presets.py). The same on the
+command line: `lumora train all --preset tiny --dataset WORK_DIR/videos --run-dir WORK_DIR/model`.
 """
 
 import json
@@ -14,30 +14,31 @@ from pathlib import Path
 import numpy as np
 
 from lumora import Pipeline, Request, Video
-from lumora.data.video_folder import cache_videos
+from lumora.data.video_folder import import_videos
 from lumora.presets import tiny
-from lumora.train.run import make_latents, train_codec, train_transformer
+from lumora.train.run import encode_latents_stage, train_codec, train_transformer
 
 COLORS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 220)}
 
 
-def main(work: Path) -> None:
-    videos, model = work / "videos", work / "model"
+def main(work_dir: Path) -> None:
+    videos, run_dir = work_dir / "videos", work_dir / "model"
     draw_videos(videos)
 
     preset = tiny()
-    clips = cache_videos(videos, preset.model.shape, model / "frames")
-    print(f"{clips} clips of {videos}")
-    train_codec(preset, model)
-    make_latents(preset, model)
-    train_transformer(preset, model)
+    num_clips = import_videos(videos, preset.model.shape, run_dir / "frames")
+    print(f"{num_clips} clips of {videos}")
+    train_codec(preset, run_dir)
+    encode_latents_stage(preset, run_dir)
+    train_transformer(preset, run_dir)
 
-    request = Request("a red square moves right", seconds=1.0, width=32, height=32, steps=10)
-    print(Pipeline.load(model / "weights").generate(request).save(work / "square.mp4"))
+    pipeline = Pipeline.from_pretrained(run_dir / "weights")
+    request = Request("a red square moves right", seconds=1.0, width=32, height=32, num_inference_steps=10)
+    print(pipeline.generate(request).save(work_dir / "square.mp4"))
 
 
 def draw_videos(folder: Path) -> None:
-    """One .mp4 a colour and direction, and metadata.jsonl, which names the files and says what they show."""
+    """One .mp4 per color and direction, and a metadata.jsonl with the name and the text of each."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for color, rgb in COLORS.items():

@@ -1,14 +1,12 @@
-"""The one script that makes the default weights from nothing; started again, it goes on where it was stopped.
+"""Makes the default weights from scratch. The same command continues an interrupted run.
 
-    python runs/default.py                     # data/cpu, two processes
-    python runs/default.py --preset tiny --folder /tmp/tiny --workers 0      # the same road in seconds
-    python runs/default.py --install           # also copies the result to src/lumora/weights
-    python runs/default.py --preset stage      # the next default model, in data/stage: codec, 64×64, 128×128
+    python runs/default.py                                               # in data/cpu, with two processes
+    python runs/default.py --install                                     # and copies the result to src/lumora/weights
+    python runs/default.py --preset tiny --run-dir /tmp/tiny --workers 0    # a test in seconds
 
-Stages: clips of the world, the codec, their latents and encoded captions, the transformer; then, of the preset `cpu`,
-films, on which beside those clips the transformer goes on (the preset `film`). With `--until` it stops after one of
-them; with `--minutes` it ends orderly after that time, in whichever training it is. A curriculum (`stage`) goes through
-all of its own stages (see `lumora.train.curriculum`); its codec begins with the one in `--init-codec`.
+The stages are: clips of the world, the codec, latents and encoded captions, the transformer. With the preset `cpu` a
+last stage continues the transformer on multi-shot clips too (the preset `film`). `--until` stops after a stage;
+`--max-minutes` stops after a time, with a checkpoint and exit code 3.
 """
 
 from __future__ import annotations
@@ -21,90 +19,71 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
-from lumora.presets import CURRICULA, PRESETS, Preset, cpu, film
+from lumora.presets import PRESETS, Preset, cpu, film
 from lumora.train.checkpoint import TrainProgress
-from lumora.train.curriculum import run_curriculum
 from lumora.train.run import CODEC, encode_latents_stage, render_clips_stage, train_codec, train_transformer
 
 STAGES = ("clips", "codec", "latents", "transformer", "films")
 
-FILM_SEEN = 3
-"""Times that a film is seen for each time that a clip is: there are fewer of them."""
+FILM_REPEATS = 3
+"""How often multi-shot clips are used per use of a single-shot clip, because there are fewer of them."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when all is made, 3 when time ended it before."""
+    """Returns 0 when all stages are finished and 3 when the time ended before."""
     options = _options(argv)
-    folder = options.folder or Path("data") / options.preset
-    ends = time.monotonic() + 60 * options.minutes if options.minutes else None
-    if options.preset in CURRICULA:
-        return _curriculum(options, folder, ends)
-    preset = PRESETS[options.preset]()
-    stages = _stages(preset, folder, options.workers)
+    preset, run_dir = PRESETS[options.preset](), options.run_dir or Path("data") / options.preset
+    deadline = time.monotonic() + 60 * options.max_minutes if options.max_minutes else None
+    stages = _stages(preset, run_dir, options.workers)
     chosen = [stage for stage in STAGES[: STAGES.index(options.until) + 1] if stage in stages]
     for stage in chosen:
         print(f"{time.strftime('%H:%M:%S')} {stage}", file=sys.stderr, flush=True)
-        progress = stages[stage](_left(ends))
-        if progress and _stopped(progress):
+        progress = stages[stage](_minutes_left(deadline))
+        if progress and progress.step < progress.max_steps:
+            message = f"Stopped at step {progress.step} of {progress.max_steps}; run the same command to continue."
+            print(message, file=sys.stderr)
             return 3
     if options.install:
-        made = folder / "films" if "films" in chosen else folder
-        shutil.copytree(made / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
+        trained = run_dir / "films" if "films" in chosen else run_dir
+        shutil.copytree(trained / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
     return 0
 
 
-def _curriculum(options: argparse.Namespace, folder: Path, ends: float | None) -> int:
-    curriculum = CURRICULA[options.preset]()
-    progress = run_curriculum(curriculum, folder, options.init_codec, options.workers, lambda: _left(ends))
-    if _stopped(progress):
-        return 3
-    if options.install:
-        shutil.copytree(folder / curriculum.stages[-1].name / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
-    return 0
-
-
-def _stopped(progress: TrainProgress) -> bool:
-    """Whether the training was ended before its last step; then it says so."""
-    if progress.step < progress.steps:
-        print(f"Stopped at step {progress.step} of {progress.steps}; run it again to go on.", file=sys.stderr)
-    return progress.step < progress.steps
-
-
-def _stages(preset: Preset, folder: Path, workers: int) -> dict[str, Callable[[float | None], TrainProgress | None]]:
+def _stages(preset: Preset, run_dir: Path, workers: int) -> dict[str, Callable[[float | None], TrainProgress | None]]:
+    """Each stage as a function of the minutes that are left."""
     stages = {
-        "clips": lambda minutes: render_clips_stage(preset, folder, workers),
-        "codec": lambda minutes: train_codec(preset, folder, minutes),
-        "latents": lambda minutes: encode_latents_stage(preset, folder, workers),
-        "transformer": lambda minutes: train_transformer(preset, folder, minutes),
+        "clips": lambda minutes: render_clips_stage(preset, run_dir, workers),
+        "codec": lambda minutes: train_codec(preset, run_dir, minutes),
+        "latents": lambda minutes: encode_latents_stage(preset, run_dir, workers),
+        "transformer": lambda minutes: train_transformer(preset, run_dir, minutes),
     }
     if preset == cpu():
-        stages["films"] = lambda minutes: _films(folder, workers, minutes)
+        stages["films"] = lambda minutes: _train_on_films(run_dir, workers, minutes)
     return stages
 
 
-def _films(folder: Path, workers: int, minutes: float | None) -> TrainProgress:
-    """Films and their latents, in a folder of their own; the transformer goes on with them and all other clips."""
-    preset, films = film(), folder / "films"
+def _train_on_films(run_dir: Path, workers: int, max_minutes: float | None) -> TrainProgress:
+    """Continues the transformer in a run directory of its own, on multi-shot clips and on all clips of `run_dir`."""
+    preset, films = film(), run_dir / "films"
     render_clips_stage(preset, films, workers)
     (films / CODEC).parent.mkdir(exist_ok=True)
-    shutil.copy(folder / CODEC, films / CODEC)
+    shutil.copy(run_dir / CODEC, films / CODEC)
     encode_latents_stage(preset, films, workers)
-    also, start = [folder, *[films] * (FILM_SEEN - 1)], folder / "weights" / "transformer.safetensors"
-    return train_transformer(preset, films, minutes, init_from=start, extra_data=also)
+    extra_data, init_from = [run_dir, *[films] * (FILM_REPEATS - 1)], run_dir / "weights" / "transformer.safetensors"
+    return train_transformer(preset, films, max_minutes, init_from=init_from, extra_data=extra_data)
 
 
-def _left(ends: float | None) -> float | None:
-    return None if ends is None else max(0.0, ends - time.monotonic()) / 60
+def _minutes_left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic()) / 60
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=[*PRESETS, *CURRICULA], default="cpu")
-    parser.add_argument("--init-codec", type=Path, help="weights that the codec of a curriculum begins with")
-    parser.add_argument("--folder", type=Path, help="where all is kept (default: data/PRESET)")
-    parser.add_argument("--workers", type=int, default=2, help="processes that render; 0: none but this one")
-    parser.add_argument("--minutes", type=float, help="of this sitting's training")
-    parser.add_argument("--until", choices=STAGES, default=STAGES[-1])
+    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    parser.add_argument("--run-dir", type=Path, help="folder for all files of the run (default: data/PRESET)")
+    parser.add_argument("--workers", type=int, default=2, help="processes that render; 0: render in this process")
+    parser.add_argument("--max-minutes", type=float, help="training time of this session")
+    parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="last stage to run")
     parser.add_argument("--install", action="store_true", help="make the result the default model")
     return parser.parse_args(argv)
 

@@ -83,9 +83,9 @@ def test_a_mistake_gets_one_sentence_before_any_work(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["train", "codec", "--folder", ".", "--preset", "tiny"], "no clips in"),
-        (["train", "transformer", "--folder", ".", "--preset", "tiny"], "no clips"),
-        (["train", "all", "--folder", ".", "--videos", "none"], "metadata.jsonl"),
+        (["train", "codec", "--run-dir", ".", "--preset", "tiny"], "no clips in"),
+        (["train", "transformer", "--run-dir", ".", "--preset", "tiny"], "no clips"),
+        (["train", "all", "--run-dir", ".", "--dataset", "none"], "metadata.jsonl"),
         (["evaluate", "--probe", "none.safetensors", "--clips", "1"], "none.safetensors"),
     ],
 )
@@ -164,8 +164,8 @@ def test_a_world_clip_comes_with_what_is_true_of_it(tmp_path: Path):
     assert main(words) == 0 and out.read_bytes() == content
 
 
-def test_a_sheet_shows_many_clips(tmp_path: Path):
+def test_a_contact_sheet_shows_many_clips(tmp_path: Path):
     out = tmp_path / "sheet.png"
-    assert main(["world", "sheet", "--preset", "simple", "--count", "3", "--size", "32x32", "-o", str(out)]) == 0
+    assert main(["world", "contact-sheet", "--preset", "simple", "--num-clips", "3", "--size", "32x32", "-o", str(out)]) == 0
     picture = Video.load(out).frames[0]
     assert picture.std(axis=(0, 1)).min() > 10 and np.prod(picture.shape) > 3 * 4 * 32 * 32

@@ -1,4 +1,4 @@
-"""Films from the world to a step of training, and a model that has learnt shots makes them in one take."""
+"""Multi-shot clips in training, and their generation by a model that was trained on them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +13,11 @@ from lumora import Condition, Pipeline, Request, Shot, Video
 from lumora.backends.lumora.segments import make_segments
 from lumora.codec import Codec
 from lumora.config import TrainConfig, VideoShape
-from lumora.data.captions import LENGTHS, ClipCaptions, write_captions
+from lumora.data.captions import CAPTION_LENGTHS, ClipCaptions, write_captions
 from lumora.data.datasets import LatentDataset
 from lumora.data.latent_cache import Encoders, LatentShard, latent_path, latent_spans, write_latents
-from lumora.data.shards import ClipRecord, open_frames, open_subjects, read_lines, render_dataset
-from lumora.data.shards import ShotRecord as ShotRecord
+from lumora.data.shards import ClipRecord, DatasetConfig, ShotRecord, open_frames, open_subjects, read_records
+from lumora.data.world_clips import render_dataset
 from lumora.media.audio import num_samples
 from lumora.model.packing import Span
 from lumora.model.transformer import Transformer
@@ -28,52 +28,50 @@ from lumora.train.objectives import FlowObjective
 from lumora.world.clip import make_film
 
 SHAPE = VideoShape(25, 32, 32, 8.0)
-FILMS = 3
+NUM_CLIPS = 3
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Encoders]:
-    """Frames, captions and latents of a few films, by a codec that has learnt nothing."""
+    """Frames, captions and latents of a few multi-shot clips, by an untrained codec."""
     folder = tmp_path_factory.mktemp("films")
-    render_dataset("film", 3, FILMS, (SHAPE,), folder, workers=0, shard=FILMS, batch=2)
+    render_dataset(DatasetConfig("film", 3, (SHAPE,), NUM_CLIPS), NUM_CLIPS, folder, workers=0, batch_size=2)
     write_captions(folder)
     torch.manual_seed(0)
     encoders = Encoders(Codec(tiny().model.codec), TextEncoder.load())
-    records, wordings = (
-        read_lines(kind, folder, name, 0) for kind, name in ((ClipRecord, "clips"), (ClipCaptions, "captions"))
-    )
+    records = read_records(ClipRecord, folder, "clips", 0)
+    captions = read_records(ClipCaptions, folder, "captions", 0)
     subjects = open_subjects(folder, 0)
-    write_latents(latent_path(folder, 0), open_frames(folder, 0), records, wordings, encoders, subjects)
+    write_latents(latent_path(folder, 0), open_frames(folder, 0), records, captions, encoders, subjects)
     return folder, encoders
 
 
 def test_shards_hold_the_films_that_the_world_shows(made: tuple[Path, Encoders]):
     folder, _ = made
-    records = read_lines(ClipRecord, folder, "clips", 0)
+    records = read_records(ClipRecord, folder, "clips", 0)
     for number, record in enumerate(records):
         shown = make_film("film", 3, number, SHAPE)
         assert np.array_equal(open_frames(folder, 0)[number], shown.frames.numpy())
-        assert [shot.frames for shot in record.shots] == np.diff([0, *shown.cuts, SHAPE.num_frames]).tolist()
+        assert [shot.num_frames for shot in record.shots] == np.diff([0, *shown.cuts, SHAPE.num_frames]).tolist()
         assert sum(latent_spans(record, 4)) == 1 + (SHAPE.num_frames - 1) // 4
     assert max(len(record.shots) for record in records) > 1
     with pytest.raises(ValueError, match="end with latent frames"):
-        latent_spans(ClipRecord(0, 8.0, shots=(ShotRecord(4, ()), ShotRecord(5, ()))), 4)
+        latent_spans(ClipRecord(0, SHAPE, shots=(ShotRecord(4, ()), ShotRecord(5, ()))), 4)
 
 
 def test_every_shot_has_its_own_words(made: tuple[Path, Encoders]):
     folder, encoders = made
     shard = LatentShard(latent_path(folder, 0))
-    records, wordings = (
-        read_lines(kind, folder, name, 0) for kind, name in ((ClipRecord, "clips"), (ClipCaptions, "captions"))
-    )
-    for number, (record, wording) in enumerate(zip(records, wordings, strict=True)):
-        assert [line.length for line in wording.captions] == list(LENGTHS)
-        for mirrored, lines in ((False, wording.captions), (True, wording.mirrored)):
+    records = read_records(ClipRecord, folder, "clips", 0)
+    captions = read_records(ClipCaptions, folder, "captions", 0)
+    for number, (record, clip) in enumerate(zip(records, captions, strict=True)):
+        assert [line.length for line in clip.captions] == list(CAPTION_LENGTHS)
+        for mirrored, lines in ((False, clip.captions), (True, clip.mirrored)):
             example = shard.example(number, mirrored, 0.0)
             assert [span.num_frames for span in example.spans] == latent_spans(record, 4)
             words = example.text.split([span.num_tokens for span in example.spans])
-            for said, tokens in zip(lines[0].shots, words, strict=True):
-                (expected,) = encoders.text.encode([said])
+            for caption, tokens in zip(lines[0].shots, words, strict=True):
+                (expected,) = encoders.text.encode([caption])
                 assert torch.nn.functional.cosine_similarity(tokens.float(), expected, dim=-1).min() > 0.98
         whole = [len(shard.example(number, False, choice).spans) == 1 for choice in (0.1, 0.3, 0.5, 0.7, 0.9)]
         assert whole == [len(record.shots) == 1] * 3 + [True] + [len(record.shots) == 1]
@@ -84,11 +82,11 @@ def test_a_clip_cut_short_keeps_the_words_of_what_is_left(made: tuple[Path, Enco
     example = replace(
         shard.example(0, False, 0.0), text=torch.arange(9.0)[:, None], spans=(Span(2, 3), Span(3, 2), Span(4, 2))
     )
-    assert example.beginning(7).spans == example.spans and len(example.beginning(7).text) == 9
-    shorter = example.beginning(4)
+    assert example.first_frames(7).spans == example.spans and len(example.first_frames(7).text) == 9
+    shorter = example.first_frames(4)
     assert shorter.latent.shape[1] == len(shorter.subject) == 4
     assert shorter.spans == (Span(2, 3), Span(3, 1)) and len(shorter.text) == 5
-    assert example.beginning(1).spans == (Span(2, 1),) and len(example.beginning(1).text) == 2
+    assert example.first_frames(1).spans == (Span(2, 1),) and len(example.first_frames(1).text) == 2
 
 
 def test_a_network_learns_from_films(made: tuple[Path, Encoders]):
@@ -96,7 +94,7 @@ def test_a_network_learns_from_films(made: tuple[Path, Encoders]):
         torch.manual_seed(0)
         transformer = Transformer(tiny().model.transformer)
     world = DistContext(0, 1, torch.device("cpu"))
-    config = TrainConfig(batch_size=FILMS, precision="fp32")
+    config = TrainConfig(batch_size=NUM_CLIPS, precision="fp32")
     task = FlowObjective(transformer, LatentDataset(made[0]), tiny().model, config, world)
     losses = [task.loss(0, torch.Generator().manual_seed(0))[0] for _ in range(2)]
     assert torch.equal(*losses) and losses[0].isfinite()

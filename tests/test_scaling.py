@@ -9,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
 
 from lumora.config import to_json
-from lumora.data.latent_cache import latent_path
+from lumora.data.latent_cache import latent_path, save_latent_shard
 from lumora.evaluate.metrics.scaling_law import Law, Run, best_size, drawn, drawn_following, fit, missing, reached
 from lumora.presets import tiny
 
@@ -89,15 +88,9 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "weights" / "model.json").write_text(to_json(model))
     draw = torch.Generator().manual_seed(0)
     for number in range(2):
-        content = {
-            "latents": torch.randn(2, 6, 4, 3, 4, 4, generator=draw).bfloat16(),
-            "subject": torch.zeros(6, 3, 4, 4, dtype=torch.uint8),
-            "fps": torch.full((6,), 8.0),
-            "text": torch.randn(12 * 5, 384, generator=draw).bfloat16(),
-            "captions": 5 * torch.arange(13),
-            "first": torch.arange(13),
-        }
-        save_file(content, latent_path(tmp_path / "latents", number))
+        latents, subject = torch.randn(2, 6, 4, 3, 4, 4, generator=draw), torch.zeros(6, 3, 4, 4, dtype=torch.uint8)
+        views = [[[(torch.randn(5, 384, generator=draw), 3)]] for _ in range(12)]
+        save_latent_shard(latent_path(tmp_path / "latents", number), model.shape, latents, subject, views)
     return tmp_path
 
 

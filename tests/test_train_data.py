@@ -1,4 +1,4 @@
-"""From the world, or a user's videos, to what a step is trained on; and the scripts that walk the whole road."""
+"""Datasets: clips of the world and of users, captions, latents and batches; and the scripts in runs/."""
 
 import importlib.util
 import json
@@ -14,28 +14,39 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from lumora.backends.lumora.weights import read_config
 from lumora.codec import Codec
 from lumora.config import VideoShape
-from lumora.data.captions import LENGTHS, ClipCaptions, write_captions
+from lumora.data.captions import CAPTION_LENGTHS, CaptionLine, ClipCaptions, write_captions
 from lumora.data.datasets import FrameDataset, LatentDataset
-from lumora.data.latent_cache import Encoders, LatentShard, encode_latents, latent_path
-from lumora.data.shards import ClipRecord, open_frames, open_subjects, read_lines, render_dataset, shard_numbers
+from lumora.data.latent_cache import Encoders, LatentShard, encode_latents, latent_path, write_latents
+from lumora.data.shards import (
+    ClipRecord,
+    DatasetConfig,
+    open_frames,
+    open_subjects,
+    read_records,
+    shard_numbers,
+    write_clips,
+)
 from lumora.data.video_folder import import_videos
+from lumora.data.world_clips import render_dataset
 from lumora.media.video import Video
 from lumora.model.transformer import Transformer
 from lumora.presets import PRESETS, tiny, variations
 from lumora.text_encoder.encoder import TextEncoder
 from lumora.train.distributed import DistContext
 from lumora.train.loop import read_log, train
-from lumora.train.objectives import CodecObjective, shortened
-from lumora.train.run import CODEC, read_model, train_transformer
+from lumora.train.objectives import CodecObjective, shorten_randomly
+from lumora.train.run import CODEC, read_model_config, train_transformer
 from lumora.weights_io import load_weights
 
 ROOT = Path(__file__).parents[1]
 SHAPES = (VideoShape(5, 32, 32), VideoShape(5, 32, 48, 4.0))
+SINGLE = DistContext(0, 1, torch.device("cpu"))
+CONFIG = DatasetConfig("simple", 3, SHAPES, shard_size=2)
 
 
 def script(name: str) -> ModuleType:
@@ -47,94 +58,126 @@ def script(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All that the tiny preset makes, by the script that makes the default weights."""
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of the preset `tiny`, made by the script of the default weights."""
     folder = tmp_path_factory.mktemp("tiny")
-    assert script("default").main(["--preset", "tiny", "--folder", str(folder), "--workers", "0"]) == 0
+    assert script("default").main(["--preset", "tiny", "--run-dir", str(folder), "--workers", "0"]) == 0
     return folder
 
 
-def test_clips_go_on_where_they_were_left_and_are_always_the_same(tmp_path: Path):
-    render_dataset("simple", 3, 4, SHAPES, tmp_path / "a", workers=0, shard=2, batch=1)
-    render_dataset("simple", 3, 2, SHAPES, tmp_path / "b", workers=0, shard=2)
+def test_rendering_continues_and_clips_do_not_depend_on_batches_and_processes(tmp_path: Path):
+    render_dataset(CONFIG, 4, tmp_path / "a", workers=0, batch_size=1)
+    render_dataset(CONFIG, 2, tmp_path / "b", workers=0)
     before = (tmp_path / "b" / "frames-00000.npy").stat().st_mtime_ns
-    render_dataset("simple", 3, 4, SHAPES, tmp_path / "b", workers=1, shard=2, batch=2)
+    render_dataset(CONFIG, 4, tmp_path / "b", workers=1, batch_size=2)
     assert (tmp_path / "b" / "frames-00000.npy").stat().st_mtime_ns == before
     assert shard_numbers(tmp_path / "b", "frames") == [0, 1]
     for number, shape in enumerate(SHAPES):
         ours, theirs = open_frames(tmp_path / "a", number), open_frames(tmp_path / "b", number)
         assert ours.shape == (2, shape.num_frames, shape.height, shape.width, 3)
         assert np.array_equal(ours, theirs)
-        records = read_lines(ClipRecord, tmp_path / "a", "clips", number)
-        assert records == read_lines(ClipRecord, tmp_path / "b", "clips", number)
-        assert [(r.index, r.fps) for r in records] == [(2 * number, shape.fps), (2 * number + 1, shape.fps)]
+        records = read_records(ClipRecord, tmp_path / "a", "clips", number)
+        assert records == read_records(ClipRecord, tmp_path / "b", "clips", number)
+        assert [(r.index, r.shape) for r in records] == [(2 * number, shape), (2 * number + 1, shape)]
     with pytest.raises(ValueError, match="holds other clips"):
-        render_dataset("simple", 4, 4, SHAPES, tmp_path / "a", workers=0, shard=2)
+        render_dataset(replace(CONFIG, seed=4), 4, tmp_path / "a", workers=0)
 
 
-def test_subjects_are_where_the_picture_shows_them(made: Path):
-    frames, subjects = open_frames(made / "frames", 0), open_subjects(made / "frames", 0)
+def test_a_shard_states_its_own_shape(tmp_path: Path):
+    """Readers do not compute it from the number of the shard."""
+    frames = np.zeros((1, 5, 32, 48, 3), np.uint8)
+    write_clips(tmp_path, 7, frames, [ClipRecord(0, SHAPES[1])])
+    assert read_records(ClipRecord, tmp_path, "clips", 7)[0].shape == SHAPES[1]
+    with pytest.raises(ValueError, match="do not describe"):
+        write_clips(tmp_path, 8, frames, [ClipRecord(0, SHAPES[0])])
+    encoders = Encoders(Codec(tiny().model.codec), TextEncoder.load())
+    captions = ClipCaptions((CaptionLine("a ball"),), ())
+    write_latents(latent_path(tmp_path, 7), frames, [ClipRecord(0, SHAPES[1])], [captions], encoders)
+    assert LatentShard(latent_path(tmp_path, 7)).example(0, False, 0.0).fps == SHAPES[1].fps
+
+
+def test_datasets_of_another_version_are_read_or_refused(tmp_path: Path):
+    (tmp_path / "about.json").write_text('{"world": "simple"}')
+    with pytest.raises(ValueError, match="another version of lumora; remove it"):
+        render_dataset(CONFIG, 4, tmp_path, workers=0)
+    with pytest.raises(ValueError, match="another version of lumora; remove it"):
+        write_captions(tmp_path)
+    (tmp_path / "clips-00000.jsonl").write_text('{"index": 0, "fps": 8.0}\n')
+    with pytest.raises(ValueError, match="another version of lumora; remove it"):
+        read_records(ClipRecord, tmp_path, "clips", 0)
+    content = {"latents": torch.zeros(2, 1, 4, 2, 4, 4), "subject": torch.zeros(1, 2, 4, 4), "fps": torch.tensor([4.0])}
+    content |= {"text": torch.zeros(3, 384), "captions": torch.tensor([0, 3]), "spans": torch.tensor([2])}
+    save_file(content, tmp_path / "no_captions.safetensors")
+    with pytest.raises(ValueError, match="encode the clips again"):
+        LatentShard(tmp_path / "no_captions.safetensors")
+    content |= {"parts": torch.tensor([0, 1]), "first": torch.tensor([0, 1, 1])}
+    save_file(content, tmp_path / "no_shape.safetensors")
+    assert LatentShard(tmp_path / "no_shape.safetensors").example(0, True, 0.5).fps == 4.0
+
+
+def test_subject_masks_have_the_shape_of_the_frames(run_dir: Path):
+    frames, subjects = open_frames(run_dir / "frames", 0), open_subjects(run_dir / "frames", 0)
     assert subjects is not None
     shown = subjects > 0
     assert shown.shape == frames.shape[:-1]
     assert 0 < shown.mean() < 0.5
 
 
-def test_captions_are_redrawn_alike_and_mirrored_ones_swap_sides(made: Path):
-    file = made / "frames" / "captions-00000.jsonl"
+def test_captions_are_reproducible_and_mirrored_ones_swap_sides(run_dir: Path):
+    file = run_dir / "frames" / "captions-00000.jsonl"
     before = file.read_bytes()
-    write_captions(made / "frames", force=True)
+    write_captions(run_dir / "frames", force=True)
     assert file.read_bytes() == before
     swapped = 0
     for number in (0, 1):
-        records, wordings = (
-            read_lines(kind, made / "frames", name, number)
-            for kind, name in ((ClipRecord, "clips"), (ClipCaptions, "captions"))
-        )
-        for record, wording in zip(records, wordings, strict=True):
-            for view in (wording.captions, wording.mirrored):
-                assert [line.length for line in view] == list(LENGTHS)
+        records = read_records(ClipRecord, run_dir / "frames", "clips", number)
+        captions = read_records(ClipCaptions, run_dir / "frames", "captions", number)
+        for record, clip in zip(records, captions, strict=True):
+            for view in (clip.captions, clip.mirrored):
+                assert [line.length for line in view] == list(CAPTION_LENGTHS)
                 assert all(0 <= fact < len(record.facts) for line in view for fact in line.facts)
             swapped += any(fact["value"] in ("left", "right", "left of", "right of") for fact in record.facts)
     assert swapped
 
 
-def test_latents_are_of_the_clip_and_of_its_mirror_image(made: Path):
-    codec = load_weights(Codec(tiny().model.codec), made / "weights" / "codec.safetensors")
+def test_a_latent_shard_has_each_clip_and_its_mirror_image(run_dir: Path):
+    codec = load_weights(Codec(tiny().model.codec), run_dir / "weights" / "codec.safetensors")
     encoders = Encoders(codec, TextEncoder.load())
-    shard, frames = LatentShard(latent_path(made / "latents", 0)), open_frames(made / "frames", 0)
+    shard, frames = LatentShard(latent_path(run_dir / "latents", 0)), open_frames(run_dir / "frames", 0)
     assert torch.equal(shard.latents, encoders.latents(frames))
     assert torch.equal(shard.latents[1], encoders.latents(frames[:, :, :, ::-1])[0])
-    wording = read_lines(ClipCaptions, made / "frames", "captions", 0)[2]
-    for mirrored, lines in ((False, wording.captions), (True, wording.mirrored)):
+    clip = read_records(ClipCaptions, run_dir / "frames", "captions", 0)[2]
+    for mirrored, lines in ((False, clip.captions), (True, clip.mirrored)):
         texts = [line.text for line in lines if line.text]
         first = shard.example(2, mirrored, 0.0)
         assert torch.equal(first.latent, shard.latents[int(mirrored), 2])
         expected = encoders.text.encode([texts[0]])[0]
         assert torch.nn.functional.cosine_similarity(first.text.float(), expected, dim=-1).min() > 0.99
         lengths = [len(shard.example(2, mirrored, choice).text) for choice in (0.0, 0.4, 0.99)]
-        assert lengths[0] < lengths[2], "A paragraph is longer than a few words."
-    modified = latent_path(made / "latents", 0).stat().st_mtime_ns
-    encode_latents(made / "frames", made / "latents", tiny().model.codec, made / "weights" / "codec.safetensors")
-    assert latent_path(made / "latents", 0).stat().st_mtime_ns == modified
+        assert lengths[0] < lengths[2], "A paragraph is longer than a short caption."
+    modified = latent_path(run_dir / "latents", 0).stat().st_mtime_ns
+    encode_latents(
+        run_dir / "frames", run_dir / "latents", tiny().model.codec, run_dir / "weights" / "codec.safetensors"
+    )
+    assert latent_path(run_dir / "latents", 0).stat().st_mtime_ns == modified
 
 
-def test_examples_are_a_function_of_the_generator(made: Path):
-    latents = LatentDataset(made / "latents")
+def test_examples_are_a_function_of_the_generator(run_dir: Path):
+    latents = LatentDataset(run_dir / "latents")
     assert len(latents) == tiny().num_clips
     for clip in range(len(latents)):
         first, second = (latents.example(clip, np.random.default_rng(clip)) for _ in range(2))
         assert torch.equal(first.latent, second.latent) and torch.equal(first.text, second.text)
     generator, example = np.random.default_rng(0), latents.example(0, np.random.default_rng(0))
-    lengths = [shortened(example, generator).latent.shape[1] for _ in range(200)]
+    lengths = [shorten_randomly(example, generator).latent.shape[1] for _ in range(200)]
     assert set(lengths) == {1, 2, 3}
     assert lengths.count(3) > 120
-    frames, subjects = FrameDataset(made / "frames").batch(4, np.random.default_rng(0))
+    frames, subjects = FrameDataset(run_dir / "frames").batch(4, np.random.default_rng(0))
     assert frames.shape[0] == 4 and subjects is not None and subjects.shape == frames.shape[:-1]
 
 
-def test_other_folders_are_seen_too(made: Path, tmp_path: Path):
-    both = LatentDataset(made / "latents", also=[made / "latents"] * 2)
+def test_extra_folders_are_used_too(run_dir: Path, tmp_path: Path):
+    both = LatentDataset(run_dir / "latents", extra_folders=[run_dir / "latents"] * 2)
     assert len(both) == 3 * tiny().num_clips
     for clip in (0, tiny().num_clips - 1):
         assert torch.equal(both.latent(clip), both.latent(clip + tiny().num_clips))
@@ -145,8 +188,8 @@ def test_other_folders_are_seen_too(made: Path, tmp_path: Path):
         train_transformer(tiny(), tmp_path / "here", extra_data=[tmp_path / "there"])
 
 
-def test_a_users_videos_become_the_same_shards(tmp_path: Path):
-    folder, out, shape = tmp_path / "mine", tmp_path / "frames", VideoShape(5, 32, 32, 4.0)
+def test_own_videos_are_imported_as_shards(tmp_path: Path):
+    folder, out, shape = tmp_path / "own", tmp_path / "frames", VideoShape(5, 32, 32, 4.0)
     folder.mkdir()
     ramp = np.linspace(0, 255, 24).astype(np.uint8)
     frames = np.broadcast_to(ramp[:, None, None, None], (24, 48, 64, 3)).copy()
@@ -161,9 +204,10 @@ def test_a_users_videos_become_the_same_shards(tmp_path: Path):
     assert pixels.shape == (4, 5, 32, 32, 3)
     assert abs(pixels[0, :, 16, 16, 0] - ramp[0:10:2]).max() < 6
     assert abs(pixels[1, :, 16, 16, 0] - ramp[10:20:2]).max() < 6
-    wordings = read_lines(ClipCaptions, out, "captions", 0)
-    assert wordings[0].captions[0].text == wordings[0].mirrored[0].text == "it grows light"
-    assert wordings[2].mirrored == ()
+    captions = read_records(ClipCaptions, out, "captions", 0)
+    assert captions[0].captions[0].text == captions[0].mirrored[0].text == "it grows light"
+    assert captions[2].mirrored == ()
+    assert [record.shape for record in read_records(ClipRecord, out, "clips", 0)] == [shape] * 4
     assert FrameDataset(out).batch(3, np.random.default_rng(0))[1] is None
 
 
@@ -171,7 +215,7 @@ def test_a_users_videos_become_the_same_shards(tmp_path: Path):
     ("metadata", "message"),
     [(None, "needs a metadata.jsonl"), ("{}\n", "Line 1 of"), ('{"file_name": "no.mp4", "text": ""}\n', "no file")],
 )
-def test_a_folder_that_is_no_videofolder_is_explained(tmp_path: Path, metadata: str | None, message: str):
+def test_a_folder_without_valid_metadata_is_refused(tmp_path: Path, metadata: str | None, message: str):
     if metadata is not None:
         (tmp_path / "metadata.jsonl").write_text(metadata)
     with pytest.raises(ValueError, match=message):
@@ -179,22 +223,26 @@ def test_a_folder_that_is_no_videofolder_is_explained(tmp_path: Path, metadata: 
     assert not (tmp_path / "out").exists()
 
 
-def test_the_codec_sees_runs_of_clips_and_their_mirror_images(made: Path):
-    clips = np.concatenate([open_frames(made / "frames", n) for n in shard_numbers(made / "frames", "frames")])
+def test_the_codec_is_trained_on_runs_of_frames_and_their_mirror_images(run_dir: Path):
+    clips = np.concatenate([open_frames(run_dir / "frames", n) for n in shard_numbers(run_dir / "frames", "frames")])
     runs = [clips[:, start : start + 5] for start in range(clips.shape[1] - 4)]
     wanted = {view.tobytes() for run in runs for view in (*run, *run[:, :, :, ::-1])}
-    here, config = DistContext(0, 1, torch.device("cpu")), replace(tiny().codec, batch_size=2)
-    task = CodecObjective(Codec(tiny().model.codec), FrameDataset(made / "frames"), config, here, groups=2)
-    views = [task._views(step) for step in range(20)]
-    seen = [frame.numpy().tobytes() for frames, _ in views for frame in frames]
-    assert set(seen) <= wanted and len(set(seen)) > 20
-    assert all(subject is not None and subject.shape == frames.shape[:-1] for frames, subject in views)
+    codec, frames, config = (
+        Codec(tiny().model.codec),
+        FrameDataset(run_dir / "frames"),
+        replace(tiny().codec, batch_size=2),
+    )
+    objective = CodecObjective(codec, frames, config, SINGLE, latent_frames=2)
+    batches = [objective._draw_batch(step) for step in range(20)]
+    drawn = {clip.numpy().tobytes() for pixels, _ in batches for clip in pixels}
+    assert drawn <= wanted and len(drawn) > 20
+    assert all(subject is not None and subject.shape == pixels.shape[:-1] for pixels, subject in batches)
     with pytest.raises(ValueError, match="13 frames"):
-        CodecObjective(Codec(tiny().model.codec), FrameDataset(made / "frames"), config, here, groups=4)._views(0)
+        CodecObjective(codec, frames, config, SINGLE, latent_frames=4)._draw_batch(0)
 
 
 class Interrupted(CodecObjective):
-    """Is asked to stop in the middle of its third step."""
+    """Gets SIGTERM in its third step."""
 
     def loss(self, step: int, generator: torch.Generator):
         if step == 2:
@@ -202,32 +250,34 @@ class Interrupted(CodecObjective):
         return super().loss(step, generator)
 
 
-def test_an_interrupted_codec_goes_on_as_if_nothing_had_been(made: Path, tmp_path: Path):
-    config, here = replace(tiny().codec, max_steps=5, log_every=1), DistContext(0, 1, torch.device("cpu"))
+def test_an_interrupted_codec_run_continues_exactly(run_dir: Path, tmp_path: Path):
+    config = replace(tiny().codec, max_steps=5, log_every=1)
 
-    def sitting(kind: type[CodecObjective], folder: str) -> tuple[int, dict[str, torch.Tensor]]:
+    def session(kind: type[CodecObjective], folder: str) -> tuple[int, dict[str, torch.Tensor]]:
         torch.manual_seed(0)
-        task = kind(Codec(tiny().model.codec), FrameDataset(made / "frames"), config, here)
-        return train(task, config, tmp_path / folder, here).step, task.module.state_dict()
+        objective = kind(Codec(tiny().model.codec), FrameDataset(run_dir / "frames"), config, SINGLE)
+        return train(objective, config, tmp_path / folder, SINGLE).step, objective.module.state_dict()
 
-    assert sitting(Interrupted, "stopped")[0] == 3
-    (steps, resumed), (_, straight) = sitting(CodecObjective, "stopped"), sitting(CodecObjective, "straight")
+    assert session(Interrupted, "stopped")[0] == 3
+    (steps, resumed), (_, straight) = session(CodecObjective, "stopped"), session(CodecObjective, "straight")
     assert steps == 5
     assert all(torch.equal(resumed[name], straight[name]) for name in straight)
     losses = [[entry["loss"] for entry in read_log(tmp_path / folder)] for folder in ("stopped", "straight")]
     assert losses[0] == losses[1]
 
 
-def test_the_whole_road_makes_a_model(made: Path):
-    assert read_config(made / "weights") == tiny().model
-    before = (made / "transformer" / "log.jsonl").read_bytes()
-    assert script("default").main(["--preset", "tiny", "--folder", str(made), "--workers", "0"]) == 0
-    assert (made / "transformer" / "log.jsonl").read_bytes() == before, "A finished run has nothing to do."
+def test_the_default_script_makes_a_model_and_does_nothing_twice(run_dir: Path):
+    assert read_config(run_dir / "weights") == tiny().model
+    before = (run_dir / "transformer" / "log.jsonl").read_bytes()
+    assert script("default").main(["--preset", "tiny", "--run-dir", str(run_dir), "--workers", "0"]) == 0
+    assert (run_dir / "transformer" / "log.jsonl").read_bytes() == before, "The run had finished."
 
 
-def test_the_road_goes_on_to_films(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    folder, default, shape = tmp_path / "road", script("default"), VideoShape(25, 32, 32)
-    shutil.copytree(made, folder)
+def test_the_default_script_continues_with_multi_shot_clips(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder, default, shape = tmp_path / "run", script("default"), VideoShape(25, 32, 32)
+    shutil.copytree(run_dir, folder)
     films = replace(
         tiny(),
         world="plain-film",
@@ -237,32 +287,39 @@ def test_the_road_goes_on_to_films(made: Path, tmp_path: Path, monkeypatch: pyte
     )
     monkeypatch.setattr(default, "cpu", tiny)
     monkeypatch.setattr(default, "film", lambda: films)
-    assert default.main(["--preset", "tiny", "--folder", str(folder), "--workers", "0"]) == 0
+    assert default.main(["--preset", "tiny", "--run-dir", str(folder), "--workers", "0"]) == 0
     assert read_config(folder / "films" / "weights") == films.model
     assert (folder / "films" / CODEC).read_bytes() == (folder / CODEC).read_bytes()
     before, after = (load_file(part / "weights" / "transformer.safetensors") for part in (folder, folder / "films"))
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_gpu_continues_in_a_dry_run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_gpu_script_continues_a_model_in_a_dry_run(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     gpu = script("continue_gpu")
     monkeypatch.setattr(gpu, "PART_BYTES", 200_000)
-    common = ["--weights", str(made / "weights"), "--folder", str(tmp_path / "gpu"), "--out", str(tmp_path / "parts")]
+    common = [
+        "--model",
+        str(run_dir / "weights"),
+        "--run-dir",
+        str(tmp_path / "gpu"),
+        "--output-dir",
+        str(tmp_path / "parts"),
+    ]
     gpu.main(["--dry-run", "--workers", "0", *common])
     assert len(LatentDataset(tmp_path / "gpu" / "latents")) == tiny().num_clips
     assert all(file.stat().st_size <= 200_000 for file in (tmp_path / "parts").iterdir())
-    gpu.main(["--join", str(tmp_path / "parts"), "--weights", str(tmp_path / "joined")])
+    gpu.main(["--join", str(tmp_path / "parts"), "--model", str(tmp_path / "joined")])
     for name in ("model.json", "codec.safetensors", "transformer.safetensors"):
         assert (tmp_path / "joined" / name).read_bytes() == (tmp_path / "gpu" / "weights" / name).read_bytes()
     assert (tmp_path / "joined" / "codec.safetensors").read_bytes() == (
-        made / "weights" / "codec.safetensors"
+        run_dir / "weights" / "codec.safetensors"
     ).read_bytes()
-    trained, before = ((f / "transformer.safetensors").read_bytes() for f in (tmp_path / "joined", made / "weights"))
+    trained, before = ((f / "transformer.safetensors").read_bytes() for f in (tmp_path / "joined", run_dir / "weights"))
     assert trained != before
 
 
-def test_a_gpu_continues_the_model_that_is_there_or_begins_a_larger_one_on_its_codec(made: Path, tmp_path: Path):
-    gpu_run, there = script("continue_gpu"), ["--weights", str(made / "weights")]
+def test_the_gpu_script_continues_a_model_or_starts_a_larger_one_on_its_codec(run_dir: Path, tmp_path: Path):
+    gpu_run, there = script("continue_gpu"), ["--model", str(run_dir / "weights")]
     continued, device = gpu_run._preset(gpu_run._options(there))
     assert continued.model == tiny().model and device == "cuda"
     assert continued.buckets[0] == tiny().model.shape and continued.transformer.max_steps is None
@@ -270,22 +327,22 @@ def test_a_gpu_continues_the_model_that_is_there_or_begins_a_larger_one_on_its_c
     assert larger.model.codec == tiny().model.codec and larger.world == "medium"
     assert larger.model.transformer.hidden_size == PRESETS["gpu"]().model.transformer.hidden_size
     assert larger.model.transformer.latent_channels == larger.model.codec.latent_channels
-    words = ["--dry-run", "--from-scratch", "--workers", "0", "--folder", str(tmp_path / "gpu"), *there]
-    gpu_run.main([*words, "--out", str(tmp_path / "parts")])
+    words = ["--dry-run", "--from-scratch", "--workers", "0", "--run-dir", str(tmp_path / "gpu"), *there]
+    gpu_run.main([*words, "--output-dir", str(tmp_path / "parts")])
     assert read_config(tmp_path / "parts") == tiny().model
 
 
-def test_latents_of_another_codec_are_not_trained_on(made: Path, tmp_path: Path):
+def test_latents_of_another_codec_are_refused(run_dir: Path, tmp_path: Path):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "codec.safetensors").write_bytes(b"another")
     with pytest.raises(ValueError, match="another codec"):
         script("continue_gpu").main(
-            ["--dry-run", "--workers", "0", "--weights", str(made / "weights"), "--folder", str(tmp_path)]
+            ["--dry-run", "--workers", "0", "--model", str(run_dir / "weights"), "--run-dir", str(tmp_path)]
         )
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
-def test_variations_of_a_shape_are_as_large_and_can_be_encoded(side: int):
+def test_variations_of_a_shape_have_about_as_many_pixels_and_can_be_encoded(side: int):
     shape = VideoShape(17, side, side)
     for other in variations(shape):
         assert other.height % 16 == other.width % 16 == 0 and (other.num_frames - 1) % 4 == 0
@@ -293,22 +350,20 @@ def test_variations_of_a_shape_are_as_large_and_can_be_encoded(side: int):
     assert len(set(variations(shape))) == (5 if side > 32 else 3)
 
 
-def test_carried_wheels_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_packed_wheels_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    with zipfile.ZipFile(tmp_path / "carried_thing-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("carried_thing.py", "answer = 42\n")
+    with zipfile.ZipFile(tmp_path / "packed_module-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("packed_module.py", "answer = 42\n")
     (tmp_path / "text").mkdir()
     script("continue_gpu").unpack(tmp_path)
-    assert importlib.import_module("carried_thing").answer == 42
+    assert importlib.import_module("packed_module").answer == 42
     assert os.environ["LUMORA_TEXT_ENCODER"] == str(tmp_path / "text")
 
 
-def test_presets_are_ones_that_networks_can_be_made_of():
+def test_presets_are_consistent():
     for preset in (make() for make in PRESETS.values()):
-        assert preset.codec.max_steps and preset.transformer.max_steps, (
-            "Or `lumora train all` would not know when to end."
-        )
+        assert preset.codec.max_steps and preset.transformer.max_steps, "`lumora train all` needs a length."
         with torch.device("meta"):
             codec, transformer = Codec(preset.model.codec), Transformer(preset.model.transformer)
         assert preset.model.transformer.latent_channels == preset.model.codec.latent_channels
@@ -323,5 +378,5 @@ def test_presets_are_ones_that_networks_can_be_made_of():
             )
 
 
-def test_the_model_of_a_folder_is_read_back(made: Path):
-    assert read_model(made / "weights") == tiny().model
+def test_a_model_config_is_read_back(run_dir: Path):
+    assert read_model_config(run_dir / "weights") == tiny().model

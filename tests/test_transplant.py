@@ -1,16 +1,15 @@
-"""A transformer goes on with another codec's latents as if nothing had happened."""
+"""A transformer is adapted to the latents of another codec."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from lumora.config import TransformerConfig
+from lumora.config import TransformerConfig, VideoShape
 from lumora.data.datasets import LatentDataset
-from lumora.data.latent_cache import latent_path
+from lumora.data.latent_cache import latent_path, save_latent_shard
 from lumora.model.packing import Batch
 from lumora.model.transformer import Transformer
 from lumora.train.transplant import transplant
@@ -19,29 +18,22 @@ CONFIG = TransformerConfig(latent_channels=3, hidden_size=32, num_layers=1, head
 
 
 def write(folder: Path, latents: Tensor) -> LatentDataset:
-    """`latents` (n, c, t, h, w) as a shard of clips and (alike) mirror images with no captions to speak of."""
+    """A shard of clips with the latents (n, c, t, h, w). Mirror images have the same latents."""
     folder.mkdir()
-    count = len(latents)
-    content = {
-        "latents": torch.stack([latents, latents]).contiguous(),
-        "subject": torch.zeros(latents[:, 0].shape, dtype=torch.uint8),
-        "fps": torch.full((count,), 8.0),
-        "text": torch.zeros(1, 384),
-        "captions": torch.tensor([0, 1]),
-        "first": torch.tensor([0, *([1] * 2 * count)]),
-    }
-    save_file(content, latent_path(folder, 0))
+    shape, subject = VideoShape(5, 32, 32), torch.zeros(latents[:, 0].shape, dtype=torch.uint8)
+    views = [[[(torch.zeros(1, 384), latents.shape[2])]]] * (2 * len(latents))
+    save_latent_shard(latent_path(folder, 0), shape, torch.stack([latents, latents]), subject, views)
     return LatentDataset(folder)
 
 
-@pytest.mark.parametrize("fine_width", [0, 16])
-def test_what_it_predicts_is_the_same_in_the_new_latents(tmp_path: Path, fine_width: int):
+@pytest.mark.parametrize("hourglass_hidden_size", [0, 16])
+def test_predictions_are_the_same_in_the_new_latents(tmp_path: Path, hourglass_hidden_size: int):
     torch.manual_seed(0)
     mixing = torch.linalg.qr(torch.randn(5, 5))[0][:3]  # three channels become five
     x = torch.randn(12, 3, 2, 4, 4)
     y = torch.einsum("nc...,cd->nd...", x, mixing)
     before, after = write(tmp_path / "before", x), write(tmp_path / "after", y)
-    config = replace(CONFIG, hourglass_hidden_size=fine_width, hourglass_num_layers=1)
+    config = replace(CONFIG, hourglass_hidden_size=hourglass_hidden_size, hourglass_num_layers=1)
     old, new = Transformer(config), Transformer(replace(config, latent_channels=5))
     for parameter in old.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
@@ -56,21 +48,21 @@ def test_what_it_predicts_is_the_same_in_the_new_latents(tmp_path: Path, fine_wi
     assert torch.allclose(predicted(new, y), expected, atol=1e-3) and expected.std() > 0.1
 
 
-def test_networks_and_clips_must_fit(tmp_path: Path):
+def test_other_networks_or_clips_are_refused(tmp_path: Path):
     few, many = (
         write(tmp_path / "few", torch.randn(2, 3, 2, 4, 4)),
         write(tmp_path / "many", torch.randn(3, 3, 2, 4, 4)),
     )
     wider = Transformer(replace(CONFIG, hidden_size=64))
-    with pytest.raises(ValueError, match="width"):
+    with pytest.raises(ValueError, match="same hidden size"):
         transplant(Transformer(CONFIG), wider, few, few)
-    with pytest.raises(ValueError, match="width"):
+    with pytest.raises(ValueError, match="same hidden size"):
         transplant(Transformer(CONFIG), Transformer(replace(CONFIG, num_layers=2)), few, few)
     with pytest.raises(ValueError, match="same clips"):
         transplant(Transformer(CONFIG), Transformer(CONFIG), few, many)
 
 
-def test_a_fine_level_that_the_old_network_lacks_stays_as_it_is(tmp_path: Path):
+def test_an_hourglass_that_the_old_network_lacks_keeps_its_weights(tmp_path: Path):
     clips = write(tmp_path / "clips", torch.randn(12, 3, 2, 4, 4))
     new = Transformer(replace(CONFIG, hourglass_hidden_size=16))
     fine = {name: w.clone() for name, w in new.state_dict().items() if name.startswith("fine.")}

@@ -20,8 +20,8 @@ from lumora.cli.generate import Generate
 from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Replay, Verify
 from lumora.cli.redteam import RedTeam
-from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldCache
-from lumora.cli.world import WorldSample, WorldSheet
+from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldRender
+from lumora.cli.world import WorldContactSheet, WorldSample
 
 ABOUT = "An open, self-hosted Sora: from a sentence to a video."
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
@@ -44,8 +44,8 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "detect": Detect,
     "replay": Replay,
     "world sample": WorldSample,
-    "world sheet": WorldSheet,
-    "world cache": WorldCache,
+    "world contact-sheet": WorldContactSheet,
+    "world render": WorldRender,
     "train all": TrainAll,
     "train codec": TrainCodec,
     "train transformer": TrainTransformer,

@@ -1,4 +1,4 @@
-"""`lumora train`, and `lumora world cache`, with which it begins."""
+"""`lumora train`, and `lumora world render`, which makes its clips."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from lumora.cli.flags import Device, Directory, File, Number, TrainPreset
 if TYPE_CHECKING:
     from lumora.train.checkpoint import TrainProgress
 
+MaxMinutes = Annotated[Number, arg(help_behavior_hint="(default: until the last step)")]
+
 
 @dataclass(frozen=True)
-class Stage:
-    """What all stages of making a model are told."""
+class TrainingStage:
+    """Flags of all stages of training."""
 
-    folder: Directory
-    """Where all of this training is kept."""
+    run_dir: Directory
+    """Folder for the clips, checkpoints, logs and weights of this model."""
     preset: TrainPreset = "cpu"
-    """What is made, of what, and for how long (see presets.py)."""
+    """Configuration of the model, its data and its schedule (see presets.py)."""
     device: Device = None
     """cpu or cuda."""
 
 
 @dataclass(frozen=True)
-class WorldCache(Stage):
-    """Render the clips of the world that a training preset asks for; goes on where it was left."""
+class WorldRender(TrainingStage):
+    """Render the clips of a training preset, with captions. The same command continues an interrupted one."""
 
     workers: int = 2
     """Processes that render."""
@@ -37,65 +39,74 @@ class WorldCache(Stage):
         from lumora.presets import PRESETS
         from lumora.train.run import render_clips_stage
 
-        render_clips_stage(PRESETS[self.preset](), self.folder, self.workers, self.device or "cpu")
+        render_clips_stage(PRESETS[self.preset](), self.run_dir, self.workers, self.device or "cpu")
 
 
 @dataclass(frozen=True)
-class TrainCodec(Stage):
-    """Train the video codec on the clips in a folder; the same command goes on where it was left."""
+class TrainCodec(TrainingStage):
+    """Train the video codec on the clips in a run directory. The same command continues an interrupted run."""
 
-    minutes: Annotated[Number, arg(help_behavior_hint="(default: to the end)")] = None
-    """How long to train now."""
+    max_minutes: MaxMinutes = None
+    """Stop after this time; the same command continues later."""
 
     def run(self) -> None:
         from lumora.presets import PRESETS
         from lumora.train.run import train_codec
 
-        _say("Codec", train_codec(PRESETS[self.preset](), self.folder, self.minutes, self.device))
+        _print_progress("Codec", train_codec(PRESETS[self.preset](), self.run_dir, self.max_minutes, self.device))
 
 
 @dataclass(frozen=True)
-class TrainTransformer(Stage):
-    """Train the transformer on the clips in a folder, as its codec encodes them; goes on where it was left."""
+class TrainTransformer(TrainingStage):
+    """Encode the clips in a run directory by its codec, and train the transformer on them.
 
-    minutes: Annotated[Number, arg(help_behavior_hint="(default: to the end)")] = None
-    """How long to train now."""
-    start: File = None
-    """Weights (a .safetensors file) to begin with."""
-    also: Annotated[tuple[Path, ...], arg(metavar="DIR …")] = ()
-    """Folders of other trainings with the same codec, whose clips it sees too; named twice, twice as often."""
+    The same command continues an interrupted run.
+    """
+
+    max_minutes: MaxMinutes = None
+    """Stop after this time; the same command continues later."""
+    init_from: File = None
+    """Initial weights (a .safetensors file)."""
+    extra_data: Annotated[tuple[Path, ...], arg(metavar="DIR …")] = ()
+    """Run directories with the same codec, whose clips are used too. One that is given twice is used twice."""
 
     def run(self) -> None:
         from lumora.presets import PRESETS
         from lumora.train.run import encode_latents_stage, train_transformer
 
         preset = PRESETS[self.preset]()
-        encode_latents_stage(preset, self.folder, device=self.device)
-        _say("Transformer", train_transformer(preset, self.folder, self.minutes, self.device, self.start, self.also))
-        print(f"Use it: lumora generate … --weights {self.folder / 'weights'}")
+        encode_latents_stage(preset, self.run_dir, device=self.device)
+        progress = train_transformer(
+            preset, self.run_dir, self.max_minutes, self.device, self.init_from, self.extra_data
+        )
+        _print_progress("Transformer", progress)
+        print(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
 
 
 @dataclass(frozen=True)
-class TrainAll(Stage):
-    """Make a model from nothing: clips, codec, latents, transformer; the same command goes on where it was left."""
+class TrainAll(TrainingStage):
+    """Make clips, train the codec, encode the clips and train the transformer.
 
-    videos: File = None
-    """Videos of your own in place of the world's: a folder with a metadata.jsonl of file_name and text."""
+    The same command continues where it was interrupted.
+    """
+
+    dataset: File = None
+    """Train on your own videos instead of the simulated world: a folder with a metadata.jsonl of file_name and text."""
     workers: int = 2
     """Processes that render."""
 
     def run(self) -> None:
-        if self.videos is None:
-            WorldCache(self.folder, self.preset, self.device, self.workers).run()
+        if self.dataset is None:
+            WorldRender(self.run_dir, self.preset, self.device, self.workers).run()
         else:
             from lumora.data.video_folder import import_videos
             from lumora.presets import PRESETS
 
-            import_videos(self.videos, PRESETS[self.preset]().model.shape, self.folder / "frames")
-        TrainCodec(self.folder, self.preset, self.device).run()
-        TrainTransformer(self.folder, self.preset, self.device).run()
+            import_videos(self.dataset, PRESETS[self.preset]().model.shape, self.run_dir / "frames")
+        TrainCodec(self.run_dir, self.preset, self.device).run()
+        TrainTransformer(self.run_dir, self.preset, self.device).run()
 
 
-def _say(what: str, progress: TrainProgress) -> None:
-    done = "done" if progress.step >= progress.steps else "the same command goes on"
-    print(f"{what}: step {progress.step} of {progress.steps}: {done}.")
+def _print_progress(name: str, progress: TrainProgress) -> None:
+    state = "finished" if progress.step >= progress.max_steps else "run the same command to continue"
+    print(f"{name}: step {progress.step} of {progress.max_steps}: {state}.")

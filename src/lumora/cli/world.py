@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WorldSample:
-    """Write one clip of the world (a film of the `film` preset), with captions, facts and scenes as .json beside it."""
+    """Write one clip of the world, and a .json file beside it with its captions, facts and scene."""
 
     output: Output
-    """Where to write the clip: .mp4, .gif, .webp or .png."""
+    """The video file: .mp4, .gif, .webp or .png."""
     preset: Preset = "simple"
-    """How rich the world is."""
+    """Preset of the world; `film` and `plain-film` have several shots per clip."""
     seed: int = 0
     index: int = 0
-    """Which clip of the seed."""
+    """Number of the clip within its seed."""
     seconds: float = 2.0
     size: WorldSize = (128, 128)
     """Width and height in pixels."""
@@ -37,28 +37,29 @@ class WorldSample:
         from lumora.media.video import Video, check_destination
 
         check_destination(self.output)
-        shape = _shape(self.seconds, self.size, self.fps)
+        shape = _video_shape(self.seconds, self.size, self.fps)
         from lumora.world.clip import has_films
 
-        frames, about = (_film if has_films(self.preset) else _clip)(self.preset, self.seed, self.index, shape)
-        description = self.output.with_suffix(".json")
+        make = _multi_shot_clip if has_films(self.preset) else _single_shot_clip
+        frames, description = make(self.preset, self.seed, self.index, shape)
+        json_file = self.output.with_suffix(".json")
         Video(frames, shape.fps).save(self.output)
-        with atomic_write(description) as part:
-            part.write_text(json.dumps(about, indent=2) + "\n")
-        print(f"{self.output}, {description}: {about['captions']['sentence']['text']}")
+        with atomic_write(json_file) as part:
+            part.write_text(json.dumps(description, indent=2) + "\n")
+        print(f"{self.output}, {json_file}: {description['captions']['sentence']['text']}")
 
 
 @dataclass(frozen=True)
-class WorldSheet:
-    """Draw one picture of many clips, each with its caption."""
+class WorldContactSheet:
+    """Write one image of many clips, each with its caption."""
 
     output: Output
-    """Where to write the picture: .png."""
+    """The image file: .png."""
     preset: Preset = "full"
-    """How rich the world is."""
+    """Preset of the world."""
     seed: int = 0
-    count: int = 16
-    """Clips 0 … count − 1 of the seed."""
+    num_clips: int = 16
+    """Clips 0 … num_clips − 1 of the seed."""
     columns: int = 2
     size: WorldSize = (128, 128)
     """Width and height of a clip in pixels."""
@@ -69,60 +70,59 @@ class WorldSheet:
         check_destination(self.output)
         from lumora.world.clip import has_films
 
-        films = has_films(self.preset)
-        shape = _shape(4.0 if films else 2.0, self.size, 8.0)
-        make = _film if films else _clip
-        clips = [make(self.preset, self.seed, index, shape) for index in range(self.count)]
+        multi_shot = has_films(self.preset)
+        shape = _video_shape(4.0 if multi_shot else 2.0, self.size, 8.0)
+        make = _multi_shot_clip if multi_shot else _single_shot_clip
+        clips = [make(self.preset, self.seed, index, shape) for index in range(self.num_clips)]
         videos = [Video(frames, shape.fps) for frames, _ in clips]
-        labels = [about["captions"]["sentence"]["text"] for _, about in clips]
-        sheet = contact_sheet(videos, self.columns, pictures=8 if films else 4, labels=labels)
+        labels = [description["captions"]["sentence"]["text"] for _, description in clips]
+        sheet = contact_sheet(videos, self.columns, pictures=8 if multi_shot else 4, labels=labels)
         Video(sheet[None], 1.0).save(self.output)
-        print(f"{self.output}: {self.count} clips.")
+        print(f"{self.output}: {self.num_clips} clips.")
 
 
-def _clip(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[np.ndarray, dict[str, Any]]:
-    """The frames of a clip, and all that is known of it."""
+def _single_shot_clip(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[np.ndarray, dict[str, Any]]:
+    """The frames of a clip, and its captions, facts and scene."""
     from lumora.world.clip import make_clip
     from lumora.world.facts import facts_to_dicts
 
     clip = make_clip(preset, seed, index, shape)
-    captions = {length: _as_dict(caption) for length, caption in clip.captions.items()}
-    about = {"captions": captions, "facts": facts_to_dicts(clip.facts), "scene": dataclasses.asdict(clip.scene)}
-    return clip.frames.numpy(), about
+    captions = {length: _caption_to_dict(caption) for length, caption in clip.captions.items()}
+    scene = dataclasses.asdict(clip.scene)
+    return clip.frames.numpy(), {"captions": captions, "facts": facts_to_dicts(clip.facts), "scene": scene}
 
 
-def _film(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[np.ndarray, dict[str, Any]]:
-    """The frames of a film, and all that is known of it: also where it is cut, and how much of whom shows when."""
+def _multi_shot_clip(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[np.ndarray, dict[str, Any]]:
+    """The frames of a clip; its captions, and for each shot its first frame, captions, facts and scene; and
+    `visible`, the share of each subject that is visible in each frame."""
     from lumora.world.clip import make_film
     from lumora.world.facts import facts_to_dicts
 
     film = make_film(preset, seed, index, shape)
-    begins = (0, *film.cuts)
+    first_frames = (0, *film.cuts)
     shots = [
         {
-            "begins": begins[n],
-            "captions": {length: _as_dict(script.shots[n]) for length, script in film.scripts.items()},
+            "first_frame": first_frames[n],
+            "captions": {length: _caption_to_dict(script.shots[n]) for length, script in film.scripts.items()},
             "facts": facts_to_dicts(film.facts[n]),
             "scene": dataclasses.asdict(scene),
         }
         for n, scene in enumerate(film.scenes)
     ]
-    captions = {length: _as_dict(script.whole) for length, script in film.scripts.items()}
+    captions = {length: _caption_to_dict(script.whole) for length, script in film.scripts.items()}
     return film.frames.numpy(), {"captions": captions, "shots": shots, "visible": film.visibility().round(2).tolist()}
 
 
-def _as_dict(caption: Caption) -> dict[str, Any]:
+def _caption_to_dict(caption: Caption) -> dict[str, Any]:
     from lumora.world.facts import facts_to_dicts
 
     return {"text": caption.text, "facts": facts_to_dicts(caption.facts)}
 
 
-def _shape(seconds: float, size: tuple[int, int], fps: float) -> VideoShape:
+def _video_shape(seconds: float, size: tuple[int, int], fps: float) -> VideoShape:
     from lumora.config import VideoShape
 
     width, height = size
     if not (0 < seconds <= 60 and 0 < fps <= 60 and min(width, height) >= 16 and max(width, height) <= 4096):
-        raise ValueError(
-            "A clip of the world has up to 60 seconds and frames a second, and sides of 16 to 4,096 pixels."
-        )
+        raise ValueError("A clip of the world has up to 60 seconds, up to 60 fps and sides of 16 to 4,096 pixels.")
     return VideoShape(1 + round(seconds * fps), height, width, fps)

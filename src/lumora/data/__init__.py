@@ -1,1 +1,1 @@
-"""Datasets: shards, captions, latent cache."""
+"""Training data: rendered or imported clips in shards, their captions, and the cache of encoded latents."""

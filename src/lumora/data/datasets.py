@@ -1,4 +1,4 @@
-"""What a step is trained on: a function of (seed, step, rank), so that a resumed run sees exactly the same."""
+"""Which clips a training step uses: a function of (seed, step, rank), so a resumed run repeats the same batches."""
 
 from __future__ import annotations
 
@@ -19,30 +19,35 @@ from lumora.data.shards import open_frames, open_subjects, shard_numbers
 
 
 class EpochSampler:
-    """Which clips a step sees: every clip once in each pass over `count`, in an order of the pass's own."""
+    """Visits each of `count` clips once per epoch; each epoch has its own random order."""
 
-    def __init__(self, count: int, batch: int, seed: int, rank: int = 0, size: int = 1) -> None:
-        """`batch` clips a step for each of `size` processes, of which this is number `rank`."""
-        self.count, self.batch, self.seed, self.rank, self.size = count, batch, seed, rank, size
-        self._pass = lru_cache(2)(self._shuffled)
+    def __init__(self, count: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        """`batch_size` clips per step for each of `world_size` processes; this is process `rank`."""
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.rank, self.world_size = rank, world_size
+        self._permutation = lru_cache(2)(self._draw_permutation)
 
-    def clips(self, step: int) -> list[int]:
-        first = (step * self.size + self.rank) * self.batch
-        places = (divmod(place, self.count) for place in range(first, first + self.batch))
-        return [int(self._pass(number)[place]) for number, place in places]
+    def indices(self, step: int) -> list[int]:
+        """The clips of one step of this process."""
+        start = (step * self.world_size + self.rank) * self.batch_size
+        positions = (divmod(position, self.count) for position in range(start, start + self.batch_size))
+        return [int(self._permutation(epoch)[position]) for epoch, position in positions]
 
-    def _shuffled(self, number: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, number, 2]).permutation(self.count)
+    def _draw_permutation(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch, 2]).permutation(self.count)
 
 
 class LatentDataset:
-    """Shards of latents in a folder, by default all of them, and all of some others, as one sequence of clips."""
+    """The encoded clips of one or several folders, as one sequence."""
 
-    def __init__(self, folder: Path, numbers: Sequence[int] | None = None, also: Sequence[Path] = ()) -> None:
-        """A folder that is among `also` twice is there twice."""
+    def __init__(self, folder: Path, numbers: Sequence[int] | None = None, extra_folders: Sequence[Path] = ()) -> None:
+        """`numbers` are the shards of `folder` to use (default: all); of `extra_folders` all are used.
+
+        A folder that is listed twice in `extra_folders` is used twice.
+        """
         numbers = shard_numbers(folder, "latents") if numbers is None else numbers
         paths = [latent_path(folder, number) for number in numbers]
-        paths += [latent_path(other, number) for other in also for number in shard_numbers(other, "latents")]
+        paths += [latent_path(extra, number) for extra in extra_folders for number in shard_numbers(extra, "latents")]
         self.shards = [LatentShard(path) for path in paths]
         self.ends = list(accumulate(shard.count for shard in self.shards))
 
@@ -50,14 +55,14 @@ class LatentDataset:
         return self.ends[-1]
 
     def latent(self, clip: int) -> Float[Tensor, "c t h w"]:
-        """Of the clip itself."""
-        shard, within = self._find(clip)
-        return shard.latents[0, within]
+        """The latent of a clip, not mirrored."""
+        shard, index = self._find(clip)
+        return shard.latents[0, index]
 
     def example(self, clip: int, generator: np.random.Generator) -> LatentExample:
-        """The clip or its mirror image, by chance, with one of its captions."""
-        shard, within = self._find(clip)
-        return shard.example(within, bool(generator.random() < 0.5), float(generator.random()))
+        """The clip or its mirror image, with equal probability, and one of its captions."""
+        shard, index = self._find(clip)
+        return shard.example(index, bool(generator.random() < 0.5), float(generator.random()))
 
     def _find(self, clip: int) -> tuple[LatentShard, int]:
         shard = bisect_right(self.ends, clip)
@@ -65,29 +70,28 @@ class LatentDataset:
 
 
 class FrameDataset:
-    """All shards of pixels in a folder, of which a step sees clips of one shard, because those have one size."""
+    """The shards of pixels in a folder. A batch is drawn from one shard, whose clips all have the same shape."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.numbers = folder, shard_numbers(folder, "frames")
         self.counts = [len(open_frames(folder, number)) for number in self.numbers]
 
     def sample(self, count: int) -> Float[Tensor, "b 3 t h w"]:
-        """Up to `count` clips of the first shard's size, spread evenly over the shards, in [−1, 1]."""
+        """Up to `count` clips of the shape of the first shard, spread evenly over the shards, in [−1, 1]."""
         shards = [open_frames(self.folder, number) for number in self.numbers]
-        alike = [shard for shard in shards if shard.shape[1:] == shards[0].shape[1:]]
-        each = -(-count // len(alike))
-        chosen = [shard[:: max(1, len(shard) // each)][:each] for shard in alike]
+        shards = [shard for shard in shards if shard.shape[1:] == shards[0].shape[1:]]
+        per_shard = -(-count // len(shards))
+        chosen = [shard[:: max(1, len(shard) // per_shard)][:per_shard] for shard in shards]
         pixels = torch.from_numpy(np.concatenate(chosen)[:count])
         return rearrange(pixels, "b t h w c -> b c t h w") / 127.5 - 1
 
     def batch(
         self, size: int, generator: np.random.Generator
     ) -> tuple[UInt8[Tensor, "b t h w 3"], Bool[Tensor, "b t h w"] | None]:
-        """`size` clips, and which pixels show a subject where that is known."""
-        odds = np.array(self.counts) / sum(self.counts)
-        number = self.numbers[generator.choice(len(odds), p=odds)]
+        """`size` clips of one shard, and the pixels that show a subject; None where that is unknown."""
+        probabilities = np.array(self.counts) / sum(self.counts)
+        number = self.numbers[generator.choice(len(probabilities), p=probabilities)]
         frames, subjects = open_frames(self.folder, number), open_subjects(self.folder, number)
         chosen = np.sort(generator.choice(len(frames), min(size, len(frames)), replace=False))
-        if subjects is not None:
-            return torch.from_numpy(frames[chosen]), torch.from_numpy(subjects[chosen] > 0)
-        return torch.from_numpy(frames[chosen]), None
+        mask = None if subjects is None else torch.from_numpy(subjects[chosen] > 0)
+        return torch.from_numpy(frames[chosen]), mask

@@ -11,7 +11,7 @@ import numpy as np
 
 from lumora.config import VideoShape
 from lumora.data.captions import captions_from_text
-from lumora.data.shards import ClipRecord, WorldSource, claim, write_clips, write_lines
+from lumora.data.shards import ClipRecord, DatasetConfig, claim_folder, write_clips, write_records
 from lumora.media.video import Video
 
 
@@ -21,13 +21,13 @@ def import_videos(folder: Path, shape: VideoShape, out: Path, shard: int = 250) 
     Raises ValueError, in a sentence, where the folder isn't one or a video can't be read.
     """
     entries = _entries(folder)
-    claim(out, WorldSource(str(folder.resolve()), 0, (shape,), shard))
+    claim_folder(out, DatasetConfig(str(folder.resolve()), 0, (shape,), shard))
     pieces = _pieces(entries, shape)
     number = total = 0
     while piece := list(islice(pieces, shard)):
         frames, texts = zip(*piece, strict=True)
-        records = [ClipRecord(total + i, shape.fps) for i in range(len(piece))]
-        write_lines(out / f"captions-{number:05}.jsonl", [captions_from_text(text) for text in texts])
+        records = [ClipRecord(total + i, shape) for i in range(len(piece))]
+        write_records(out / f"captions-{number:05}.jsonl", [captions_from_text(text) for text in texts])
         write_clips(out, number, np.stack(frames), records)
         number, total = number + 1, total + len(piece)
     return total

@@ -1,6 +1,7 @@
-"""What a run must remember to go on as if it had never stopped.
+"""Checkpoints of a training run.
 
-No generator is among it: a step draws from a generator seeded by (seed, step, rank), so its number says it all.
+A checkpoint holds no random state: a step draws from a generator seeded by (seed, step, rank), so the number of the
+next step is enough to continue exactly.
 """
 
 # The foreach functions are not declared public (see optimizer.py).
@@ -10,49 +11,59 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lumora.atomic_io import atomic_write
 
+FORMAT_VERSION = 2
+
 
 class EMA:
-    """Exponential moving averages of a module's state, several decays at once, in float32.
+    """Exponential moving averages of the floating-point state of a module, for several decays, in float32.
 
-    Early on the decay is at most (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten.
+    After n updates the decay is at most (1 + n) / (10 + n), so the initial weights are forgotten quickly.
     """
 
     def __init__(self, module: nn.Module, decays: tuple[float, ...]) -> None:
-        self.states = {str(decay): _copy(module) for decay in decays}
+        self.states = {
+            str(decay): {name: tensor.detach().float().clone() for name, tensor in _float_state(module).items()}
+            for decay in decays
+        }
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        source = list(_floats(module).values())
+        source = list(_float_state(module).values())
         for decay, state in self.states.items():
             torch._foreach_lerp_(list(state.values()), source, 1 - min(float(decay), (1 + step) / (10 + step)))
 
 
 @dataclass
 class TrainProgress:
-    """How far a run is. `steps` is the length of its schedule, which a run by time estimates once."""
+    """How far a run is."""
 
-    steps: int
+    max_steps: int
+    """The length of the schedule. A run by time estimates it once, at its start."""
     step: int = 0
+    """Steps that are done."""
     seconds: float = 0.0
-    """Spent in training steps, over all sittings."""
+    """Time spent in training steps, over all sessions."""
     losses: list[float] = field(default_factory=list)
-    """Of the steps since the last entry of the log."""
+    """Losses since the last log entry."""
 
 
 def save_checkpoint(
-    path: Path, config: str, module: nn.Module, optimizer: torch.optim.Optimizer, averages: EMA, progress: TrainProgress
+    path: Path, signature: str, module: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA, progress: TrainProgress
 ) -> None:
+    """Writes the state of a run. `signature` is the text that identifies its configuration."""
     content = {
-        "config": config,
+        "version": FORMAT_VERSION,
+        "signature": signature,
         "module": module.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "averages": averages.states,
+        "ema": ema.states,
         "progress": vars(progress),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,28 +72,37 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, config: str, module: nn.Module, optimizer: torch.optim.Optimizer, averages: EMA
+    path: Path, signature: str, module: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA
 ) -> TrainProgress | None:
-    """Puts back what `save_checkpoint` wrote; None where there is nothing yet.
+    """Restores what `save_checkpoint` wrote; returns None if there is no checkpoint.
 
-    Raises ValueError where the folder holds a run of another configuration.
+    Raises ValueError for a run of another configuration or of another version of lumora.
     """
     if not path.is_file():
         return None
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if content["config"] != config:
+    content = read_checkpoint(path)
+    if content["signature"] != signature:
         raise ValueError(f"{path.parent} holds a run of another configuration; choose another folder or remove it.")
     module.load_state_dict(content["module"])
     optimizer.load_state_dict(content["optimizer"])
-    for decay, state in averages.states.items():
+    for decay, state in ema.states.items():
         for name, tensor in state.items():
-            tensor.copy_(content["averages"][decay][name])
+            tensor.copy_(content["ema"][decay][name])
     return TrainProgress(**content["progress"])
 
 
-def _floats(module: nn.Module) -> dict[str, Tensor]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint. Raises ValueError where there is none or where another version wrote it."""
+    if not path.is_file():
+        raise ValueError(f"There is no checkpoint {path}; train first.")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if content.get("version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} was written by another version of lumora; remove {path.parent} to start the run again, "
+            "or finish it with that version."
+        )
+    return content
+
+
+def _float_state(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
-
-
-def _copy(module: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().float().clone() for name, tensor in _floats(module).items()}

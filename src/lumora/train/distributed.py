@@ -1,4 +1,4 @@
-"""One process, or as many as torchrun started: the few collective operations that the loop needs."""
+"""The collective operations of the training loop, for one process or for the processes that torchrun started."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class DistContext:
-    """This process's place among `size` equal ones, and the device it computes on."""
+    """This process's rank among `world_size` processes, and the device that it computes on."""
 
     rank: int
-    size: int
+    world_size: int
     device: torch.device
 
     @property
-    def main(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
-    def share(self, module: nn.Module) -> None:
-        """Every process takes the parameters and buffers of the first one."""
-        if self.size > 1:
+    def broadcast_module(self, module: nn.Module) -> None:
+        """Copies the parameters and buffers of rank 0 to all processes."""
+        if self.world_size > 1:
             for tensor in module.state_dict().values():
                 dist.broadcast(tensor, 0)
 
-    def average(self, tensors: list[Tensor]) -> None:
-        """Replace each tensor by its mean over the processes, in one message."""
-        if self.size == 1 or not tensors:
+    def all_reduce_mean(self, tensors: list[Tensor]) -> None:
+        """Replaces each tensor by its mean over the processes, in one message."""
+        if self.world_size == 1 or not tensors:
             return
         flat = torch.cat([t.detach().flatten().float() for t in tensors])
         dist.all_reduce(flat)
-        flat /= self.size
+        flat /= self.world_size
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is up in at least one process: a decision that all must take together."""
-        if self.size == 1:
+    def any_rank(self, flag: bool) -> bool:
+        """Whether `flag` is true in at least one process, so that all processes decide alike."""
+        if self.world_size == 1:
             return flag
         flags = torch.tensor(float(flag), device=self.device)
         dist.all_reduce(flags, dist.ReduceOp.MAX)
         return bool(flags)
 
-    def first(self, number: float) -> float:
-        """The first process's number, for all."""
-        if self.size == 1:
+    def broadcast_number(self, number: float) -> float:
+        """The number of rank 0, in all processes."""
+        if self.world_size == 1:
             return number
         numbers = torch.tensor(number, device=self.device, dtype=torch.float64)
         dist.broadcast(numbers, 0)
@@ -60,20 +60,26 @@ class DistContext:
 
 @contextmanager
 def dist_context(device: str | None = None) -> Iterator[DistContext]:
-    """Joins the group that torchrun announces in the environment, if any; `device` None takes a GPU if there is one."""
-    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
-        yield DistContext(0, 1, torch.device(kind))
+    """Joins the process group that torchrun describes in the environment, if any.
+
+    `device` is `cpu` or `cuda`; None takes a GPU if there is one.
+    """
+    device_type = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
+        yield DistContext(0, 1, torch.device(device_type))
         return
-    place = torch.device(kind, int(os.environ["LOCAL_RANK"])) if kind == "cuda" else torch.device(kind)
-    if kind == "cuda":
-        torch.cuda.set_device(place)
-    # Optimizers import PyTorch's compiler, which keeps a group that is there by then. It would outlive its end, and its
-    # threads, still running when Python stops, now and then abort the process.
+    if device_type == "cuda":
+        local_device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(local_device)
+    else:
+        local_device = torch.device(device_type)
+    # Optimizers import torch._dynamo, which keeps a reference to a process group that exists at that time. The group
+    # would then outlive destroy_process_group, and its threads can abort the interpreter at exit. So it is imported
+    # before the group is made.
     import_module("torch._dynamo")
-    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
     try:
-        yield DistContext(dist.get_rank(), size, place)
+        yield DistContext(dist.get_rank(), world_size, local_device)
     finally:
         dist.destroy_process_group()

@@ -1,7 +1,7 @@
-"""The one training loop: codec or transformer; CPU, one GPU or torchrun on many; stopped and resumed without a trace.
+"""The training loop of the codec and of the transformer, on a CPU, a GPU, or several with torchrun.
 
-A step is a pure function of the weights and its number: it draws from a generator seeded by (seed, step, rank), and its
-batch is a function of the same. So a checkpoint holds no stream of random numbers, and a killed run repeats exactly.
+A step is a function of the weights and of its number: its batch and its random draws come from generators seeded by
+(seed, step, rank). So a checkpoint holds no random state, and an interrupted run continues exactly.
 """
 
 from __future__ import annotations
@@ -31,218 +31,231 @@ from lumora.train.throughput import ProgressLine, Throughput, peak_flops, synchr
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 CALIBRATION_SECONDS = 30.0
-MARGIN = 0.94
-"""Of a run by time, the share that steps may fill; checkpoints and a busy machine take the rest."""
+"""The longest time for which steps are tried to estimate how many fit in a run by time."""
+TIME_MARGIN = 0.94
+"""The share of a run by time that its steps may fill; checkpoints and other load on the machine take the rest."""
 MAX_BAD_STEPS = 50
-
+"""Consecutive steps with infinite or NaN gradients after which a run fails."""
 
 Metrics: TypeAlias = Mapping[str, float | Tensor]
 
 
 @runtime_checkable
 class Objective(Protocol):
-    """What is trained: a module on the world's device, its optimizer, and its loss."""
+    """What is trained: a module on the device of the process, its optimizer and its loss."""
 
     @property
     def module(self) -> nn.Module: ...
 
     @property
-    def clips(self) -> int:
-        """Clips that one call of `loss` sees, for the rate that is shown."""
+    def clips_per_step(self) -> int:
+        """Clips that one call of `loss` uses."""
         ...
 
     def optimizer(self) -> MuonAdam: ...
 
     def flops(self, step: int) -> float:
-        """Floating-point operations of that step's loss and gradient, in this process."""
+        """Floating-point operations of the forward and backward pass of a step, in this process."""
         ...
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, Metrics]:
-        """The loss of step number `step` with its gradient, and numbers to log; a function of its arguments."""
+        """The loss of a step, and numbers to log. It depends on its arguments and the weights only."""
         ...
 
 
 def train(
-    task: Objective,
+    objective: Objective,
     config: TrainConfig,
-    folder: Path,
-    world: DistContext,
+    run_dir: Path,
+    dist: DistContext,
     description: str = "",
-    minutes: float | None = None,
+    max_minutes: float | None = None,
 ) -> TrainProgress:
-    """Runs or resumes the run in `folder` until its last step, `minutes` have passed, or SIGTERM or Ctrl-C.
+    """Starts or resumes the run in `run_dir`.
 
-    `about` is any further text that says what this run is: a checkpoint that differs in it, or in `config`, is refused
-    with a ValueError. `config.steps` None makes the schedule as long as `config.minutes` allow, or the first sitting's.
+    It ends after its last step, after `max_minutes`, or at SIGTERM or Ctrl-C, and saves a checkpoint in each case.
+    `description` is further text that identifies the run: a checkpoint with another `description` or `config` is
+    refused with a ValueError. If `config.max_steps` is None, the length of the schedule is estimated from
+    `config.max_minutes`, or else from `max_minutes`.
     """
-    return _Run(task, config, folder, world, description).sit(minutes)
+    return _Run(objective, config, run_dir, dist, description).run(max_minutes)
 
 
 class _Run:
-    """One sitting: the task, its optimizer and averages, the progress so far, and where all is written."""
+    """The objective, its optimizer and EMA, the progress, and the folder they are saved in."""
 
-    def __init__(self, task: Objective, config: TrainConfig, folder: Path, world: DistContext, about: str) -> None:
-        self.task, self.config, self.folder, self.world = task, config, folder, world
-        self.signature = about + to_json(config)
-        task.module.train()
-        world.share(task.module)
-        self.optimizer = task.optimizer()
-        self.averages = EMA(task.module, config.optimizer.ema_decays)
-        self.parameters = list(task.module.parameters())
-        self.dtype = fast_dtype(world.device) if config.precision == "bf16" else torch.float32
+    def __init__(
+        self, objective: Objective, config: TrainConfig, run_dir: Path, dist: DistContext, description: str
+    ) -> None:
+        self.objective, self.config, self.run_dir, self.dist = objective, config, run_dir, dist
+        self.signature = description + to_json(config)
+        objective.module.train()
+        dist.broadcast_module(objective.module)
+        self.optimizer = objective.optimizer()
+        self.ema = EMA(objective.module, config.optimizer.ema_decays)
+        self.parameters = list(objective.module.parameters())
+        self.dtype = fast_dtype(dist.device) if config.precision == "bf16" else torch.float32
         self.bad_steps = 0
 
-    def sit(self, minutes: float | None) -> TrainProgress:
-        ends = time.monotonic() + 60 * minutes if minutes is not None else math.inf
+    def run(self, max_minutes: float | None) -> TrainProgress:
+        deadline = time.monotonic() + 60 * max_minutes if max_minutes is not None else math.inf
         restored = load_checkpoint(
-            self.folder / CHECKPOINT, self.signature, self.task.module, self.optimizer, self.averages
+            self.run_dir / CHECKPOINT, self.signature, self.objective.module, self.optimizer, self.ema
         )
-        speed = self._measure(restored)
-        self.progress = restored or TrainProgress(self.config.max_steps or self._estimate_steps(minutes))
-        _cut_log(self.folder / LOG, self.progress.step, self.world)
+        throughput = self._measure_flops(restored)
+        self.progress = restored or TrainProgress(self.config.max_steps or self._estimate_max_steps(max_minutes))
+        _truncate_log(self.run_dir / LOG, self.progress.step, self.dist)
         self._save()
-        with _stop_signals() as stopped, ProgressLine(self.folder.name, self.world.main) as line:
+        with _StopSignals() as stop, ProgressLine(self.run_dir.name, self.dist.is_main) as line:
             last_save = time.monotonic()
-            while self.progress.step < self.progress.steps:
-                entry = self._advance(speed)
+            while self.progress.step < self.progress.max_steps:
+                entry = self._advance(throughput)
                 if entry:
-                    line.show(entry, self.progress.steps)
-                if self.world.any(stopped() or time.monotonic() > ends):
+                    line.show(entry, self.progress.max_steps)
+                if self.dist.any_rank(stop.requested or time.monotonic() > deadline):
                     break
-                if self.world.any(time.monotonic() - last_save > 60 * self.config.checkpoint_minutes):
+                if self.dist.any_rank(time.monotonic() - last_save > 60 * self.config.checkpoint_minutes):
                     self._save()
                     last_save = time.monotonic()
         self._save()
         return self.progress
 
-    def _advance(self, speed: Throughput) -> dict[str, float | int] | None:
-        """One step; returns the log's entry where one is due."""
-        progress, began = self.progress, time.perf_counter()
-        loss, norm, metrics = self._step(progress.step, progress.steps)
-        synchronize(self.world.device)
-        elapsed = time.perf_counter() - began
+    def _advance(self, throughput: Throughput) -> dict[str, float | int] | None:
+        """One step; returns a log entry every `log_every` steps and after the last step."""
+        progress, start = self.progress, time.perf_counter()
+        loss, grad_norm, metrics = self._step(progress.step, progress.max_steps)
+        synchronize(self.dist.device)
+        elapsed = time.perf_counter() - start
         progress.step += 1
         progress.seconds += elapsed
         progress.losses.append(loss)
-        speed.add(elapsed)
-        if progress.step % self.config.log_every and progress.step < progress.steps:
+        throughput.add(elapsed)
+        if progress.step % self.config.log_every and progress.step < progress.max_steps:
             return None
-        entry = {"step": progress.step, "loss": sum(progress.losses) / len(progress.losses), "norm": norm}
+        entry = {"step": progress.step, "loss": sum(progress.losses) / len(progress.losses), "grad_norm": grad_norm}
         entry |= {name: float(value) for name, value in metrics.items()}
-        entry |= {"rate": self._lr_factor(progress.step - 1, progress.steps)}
-        entry |= {"seconds": round(progress.seconds, 2), **speed.take()}
+        entry |= {"lr_factor": self._lr_factor(progress.step - 1, progress.max_steps)}
+        entry |= {"seconds": round(progress.seconds, 2), **throughput.pop()}
         progress.losses.clear()
-        if self.world.main:
-            with (self.folder / LOG).open("a") as log:
+        if self.dist.is_main:
+            with (self.run_dir / LOG).open("a") as log:
                 log.write(json.dumps(entry) + "\n")
         return entry
 
-    def _step(self, step: int, steps: int) -> tuple[float, float, Metrics]:
+    def _step(self, step: int, max_steps: int) -> tuple[float, float, Metrics]:
+        """Updates the weights; returns the loss, the norm of the gradient before clipping, and the metrics."""
         loss, metrics = self._backward(step)
-        self.world.average([loss, *(p.grad for p in self.parameters if p.grad is not None)])
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.max_grad_norm)
-        loss_value, norm_value = torch.stack([loss, norm.to(loss)]).tolist()
+        self.dist.all_reduce_mean([loss, *(p.grad for p in self.parameters if p.grad is not None)])
+        grad_norm = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.max_grad_norm)
+        loss_value, norm_value = torch.stack([loss, grad_norm.to(loss)]).tolist()
         if math.isfinite(norm_value):
             self.bad_steps = 0
-            self.optimizer.set_lr_factor(self._lr_factor(step, steps))
+            self.optimizer.set_lr_factor(self._lr_factor(step, max_steps))
             self.optimizer.step()
-            self.averages.update(self.task.module, step)
-        else:  # One overflow must not end hours of work, and many in a row must not be hidden.
+            self.ema.update(self.objective.module, step)
+        else:  # A single overflow is skipped, so that it does not end a long run; many in a row are an error.
             self.bad_steps += 1
             if self.bad_steps > MAX_BAD_STEPS:
-                raise RuntimeError(f"Gradients have not been finite for {self.bad_steps} steps; lower the rates.")
+                raise RuntimeError(
+                    f"Gradients have not been finite for {self.bad_steps} steps; lower the learning rates."
+                )
         return loss_value, norm_value, metrics
 
-    def _lr_factor(self, step: int, steps: int) -> float:
+    def _lr_factor(self, step: int, max_steps: int) -> float:
         config = self.config.optimizer
-        return lr_factor(step, steps, config.warmup_fraction, config.cooldown_fraction)
+        return lr_factor(step, max_steps, config.warmup_fraction, config.cooldown_fraction)
 
     def _backward(self, step: int) -> tuple[Tensor, Metrics]:
-        # On the CPU whatever the device, so that noise is the same everywhere and choices drawn from it stop no GPU.
-        generator = torch.Generator().manual_seed(step_seed(self.config.seed, step, self.world.rank))
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            loss, metrics = self.task.loss(step, generator)
+        # The generator is on the CPU for every device: its draws then are the same everywhere, and decisions that
+        # depend on them do not synchronize with the GPU.
+        generator = torch.Generator().manual_seed(step_seed(self.config.seed, step, self.dist.rank))
+        with torch.autocast(self.dist.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            loss, metrics = self.objective.loss(step, generator)
         for parameter in self.parameters:
             parameter.grad = torch.zeros_like(parameter)
         loss.backward()
         return loss.detach(), metrics
 
-    def _measure(self, restored: TrainProgress | None) -> Throughput:
-        """What the progress line needs to know: the operations of a step, and what the machine could do."""
-        with self._undone():
-            flops = self.task.flops(restored.step if restored else 0)
-        return Throughput(self.task.clips * self.world.size, flops, peak_flops(self.world.device, self.dtype))
+    def _measure_flops(self, restored: TrainProgress | None) -> Throughput:
+        with self._state_restored_afterwards():
+            flops = self.objective.flops(restored.step if restored else 0)
+        clips_per_step = self.objective.clips_per_step * self.dist.world_size
+        return Throughput(clips_per_step, flops, peak_flops(self.dist.device, self.dtype))
 
-    def _estimate_steps(self, minutes: float | None) -> int:
-        """How many steps fit in the run's minutes, or else in the sitting's, judged by trying some and undoing them."""
-        minutes = self.config.max_minutes or minutes
+    def _estimate_max_steps(self, max_minutes: float | None) -> int:
+        """How many steps fit in the minutes of the configuration, or else in `max_minutes`, from trial steps."""
+        minutes = self.config.max_minutes or max_minutes
         if minutes is None:
-            raise ValueError("A run needs a length: set its steps or its minutes, or give --minutes.")
-        seconds, trial = [], time.monotonic() + min(CALIBRATION_SECONDS, 0.05 * 60 * minutes)
-        with self._undone():
-            while len(seconds) < 3 or self.world.any(time.monotonic() < trial):
-                began = time.perf_counter()
+            raise ValueError("A run needs a length: set max_steps or max_minutes, or give --max-minutes.")
+        seconds: list[float] = []
+        end_of_trial = time.monotonic() + min(CALIBRATION_SECONDS, 0.05 * 60 * minutes)
+        with self._state_restored_afterwards():
+            while len(seconds) < 3 or self.dist.any_rank(time.monotonic() < end_of_trial):
+                start = time.perf_counter()
                 self._step(len(seconds), 1_000_000)
-                synchronize(self.world.device)
-                seconds.append(time.perf_counter() - began)
-        left = 60 * minutes - sum(seconds)
-        typical = float(np.mean(seconds[1:]))  # the first one warms caches up
-        return int(self.world.first(max(1.0, MARGIN * left / typical)))
+                synchronize(self.dist.device)
+                seconds.append(time.perf_counter() - start)
+        remaining = 60 * minutes - sum(seconds)
+        typical = float(np.mean(seconds[1:]))  # the first step also fills caches
+        return int(self.dist.broadcast_number(max(1.0, TIME_MARGIN * remaining / typical)))
 
     @contextmanager
-    def _undone(self) -> Iterator[None]:
-        """What steps do inside is forgotten afterwards."""
-        module, averages = copy.deepcopy(self.task.module.state_dict()), self.averages
+    def _state_restored_afterwards(self) -> Iterator[None]:
+        """Steps inside leave no trace in the module, the optimizer and the EMA."""
+        module, ema = copy.deepcopy(self.objective.module.state_dict()), self.ema
         optimizer = copy.deepcopy(self.optimizer.state_dict())
-        self.averages = EMA(self.task.module, ())
+        self.ema = EMA(self.objective.module, ())
         yield
-        self.task.module.load_state_dict(module)
+        self.objective.module.load_state_dict(module)
         self.optimizer.load_state_dict(optimizer)
-        self.averages = averages
+        self.ema = ema
 
     def _save(self) -> None:
-        if self.world.main:
+        if self.dist.is_main:
             save_checkpoint(
-                self.folder / CHECKPOINT, self.signature, self.task.module, self.optimizer, self.averages, self.progress
+                self.run_dir / CHECKPOINT,
+                self.signature,
+                self.objective.module,
+                self.optimizer,
+                self.ema,
+                self.progress,
             )
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """A seed for one step of one process, unlike that of any other."""
+    """A seed for one step of one process, different from those of other steps and processes."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
 
 
-def read_log(folder: Path) -> list[dict[str, float | int]]:
-    """All entries of the run in `folder`."""
-    file = folder / LOG
+def read_log(run_dir: Path) -> list[dict[str, float | int]]:
+    """All log entries of the run in `run_dir`."""
+    file = run_dir / LOG
     return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
-def _cut_log(path: Path, step: int, world: DistContext) -> None:
-    """Forget what was logged after the checkpoint: it will come again."""
-    if not (world.main and path.is_file()):
+def _truncate_log(path: Path, step: int, dist: DistContext) -> None:
+    """Removes the entries after `step`, the step of the checkpoint: those steps are repeated."""
+    if not (dist.is_main and path.is_file()):
         return
     lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
     with atomic_write(path) as part:
         part.write_text("".join(f"{line}\n" for line in lines))
 
 
-class _stop_signals:
-    """SIGTERM and the first Ctrl-C ask for an orderly end; a second Ctrl-C ends at once."""
+class _StopSignals:
+    """SIGTERM and the first Ctrl-C set `requested`; a second one raises KeyboardInterrupt."""
 
-    def __enter__(self) -> _stop_signals:
-        self.seen = False
-        self.before = {s: signal.signal(s, self._see) for s in (signal.SIGTERM, signal.SIGINT)}
+    requested = False
+
+    def __enter__(self) -> _StopSignals:
+        self.handlers_before = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
         return self
 
-    def __call__(self) -> bool:
-        return self.seen
-
-    def _see(self, number: int, frame: FrameType | None) -> None:
-        if self.seen:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.seen = True
+        self.requested = True
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
+        for number, handler in self.handlers_before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The two things that are trained: the codec on pixels, then the transformer on the codec's latents."""
+"""The two training objectives: the codec on pixels, and the transformer on the codec's latents."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ from lumora.train.loop import step_seed
 from lumora.train.optimizer import MuonAdam, make_optimizer, matrix_parameters
 from lumora.train.throughput import count_flops
 
-PICTURES, CUTS = 0.1, 0.1
-"""Shares of the transformer's examples that are the first picture of a clip alone, and a clip cut short."""
-MAX_STRIDE = 2
-"""Of the frames that the codec is trained on."""
+IMAGE_FRACTION, SHORTENED_FRACTION = 0.1, 0.1
+"""Fractions of the transformer's examples that are the first frame of a clip, and a clip cut to a random length."""
 
 Item = TypeVar("Item")
 
 
 class Prefetcher(Generic[Item]):
-    """Prepares the batch after the one that is asked for, in a thread, while the network computes."""
+    """Prepares the next batch in a thread while the network computes."""
 
     def __init__(self, make: Callable[[int], Item]) -> None:
         self._make, self._thread = make, ThreadPoolExecutor(1)
@@ -45,19 +43,21 @@ class Prefetcher(Generic[Item]):
 
 
 class CodecObjective:
-    """Pixels in, the same pixels out, by way of the latent; see `codec.losses`."""
+    """Reconstruction of pixels through the latent (see `codec.losses`)."""
 
     def __init__(
-        self, codec: Codec, frames: FrameDataset, config: TrainConfig, world: DistContext, groups: int = 3
+        self, codec: Codec, frames: FrameDataset, config: TrainConfig, dist: DistContext, latent_frames: int = 3
     ) -> None:
-        """`groups` is how many latent frames of a clip are seen at a time."""
-        self.module, self.config, self.world, self.frames = codec.to(world.device), config, world, frames
-        self.clips, self.length = config.batch_size, 1 + codec.config.temporal_compression * (groups - 1)
-        self._batch = Prefetcher(self._views)
+        """A batch holds runs of as many frames as `latent_frames` latent frames decode to."""
+        self.module, self.config, self.dist, self.frames = codec.to(dist.device), config, dist, frames
+        self.clips_per_step = config.batch_size
+        self.num_frames = 1 + codec.config.temporal_compression * (latent_frames - 1)
+        self._batch = Prefetcher(self._draw_batch)
 
     def optimizer(self) -> MuonAdam:
         codec = self.module
-        linear = {id(codec.encoder.linear.weight), id(codec.decoder.linear.weight)}  # begin at their optimum: no leaps
+        # The linear layers start at their optimum (see `init_linear`), and Muon's first steps would be too large.
+        linear = {id(codec.encoder.linear.weight), id(codec.decoder.linear.weight)}
         muon = [weight for weight in matrix_parameters(codec.encoder, codec.decoder) if id(weight) not in linear]
         return make_optimizer(codec, self.config.optimizer, muon)
 
@@ -66,28 +66,24 @@ class CodecObjective:
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         frames, subject = self._batch(step)
-        pixels = rearrange(frames.to(self.world.device), "b t h w c -> b c t h w") / 127.5 - 1
+        pixels = rearrange(frames.to(self.dist.device), "b t h w c -> b c t h w") / 127.5 - 1
         return codec_step(self.module, pixels, generator, subject=subject)
 
-    def _views(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """The same run of frames of some clips, mirrored half of the time; and where subjects are in them.
-
-        Where clips are long enough, every second frame is left out for some: motion twice as fast.
-        """
-        generator = _generator(self.config, step, self.world)
+    def _draw_batch(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """A run of frames of some clips, mirrored with probability ½, and the pixels that show a subject if known."""
+        generator = _data_generator(self.config, step, self.dist)
         frames, subject = self.frames.batch(self.config.batch_size, generator)
-        if frames.shape[1] < self.length:
-            raise ValueError(f"The codec is trained on {self.length} frames at a time; clips have {frames.shape[1]}.")
-        stride = int(generator.integers(1, 1 + min(MAX_STRIDE, (frames.shape[1] - 1) // (self.length - 1))))
-        span = stride * (self.length - 1) + 1
-        start = int(generator.integers(frames.shape[1] - span + 1))
-        run, axes = slice(start, start + span, stride), [3] if generator.random() < 0.5 else []
-        subject = None if subject is None else subject[:, run].flip(axes).to(self.world.device)
-        return frames[:, run].flip(axes), subject
+        length = frames.shape[1]
+        if length < self.num_frames:
+            raise ValueError(f"The codec is trained on {self.num_frames} frames at a time; clips have {length}.")
+        start = int(generator.integers(length - self.num_frames + 1))
+        run, flipped_axes = slice(start, start + self.num_frames), [3] if generator.random() < 0.5 else []
+        subject = None if subject is None else subject[:, run].flip(flipped_axes).to(self.dist.device)
+        return frames[:, run].flip(flipped_axes), subject
 
 
 class FlowObjective:
-    """Clean latents from noisy ones and words; see `diffusion.flow`."""
+    """Flow matching of the transformer on latents and captions (see `diffusion.flow`)."""
 
     def __init__(
         self,
@@ -95,52 +91,56 @@ class FlowObjective:
         latents: LatentDataset,
         model: ModelConfig,
         config: TrainConfig,
-        world: DistContext,
+        dist: DistContext,
     ) -> None:
-        self.module, self.flow, self.config, self.world = transformer.to(world.device), model.flow, config, world
-        self.time, self.clips, self.latents = model.codec.temporal_compression, config.batch_size, latents
-        self._order = EpochSampler(len(latents), config.batch_size, config.seed, world.rank, world.size)
-        self._batch = Prefetcher(self._examples)
+        self.module, self.flow, self.config, self.dist = transformer.to(dist.device), model.flow, config, dist
+        self.clips_per_step, self.latents = config.batch_size, latents
+        self.temporal_compression = model.codec.temporal_compression
+        self._sampler = EpochSampler(len(latents), config.batch_size, config.seed, dist.rank, dist.world_size)
+        self._batch = Prefetcher(self._draw_batch)
 
     def optimizer(self) -> MuonAdam:
-        fine = self.module.fine
-        muon = matrix_parameters(self.module.blocks, self.module.refiner, *((fine.before, fine.after) if fine else ()))
+        hourglass = self.module.fine
+        levels = (hourglass.before, hourglass.after) if hourglass else ()
+        muon = matrix_parameters(self.module.blocks, self.module.refiner, *levels)
         return make_optimizer(self.module, self.config.optimizer, muon)
 
     def flops(self, step: int) -> float:
         with torch.no_grad():
-            _, metrics = self._flow(step, torch.Generator().manual_seed(0))
-        return 3 * metrics["flops"]  # the gradient takes twice the forward pass
+            _, metrics = self._flow_matching(step, torch.Generator().manual_seed(0))
+        return 3 * metrics["flops"]  # the backward pass takes twice the operations of the forward pass
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        loss, metrics = self._flow(step, generator)
+        loss, metrics = self._flow_matching(step, generator)
         return loss, {name: value for name, value in metrics.items() if name.startswith("loss_")}
 
-    def _flow(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        device, examples = self.world.device, self._batch(step)
+    def _flow_matching(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        device, examples = self.dist.device, self._batch(step)
         latents = [example.latent.to(device, torch.float32) for example in examples]
         text = [example.text.to(device, torch.float32) for example in examples]
-        seconds = [torch.arange(e.latent.shape[1], device=device) * (self.time / e.fps) for e in examples]
+        seconds = [
+            torch.arange(e.latent.shape[1], device=device) * (self.temporal_compression / e.fps) for e in examples
+        ]
         subjects = [example.subject.to(device) for example in examples]
         spans = [example.spans for example in examples]
         return flow_matching_loss(self.module, latents, text, seconds, self.flow, generator, subjects, spans)
 
-    def _examples(self, step: int) -> list[LatentExample]:
-        generator = _generator(self.config, step, self.world)
-        examples = [self.latents.example(clip, generator) for clip in self._order.clips(step)]
-        return [shortened(example, generator) for example in examples]
+    def _draw_batch(self, step: int) -> list[LatentExample]:
+        generator = _data_generator(self.config, step, self.dist)
+        examples = [self.latents.example(clip, generator) for clip in self._sampler.indices(step)]
+        return [shorten_randomly(example, generator) for example in examples]
 
 
-def shortened(example: LatentExample, generator: np.random.Generator) -> LatentExample:
-    """Mostly the clip as it is; else its first picture or some of its beginning, so that all durations are known."""
-    frames, kind = example.latent.shape[1], generator.random()
-    if kind < PICTURES:
-        frames = 1
-    elif kind < PICTURES + CUTS:
-        frames = int(generator.integers(1, frames + 1))
-    return example.beginning(frames)
+def shorten_randomly(example: LatentExample, generator: np.random.Generator) -> LatentExample:
+    """Mostly the whole clip, else its first frame or a beginning of random length, so that all lengths are trained."""
+    num_frames, draw = example.latent.shape[1], generator.random()
+    if draw < IMAGE_FRACTION:
+        num_frames = 1
+    elif draw < IMAGE_FRACTION + SHORTENED_FRACTION:
+        num_frames = int(generator.integers(1, num_frames + 1))
+    return example.first_frames(num_frames)
 
 
-def _generator(config: TrainConfig, step: int, world: DistContext) -> np.random.Generator:
-    """For choosing data, apart from the loss's own generator, which must not depend on how data is chosen."""
-    return np.random.default_rng([step_seed(config.seed, step, world.rank), 3])
+def _data_generator(config: TrainConfig, step: int, dist: DistContext) -> np.random.Generator:
+    """The generator that chooses data. It is separate from that of the loss, whose draws must not depend on data."""
+    return np.random.default_rng([step_seed(config.seed, step, dist.rank), 3])

@@ -1,4 +1,4 @@
-"""How fast a run is, and how fast it could be: floating-point operations against a measured peak."""
+"""Training speed: clips and floating-point operations per second, and their share of the measured peak."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.flop_counter import FlopCounterMode
 
+PRINT_SECONDS = 30.0
+"""Interval of the lines that are printed where stderr is not a terminal."""
+
 
 def peak_flops(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:
-    """Operations a second of a large matrix product, the best of several: what a perfect program would reach."""
+    """FLOP/s of a large matrix product, the best of as many as fit in `seconds`."""
     size = 8192 if device.type == "cuda" else 2048
-    a = torch.randn(size, size, device=device).to(dtype)  # zeros and ones would be faster than any real numbers
+    a = torch.randn(size, size, device=device).to(dtype)  # a matrix of zeros would be multiplied faster than real data
     best, started = float("inf"), time.perf_counter()
     while time.perf_counter() - started < seconds or best == float("inf"):
-        began = time.perf_counter()
+        start = time.perf_counter()
         torch.mm(a, a)
         synchronize(device)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best
 
 
 def count_flops(compute: Callable[[], object]) -> float:
-    """Operations of the matrix products, convolutions and attentions that `compute` runs."""
+    """Floating-point operations of the matrix products, convolutions and attentions that `compute` runs."""
     with FlopCounterMode(display=False) as counter:
         compute()
     return float(counter.get_total_flops())
@@ -40,56 +43,58 @@ def synchronize(device: torch.device) -> None:
 
 @dataclass
 class Throughput:
-    """Clips and operations a second since the last `take`."""
+    """Clips and floating-point operations per second since the last `pop`."""
 
-    clips: int
-    """A step, in all processes together."""
-    flops: float
-    """A step, in this process."""
+    clips_per_step: int
+    """In all processes together."""
+    flops_per_step: float
+    """In this process."""
     peak: float
-    """Operations a second that a matrix product reaches."""
+    """FLOP/s that a matrix product reaches."""
     steps: int = 0
     seconds: float = 0.0
 
     def add(self, seconds: float) -> None:
+        """Counts one step."""
         self.steps, self.seconds = self.steps + 1, self.seconds + seconds
 
-    def take(self) -> dict[str, float | int]:
+    def pop(self) -> dict[str, float | int]:
+        """The rates since the last call, which starts a new measurement. `mfu` is the model FLOPs utilization."""
         steps_per_second = self.steps / self.seconds if self.seconds else 0.0
         self.steps, self.seconds = 0, 0.0
-        achieved = self.flops * steps_per_second
+        achieved = self.flops_per_step * steps_per_second
         return {
-            "clips_per_s": round(self.clips * steps_per_second, 2),
+            "clips_per_s": round(self.clips_per_step * steps_per_second, 2),
             "gflops": round(achieved / 1e9, 2),
-            "of_peak": round(achieved / self.peak, 4),
+            "mfu": round(achieved / self.peak, 4),
         }
 
 
 class ProgressLine:
-    """One line that stays in place on a terminal; elsewhere a new line every half minute."""
+    """A progress bar on a terminal; elsewhere a line every `PRINT_SECONDS`."""
 
     def __init__(self, name: str, shown: bool) -> None:
-        self.name, self.shown, self.last = name, shown, -float("inf")
+        self.name, self.shown, self.last_print = name, shown, -float("inf")
         columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total}")
         console = Console(stderr=True)
         on_terminal = shown and sys.stderr.isatty()
         self.bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not on_terminal)
-        self.job = self.bar.add_task(name, total=None)
+        self.task = self.bar.add_task(name, total=None)
 
     def __enter__(self) -> ProgressLine:
         self.bar.start()
         return self
 
-    def show(self, entry: dict[str, float | int], steps: int) -> None:
-        """`entry` is one of the log."""
+    def show(self, entry: dict[str, float | int], max_steps: int) -> None:
+        """Shows an entry of the log."""
         text = (
             f"{self.name}: loss {entry['loss']:.4f}, {entry['clips_per_s']:.1f} clips/s, "
-            f"{entry['gflops']:.0f} GFLOP/s ({100 * entry['of_peak']:.0f} % of peak)"
+            f"{entry['gflops']:.0f} GFLOP/s ({100 * entry['mfu']:.0f} % of peak)"
         )
-        self.bar.update(self.job, description=text, completed=int(entry["step"]), total=steps)
-        if self.shown and self.bar.disable and time.monotonic() - self.last > 30:
-            self.last = time.monotonic()
-            print(f"step {entry['step']:.0f}/{steps}, {text}", file=sys.stderr, flush=True)
+        self.bar.update(self.task, description=text, completed=int(entry["step"]), total=max_steps)
+        if self.shown and self.bar.disable and time.monotonic() - self.last_print > PRINT_SECONDS:
+            self.last_print = time.monotonic()
+            print(f"step {entry['step']:.0f}/{max_steps}, {text}", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()

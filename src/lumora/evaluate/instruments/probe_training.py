@@ -59,7 +59,7 @@ class ShardedClips:
     def __init__(self, folder: Path):
         names = sorted(folder.glob("clips-*.jsonl"))
         if not names:
-            raise ValueError(f"There are no clips in {folder}; make some with `lumora world cache`.")
+            raise ValueError(f"There are no clips in {folder}; make some with `lumora world render`.")
         self._frames: list[np.ndarray] = []
         self._subjects: list[np.ndarray | None] = []
         self._facts: list[tuple[int, int, tuple[Fact, ...]]] = []
