@@ -3,10 +3,12 @@
     python runs/default.py                                               # in data/cpu, with two processes
     python runs/default.py --install                                     # and copies the result to src/lumora/weights
     python runs/default.py --preset tiny --run-dir /tmp/tiny --workers 0    # a test in seconds
+    python runs/default.py --preset stage                                # the next default model, in data/stage
 
 The stages are: clips of the world, the codec, latents and encoded captions, the transformer. With the preset `cpu` a
 last stage continues the transformer on multi-shot clips too (the preset `film`). `--until` stops after a stage;
-`--max-minutes` stops after a time, with a checkpoint and exit code 3.
+`--max-minutes` stops after a time, with a checkpoint and exit code 3. The preset `stage` is a curriculum with stages of
+its own (see `lumora.train.curriculum`); its codec starts from the weights in `--init-codec`.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
-from lumora.presets import PRESETS, Preset, cpu, film
+from lumora.presets import CURRICULA, PRESETS, Preset, cpu, film
 from lumora.train.checkpoint import TrainProgress
+from lumora.train.curriculum import run_curriculum
 from lumora.train.run import CODEC, encode_latents_stage, render_clips_stage, train_codec, train_transformer
 
 STAGES = ("clips", "codec", "latents", "transformer", "films")
@@ -32,21 +36,41 @@ FILM_REPEATS = 3
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 when all stages are finished and 3 when the time ended before."""
     options = _options(argv)
-    preset, run_dir = PRESETS[options.preset](), options.run_dir or Path("data") / options.preset
+    run_dir = options.run_dir or Path("data") / options.preset
     deadline = time.monotonic() + 60 * options.max_minutes if options.max_minutes else None
+    if options.preset in CURRICULA:
+        return _curriculum(options, run_dir, deadline)
+    preset = PRESETS[options.preset]()
     stages = _stages(preset, run_dir, options.workers)
     chosen = [stage for stage in STAGES[: STAGES.index(options.until) + 1] if stage in stages]
     for stage in chosen:
         print(f"{time.strftime('%H:%M:%S')} {stage}", file=sys.stderr, flush=True)
         progress = stages[stage](_minutes_left(deadline))
-        if progress and progress.step < progress.max_steps:
-            message = f"Stopped at step {progress.step} of {progress.max_steps}; run the same command to continue."
-            print(message, file=sys.stderr)
+        if progress and _stopped_early(progress):
             return 3
     if options.install:
         trained = run_dir / "films" if "films" in chosen else run_dir
         shutil.copytree(trained / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
     return 0
+
+
+def _curriculum(options: argparse.Namespace, run_dir: Path, deadline: float | None) -> int:
+    curriculum = CURRICULA[options.preset]()
+    minutes_left = partial(_minutes_left, deadline)
+    progress = run_curriculum(curriculum, run_dir, options.init_codec, options.workers, minutes_left)
+    if _stopped_early(progress):
+        return 3
+    if options.install:
+        shutil.copytree(run_dir / curriculum.stages[-1].name / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
+    return 0
+
+
+def _stopped_early(progress: TrainProgress) -> bool:
+    """Whether the run has steps left; prints a message if so."""
+    if progress.step < progress.max_steps:
+        message = f"Stopped at step {progress.step} of {progress.max_steps}; run the same command to continue."
+        print(message, file=sys.stderr)
+    return progress.step < progress.max_steps
 
 
 def _stages(preset: Preset, run_dir: Path, workers: int) -> dict[str, Callable[[float | None], TrainProgress | None]]:
@@ -79,7 +103,8 @@ def _minutes_left(deadline: float | None) -> float | None:
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    parser.add_argument("--preset", choices=[*PRESETS, *CURRICULA], default="cpu")
+    parser.add_argument("--init-codec", type=Path, help="initial weights of the codec of a curriculum")
     parser.add_argument("--run-dir", type=Path, help="folder for all files of the run (default: data/PRESET)")
     parser.add_argument("--workers", type=int, default=2, help="processes that render; 0: render in this process")
     parser.add_argument("--max-minutes", type=float, help="training time of this session")

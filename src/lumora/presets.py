@@ -119,6 +119,79 @@ def film() -> Preset:
     )
 
 
+@dataclass(frozen=True)
+class CurriculumStage:
+    """One size of pictures: clips, on which the transformer is trained, and films, which it sees beside them."""
+
+    name: str
+    clips: Preset
+    films: Preset
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """A codec, then the transformer on larger and larger pictures, each stage from the weights of the one before."""
+
+    codec: Preset
+    """What the codec is tuned on, and for how long."""
+    stages: tuple[CurriculumStage, ...]
+
+
+def stage() -> Curriculum:
+    """The next default model: the `stage` world and its films, at 64×64 and then at 128×128 pixels.
+
+    `python runs/default.py --preset stage`. About 10¹⁶ FLOPs: 0.96 M samples of 64×64 (5.0 GFLOPs each) and 0.32 M of
+    128×128 (17.3). The rate is constant up to the last stage, whose last third decays.
+    """
+    base = cpu().model
+    transformer = TransformerConfig(latent_channels=base.codec.latent_channels, hidden_size=256, num_layers=8)
+    optimizer = OptimizerConfig(
+        muon_lr=0.01,
+        adam_lr=5e-4,
+        muon_every=2,
+        warmup_fraction=0.01,
+        cooldown_fraction=0.0,
+        ema_decays=(0.999, 0.9998),
+    )
+
+    def sized(name: str, scale: int, num_clips: int, run: TrainConfig) -> CurriculumStage:
+        square, wide, tall = (VideoShape(17, scale * h, scale * w) for h, w in ((64, 64), (48, 80), (80, 48)))
+        three, four = (replace(square, num_frames=frames) for frames in (25, 33))
+        model = replace(
+            base, transformer=transformer, shape=square, multi_shot=True, max_multi_shot_frames=four.num_frames
+        )
+        buckets = (square, square, square, wide, square, square, square, tall)
+        clips = Preset(model, "stage", num_clips=num_clips, buckets=buckets, transformer=run)
+        films = replace(clips, world="stage-film", num_clips=num_clips // 4, buckets=(three, three, three, four))
+        return CurriculumStage(name, clips, films)
+
+    small = TrainConfig(batch_size=8, max_steps=120_000, optimizer=optimizer, log_every=50)
+    large = replace(small, max_steps=40_000, optimizer=replace(optimizer, cooldown_fraction=0.33))
+    tuned = TrainConfig(
+        batch_size=2,
+        max_steps=1_200,
+        optimizer=OptimizerConfig(muon_lr=0.005, adam_lr=3e-4, muon_every=2, ema_decays=(0.99, 0.995)),
+    )
+    codec = Preset(base, "stage", num_clips=400, buckets=(VideoShape(17, 128, 128),), shard_size=50, codec=tuned)
+    return Curriculum(codec, (sized("64", 1, 24_000, small), sized("128", 2, 12_000, large)))
+
+
+def tiny_stage() -> Curriculum:
+    """The same stages in seconds, of a model that can do nothing."""
+    base = tiny()
+    run = replace(base.transformer, max_steps=4)
+
+    def sized(name: str, side: int) -> CurriculumStage:
+        shape = VideoShape(9, side, side)
+        model = replace(base.model, shape=shape, multi_shot=True, max_multi_shot_frames=17)
+        clips = replace(base, model=model, world="stage", num_clips=4, buckets=(shape,), shard_size=2, transformer=run)
+        films = replace(clips, world="stage-film", num_clips=2, buckets=(replace(shape, num_frames=17),))
+        return CurriculumStage(name, clips, films)
+
+    codec = replace(base, world="stage", num_clips=6, codec=replace(base.codec, max_steps=4))
+    return Curriculum(codec, (sized("32", 32), sized("48", 48)))
+
+
 def variations(shape: VideoShape) -> tuple[VideoShape, ...]:
     """Half of them `shape`; the others about as many pixels wide and tall, twice as long, and at half the rate.
 
@@ -135,3 +208,4 @@ def variations(shape: VideoShape) -> tuple[VideoShape, ...]:
 
 
 PRESETS = {"tiny": tiny, "cpu": cpu, "gpu": gpu, "film": film}
+CURRICULA = {"stage": stage, "tiny-stage": tiny_stage}

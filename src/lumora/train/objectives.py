@@ -25,6 +25,8 @@ from lumora.train.throughput import count_flops
 
 IMAGE_FRACTION, SHORTENED_FRACTION = 0.1, 0.1
 """Fractions of the transformer's examples that are the first frame of a clip, and a clip cut to a random length."""
+MAX_STRIDE = 2
+"""The codec is trained on every frame of a clip, or on every n-th up to this one."""
 
 Item = TypeVar("Item")
 
@@ -70,14 +72,19 @@ class CodecObjective:
         return codec_step(self.module, pixels, generator, subject=subject)
 
     def _draw_batch(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """A run of frames of some clips, mirrored with probability ½, and the pixels that show a subject if known."""
+        """A run of frames of some clips, mirrored with probability ½, and the pixels that show a subject if known.
+
+        Where clips are long enough, the run may have a stride of up to `MAX_STRIDE`, which makes motion faster.
+        """
         generator = _data_generator(self.config, step, self.dist)
         frames, subject = self.frames.batch(self.config.batch_size, generator)
         length = frames.shape[1]
         if length < self.num_frames:
             raise ValueError(f"The codec is trained on {self.num_frames} frames at a time; clips have {length}.")
-        start = int(generator.integers(length - self.num_frames + 1))
-        run, flipped_axes = slice(start, start + self.num_frames), [3] if generator.random() < 0.5 else []
+        stride = int(generator.integers(1, 1 + min(MAX_STRIDE, (length - 1) // (self.num_frames - 1))))
+        span = stride * (self.num_frames - 1) + 1
+        start = int(generator.integers(length - span + 1))
+        run, flipped_axes = slice(start, start + span, stride), [3] if generator.random() < 0.5 else []
         subject = None if subject is None else subject[:, run].flip(flipped_axes).to(self.dist.device)
         return frames[:, run].flip(flipped_axes), subject
 

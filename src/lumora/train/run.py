@@ -44,13 +44,22 @@ def render_clips_stage(preset: Preset, run_dir: Path, workers: int = 2, device: 
 
 
 def train_codec(
-    preset: Preset, run_dir: Path, max_minutes: float | None = None, device: str | None = None
+    preset: Preset,
+    run_dir: Path,
+    max_minutes: float | None = None,
+    device: str | None = None,
+    init_from: Path | None = None,
 ) -> TrainProgress:
-    """Starts or resumes the training of the codec on the clips in `run_dir`, and exports its weights at the end."""
+    """Starts or resumes the training of the codec on the clips in `run_dir`, and exports its weights.
+
+    The initial weights are those in the .safetensors file `init_from`, or else the best linear codec.
+    """
     with dist_context(device) as dist:
         torch.manual_seed(preset.codec.seed)
         codec, frames = Codec(preset.model.codec), FrameDataset(run_dir / "frames")
-        if dist.is_main and not (run_dir / "codec" / CHECKPOINT).exists():
+        if init_from is not None:
+            load_weights(codec, init_from)
+        elif dist.is_main and not (run_dir / "codec" / CHECKPOINT).exists():
             init_linear(codec, frames.sample(LINEAR_INIT_CLIPS), torch.Generator().manual_seed(preset.codec.seed))
         objective = CodecObjective(codec, frames, preset.codec, dist)
         description = to_json(preset.model.codec)

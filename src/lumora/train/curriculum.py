@@ -1,0 +1,75 @@
+"""Trains the stages of a curriculum in one folder; the same call continues an interrupted one.
+
+`codec` is the run directory of the codec. For each stage NAME, the folder `NAME` is a run directory with the latents of
+its clips, its transformer run and its weights; `NAME-films` has the latents of its multi-shot clips.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lumora.data.render_latents import render_latents
+from lumora.presets import Curriculum, CurriculumStage
+from lumora.train.checkpoint import TrainProgress
+from lumora.train.run import CODEC, render_clips_stage, train_codec, train_transformer
+
+FILM_REPEATS = 2
+"""How often multi-shot clips are used per use of a single-shot clip."""
+
+
+def run_curriculum(
+    curriculum: Curriculum,
+    run_dir: Path,
+    init_codec: Path | None = None,
+    workers: int = 2,
+    minutes_left: Callable[[], float | None] = lambda: None,
+    device: str = "cpu",
+) -> TrainProgress:
+    """Starts or resumes the curriculum; returns the progress of the last run, or of one that was interrupted.
+
+    `init_codec` is a .safetensors file with the initial weights of the codec. `minutes_left` is called before each
+    run; the time of rendering is not limited.
+    """
+    finished = run_dir / "codec" / "finished"
+    if not finished.exists():  # the latents belong to one codec, so it must not be exported again
+        _log("codec")
+        render_clips_stage(curriculum.codec, run_dir / "codec", workers, device)
+        progress = train_codec(curriculum.codec, run_dir / "codec", minutes_left(), device, init_codec)
+        if progress.step < progress.max_steps:
+            return progress
+        finished.touch()
+    init_from, progress = None, None
+    for stage in curriculum.stages:
+        progress = _run_stage(stage, run_dir, init_from, workers, minutes_left, device)
+        if progress.step < progress.max_steps:
+            break
+        init_from = run_dir / stage.name / "weights" / "transformer.safetensors"
+    assert progress is not None, "A curriculum has at least one stage."
+    return progress
+
+
+def _run_stage(
+    stage: CurriculumStage,
+    run_dir: Path,
+    init_from: Path | None,
+    workers: int,
+    minutes_left: Callable[[], float | None],
+    device: str,
+) -> TrainProgress:
+    """Renders the latents of a stage and trains on them, starting from the weights in the file `init_from`."""
+    clips, films = run_dir / stage.name, run_dir / f"{stage.name}-films"
+    for preset, folder in ((stage.clips, clips), (stage.films, films)):
+        _log(f"latents in {folder}")
+        (folder / CODEC).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run_dir / "codec" / CODEC, folder / CODEC)
+        render_latents(preset, folder / CODEC, folder / "latents", workers, device)
+    _log(f"transformer in {clips}")
+    return train_transformer(stage.clips, clips, minutes_left(), device, init_from, [films] * FILM_REPEATS)
+
+
+def _log(message: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)

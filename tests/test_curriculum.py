@@ -1,0 +1,55 @@
+"""A tiny curriculum: all stages, stopped by time, resumed and finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_train_data import script
+
+from lumora.presets import stage, tiny_stage
+from lumora.train.run import CODEC, read_model_config
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The time of the first command ends in its first run; the second command continues to the end."""
+    folder, default = tmp_path_factory.mktemp("curriculum"), script("default")
+    words = ["--preset", "tiny-stage", "--run-dir", str(folder), "--workers", "0"]
+    assert default.main([*words, "--max-minutes", "1e-6"]) == 3
+    assert not (folder / "32" / "transformer").exists()
+    assert default.main(words) == 0
+    return folder
+
+
+def test_each_stage_has_weights_of_one_codec(run_dir: Path) -> None:
+    for part in tiny_stage().stages:
+        assert read_model_config(run_dir / part.name / "weights") == part.clips.model
+        for folder in (run_dir / part.name, run_dir / f"{part.name}-films"):
+            assert (folder / CODEC).read_bytes() == (run_dir / "codec" / CODEC).read_bytes()
+
+
+def test_a_stage_starts_from_the_weights_of_the_stage_before(run_dir: Path) -> None:
+    first, second = (load_file(run_dir / s.name / "weights" / "transformer.safetensors") for s in tiny_stage().stages)
+    changed = [(second[name].float() - first[name].float()).abs().mean() for name in first]
+    size = torch.stack([first[name].float().abs().mean() for name in first]).mean()
+    assert 0 < torch.stack(changed).mean() < size / 4
+
+
+def test_a_finished_curriculum_is_not_trained_again(run_dir: Path) -> None:
+    log = (run_dir / "48" / "transformer" / "log.jsonl").read_bytes()
+    words = ["--preset", "tiny-stage", "--run-dir", str(run_dir), "--workers", "0"]
+    assert script("default").main(words) == 0
+    assert (run_dir / "48" / "transformer" / "log.jsonl").read_bytes() == log
+
+
+def test_resolution_grows_and_only_the_last_stage_decays() -> None:
+    curriculum = stage()
+    small, large = curriculum.stages
+    assert small.clips.model.transformer == large.clips.model.transformer
+    assert large.clips.model.shape.height == 2 * small.clips.model.shape.height == 128
+    assert [s.clips.transformer.optimizer.cooldown_fraction > 0 for s in curriculum.stages] == [False, True]
+    assert {s.films.world for s in curriculum.stages} == {"stage-film"}
+    assert small.clips.model.codec == curriculum.codec.model.codec
