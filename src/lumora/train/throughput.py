@@ -12,21 +12,30 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.flop_counter import FlopCounterMode
 
+MAX_MATRIX_SIZE = 8192
+"""Side of the largest matrices that are multiplied to measure the peak."""
 PRINT_SECONDS = 30.0
 """Interval of the lines that are printed where stderr is not a terminal."""
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:
-    """FLOP/s of a large matrix product, the best of as many as fit in `seconds`."""
-    size = 8192 if device.type == "cuda" else 2048
+    """FLOP/s of a large matrix product, the best of as many as fit in `seconds`.
+
+    The size of the matrices is doubled while a product takes less than a tenth of `seconds`: a GPU needs large ones,
+    and a CPU that emulates bfloat16 would take minutes for them.
+    """
+    best, size, end = 0.0, 256, time.perf_counter() + seconds
     a = torch.randn(size, size, device=device).to(dtype)  # a matrix of zeros would be multiplied faster than real data
-    best, started = float("inf"), time.perf_counter()
-    while time.perf_counter() - started < seconds or best == float("inf"):
+    while best == 0.0 or time.perf_counter() < end:
         start = time.perf_counter()
         torch.mm(a, a)
         synchronize(device)
-        best = min(best, time.perf_counter() - start)
-    return 2 * size**3 / best
+        elapsed = time.perf_counter() - start
+        best = max(best, 2 * size**3 / elapsed)
+        if elapsed < seconds / 10 and size < MAX_MATRIX_SIZE:
+            size *= 2
+            a = torch.randn(size, size, device=device).to(dtype)
+    return best
 
 
 def count_flops(compute: Callable[[], object]) -> float:
