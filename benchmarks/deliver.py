@@ -1,8 +1,8 @@
-"""What checks, review, mark, signature and register add to making a 2 s clip.
+"""Measures what moderation, watermark, signature and registration add to generating a clip of 2 s.
 
-In processor time, which a busy machine stretches less.
+    python benchmarks/deliver.py [--runs N] [--steps K]
 
-python benchmarks/deliver.py [--runs N] [--steps K]
+Processor time is measured, which other load on the machine changes little.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def measure(folder: Path, runs: int, steps: int) -> None:
     before = base + loaded + made + statistics.median(saved)
     added = imports + woken + statistics.median(delivered) - statistics.median(saved)
     print(f"imports, loading, making, encoding   {before:6.2f} s")
-    print(f"checks, mark, signature, register    {added:6.3f} s: +{added / before:.1%} ", end="")
-    print(f"(imports {imports:.3f} s, waking the checks {woken:.3f} s, the first file {delivered[0]:.3f} s)")
+    print(f"moderation, watermark, signature       {added:6.3f} s: +{added / before:.1%} ", end="")
+    print(f"(imports {imports:.3f} s, loading the moderators {woken:.3f} s, the first file {delivered[0]:.3f} s)")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Time and peak memory of `lumora generate` for a 2 s clip, everything from the shell's point of view included.
+"""Measures time and peak memory of `lumora generate` for a clip of 2 s, from the start of the process to its end.
 
     python benchmarks/generate.py [--weights FOLDER] [--random] [--runs N] [--steps K] [--threads N]
 
-`--random` takes a network of the default size that has learnt nothing: it is as fast as one that has.
+`--random` uses untrained weights of the default size, which are as fast as trained ones.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def from_the_shell(out: Path, weights: Path | None, options: argparse.Namespace)
 
 
 def inside(weights: Path | None, steps: int) -> None:
-    """Where that time goes, in one process."""
+    """The time of each part, in one process."""
     from lumora.backends.lumora.pipeline import Pipeline
     from lumora.request.spec import Request
 

@@ -1,9 +1,9 @@
-"""What packing saves: ten sequences of mixed sizes through a block, forward and backward, packed and padded.
+"""Measures what packing saves: a block on ten sequences of mixed lengths, forward and backward, packed and padded.
 
     python benchmarks/packing.py [--width 256] [--threads 2]
 
-Padded means what most code does: every sequence filled up to the longest, and a mask that hides the filling from
-attention. Both run the same block with the same weights, in bfloat16 under autocast, and their outputs are compared.
+Padding fills every sequence up to the longest and masks the filling in attention. Both variants run the same block with
+the same weights, in bfloat16 under autocast, and their outputs are compared.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ MIXES = {
     "evenly mixed": [40, 40, 104, 104, 184, 184, 344, 344, 608, 608],
     "one long clip": [40, 40, 104, 104, 104, 104, 160, 232, 344, 1328],
 }
-"""Ten sequences of pictures and clips with their words, 2,560 tokens in all."""
+"""Lengths of ten sequences (images and clips with their text), 2,560 tokens in all."""
 
 
 class Padded(AttentionLayout):
-    """Sequences that all take the room of the longest."""
+    """A layout in which every sequence has the length of the longest."""
 
     def __init__(self, lengths: list[int]) -> None:
         super().__init__([max(lengths)] * len(lengths))
         real = torch.tensor(sorted(lengths))
         self.mask = (torch.arange(max(lengths)) < real[:, None])[:, None, None]
-        """(sequences, 1, 1, longest): true where there is a token."""
+        """(sequences, 1, 1, longest): true at tokens, false at padding."""
         self.real = self.mask.flatten()
 
 
@@ -74,7 +74,7 @@ def compare(name: str, lengths: list[int], block: Block, clock: Callable[[], flo
 
 
 def work(block: Block, tokens: Tensor, layout: AttentionLayout) -> Callable[[], Tensor]:
-    """A forward and a backward pass; gives the output."""
+    """A function that runs a forward and a backward pass and returns the output."""
     x = tokens.bfloat16().requires_grad_()
     rotation = Positions(64)(torch.zeros(len(tokens), 3)).bfloat16()[:, :, None]
     modulation, frame = torch.zeros(1, 6, tokens.shape[1]), torch.zeros(len(tokens), dtype=torch.long)
@@ -89,7 +89,7 @@ def work(block: Block, tokens: Tensor, layout: AttentionLayout) -> Callable[[], 
 
 
 def best_of(run: Callable[[], Tensor], clock: Callable[[], float], repeats: int = 5) -> tuple[float, Tensor]:
-    """Seconds of the fastest run, and the output."""
+    """The seconds of the fastest run, and the output."""
     out = run()
     best = float("inf")
     for _ in range(repeats):

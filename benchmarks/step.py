@@ -1,10 +1,10 @@
-"""How fast the transformer is: against the machine's matrix multiply, and against diffusers' Wan block of equal size.
+"""Measures the speed of the transformer, against a matrix product and against a Wan block of diffusers of equal size.
 
     python benchmarks/step.py [--threads 2] [--device cuda]
 
-On one thread of a CPU, processor time is measured (so that a busy machine counts for less), else wall-clock time; the
-best of several runs is shown. Everything is in bfloat16; tokens are those of a clip of 80 video tokens and 24 words.
-The comparison needs `pip install lumora[open]` and is left out without it.
+On one CPU thread the processor time is measured, which other load on the machine changes little; otherwise wall-clock
+time. The best of several runs is printed. All tensors are bfloat16; a clip has 80 video tokens and 24 text tokens. The
+comparison with Wan needs `pip install lumora[open]` and is skipped without it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TRAINING_BATCH = 64
 
 
 class Clock:
-    """Seconds of the best of several runs."""
+    """Measures a function: seconds of the best of several runs."""
 
     def __init__(self, device: torch.device, threads: int) -> None:
         self.device = device
@@ -70,13 +70,13 @@ def main() -> None:
 
 
 def compare_blocks(config: TransformerConfig, device: torch.device, clock: Clock) -> None:
-    """Forward passes of one block, of the two clips of a guided step and of a training batch."""
+    """Forward passes of one block, on the two clips of a guided step and on a training batch."""
     for clips in (2, TRAINING_BATCH):
         ours, theirs = clock(our_block(config, clips, device)), None
         try:
             theirs = clock(wan_block(config, clips, device))
         except ImportError as error:
-            print(f"  no comparison with diffusers, because it is not installed completely: {error}")
+            print(f"  no comparison with diffusers, because it is not fully installed: {error}")
         versus = f", Wan's {1e3 * theirs:.2f} ms: {theirs / ours:.2f}× as fast" if theirs else ""
         print(f"  a block, {clips} clips: {1e3 * ours:.2f} ms{versus}")
 
@@ -95,7 +95,7 @@ def our_block(config: TransformerConfig, clips: int, device: torch.device) -> Ca
 
 
 def wan_block(config: TransformerConfig, clips: int, device: torch.device) -> Callable[[], Tensor]:
-    """Its video tokens attend to each other, then to the words; its feed-forward layer is as large as ours."""
+    """Video tokens attend to each other, then to the text; the feed-forward layer is as large as ours."""
     from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 
     heads = config.hidden_size // config.head_dim
@@ -106,7 +106,7 @@ def wan_block(config: TransformerConfig, clips: int, device: torch.device) -> Ca
     video = TOKENS - WORDS
     x = torch.randn(clips, video, config.hidden_size, device=device, dtype=torch.bfloat16)
     words = torch.randn(clips, WORDS, config.hidden_size, device=device, dtype=torch.bfloat16)
-    # A time for each frame is, in Wan 2.2's way, a modulation for each token.
+    # Wan 2.2 expresses a time per frame as a modulation per token.
     modulation = torch.randn(clips, video, 6, config.hidden_size, device=device)
     angles = torch.rand(1, video, 1, config.head_dim, device=device)
     rotation = angles.cos().bfloat16(), angles.sin().bfloat16()
@@ -128,7 +128,7 @@ def measure_guided_step(config: TransformerConfig, device: torch.device, clock: 
 
 
 def measure_training(config: TransformerConfig, device: torch.device, clock: Clock) -> None:
-    """Forward and backward under autocast, captions of 14 to 34 tokens; the optimizer is not part of it."""
+    """Forward and backward pass under autocast, with captions of 14 to 34 tokens; without the optimizer."""
     transformer = Transformer(config).to(device)
     generator = torch.Generator().manual_seed(0)
     counts = torch.randint(14, 35, (TRAINING_BATCH,), generator=generator).tolist()

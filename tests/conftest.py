@@ -1,5 +1,5 @@
-"""Shapes written on signatures are enforced while testing, nothing computes on more threads than a test needs, and no
-test is timed, because a machine may be busy."""
+"""Test setup: array shapes in signatures are checked, torch uses one thread, and hypothesis has no deadline, because
+the machine may be busy."""
 
 from jaxtyping import install_import_hook
 
@@ -23,7 +23,7 @@ settings.load_profile("untimed")
 
 @pytest.fixture(scope="session", autouse=True)
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keys, certificates and the index of what was delivered, of the tests' own, for the processes they start too."""
+    """A state folder (keys, certificates, registry) for the tests and for the processes that they start."""
     folder = tmp_path_factory.mktemp("state")
     os.environ["LUMORA_STATE"] = str(folder)
     return folder
@@ -31,7 +31,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny model that has learnt nothing, in the files of a real one; all its numbers are random."""
+    """The folder of a tiny model with random weights, in the file format of a real one."""
     from safetensors.torch import save_file
 
     from lumora import config

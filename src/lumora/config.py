@@ -1,4 +1,4 @@
-"""The whole configuration as a tree of frozen dataclasses, with a JSON round trip where an unknown key is an error."""
+"""Configuration as frozen dataclasses, and their conversion to and from JSON. Unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -14,32 +14,37 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """The video compression network: `space`× smaller in height and width, `time`× in frames (after the first)."""
+    """The video autoencoder.
+
+    A latent is `spatial_compression` times smaller in height and width, and has one latent frame for the first frame
+    and one for every `temporal_compression` further ones.
+    """
 
     spatial_compression: int = 16
     temporal_compression: int = 4
     latent_channels: int = 32
-    """Latent channels."""
     encoder_channels: tuple[int, ...] = (48, 96, 192)
-    """Channels at 1/4, 1/8, 1/16 … of the picture's size; the last one is at the latent's."""
+    """Channels at 1/4, 1/8, 1/16 … of the size of a frame; the last entry is for the size of the latent."""
     decoder_channels: tuple[int, ...] = (192, 96, 48)
+    """The same in the order of the decoder, from the latent up."""
     num_res_blocks: int = 2
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """The diffusion transformer. `dial` is the one size knob of `model.transformer.sized`; these are what it sets."""
+    """The diffusion transformer. `model.transformer.sized` sets all sizes from one number."""
 
     latent_channels: int = 32
     patch_size: tuple[int, int, int] = (1, 2, 2)
+    """Latent frames, rows and columns of a token."""
     hidden_size: int = 256
     num_layers: int = 6
     head_dim: int = 64
     context_dim: int = 384
     hourglass_hidden_size: int = 0
-    """Of the blocks that look at single latent places, before and after the others (see `model.fine`); 0: none."""
+    """Hidden size of the blocks on single latent positions, before and after the others (`model.hourglass`). 0: no."""
     hourglass_num_layers: int = 2
-    """How many of them before, and how many after."""
+    """Number of these blocks before the others, and number after them."""
 
 
 @dataclass(frozen=True)
@@ -47,56 +52,66 @@ class FlowConfig:
     """Flow matching with x-prediction (JiT, arXiv:2511.13720); t = 0 is data, t = 1 is noise."""
 
     logit_mean: float = 0.8
-    """Mean of the logit-normal training time: positive is shifted to noise."""
+    """Mean of the logit of the training time, which is normal; positive values shift times towards noise."""
     logit_std: float = 0.8
+    """Standard deviation of the logit of the training time."""
     base_seq_len: int = 80
-    """Video tokens to which `time_mean` belongs; more tokens shift time further to noise."""
+    """Number of video tokens that `logit_mean` is for; with more tokens, times are shifted further towards noise."""
     t_min: float = 0.05
-    """1/t is clamped at this t where x-prediction is turned into a velocity; sampling leaps from here to data."""
+    """Below this t, 1/t is clamped when x-prediction becomes a velocity; sampling jumps from here to data."""
     foreground_weight: float = 16.0
-    """Extra weight, at t = 0, of what subjects cover: few tokens, and all that the words are about."""
+    """Extra loss weight, at t = 0, of positions that subjects cover: they are few, and the prompt describes them."""
     caption_dropout: float = 0.1
+    """Probability that the text of an example is dropped, for classifier-free guidance."""
     condition_noise: float = 0.03
-    """Time that half of the kept (condition) frames carry in training, against drift."""
+    """Time (noise level) of half of the condition frames in training, which reduces drift in long videos."""
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
+    """Muon for matrices and Adam for all other parameters."""
+
     muon_lr: float = 0.02
     muon_every: int = 1
-    """Steps for each update of Muon's matrices, which then is as many times larger: half of its cost at 2."""
+    """Steps per update of the matrices; the update is as many times larger. 2 halves the cost of Muon."""
     adam_lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     warmup_fraction: float = 0.02
-    """Share of the run."""
+    """Fraction of the steps in which the learning rates rise."""
     cooldown_fraction: float = 1.0
-    """Share of the run at its end in which the rates fall to 0; they are constant before. 1: all but the warm-up."""
+    """Fraction of the steps, at the end, in which the learning rates fall to 0; they are constant before. 1: all steps
+    after the warm-up."""
     ema_decays: tuple[float, ...] = (0.99, 0.998, 0.9995)
+    """An average of the weights is kept for each decay."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run. `steps` fixes the schedule; `--minutes` may end a sitting earlier and the same command resumes it."""
+    """A training run. `max_steps` is the length of the schedule; `--max-minutes` may end a session earlier, and the
+    same command continues it."""
 
     batch_size: int = 64
-    """Clips a step and process."""
+    """Clips per step and process."""
     max_steps: int | None = 4000
-    """None: as many as fit in `minutes`."""
+    """None: as many as fit in `max_minutes`."""
     max_minutes: float | None = None
-    """Of a run whose steps are None: what its steps are estimated for, in all sittings; None: the first sitting's."""
+    """Training time of all sessions together, from which the steps are estimated if `max_steps` is None. None: the time
+    limit of the first session."""
     seed: int = 0
     precision: Literal["bf16", "fp32"] = "bf16"
-    """Of activations; weights are fp32. A CPU without instructions for bf16 computes in fp32 whatever is said here."""
+    """Of activations; weights are fp32. A CPU without bfloat16 instructions computes in fp32 in both cases."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     checkpoint_minutes: float = 4.0
+    """Time between checkpoints."""
     log_every: int = 10
+    """Steps between log entries."""
 
 
 @dataclass(frozen=True)
 class VideoShape:
-    """Frames, height, width in pixels; frames a second."""
+    """Size of a clip in frames and pixels, and its frames per second."""
 
     num_frames: int = 17
     height: int = 128
@@ -106,20 +121,21 @@ class VideoShape:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that is needed to make the networks of a model from its weights."""
+    """A model: all that is needed to build its networks and to load its weights. Stored as model.json."""
 
     codec: CodecConfig = field(default_factory=CodecConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     shape: VideoShape = field(default_factory=VideoShape)
-    """The shape it makes best, and by default."""
+    """The shape that the model was mainly trained on; the default of `lumora generate`."""
     multi_shot: bool = False
-    """Whether it has learnt hard cuts: then all shots of a video are made in one take, each by its own words."""
+    """Whether the model was trained on hard cuts. If so, all shots of a video are sampled together, each with its own
+    prompt."""
     max_multi_shot_frames: int = 0
-    """Frames of the longest films that it was trained on, which it makes at once; 0: those of `shape`."""
+    """Frames of the longest multi-shot clips that it was trained on and can sample at once; 0: as in `shape`."""
 
     def trained_frames(self, together: bool) -> int:
-        """Frames of the longest clips of one shot that it was trained on, or of several that are made `together`."""
+        """Frames of the longest clips that it was trained on, with several shots sampled `together` or with one."""
         return max(self.shape.num_frames, self.max_multi_shot_frames) if together else self.shape.num_frames
 
 
@@ -137,7 +153,7 @@ def from_json(cls: type[T], text: str) -> T:
 
 
 def from_dict(cls: type[T], value: Any, where: str = "") -> T:
-    """A `cls` from plain dicts and lists, checked field by field; raises ValueError naming the place that is wrong."""
+    """A `cls` from dicts and lists, checked field by field. Raises ValueError that names the wrong field."""
     return _convert(cls, value, where or cls.__name__)
 
 

@@ -1,4 +1,4 @@
-"""Whole configurations as functions: what a model is, what it is trained on, and for how long."""
+"""Training presets as functions: the model, its training data and its schedule."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from lumora.config import (
 
 @dataclass(frozen=True)
 class Preset:
-    """All that decides a model's making."""
+    """The complete configuration of the training of a model."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     world: str = "simple"
     """Preset of the world."""
     seed: int = 0
-    """Of the clips. Small ones are trained on, those from 1,000 on are for evaluation alone."""
+    """Seed of the clips. Seeds below 1,000 are for training; the others are for evaluation only."""
     num_clips: int = 30_000
     buckets: tuple[VideoShape, ...] = (VideoShape(),)
-    """The shards of clips take turns at these."""
+    """Shapes of the clips; consecutive shards take turns at them."""
     shard_size: int = 250
-    """Clips in a file."""
+    """Clips per shard."""
     codec: TrainConfig = field(default_factory=TrainConfig)
     transformer: TrainConfig = field(default_factory=TrainConfig)
 
 
 def tiny() -> Preset:
-    """The whole making in seconds, of a model that can do nothing: for tests and dry runs.
+    """All stages in seconds, of a model that learns almost nothing: for tests and dry runs.
 
     `lumora train all --preset tiny`, 20 s on one core.
     """
@@ -56,10 +56,10 @@ def tiny() -> Preset:
 
 
 def cpu() -> Preset:
-    """The default weights as two cores can make them: 64×64 pixels, 17 frames at 8 fps, of the `plain` world.
+    """The default weights, trained on two CPU cores: 64×64 pixels, 17 frames at 8 fps, the `plain` world.
 
-    `python runs/default.py --preset cpu`. Clips 9 min, codec 26 min (32.8 dB), latents 18 min on two shared cores;
-    transformer 440 min in several runs, the last two on this world (LOG.md, 2026-11-24): 79 % of stated facts found.
+    `python runs/default.py --preset cpu`. Clips take 9 min, the codec 26 min (32.8 dB) and latents 18 min on two shared
+    cores; the transformer took 440 min in several runs (see docs/experiments/transformer-training.md).
     """
     square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
     model = ModelConfig(
@@ -84,10 +84,10 @@ def cpu() -> Preset:
 
 
 def gpu() -> Preset:
-    """A larger model at 128×128, of the `full` world, for one GPU; the codec is made like the default one.
+    """A larger model for 128×128 pixels and the `full` world, for one GPU. Its codec has the default size.
 
-    `lumora train all --preset gpu`; on the default codec `python runs/continue_gpu.py --from-scratch` (that codec has
-    seen 64×64 alone and gives back held-out clips of 128×128 with 31 dB).
+    `lumora train all --preset gpu`, or with the default codec `python runs/continue_gpu.py --from-scratch` (that codec
+    was trained on 64×64 only and reconstructs held-out clips of 128×128 with 31 dB).
     """
     shape, codec = VideoShape(17, 128, 128), cpu().model.codec
     transformer = TransformerConfig(latent_channels=codec.latent_channels, hidden_size=320, num_layers=10)
@@ -103,9 +103,9 @@ def gpu() -> Preset:
 
 
 def film() -> Preset:
-    """The `cpu` model, taught films beside its clips: one to three shots with hard cuts, in four styles, in one take.
+    """The `cpu` model, trained on multi-shot clips too: one to three shots with hard cuts, in four styles.
 
-    The last stage of `runs/default.py`, which goes on from `cpu` with its codec.
+    The last stage of `runs/default.py`, which continues the model of `cpu` with its codec.
     """
     base = cpu()
     three, four = VideoShape(25, 64, 64), VideoShape(33, 64, 64)
@@ -121,7 +121,7 @@ def film() -> Preset:
 
 @dataclass(frozen=True)
 class CurriculumStage:
-    """One size of pictures: clips, on which the transformer is trained, and films, which it sees beside them."""
+    """A resolution, with the single-shot and the multi-shot clips (`films`) that the transformer is trained on."""
 
     name: str
     clips: Preset
@@ -130,10 +130,11 @@ class CurriculumStage:
 
 @dataclass(frozen=True)
 class Curriculum:
-    """A codec, then the transformer on larger and larger pictures, each stage from the weights of the one before."""
+    """The training of a codec, then of the transformer at increasing resolutions. Each stage starts from the weights of
+    the stage before."""
 
     codec: Preset
-    """What the codec is tuned on, and for how long."""
+    """Data and schedule of the codec."""
     stages: tuple[CurriculumStage, ...]
 
 
@@ -141,7 +142,7 @@ def stage() -> Curriculum:
     """The next default model: the `stage` world and its films, at 64×64 and then at 128×128 pixels.
 
     `python runs/default.py --preset stage`. About 10¹⁶ FLOPs: 0.96 M samples of 64×64 (5.0 GFLOPs each) and 0.32 M of
-    128×128 (17.3). The rate is constant up to the last stage, whose last third decays.
+    128×128 (17.3). The learning rate is constant until the last third of the last stage, in which it falls to 0.
     """
     base = cpu().model
     transformer = TransformerConfig(latent_channels=base.codec.latent_channels, hidden_size=256, num_layers=8)
@@ -177,7 +178,7 @@ def stage() -> Curriculum:
 
 
 def tiny_stage() -> Curriculum:
-    """The same stages in seconds, of a model that can do nothing."""
+    """The same stages in seconds, of a model that learns almost nothing."""
     base = tiny()
     run = replace(base.transformer, max_steps=4)
 
@@ -193,9 +194,9 @@ def tiny_stage() -> Curriculum:
 
 
 def variations(shape: VideoShape) -> tuple[VideoShape, ...]:
-    """Half of them `shape`; the others about as many pixels wide and tall, twice as long, and at half the rate.
+    """Half of the buckets have `shape`; the others are wider, taller, twice as long, and of half the frame rate.
 
-    Sides become multiples of 16.
+    Wider and taller ones have about as many pixels. Sides are multiples of 16.
     """
 
     def sized(height: float, width: float) -> VideoShape:
