@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from lumora import Pipeline, Request
-from lumora.media.video import contact_sheet
+from lumora.media.contact_sheet import contact_sheet
 
 PROMPTS = (
     "crimson sphere",

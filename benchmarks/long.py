@@ -30,7 +30,8 @@ from lumora.config import VideoShape
 from lumora.evaluate.instruments.probe import Probe
 from lumora.evaluate.runner import PROBE
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED, caption_of
-from lumora.media.video import Video, contact_sheet
+from lumora.media.contact_sheet import contact_sheet
+from lumora.media.video import Video
 from lumora.world.caption import Caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import facts_of

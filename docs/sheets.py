@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from lumora.config import VideoShape
-from lumora.media.video import Video, contact_sheet
+from lumora.media.contact_sheet import contact_sheet
+from lumora.media.video import Video
 from lumora.world.clip import make_clip, make_film
 from lumora.world.physics import simulate
 from lumora.world.render import render

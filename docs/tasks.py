@@ -18,7 +18,7 @@ from lumora import Given, Pipeline, Request, Shot, Video
 from lumora.backends.lumora.segments import with_change
 from lumora.config import VideoShape
 from lumora.evaluate.suites.continuations import held_out_starts
-from lumora.media.video import contact_sheet
+from lumora.media.contact_sheet import contact_sheet
 
 DOCS = Path(__file__).parent
 RED = np.array([255, 0, 0], np.uint8)

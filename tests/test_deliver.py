@@ -25,7 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from lumora.backends.lumora.segments import Condition, Shot
 from lumora.cli import main
 from lumora.cli.evaluate import Evaluate
-from lumora.media.video import SUFFIXES, Video
+from lumora.media.encode import SUFFIXES
+from lumora.media.video import Video
 from lumora.provenance import watermark
 from lumora.provenance.index import Index
 from lumora.provenance.keystore import watermark_key

@@ -353,7 +353,7 @@ def _fields(delivered: PublishedRecord) -> tuple[Any, ...]:
 
 
 def test_the_kinds_that_are_signed_are_those_that_are_written(tmp_path: Path):
-    from lumora.media.video import SUFFIXES
+    from lumora.media.encode import SUFFIXES
 
     assert tuple(MIME) == SUFFIXES
     for kind in SUFFIXES:

@@ -18,7 +18,7 @@ from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop
 from lumora.cli.generate import Making
 from lumora.media.audio import SAMPLE_RATE, AudioSamples, num_samples
-from lumora.media.video import SUFFIXES
+from lumora.media.encode import SUFFIXES
 from lumora.provenance.manifest import read
 from lumora.safety import moderators as panels
 
@@ -117,7 +117,7 @@ def test_sounds_of_other_kinds_are_heard_in_time(
 def test_pictures_are_fitted_while_they_are_read(tmp_path: Path, fit: Any):
     for suffix in SUFFIXES:
         file = clip().save(tmp_path / f"clip{suffix}")
-        whole, fitted = Video.load(file), Video.load(file, size=(24, 40), fit=fit)
+        whole, fitted = Video.load(file), Video.load(file, size=(24, 40), resize_mode=fit)
         assert np.array_equal(fitted.frames, whole.resize(24, 40, fit).frames)
         assert fitted.fps == whole.fps
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lumora.media.video import SUFFIXES, Video, check_destination, contact_sheet
+from lumora.media.contact_sheet import contact_sheet
+from lumora.media.encode import SUFFIXES
+from lumora.media.video import Video, check_destination
 
 
 def moving_square(frames: int = 9, height: int = 64, width: int = 96, fps: float = 8.0) -> Video:

@@ -56,7 +56,7 @@ class WithClip(Making):
 
         file, most = file or self.clip, MAX_FPS * MAX_SECONDS + 1  # of a film of hours enough to be refused
         height, width = Video.load(file, max_frames=1).frames.shape[1:3]
-        read = Video.load(file, most, size=(how["height"], how["width"]), fit=self.fit)
+        read = Video.load(file, most, size=(how["height"], how["width"]), resize_mode=self.fit)
         video = LatentStore().joined(read, file)
         size = f"{how['width']}x{how['height']}"
         told = f"{len(video.frames)} frames of {width}x{height}, {video.fps:g} a second"

@@ -124,7 +124,7 @@ class Replay:
 
         shape = read_config(self.weights).shape
         size = asked["height"] or shape.height, asked["width"] or shape.width
-        clip = LatentStore().joined(Video.load(path, size=size, fit=asked["resize_mode"]), path)
+        clip = LatentStore().joined(Video.load(path, size=size, resize_mode=asked["resize_mode"]), path)
         return [Video.load(path, max_frames=1), clip, clip.resample_fps(asked["fps"])]
 
 

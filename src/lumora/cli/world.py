@@ -65,7 +65,8 @@ class WorldContactSheet:
     """Width and height of a clip in pixels."""
 
     def run(self) -> None:
-        from lumora.media.video import Video, check_destination, contact_sheet
+        from lumora.media.contact_sheet import contact_sheet
+        from lumora.media.video import Video, check_destination
 
         check_destination(self.output)
         from lumora.world.clip import has_films

@@ -1,1 +1,1 @@
-"""Video and audio in memory, and their files."""
+"""Video and audio in memory, and the files that they are read from and written to."""

@@ -1,0 +1,210 @@
+"""From decoded video frames to RGB as players show it: deinterlaced, tone-mapped, with square pixels, upright, opaque.
+
+FFmpeg's filters do the work. Frames that need none of them only change from YUV to RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+
+import av
+import numpy as np
+from av.error import BlockingIOError, EOFError
+from av.filter import Graph
+from av.video.reformatter import Interpolation
+from jaxtyping import UInt8
+from PIL import Image
+
+ACCURATE = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.FULL_CHR_H_INT
+)
+"""Conversion between RGB and YUV. FFmpeg's fast default darkens every pixel by one and blurs colors."""
+
+BT709, UNSPECIFIED, BT2020, PQ, HLG = 1, 2, 9, 16, 18
+"""Code points of ITU-T H.273 for color primaries and transfer functions."""
+WIDE_GAMUT = (BT2020, 11, 12)
+"""Color primaries that are converted to BT.709: BT.2020, DCI-P3 and Display P3. The others are close to BT.709."""
+HDR_NAMES = {PQ: "PQ", HLG: "HLG"}
+REFERENCE_WHITE_NITS, PEAK_NITS = 203.0, 1000.0
+"""HDR reference white (ITU-R BT.2408), and the luminance that becomes white in SDR."""
+KNEE = 0.5
+"""Up to this share of the reference white, tone mapping keeps luminance; above, it compresses highlights."""
+MAX_SAMPLE_ASPECT_RATIO = 8
+"""A larger ratio of a pixel's sides, or of its inverse, is an error of the file and is ignored."""
+
+
+class FrameConverter:
+    """Converts the frames of one video stream. `warnings` says what was done to them."""
+
+    def __init__(self, time_base: Fraction, sample_aspect_ratio: Fraction | None) -> None:
+        self.warnings: list[str] = []
+        self._time_base = time_base
+        self._sample_aspect_ratio = _plausible(sample_aspect_ratio)
+        self._graph: Graph | None = None
+        self._properties: tuple[object, ...] = ()
+        self._interlaced = False
+        self._orientation: tuple[int, bool] | None = None
+
+    def convert(self, frame: av.VideoFrame) -> Iterator[tuple[av.VideoFrame, UInt8[np.ndarray, "h w 3"]]]:
+        """Frames that are ready, with their RGB pixels. Deinterlacing delays them by one frame."""
+        if self._orientation is None:
+            self._orientation = orientation(frame)
+        yield from self._rgb(self._filtered(frame))
+
+    def flush(self) -> Iterator[tuple[av.VideoFrame, UInt8[np.ndarray, "h w 3"]]]:
+        """The frames that are still in the filters."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._rgb(_pull_all(self._graph))
+            self._graph = None
+
+    def _filtered(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        self._interlaced = self._interlaced or frame.interlaced_frame
+        properties = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range,
+                      frame.color_primaries, frame.color_trc, self._interlaced)  # fmt: skip
+        if properties != self._properties:
+            if self._graph is not None:
+                self._graph.push(None)
+                yield from _pull_all(self._graph)
+            self._properties, filters = properties, self._filters(frame)
+            self._graph = _build_graph(frame, self._time_base, filters) if filters else None
+        if self._graph is None:
+            yield frame
+        else:
+            self._graph.push(frame)
+            yield from _pull_all(self._graph)
+
+    def _filters(self, frame: av.VideoFrame) -> list[tuple[str, str]]:
+        filters: list[tuple[str, str]] = []
+        if self._interlaced:
+            filters.append(("bwdif", "mode=send_frame:deint=interlaced"))
+            self._warn("Interlaced video was deinterlaced.")
+        if frame.color_trc in HDR_NAMES:
+            filters += tone_mapping(frame.color_primaries)
+            self._warn(f"HDR video ({HDR_NAMES[frame.color_trc]}) was tone-mapped to SDR (BT.709).")
+        elif frame.color_primaries in WIDE_GAMUT:
+            filters.append(("scale", f"{_TO_BT709}:out_transfer=bt709:intent=perceptual"))
+        if self._sample_aspect_ratio != 1:
+            width = max(1, round(frame.width * self._sample_aspect_ratio))
+            filters.append(("scale", f"w={width}:h={frame.height}:{_ACCURATE_SCALE}"))
+        return filters
+
+    def _rgb(self, frames: Iterator[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, UInt8[np.ndarray, "h w 3"]]]:
+        for frame in frames:
+            if any(component.is_alpha for component in frame.format.components):
+                pixels = on_white(Image.fromarray(reformatted(frame, "rgba").to_ndarray()))
+                self._warn("Transparent video was put on white.")
+            else:
+                pixels = reformatted(frame, "rgb24").to_ndarray()
+            quarter_turns, mirrored = self._orientation or (0, False)
+            yield frame, np.rot90(pixels[:, ::-1] if mirrored else pixels, quarter_turns)
+
+    def _warn(self, sentence: str) -> None:
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+
+def reformatted(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
+    """The frame in another pixel format; YUV is written as BT.709."""
+    colors = "ITU709" if pixel_format.startswith("yuv") else None
+    return frame.reformat(format=pixel_format, dst_colorspace=colors, interpolation=ACCURATE, threads=1)
+
+
+def on_white(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """An image with transparency, laid over white."""
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
+
+
+def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
+    """How to turn a frame upright: quarter turns counterclockwise, after mirroring left and right if True.
+
+    A display matrix (ISO/IEC 14496-12, 6.2.2) that is not one of the eight orientations is rounded to the nearest.
+    """
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # other side data of a type that PyAV does not know
+        return round(frame.rotation / 90) % 4, False
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).astype(float)
+    mirrored = a * d - b * c < 0
+    if mirrored:  # undo the mirroring, which comes first
+        a, b = -a, -b
+    return round(np.degrees(np.arctan2(-b, a)) / 90) % 4, bool(mirrored)
+
+
+def tone_mapped(pixels: UInt8[np.ndarray, "h w 3"], transfer: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The BT.709 pixels of an HDR image in BT.2020 with this transfer function (PQ or HLG)."""
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    frame.color_trc, frame.color_primaries, frame.pts = transfer, BT2020, 0
+    graph = _build_graph(frame, Fraction(1), tone_mapping(BT2020))
+    graph.push(frame)
+    return reformatted(next(_pull_all(graph)), "rgb24").to_ndarray()
+
+
+@cache
+def tone_mapping(primaries: int) -> list[tuple[str, str]]:
+    """Filters from HDR to SDR: BT.709 primaries in absolute luminance, then a curve that keeps midtones and compresses
+    highlights (Reinhard et al. 2002, eq. 4, above the knee)."""
+    source = "in_primaries=bt2020:" if primaries == UNSPECIFIED else ""
+    return [
+        ("scale", f"{source}{_TO_BT709}:out_transfer=smpte2084:intent=relative_colorimetric"),
+        ("format", "gbrp16le"),
+        ("curves", f"interp=pchip:all='{_tone_curve()}'"),
+        ("setparams", "color_trc=bt709"),
+    ]
+
+
+_ACCURATE_SCALE = "flags=bicubic+accurate_rnd+bitexact+full_chroma_int+full_chroma_inp"
+_TO_BT709 = f"{_ACCURATE_SCALE}:out_primaries=bt709:out_color_matrix=bt709"
+
+
+def _tone_curve() -> str:
+    """Points of the curve from PQ to BT.1886 code values, as the `curves` filter takes them."""
+    points = ["0/0"]
+    for nits in (0.5, 2, 5, 10, 20, 40, 70, 100, 150, 203, 300, 450, 700, PEAK_NITS):
+        light = nits / REFERENCE_WHITE_NITS
+        if light > KNEE:
+            above, most = light / KNEE - 1, PEAK_NITS / REFERENCE_WHITE_NITS / KNEE - 1
+            light = KNEE + (1 - KNEE) * above * (1 + above / most**2) / (1 + above)
+        points.append(f"{_pq_code(nits):.4f}/{light ** (1 / 2.4):.4f}")
+    return " ".join([*points, "1/1"])
+
+
+def _pq_code(nits: float) -> float:
+    """SMPTE ST 2084, eq. 5.2: the code value of a luminance."""
+    power = (nits / 10_000) ** (2610 / 16384)
+    return ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+
+
+def _plausible(ratio: Fraction | None) -> Fraction:
+    usable = ratio and 1 / Fraction(MAX_SAMPLE_ASPECT_RATIO) <= ratio <= MAX_SAMPLE_ASPECT_RATIO
+    return ratio if ratio and usable else Fraction(1)
+
+
+def _build_graph(frame: av.VideoFrame, time_base: Fraction, filters: list[tuple[str, str]]) -> Graph:
+    graph = Graph()
+    graph.threads = 1
+    pixels = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:pixel_aspect=1/1"
+    colors = f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+    nodes = [graph.add("buffer", f"{pixels}:time_base={time_base}:{colors}")]
+    nodes += [graph.add(name, arguments) for name, arguments in filters]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    return graph
+
+
+def _pull_all(graph: Graph) -> Iterator[av.VideoFrame]:
+    while True:
+        try:
+            frame = graph.pull()
+        except (BlockingIOError, EOFError):
+            return
+        assert isinstance(frame, av.VideoFrame)
+        yield frame
