@@ -52,11 +52,11 @@ class WithClip(Making):
         """The clip at the video's size and its own rate; says what is done to it."""
         from lumora.media.video import Video
         from lumora.provenance.latent_store import LatentStore
-        from lumora.request.spec import MAX_FPS, MAX_SECONDS
+        from lumora.request.spec import MAX_SECONDS
 
-        file, most = file or self.clip, MAX_FPS * MAX_SECONDS + 1  # of a film of hours enough to be refused
+        file, most = file or self.clip, MAX_SECONDS + 1.0  # enough of a long film to refuse it
         height, width = Video.load(file, max_frames=1).frames.shape[1:3]
-        read = Video.load(file, most, size=(how["height"], how["width"]), resize_mode=self.fit)
+        read = Video.load(file, size=(how["height"], how["width"]), resize_mode=self.fit, max_seconds=most)
         video = LatentStore().joined(read, file)
         size = f"{how['width']}x{how['height']}"
         told = f"{len(video.frames)} frames of {width}x{height}, {video.fps:g} a second"

@@ -149,11 +149,13 @@ def make_and_deliver(
     request: Request, output: Path, weights: Path | None, parents: Sequence[Ingredient], record: str | None = None
 ) -> None:
     """Wakes the model, makes the video, and lets it out by the only road."""
-    from lumora.media.video import WITH_AUDIO
+    from lumora.media.encode import output_warnings
 
-    kind = output.suffix.lower()
-    if kind != WITH_AUDIO and any(thing.video.audio is not None for thing in request.conditions):
-        print(f"lumora: A {kind} has no sound; write an {WITH_AUDIO} to keep that of what was given.", file=sys.stderr)
+    given = [condition.video for condition in request.conditions]
+    has_audio = any(video.audio is not None for video in given)
+    warnings = [warning for video in given for warning in video.warnings]
+    for warning in dict.fromkeys([*warnings, *output_warnings(output.suffix.lower(), request.fps, has_audio)]):
+        print(f"lumora: {warning}", file=sys.stderr)
     # A long video goes on from here if it is interrupted and asked for again.
     work = output.with_name(f"{output.name}.work")
     with progress_bar("Waking the model") as report:

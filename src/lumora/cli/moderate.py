@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
     from lumora.safety.verdict import Verdict
 
 REFUSED = 1
+BATCH_FRAMES = 16
+"""Frames that are judged at a time."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,27 @@ class Moderate:
         return 0 if verdict.allowed else REFUSED
 
     def _verdict(self, policy: Policy) -> Verdict:
-        from lumora.media.video import Video
-        from lumora.safety.moderators import frame_moderator, text_moderator
+        from lumora.safety.moderators import text_moderator
         from lumora.safety.verdict import joined
 
-        frames = None if self.video is None else Video.load(self.video).frames
         verdicts = [] if self.text is None else [text_moderator(policy).check(self.text)]
-        return joined(verdicts if frames is None else [*verdicts, frame_moderator(policy).check(frames)])
+        return joined(verdicts if self.video is None else [*verdicts, *_frame_verdicts(policy, self.video)])
+
+
+def _frame_verdicts(policy: Policy, file: Path) -> Iterator[Verdict]:
+    """Verdicts of a few frames at a time, so that a long video needs no more memory than a short one."""
+    import numpy as np
+
+    from lumora.media.reader import FrameReader
+    from lumora.safety.moderators import frame_moderator
+
+    moderator = frame_moderator(policy)
+    with FrameReader(file) as reader:
+        frames = iter(reader)
+        while batch := list(islice(frames, BATCH_FRAMES)):
+            yield moderator.check(np.stack(batch))
+        for warning in reader.warnings:
+            print(f"lumora: {warning}", file=sys.stderr)
 
 
 def as_text(policy: Policy, verdict: Verdict) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import BinaryIO
+from typing import cast
 
 import av
 import numpy as np
@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from lumora.media.audio import AudioSamples, read_audio
 from lumora.media.display import FrameConverter
 from lumora.media.image import STILL_FPS
-from lumora.media.sniff import FileFormat
+from lumora.media.sniff import BinaryFile, FileFormat
 
 MAX_VIDEO_PIXELS = 8192 * 4320
 """Largest frame that is decoded. It bounds the memory that a small file can ask for."""
@@ -31,7 +31,7 @@ ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 class VideoDecoder:
     """Iterates over the distinct frames of a video file. `times` and `warnings` are filled meanwhile."""
 
-    def __init__(self, file: BinaryIO, file_format: FileFormat) -> None:
+    def __init__(self, file: BinaryFile, file_format: FileFormat) -> None:
         """Raises FFmpegError for a broken file and ValueError for one without video."""
         self.times: list[float | None] = [None]
         """Seconds at which each frame begins, then the second at which the last one ends; None if unknown."""
@@ -74,7 +74,7 @@ class VideoDecoder:
         """All frames that can be decoded; damaged packets are skipped."""
         context, alpha_context = self._stream.codec_context, None
         if self._stream.metadata.get("alpha_mode") == "1" and context.name in ALPHA_DECODERS:
-            alpha_context = VideoCodecContext.create(ALPHA_DECODERS[context.name], "r")
+            alpha_context = cast(VideoCodecContext, VideoCodecContext.create(ALPHA_DECODERS[context.name], "r"))
         (alpha_context or context).options = {**context.options, "max_pixels": str(MAX_VIDEO_PIXELS)}
         packets = self._container.demux(self._stream)
         while True:
@@ -112,7 +112,7 @@ class VideoDecoder:
                 self.warnings.append(f"The video ends after {length:.1f} of {self.duration:.1f} seconds.")
 
 
-def _open(file: BinaryIO, file_format: FileFormat) -> InputContainer:
+def _open(file: BinaryFile, file_format: FileFormat) -> InputContainer:
     file.seek(0)
     return av.open(file, "r", format=file_format.demuxer, options={"protocol_whitelist": "none"})
 

@@ -14,7 +14,7 @@ import numpy as np
 from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 from av.video.reformatter import Interpolation
-from jaxtyping import UInt8
+from jaxtyping import Int32, UInt8
 from PIL import Image
 
 ACCURATE = (
@@ -123,21 +123,22 @@ def on_white(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
-    """How to turn a frame upright: quarter turns counterclockwise, after mirroring left and right if True.
-
-    A display matrix (ISO/IEC 14496-12, 6.2.2) that is not one of the eight orientations is rounded to the nearest.
-    """
+    """How to turn a frame upright: quarter turns counterclockwise, after mirroring left and right if True."""
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # other side data of a type that PyAV does not know
         return round(frame.rotation / 90) % 4, False
-    if matrix is None:
-        return 0, False
-    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).astype(float)
-    mirrored = a * d - b * c < 0
-    if mirrored:  # undo the mirroring, which comes first
+    return (0, False) if matrix is None else matrix_orientation(np.frombuffer(matrix, np.int32))
+
+
+def matrix_orientation(matrix: Int32[np.ndarray, " 9"]) -> tuple[int, bool]:
+    """As `orientation`, from a display matrix (ISO/IEC 14496-12, 6.2.2): one of the eight orientations, or the
+    nearest."""
+    a, b, _, c, d, *_ = matrix.astype(float)
+    mirrored = bool(a * d - b * c < 0)
+    if mirrored:  # without the mirroring, which comes first, the x axis points the other way
         a, b = -a, -b
-    return round(np.degrees(np.arctan2(-b, a)) / 90) % 4, bool(mirrored)
+    return round(np.degrees(np.arctan2(-b, a)) / 90) % 4, mirrored
 
 
 def tone_mapped(pixels: UInt8[np.ndarray, "h w 3"], transfer: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -169,7 +170,7 @@ _TO_BT709 = f"{_ACCURATE_SCALE}:out_primaries=bt709:out_color_matrix=bt709"
 def _tone_curve() -> str:
     """Points of the curve from PQ to BT.1886 code values, as the `curves` filter takes them."""
     points = ["0/0"]
-    for nits in (0.5, 2, 5, 10, 20, 40, 70, 100, 150, 203, 300, 450, 700, PEAK_NITS):
+    for nits in (0.5, 2.0, 5.0, 10.0, 20.0, 40.0, 70.0, 100.0, 150.0, 203.0, 300.0, 450.0, 700.0, PEAK_NITS):
         light = nits / REFERENCE_WHITE_NITS
         if light > KNEE:
             above, most = light / KNEE - 1, PEAK_NITS / REFERENCE_WHITE_NITS / KNEE - 1

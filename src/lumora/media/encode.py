@@ -109,6 +109,6 @@ _IMAGE_ENCODERS: dict[str, Callable[[Frames, float, Path], None]] = {
 }
 
 
-def _even(frames: Frames) -> Frames:
+def _even(frames: Frames) -> UInt8[np.ndarray, "t _ _ 3"]:
     """yuv420p has one chroma value for 2×2 pixels, so both sides must be even."""
     return np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps
 
 from lumora.media.display import HDR_NAMES, on_white, tone_mapped
-from lumora.media.sniff import FileFormat, iso_boxes
+from lumora.media.sniff import BinaryFile, FileFormat, iso_boxes
 from lumora.media.timing import shown_delay
 
 STILL_FPS = 1.0
@@ -26,13 +25,16 @@ _DNG_VERSION_TAG = 50706
 class ImageDecoder:
     """Iterates over the frames of an image file. `times` and `warnings` are filled meanwhile."""
 
-    def __init__(self, file: BinaryIO, file_format: FileFormat) -> None:
+    def __init__(self, file: BinaryFile, file_format: FileFormat) -> None:
         """Raises what Pillow raises for a file that it can't read, and ValueError for one that is too large."""
         self.times: list[float | None] = [0.0]
         """Seconds at which each frame begins, then the second at which the last one ends."""
         self.warnings: list[str] = []
         self.duration: float | None = None
         self._transfer = _hdr_transfer(file) if file_format.name in ("avif", "heic") else None
+        if file_format.name == "webp" and (shortened := _without_partial_frame(file)):
+            file = shortened
+            self.warnings.append("The file is truncated; its complete frames are read.")
         self._image = _open(file, file_format)
         width, height = self._image.size
         if width * height > MAX_IMAGE_PIXELS:
@@ -83,7 +85,7 @@ class ImageDecoder:
         return tone_mapped(pixels, self._transfer)
 
 
-def _open(file: BinaryIO, file_format: FileFormat) -> Image.Image:
+def _open(file: BinaryFile, file_format: FileFormat) -> Image.Image:
     file.seek(0)
     assert file_format.pillow is not None
     if file_format.pillow == "HEIF":
@@ -91,8 +93,6 @@ def _open(file: BinaryIO, file_format: FileFormat) -> Image.Image:
 
         pillow_heif.register_heif_opener(thumbnails=False)
         return Image.open(file, formats=["HEIF"])  # opens at the primary image, with all transformations applied
-    if file_format.pillow == "WEBP":
-        file = _complete_webp(file)
     image = Image.open(file, formats=[file_format.pillow])
     if _DNG_VERSION_TAG in (getattr(image, "tag_v2", None) or {}):
         raise ValueError("camera raw files are not read; save it as .jpg, .png or .tif")
@@ -114,7 +114,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     if not content or image.mode not in ("RGB", "RGBA", "CMYK"):
         return image
     try:
-        profile = ImageCms.getOpenProfile(io.BytesIO(content))
+        profile = ImageCms.getOpenProfile(BytesIO(content))
         if "sRGB" in ImageCms.getProfileDescription(profile):
             return image
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
@@ -123,7 +123,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         return image
 
 
-def _hdr_transfer(file: BinaryIO) -> int | None:
+def _hdr_transfer(file: BinaryFile) -> int | None:
     """The transfer function of an AVIF or HEIC image if it is PQ or HLG, from its `colr` boxes of type `nclx`."""
     end = next((end for kind, _, end in iso_boxes(file, 0) if kind == b"meta"), 0)
     file.seek(0)
@@ -133,17 +133,18 @@ def _hdr_transfer(file: BinaryIO) -> int | None:
     return transfer if transfer in HDR_NAMES else None
 
 
-def _complete_webp(file: BinaryIO) -> BinaryIO:
-    """A truncated animation without its incomplete last frame, because libwebp reads only complete files."""
+def _without_partial_frame(file: BinaryFile) -> BytesIO | None:
+    """A truncated WebP without its incomplete last chunk; None for others. Libwebp reads only complete files."""
+    file.seek(0)
     head = file.read(12)
     declared, size = int.from_bytes(head[4:8], "little") + 8, file.seek(0, 2)
-    file.seek(0)
     if declared <= size:
-        return file
+        return None
+    file.seek(0)
     content, end = file.read(), 12
     while end + 8 <= len(content):
         length = int.from_bytes(content[end + 4 : end + 8], "little")
         if end + 8 + length > len(content):
             break
         end += 8 + length + length % 2
-    return io.BytesIO(content[:4] + (end - 8).to_bytes(4, "little") + content[8:end])
+    return BytesIO(content[:4] + (end - 8).to_bytes(4, "little") + content[8:end])

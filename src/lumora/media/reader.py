@@ -127,4 +127,4 @@ class FrameReader:
         if isinstance(error, MemoryError):
             return ValueError(f"{self.path} needs more memory than there is; make it smaller or shorter.")
         reason = "its content is neither" if isinstance(error, UnidentifiedImageError) else error_reason(error)
-        return ValueError(f"{self.path} can't be read as a video or image: {reason}.")
+        return ValueError(f"{self.path} can't be read as a video or image: {' '.join(reason.split())}.")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeAlias
+
+BinaryFile: TypeAlias = BufferedReader | BytesIO
 
 HEAD_BYTES = 4096
 """Bytes at the beginning of a file that are searched for signatures."""
@@ -87,7 +90,7 @@ def sniff(path: Path) -> FileFormat | None:
         return sniff_file(file)
 
 
-def sniff_file(file: BinaryIO) -> FileFormat | None:
+def sniff_file(file: BinaryFile) -> FileFormat | None:
     """As `sniff`, for an open file, whose position moves."""
     file.seek(0)
     head = file.read(HEAD_BYTES)
@@ -95,7 +98,7 @@ def sniff_file(file: BinaryIO) -> FileFormat | None:
     return _FORMATS[name] if name else None
 
 
-def iso_boxes(file: BinaryIO, begin: int, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+def iso_boxes(file: BinaryFile, begin: int, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
     """Type, first byte of the content and end of each ISO box from the position `begin` on (ISO/IEC 14496-12, 4.2)."""
     while end is None or begin + 8 <= end:
         file.seek(begin)
@@ -121,7 +124,7 @@ def _by_signature(head: bytes) -> str | None:
     return next((name for signature, name in _SIGNATURES if head.startswith(signature)), None)
 
 
-def _iso_format(file: BinaryIO, head: bytes) -> str | None:
+def _iso_format(file: BinaryFile, head: bytes) -> str | None:
     if head[4:8] not in (b"ftyp", *_MOVIE_BOXES, *_SKIPPED_BOXES):
         return None
     for number, (kind, content, _) in enumerate(iso_boxes(file, 0)):

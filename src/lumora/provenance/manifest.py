@@ -17,6 +17,7 @@ from typing import Any, Literal
 import c2pa
 
 from lumora.atomic_io import error_reason
+from lumora.media.sniff import sniff
 from lumora.provenance.certificates import SigningIdentity, signing_identity, trusted_roots
 
 ManifestState = Literal["trusted", "intact", "tampered", "absent"]
@@ -114,12 +115,9 @@ def read(path: Path, identity: SigningIdentity | None = None) -> Manifest:
 
 
 def _format(path: Path) -> str:
-    """By the first bytes; of what lumora doesn't write itself, by the name."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    signs = {".mp4": head[4:8] == b"ftyp", ".gif": head[:4] == b"GIF8", ".png": head[:4] == b"\x89PNG"}
-    signs[".webp"] = head[:4] == b"RIFF" and head[8:] == b"WEBP"
-    return next((MIME[kind] for kind, fits in signs.items() if fits), path.suffix.lower()[1:] or "bin")
+    """The media type by the content; of what lumora can't read, the suffix."""
+    found = sniff(path)
+    return found.mime if found else path.suffix.lower()[1:] or "bin"
 
 
 @contextlib.contextmanager

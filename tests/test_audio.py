@@ -86,7 +86,7 @@ def test_a_film_is_heard_as_it_was_written(tmp_path: Path):
 
 def test_a_sound_shorter_or_longer_than_its_pictures_is_written_as_long_as_they_are(tmp_path: Path):
     for seconds in (0.3, 4.0):
-        video = dataclasses.replace(clip(), sound=tone(seconds))
+        video = dataclasses.replace(clip(), audio=tone(seconds))
         back = Video.load(video.save(tmp_path / "clip.mp4")).audio
         assert back is not None and len(back) == num_samples(9 / 8)
         assert likeness(back, tone(min(seconds, 9 / 8))) > 0.999
