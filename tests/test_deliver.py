@@ -22,7 +22,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lumora.backends.lumora.segments import Condition, Shot
+from lumora.request.conditions import Condition, Shot
 from lumora.cli import main
 from lumora.cli.evaluate import Evaluate
 from lumora.media.encode import SUFFIXES

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.backends.lumora.compositing import ConditionFrames
-from lumora.backends.lumora.segments import Condition, Segment, Shot, make_segments
+from lumora.request.conditions import Condition, Shot
+from lumora.backends.lumora.segments import Segment, make_segments
 from lumora.backends.lumora.windows import plan_windows
 from lumora.media.video import Video
 

@@ -1,15 +1,15 @@
 """lumora: an open, self-hosted Sora.
 
 from lumora import Pipeline, Request
-Pipeline.load().generate(Request("a red ball bounces on a meadow")).save("ball.mp4")
+Pipeline.from_pretrained().generate(Request("a red ball bounces on a meadow")).save("ball.mp4")
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lumora.backends.lumora.pipeline import Pipeline
-    from lumora.backends.lumora.segments import Condition, Shot
     from lumora.media.video import Video
+    from lumora.request.conditions import Condition, Shot
     from lumora.request.spec import Request
 
 __all__ = ["Condition", "Pipeline", "Request", "Shot", "Video"]
@@ -22,8 +22,8 @@ def __getattr__(name: str) -> Any:
     homes = {
         "Pipeline": "backends.lumora.pipeline",
         "Request": "request.spec",
-        "Condition": "backends.lumora.segments",
-        "Shot": "backends.lumora.segments",
+        "Condition": "request.conditions",
+        "Shot": "request.conditions",
         "Video": "media.video",
     }
     if name not in homes:

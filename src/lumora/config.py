@@ -110,6 +110,22 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class Resolution:
+    """Size of a picture in pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def aspect_ratio(self) -> float:
+        """Width by height."""
+        return self.width / self.height
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True)
 class VideoShape:
     """Size of a clip in frames and pixels, and its frames per second."""
 
@@ -117,6 +133,10 @@ class VideoShape:
     height: int = 128
     width: int = 128
     fps: float = 8.0
+
+    @property
+    def resolution(self) -> Resolution:
+        return Resolution(self.width, self.height)
 
 
 @dataclass(frozen=True)

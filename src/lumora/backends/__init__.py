@@ -1,1 +1,1 @@
-"""Models behind one interface."""
+"""Models behind one interface (`base.py`)."""

@@ -18,8 +18,9 @@ from lumora.cli.evaluate import Evaluate
 from lumora.cli.feedback import Appeal, Report, Review
 from lumora.cli.generate import Generate
 from lumora.cli.moderate import Moderate
-from lumora.cli.provenance import Detect, Replay, Verify
+from lumora.cli.provenance import Detect, Verify
 from lumora.cli.redteam import RedTeam
+from lumora.cli.reproduce import Reproduce
 from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldRender
 from lumora.cli.world import WorldContactSheet, WorldSample
 
@@ -42,7 +43,7 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "storyboard": Storyboard,
     "verify": Verify,
     "detect": Detect,
-    "replay": Replay,
+    "reproduce": Reproduce,
     "world sample": WorldSample,
     "world contact-sheet": WorldContactSheet,
     "world render": WorldRender,

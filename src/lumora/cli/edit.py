@@ -1,4 +1,4 @@
-"""`lumora extend`, `loop`, `connect`, `infill`, `edit`, `storyboard`: requests with something given."""
+"""`lumora extend`, `loop`, `connect`, `infill`, `edit`, `storyboard`: requests with inputs."""
 
 from __future__ import annotations
 
@@ -9,204 +9,198 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from lumora.cli.flags import Number
-from lumora.cli.generate import Making
+from lumora.cli.flags import Number, Text
+from lumora.cli.generate import VideoVerb
 
 if TYPE_CHECKING:
-    from lumora.config import ModelConfig
+    from lumora.backends.base import Backend, Plan
     from lumora.media.video import Video
     from lumora.provenance.manifest import Ingredient
-    from lumora.request import storyboard
-    from lumora.request.spec import Request
+    from lumora.request import Request, storyboard
 
 
 @dataclass(frozen=True, kw_only=True)
-class WithClip(Making):
-    """What is made of a clip."""
+class ClipVerb(VideoVerb):
+    """A verb that starts from a clip."""
 
     clip: Annotated[Positional[Path], arg(metavar="CLIP")]
-    """A video of any size and rate; it is scaled, and shown at the video's rate."""
+    """A video of any size and frame rate; it is resized to the size and rate of the output."""
 
-    def parents(self) -> list[Ingredient]:
+    def ingredients(self) -> list[Ingredient]:
         from lumora.provenance.manifest import Ingredient
 
-        return [Ingredient(self.clip, "parentOf"), *super().parents()]
+        return [Ingredient(self.clip, "parentOf"), *super().ingredients()]
 
-    def like_the_clip(self, config: ModelConfig) -> dict[str, Any]:
-        """The fields of a request that all tasks have; the size is that of the clip, unless a flag says otherwise.
+    def output_plan(self, backend: Backend) -> tuple[dict[str, Any], Plan]:
+        """The settings of the request, and the plan of a single frame with them, which tells size and frame rate.
 
-        What is wrong with them is said here, before all of a clip is read and scaled.
+        Settings that cannot be made are refused here, before the whole clip is read.
         """
-        from lumora.media.video import Video
-        from lumora.request.spec import Request
+        from lumora.config import Resolution
+        from lumora.request import Request
+        from lumora.service.inputs import load_image
 
-        how = self.how(config, Video.load(self.clip, max_frames=1))
-        Request("a clip", seconds=0.0, **how).check(config)
-        return how
+        height, width = load_image(self.clip).frames.shape[1:3]
+        settings = self.settings(backend.capabilities(), Resolution(width, height))
+        return settings, backend.prepare(Request("a clip", seconds=0.0, **settings))
 
-    def load(self, how: dict[str, Any], file: Path | None = None) -> Video:
-        """The clip, or that of another `file`, at the video's size and rate."""
-        return self.original(how, file).resample_fps(how["fps"])
+    def load(self, backend: Backend, plan: Plan, file: Path | None = None) -> Video:
+        """The clip, or another `file`, at the size and frame rate of the output."""
+        return self.original(backend, plan, file).resample_fps(plan.fps)
 
-    def original(self, how: dict[str, Any], file: Path | None = None) -> Video:
-        """The clip at the video's size and its own rate; says what is done to it."""
-        from lumora.media.video import Video
-        from lumora.provenance.latent_store import LatentStore
-        from lumora.request.spec import MAX_SECONDS
+    def original(self, backend: Backend, plan: Plan, file: Path | None = None) -> Video:
+        """The clip at the size of the output and its own frame rate; prints how it was changed."""
+        from lumora.service.inputs import load_clip, load_image
 
-        file, most = file or self.clip, MAX_SECONDS + 1.0  # enough of a long film to refuse it
-        height, width = Video.load(file, max_frames=1).frames.shape[1:3]
-        read = Video.load(file, size=(how["height"], how["width"]), resize_mode=self.fit, max_seconds=most)
-        video = LatentStore().joined(read, file)
-        size = f"{how['width']}x{how['height']}"
-        told = f"{len(video.frames)} frames of {width}x{height}, {video.fps:g} a second"
-        told += ", with sound" if video.audio is not None else ""
-        told += "" if size == f"{width}x{height}" else f", scaled to {size} ({self.fit})"
-        told += "" if video.fps == how["fps"] else f", shown at {how['fps']:g}"
-        print(f"{file}: {told}.")
+        file = file or self.clip
+        height, width = load_image(file).frames.shape[1:3]
+        video = load_clip(file, backend.capabilities(), plan.size, self.resize_mode)
+        description = f"{len(video.frames)} frames of {width}x{height} at {video.fps:g} fps"
+        description += ", with audio" if video.audio is not None else ""
+        if (width, height) != (plan.size.width, plan.size.height):
+            description += f", resized to {plan.size} ({self.resize_mode})"
+        description += "" if video.fps == plan.fps else f", played at {plan.fps:g} fps"
+        print(f"{file}: {description}.")
         return video
 
 
-def in_all(seconds: float, *clips: Video) -> float:
-    """How long clips are with so many `seconds` that are made. Raises ValueError where that is none, or too long."""
-    from lumora.request.spec import MAX_SECONDS
-
-    if not seconds > 0:  # nor NaN
-        raise ValueError(f"What is made must last more than 0 seconds, not {seconds:g}.")
+def total_seconds(seconds: float, backend: Backend, *clips: Video) -> float:
+    """Duration of clips and of `seconds` that are generated. Raises ValueError if that is nothing, or too long."""
+    most = backend.capabilities().max_seconds
+    if not seconds > 0:  # also true for NaN
+        raise ValueError(f"The generated part must last more than 0 seconds, not {seconds:g}.")
     given = sum(clip.seconds for clip in clips)
-    if given + seconds > MAX_SECONDS:
-        raise ValueError(f"What is given and {seconds:g} seconds more are longer than {MAX_SECONDS} seconds, the most.")
+    if given + seconds > most:
+        raise ValueError(f"The inputs and {seconds:g} seconds more are longer than {most:g} seconds, the most.")
     return given + seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extend(WithClip):
-    """Make a clip longer; what is there stays as it is."""
+class Extend(ClipVerb):
+    """Make a clip longer; the clip itself stays as it is."""
 
     prompt: Annotated[Positional[str], arg(metavar="PROMPT")] = ""
     """What the whole video shows."""
     seconds: float = 2.0
     """How much longer."""
     backward: FlagCreatePairsOff[bool] = False
-    """Before its beginning instead of behind its end."""
+    """Extend it before its beginning instead of after its end."""
 
-    def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Condition
-        from lumora.request.spec import Request
+    def request(self, backend: Backend) -> Request:
+        from lumora.request import Condition, Request
 
-        how = self.like_the_clip(config)
-        clip = self.load(how)
-        given = Condition(clip, "end" if self.backward else 0.0), *self.keyframes()
-        return Request(self.prompt, in_all(self.seconds, clip), conditions=given, **how)
+        settings, plan = self.output_plan(backend)
+        clip = self.load(backend, plan)
+        conditions = Condition(clip, "end" if self.backward else 0.0), *self.keyframes()
+        seconds = total_seconds(self.seconds, backend, clip)
+        return Request(self.prompt, seconds, conditions=conditions, **settings)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loop(WithClip):
-    """Lead the end of a clip back to its beginning, so that it can go round and round."""
+class Loop(ClipVerb):
+    """Lead the end of a clip back to its beginning, so that it can be played in a loop."""
 
     prompt: Annotated[Positional[str], arg(metavar="PROMPT")] = ""
     """What the whole video shows."""
     seconds: float = 1.5
-    """How long the way back takes."""
+    """Duration of the way back."""
 
-    def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Condition
-        from lumora.request.spec import Request
+    def request(self, backend: Backend) -> Request:
+        from lumora.request import Condition, Request
 
-        how = self.like_the_clip(config)
-        clip = self.load(how)
-        given = Condition(clip), *self.keyframes()
-        return Request(self.prompt, in_all(self.seconds, clip), conditions=given, loop=True, **how)
+        settings, plan = self.output_plan(backend)
+        clip = self.load(backend, plan)
+        conditions = Condition(clip), *self.keyframes()
+        seconds = total_seconds(self.seconds, backend, clip)
+        return Request(self.prompt, seconds, conditions=conditions, loop=True, **settings)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Connect(WithClip):
-    """Make what lies between two clips."""
+class Connect(ClipVerb):
+    """Generate what lies between two clips."""
 
     second: Annotated[Positional[Path], arg(metavar="SECOND_CLIP")]
     """The clip that follows."""
     prompt: Annotated[Positional[str], arg(metavar="PROMPT")] = ""
     """What the whole video shows."""
     seconds: float = 2.0
-    """How much lies between."""
+    """Duration of the generated part."""
 
-    def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Condition
-        from lumora.request.spec import Request
+    def request(self, backend: Backend) -> Request:
+        from lumora.request import Condition, Request
 
-        how = self.like_the_clip(config)
-        first, second = self.load(how), self.load(how, self.second)
-        given = Condition(first), Condition(second, "end"), *self.keyframes()
-        return Request(self.prompt, in_all(self.seconds, first, second), conditions=given, **how)
+        settings, plan = self.output_plan(backend)
+        first, second = self.load(backend, plan), self.load(backend, plan, self.second)
+        conditions = Condition(first), Condition(second, "end"), *self.keyframes()
+        seconds = total_seconds(self.seconds, backend, first, second)
+        return Request(self.prompt, seconds, conditions=conditions, **settings)
 
-    def parents(self) -> list[Ingredient]:
+    def ingredients(self) -> list[Ingredient]:
         from lumora.provenance.manifest import Ingredient
 
-        return [*super().parents(), Ingredient(self.second, "componentOf")]
+        return [*super().ingredients(), Ingredient(self.second, "componentOf")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Infill(WithClip):
-    """Make some of a clip's frames again: those of a gap, or, with more --fps than it has, those between all others."""
+class Infill(ClipVerb):
+    """Generate missing frames of a clip: those of a gap, or those between its frames if --fps is higher."""
 
     prompt: Annotated[Positional[str], arg(metavar="PROMPT")] = ""
     """What the whole video shows."""
     from_: Annotated[Number, arg(name="from", help_behavior_hint="")] = None
     """Second at which the gap begins."""
     to: Annotated[Number, arg(help_behavior_hint="")] = None
-    """Second at which it ends."""
+    """Second at which the gap ends."""
 
-    def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Condition
-        from lumora.request.spec import Request
+    def request(self, backend: Backend) -> Request:
+        from lumora.request import Condition, Request
 
-        how = self.like_the_clip(config)
-        clip = self.load(how) if self.fps is None else self.original(how)
+        settings, plan = self.output_plan(backend)
+        clip = self.load(backend, plan) if self.fps is None else self.original(backend, plan)
         if (self.from_ is None) != (self.to is None):
             raise ValueError("A gap has two ends; give both --from and --to.")
-        gap = None if self.from_ is None or self.to is None else (self.from_, self.to)
-        given, count, rate = Condition(clip, mask_span=gap), len(clip.frames), how["fps"]
-        if len(given.masked_frames) == count:
+        span = None if self.from_ is None or self.to is None else (self.from_, self.to)
+        condition, num_frames = Condition(clip, mask_span=span), len(clip.frames)
+        if len(condition.masked_frames) == num_frames:
             raise ValueError(f"The gap must leave some of the clip's {clip.seconds:g} seconds.")
-        if not given.masked_frames and rate <= clip.fps:
-            raise ValueError("Nothing is missing; say where --from and --to, or ask for more --fps than the clip has.")
-        return Request(self.prompt, (count - 1) / clip.fps + 1 / rate, conditions=(given, *self.keyframes()), **how)
+        if not condition.masked_frames and plan.fps <= clip.fps:
+            raise ValueError("No frames are missing; give --from and --to, or a higher --fps than that of the clip.")
+        seconds = (num_frames - 1) / clip.fps + 1 / plan.fps
+        return Request(self.prompt, seconds, conditions=(condition, *self.keyframes()), **settings)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edit(WithClip):
-    """Change what the words change in a clip, and leave the rest."""
+class Edit(ClipVerb):
+    """Edit only what the prompt changes in a clip."""
 
     prompt: Annotated[Positional[str], arg(metavar="PROMPT")]
-    """What changes, as in "now at night"; of a clip of which nobody knows what it shows, all that it shall show."""
-    shows: str | None = None
-    """What the clip shows now. Of a clip that was made here this is known; "" if PROMPT says all that it shall show."""
+    """What changes, such as "now at night"; if the source prompt is not known, everything that the result shows."""
+    source_prompt: Annotated[Text, arg(help_behavior_hint="(default: from the clip's manifest)")] = None
+    """What the clip shows now; "" if PROMPT says everything that the result shows."""
     strength: float = 0.6
-    """0 leaves it as it is, 1 forgets it."""
+    """0 keeps the clip, 1 ignores it."""
 
-    def request(self, config: ModelConfig) -> Request:
-        from lumora.backends.lumora.segments import Condition
-        from lumora.request.spec import Request
+    def request(self, backend: Backend) -> Request:
+        from lumora.request import Condition, Request
 
-        how = self.like_the_clip(config)
-        clip = self.load(how)
-        given = Condition(clip, strength=self.strength, source_prompt=self.source()), *self.keyframes()
-        return Request(self.prompt, clip.seconds, conditions=given, **how)
+        settings, plan = self.output_plan(backend)
+        clip = self.load(backend, plan)
+        condition = Condition(clip, strength=self.strength, source_prompt=self.source())
+        return Request(self.prompt, clip.seconds, conditions=(condition, *self.keyframes()), **settings)
 
     def source(self) -> str:
-        """What the clip shows, as was said now or when it was made."""
-        from lumora.provenance.manifest import read
-        from lumora.request.serialization import source_caption
+        """What the clip shows, as the flag or its manifest says."""
+        from lumora.service.inputs import known_caption
 
-        if self.shows is not None:
-            return self.shows
-        known = source_caption(read(self.clip).recipe.get("request"))
-        print(f"It shows: {known}" if known else "Nothing is known of what it shows; --shows or PROMPT should say it.")
+        if self.source_prompt is not None:
+            return self.source_prompt
+        known = known_caption(self.clip)
+        print(f"The clip shows: {known}" if known else "The clip has no known caption; give one with --source-prompt.")
         return known
 
 
 @dataclass(frozen=True, kw_only=True)
-class Storyboard(Making):
+class Storyboard(VideoVerb):
     """Make the shots of a storyboard (docs/tasks.md), with a cast that is described once."""
 
     board: Annotated[Positional[Path], arg(metavar="BOARD")]
@@ -218,15 +212,20 @@ class Storyboard(Making):
 
         return Storyboard.load(self.board)
 
-    def request(self, config: ModelConfig) -> Request:
-        from lumora.request.spec import Request
+    def request(self, backend: Backend) -> Request:
+        from lumora.request import Request
 
-        first, *then = self.content.shots()
-        given = *self.content.conditions(self.board.parent), *self.keyframes()
-        return Request(first.prompt, first.seconds, conditions=given, next_shots=tuple(then), **self.how(config))
+        first, *others = self.content.shots()
+        return Request(
+            first.prompt,
+            first.seconds,
+            conditions=(*self.content.conditions(self.board.parent), *self.keyframes()),
+            next_shots=tuple(others),
+            **self.settings(backend.capabilities()),
+        )
 
-    def parents(self) -> list[Ingredient]:
+    def ingredients(self) -> list[Ingredient]:
         from lumora.provenance.manifest import Ingredient
 
-        pictures = [scene.image for scene in self.content.shot if scene.image]
-        return [*(Ingredient(self.board.parent / picture, "inputTo") for picture in pictures), *super().parents()]
+        images = [entry.image for entry in self.content.shot if entry.image]
+        return [*(Ingredient(self.board.parent / image, "inputTo") for image in images), *super().ingredients()]

@@ -63,16 +63,16 @@ class Evaluate:
     def road(self) -> Show:
         """The clips of a page are seen by people, so they leave as all others do: reviewed, marked, signed,
         registered."""
-        from lumora.safety.moderators import frame_moderator, text_moderator
-        from lumora.safety.policy import Policy
-        from lumora.service.publish import ModerationBlocked, provenance_info, publish
+        from lumora.backends.lumora.backend import LumoraBackend
+        from lumora.service.moderation import Moderation, ModerationBlocked, check_texts
+        from lumora.service.publish import publish
 
-        policy = Policy.load()
-        words, pictures, about = text_moderator(policy), frame_moderator(policy), provenance_info(self.weights, policy)
+        moderation, backend = Moderation.load(), LumoraBackend(self.weights)
 
         def show(request: Request, video: Video, file: Path) -> None:
             try:
-                publish(request, file, lambda _: video, words, pictures, about)
+                check_texts(request, moderation)
+                publish(video, backend.prepare(request).request, file, moderation, backend.identity())
             except ModerationBlocked as refused:
                 print(f"{file.name} is not shown: {refused}", file=sys.stderr)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from lumora.cli.flags import File, Words
+from lumora.cli.flags import File, Text
 
 if TYPE_CHECKING:
     from lumora.service.feedback import Case
@@ -64,13 +64,13 @@ class Appeal:
 class Review:
     """List what is open; decide one of them; or export what is decided, of senders who consented (docs/safety.md)."""
 
-    number: Positional[Words] = None
+    number: Positional[Text] = None
     """The complaint to decide."""
     ruling: Positional[Literal["uphold", "overturn"] | None] = None
     """uphold: lumora did right, in refusing or in delivering; overturn: it did not."""
     note: str = ""
     """Why."""
-    category: Words = None
+    category: Text = None
     """What the prompt belongs to, where it is harmful and was let through."""
     export: File = None
     """Write the prompts of decided cases to this file, for `lumora redteam --suite` and for training."""

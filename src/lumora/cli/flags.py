@@ -1,4 +1,4 @@
-"""What flags are read as: one word that is understood, or one sentence that says why not."""
+"""Types of flags. A value that cannot be parsed gives one sentence that says why."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 from tyro.conf import arg
 from tyro.constructors import PrimitiveConstructorSpec
 
+from lumora.config import Resolution
+
+
+def _whole_number(words: list[str]) -> int:
+    try:
+        return int(words[0])
+    except ValueError:
+        raise ValueError(f"{words[0]!r} is not a whole number") from None
+
 
 def _number(words: list[str]) -> float:
     try:
@@ -18,14 +27,14 @@ def _number(words: list[str]) -> float:
         raise ValueError(f"{words[0]!r} is not a number") from None
 
 
-def _size(words: list[str]) -> tuple[int, int]:
+def _size(words: list[str]) -> Resolution:
     match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", words[0])
     if not match:
         raise ValueError(f"a size is width x height, such as 128x128, not {words[0]!r}")
-    return int(match[1]), int(match[2])
+    return Resolution(int(match[1]), int(match[2]))
 
 
-def _aspect(words: list[str]) -> float:
+def _aspect_ratio(words: list[str]) -> float:
     match = re.fullmatch(r"(\d{1,4}):(\d{1,4})", words[0])
     if not match or "0" in match.groups():
         raise ValueError(f"an aspect ratio is width : height, such as 16:9, not {words[0]!r}")
@@ -35,28 +44,29 @@ def _aspect(words: list[str]) -> float:
 def _keyframe(words: list[str]) -> tuple[float, Path]:
     second, equals, file = words[0].partition("=")
     if not equals or not file:
-        raise ValueError(f"a keyframe is a second and a picture, such as 1.5=picture.png, not {words[0]!r}")
+        raise ValueError(f"a keyframe is a second and an image, such as 1.5=image.png, not {words[0]!r}")
     return _number([second]), Path(file)
 
 
 def _flag(metavar: str, read: Callable[[list[str]], Any]) -> PrimitiveConstructorSpec[Any]:
-    """One word that `read` understands, or, where the flag isn't given, None: the model's own value."""
+    """One word that `read` parses; None if the flag is not given."""
     return PrimitiveConstructorSpec(1, metavar, read, lambda value: True, _said)
 
 
 def _said(value: Any) -> list[str]:
-    return ["x".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return [str(value)]
 
 
-GUIDANCE = arg(help_behavior_hint="(default: 4; further pieces 2; several shots 1.5; beside kept frames 1)")
+GUIDANCE = arg(help_behavior_hint="(default: 4; further windows 2; several shots 1.5; with kept frames 1)")
 OF_THE_MODEL = arg(help_behavior_hint="(default: the model's own)")
-Aspect: TypeAlias = Annotated[float | None, _flag("W:H", _aspect)]
-Fit: TypeAlias = Literal["crop", "letterbox"]
+AspectRatio: TypeAlias = Annotated[float | None, _flag("W:H", _aspect_ratio)]
+ResizeMode: TypeAlias = Literal["crop", "letterbox"]
 Keyframe: TypeAlias = Annotated[tuple[float, Path], _flag("SECOND=FILE", _keyframe)]
 Preset: TypeAlias = Literal["plain", "simple", "medium", "full", "film", "plain-film", "stage", "stage-film"]
+WholeNumber: TypeAlias = Annotated[int | None, _flag("N", _whole_number)]
 Number: TypeAlias = Annotated[float | None, _flag("X", _number)]
-Size: TypeAlias = Annotated[tuple[int, int] | None, _flag("WxH", _size)]
-WorldSize: TypeAlias = Annotated[tuple[int, int], _flag("WxH", _size)]
+Size: TypeAlias = Annotated[Resolution | None, _flag("WxH", _size)]
+WorldSize: TypeAlias = Annotated[Resolution, _flag("WxH", _size)]
 Output: TypeAlias = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 Directory: TypeAlias = Annotated[Path, arg(metavar="FOLDER")]
 TrainPreset: TypeAlias = Literal["tiny", "cpu", "gpu", "film"]
@@ -64,4 +74,4 @@ Device: TypeAlias = Annotated[
     str | None, _flag("DEVICE", lambda words: words[0]), arg(help_behavior_hint="(default: a GPU where there is one)")
 ]
 File: TypeAlias = Annotated[Path | None, _flag("FILE", lambda words: Path(words[0])), arg(help_behavior_hint="")]
-Words: TypeAlias = Annotated[str | None, _flag("TEXT", lambda words: words[0]), arg(help_behavior_hint="")]
+Text: TypeAlias = Annotated[str | None, _flag("TEXT", lambda words: words[0]), arg(help_behavior_hint="")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from lumora.cli.flags import File, Words
+from lumora.cli.flags import File, Text
 
 if TYPE_CHECKING:
     from lumora.safety.policy import Policy
@@ -26,7 +26,7 @@ BATCH_FRAMES = 16
 class Moderate:
     """Say whether a prompt or a video may be made or shown, and why not; exit code 0: yes, 1: no (docs/safety.md)."""
 
-    text: Positional[Words] = None
+    text: Positional[Text] = None
     """A prompt to judge."""
     video: File = None
     """A video or picture whose frames to judge, every one."""

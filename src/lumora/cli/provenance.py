@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from lumora.cli.flags import File, Output
-from lumora.cli.generate import make_and_deliver
+from lumora.cli.flags import File
 
 if TYPE_CHECKING:
-    from lumora.media.video import Video
     from lumora.provenance.detect import Detection
-    from lumora.provenance.manifest import Ingredient, Manifest
+    from lumora.provenance.manifest import Manifest
     from lumora.provenance.model_attribution import CodecTrace
-    from lumora.request.spec import Request
 
 STATES = {
     "trusted": (0, "signed by {signer}, who is trusted, and unchanged since"),
@@ -64,7 +59,7 @@ class Detect:
     """A video or picture, perhaps cut, resized or encoded anew."""
     json: bool = False
     """Say it as JSON."""
-    manifest: File = None
+    save_manifest: File = None
     """Write the signed manifest (.c2pa) of the delivered file here, where it is known which one it is."""
 
     def run(self) -> int:
@@ -73,8 +68,8 @@ class Detect:
         from lumora.provenance.detect import detect
 
         found = detect(self.file, codec=load_codec())
-        if self.manifest and found.record and found.answer == "ours":
-            with atomic_write(self.manifest) as part:
+        if self.save_manifest and found.record and found.answer == "ours":
+            with atomic_write(self.save_manifest) as part:
                 part.write_bytes(found.record.manifest)
         if self.json:
             print(json.dumps(_evidence(found), indent=2))
@@ -83,78 +78,6 @@ class Detect:
             for witness, said in _witnesses(found).items():
                 print(f"  {witness:10s} {said}")
         return ANSWERS[found.answer]
-
-
-@dataclass(frozen=True)
-class Replay:
-    """Make a video again from what its manifest says: the same request, model and mark, the same pixels."""
-
-    file: Annotated[Positional[Path], arg(metavar="FILE")]
-    """A video that lumora made; where its manifest is lost, one that `lumora detect` recognises."""
-    output: Output
-    """Where to write it."""
-    given: tuple[Path, ...] = ()
-    """The pictures and videos that it was made of, where there were any."""
-    weights: File = None
-    """The folder of the model that made it, where that is not the one that comes with lumora."""
-
-    def run(self) -> None:
-        from lumora.provenance.index import Index
-        from lumora.request.serialization import SAMPLER_VERSION, from_recipe, model_hash
-
-        recipe = _recipe_of(self.file)
-        if recipe["model"]["sha256"] != model_hash(self.weights):
-            raise ValueError(f"{self.file} was made by another model; name its folder with --weights.")
-        if recipe["model"].get("sampling", 1) != SAMPLER_VERSION:
-            raise ValueError(f"{self.file} was made by a version of lumora that made other pixels of the same request.")
-        readings = {path: self.readings(path, recipe["request"]) for path in self.given}
-        request = from_recipe(recipe["request"], itertools.chain(*readings.values()))
-        record = recipe["record"] if Index().has(recipe["record"]) else None
-        if record is None:
-            print("It was delivered elsewhere, so the mark will be another one.", file=sys.stderr)
-        make_and_deliver(request, self.output, self.weights, _parents(request, readings), record)
-        print(f"{self.output}: made again from the manifest of {self.file}.")
-
-    def readings(self, path: Path, asked: dict[str, Any]) -> list[Video]:
-        """What the verbs may have read of a given file: its first picture, and the clip at the video's size, at its own
-        rate and at the video's, with what latents are kept of it."""
-        from lumora.backends.lumora.weights import read_config
-        from lumora.media.video import Video
-        from lumora.provenance.latent_store import LatentStore
-
-        shape = read_config(self.weights).shape
-        size = asked["height"] or shape.height, asked["width"] or shape.width
-        clip = LatentStore().joined(Video.load(path, size=size, resize_mode=asked["resize_mode"]), path)
-        return [Video.load(path, max_frames=1), clip, clip.resample_fps(asked["fps"])]
-
-
-def _parents(request: Request, readings: dict[Path, list[Video]]) -> list[Ingredient]:
-    """The files whose content is in a request, as the verbs name them: what the first clip was is gone on with, another
-    one lies beside it, and pictures were only looked at."""
-    from lumora.media.video import Video
-    from lumora.provenance.manifest import Ingredient
-    from lumora.request.serialization import iter_fields, video_hash
-
-    file_of = {video_hash(video): path for path, videos in readings.items() for video in videos}
-    parents: list[Ingredient] = []
-    for video in (value for _, value in iter_fields(request) if isinstance(value, Video)):
-        begun = any(parent.relationship == "parentOf" for parent in parents)
-        clip = "componentOf" if begun else "parentOf"
-        parents.append(Ingredient(file_of[video_hash(video)], "inputTo" if len(video.frames) == 1 else clip))
-    return parents
-
-
-def _recipe_of(file: Path) -> dict[str, Any]:
-    from lumora.provenance.detect import detect
-    from lumora.provenance.manifest import read
-
-    manifest = read(file)
-    if manifest.state in ("trusted", "intact") and manifest.recipe:
-        return manifest.recipe
-    found = detect(file)
-    if found.answer == "ours" and found.record:
-        return found.record.recipe
-    raise ValueError(f"{file} has no manifest of lumora's that can be believed, and it is not known here.")
 
 
 def _about(manifest: Manifest) -> list[str]:

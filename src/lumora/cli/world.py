@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lumora.cli.flags import Output, Preset, WorldSize
+from lumora.config import Resolution
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,7 @@ class WorldSample:
     index: int = 0
     """Number of the clip within its seed."""
     seconds: float = 2.0
-    size: WorldSize = (128, 128)
+    size: WorldSize = Resolution(128, 128)
     """Width and height in pixels."""
     fps: float = 8.0
 
@@ -61,7 +62,7 @@ class WorldContactSheet:
     num_clips: int = 16
     """Clips 0 … num_clips − 1 of the seed."""
     columns: int = 2
-    size: WorldSize = (128, 128)
+    size: WorldSize = Resolution(128, 128)
     """Width and height of a clip in pixels."""
 
     def run(self) -> None:
@@ -120,10 +121,10 @@ def _caption_to_dict(caption: Caption) -> dict[str, Any]:
     return {"text": caption.text, "facts": facts_to_dicts(caption.facts)}
 
 
-def _video_shape(seconds: float, size: tuple[int, int], fps: float) -> VideoShape:
+def _video_shape(seconds: float, size: Resolution, fps: float) -> VideoShape:
     from lumora.config import VideoShape
 
-    width, height = size
+    width, height = size.width, size.height
     if not (0 < seconds <= 60 and 0 < fps <= 60 and min(width, height) >= 16 and max(width, height) <= 4096):
         raise ValueError("A clip of the world has up to 60 seconds, up to 60 fps and sides of 16 to 4,096 pixels.")
     return VideoShape(1 + round(seconds * fps), height, width, fps)

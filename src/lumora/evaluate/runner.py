@@ -44,11 +44,12 @@ from lumora.evaluate.metrics.proportions import (
     joined,
     shuffled,
 )
-from lumora.evaluate.sampling import make_videos, through_codec
+from lumora.evaluate.sampling import through_codec
 from lumora.evaluate.suites.continuations import Domain
 from lumora.evaluate.suites.corruptions import degraded
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED, Case, combinations, held_out_captions, outside_words, retold
 from lumora.request.spec import Request
+from lumora.service.batch import make_videos
 from lumora.world.caption import Length
 from lumora.world.facts import CATEGORIES, Category
 from lumora.world.sample import PRESETS
@@ -250,7 +251,15 @@ def _films(tables: ColorTables, plan: EvaluationPlan, weights: Path | None, work
 
 def _request(plan: EvaluationPlan, shape: VideoShape, prompt: str, seed: int) -> Request:
     seconds = (shape.num_frames - 1) / shape.fps
-    return Request(prompt, seconds, shape.width, shape.height, shape.fps, seed, plan.steps, plan.guidance)
+    return Request(
+        prompt,
+        seconds,
+        size=shape.resolution,
+        fps=shape.fps,
+        seed=seed,
+        num_inference_steps=plan.steps,
+        guidance_scale=plan.guidance,
+    )
 
 
 def _read(judge: Probe, videos: Sequence[Frames]) -> Sequence[FactReader]:

@@ -14,8 +14,8 @@ from jaxtyping import UInt8
 
 from lumora.backends.lumora.weights import read_config
 from lumora.evaluate.instruments.probe import Probe, Reading
-from lumora.evaluate.sampling import make_videos
 from lumora.request.spec import Request
+from lumora.service.batch import make_videos
 from lumora.world.facts import Category
 from lumora.world.sample import PRESETS
 from lumora.world.scene import COLORS, LIGHTS, PLACES
@@ -58,8 +58,9 @@ class Choice:
 def open_videos(clips: int, weights: Path | None = None, workers: int = 0) -> list[UInt8[np.ndarray, "t h w 3"]]:
     """What the model in the folder `weights` (None: lumora's own) makes of so many seeds of each open prompt."""
     shape = read_config(weights).shape
-    how = (shape.num_frames - 1) / shape.fps, shape.width, shape.height, shape.fps
-    return make_videos([Request(OPEN[c], *how, seed) for c in OPEN for seed in range(clips)], weights, workers)
+    seconds, size = (shape.num_frames - 1) / shape.fps, shape.resolution
+    requests = [Request(OPEN[c], seconds, size=size, fps=shape.fps, seed=seed) for c in OPEN for seed in range(clips)]
+    return make_videos(requests, weights, workers)
 
 
 def choices(videos: Sequence[UInt8[np.ndarray, "t h w 3"]], probe: Path) -> dict[Category, Choice]:

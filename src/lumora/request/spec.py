@@ -1,199 +1,122 @@
-"""What is asked for: everything that decides a video, and the sentences for what can't be made."""
+"""`Request`: everything that a user can ask for, independent of any model."""
 
 from __future__ import annotations
 
-import math
+import dataclasses
+import typing
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal
 
-from lumora.backends.lumora.segments import Condition, Segment, Shot, make_segments
-from lumora.config import ModelConfig
-from lumora.media.video import ResizeMode
+from lumora.config import Resolution
+from lumora.media.video import ResizeMode, Video
+from lumora.request.conditions import Condition, Shot
 
 MAX_PROMPT_CHARACTERS = 2_000
-"""Characters; what is past some 128 tokens of it is not read."""
-MIN_SIDE, MAX_SIDE = 32, 1024
-MAX_SECONDS = 60
-MAX_FPS = 60
-MAX_STEPS = 1_000
-MAX_TOKENS = 65_536
-"""Latent positions after patching of one video: more would not end in a day."""
-MAX_SHOTS = 60
-GUIDANCE, CONTINUATION_GUIDANCE, MULTI_SHOT_GUIDANCE, CONDITIONED_GUIDANCE = 4.0, 2.0, 1.5, 1.0
-"""Of what is made from words alone, and of edits; of the further pieces of a long video, which more of it makes harsher
-from piece to piece; of several shots, where more of it gives a film in black and white colours; and of what is made
-beside frames that are kept: there more adds contrast and flicker, and no fact (LOG.md)."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One video to make: shots, and given things on their time line, which are kept where they lie.
+    """One video to make.
 
-    Every task is such a request: a picture or video given at the start is continued, at the "end" led up to, at both
-    connected, with a gap filled in; see docs/tasks.md. The same request makes the same pixels. Raises ValueError, in a
-    sentence, for a bad one.
+    Every task is such a request: an image or video at the start is continued, one at the "end" is led up to, two are
+    connected, one with a `mask_span` is filled in, one with a `strength` is edited. A field that is None is decided by
+    the backend (`Backend.prepare`).
+
+    Raises ValueError, in one sentence, for a request that no backend can make.
     """
 
     prompt: str
-    """May be empty where something is given: then nothing is said."""
-    seconds: float = 2.0
-    """0 asks for a picture, a video of one frame."""
-    width: int | None = None
-    height: int | None = None
-    """Pixels; None is what the model makes best."""
-    fps: float = 8.0
+    """May be empty if there is a condition."""
+    seconds: float | None = None
+    """Duration of the first shot; 0 asks for a still image."""
+    _: KW_ONLY
+    size: Resolution | None = None
+    fps: float | None = None
     seed: int = 0
-    num_inference_steps: int = 24
+    num_inference_steps: int | None = None
     guidance_scale: float | None = None
-    """How far to lean to the prompt: 1 samples the model as it is, 0 ignores the prompt. None: 4, or 1 where something
-    given is kept, which says more than the prompt does."""
+    """Scale of classifier-free guidance: 1 samples the model without guidance, 0 ignores the prompt."""
+    negative_prompt: str = ""
+    """What the video should not show. It replaces the empty prompt of classifier-free guidance."""
     conditions: tuple[Condition, ...] = ()
-    """Where two of them lie on one frame, the later one counts."""
+    """If two of them cover a frame, the later one counts."""
     next_shots: tuple[Shot, ...] = ()
-    """Shots that follow on `prompt` and `seconds`, which are the first."""
+    """Shots after the first one, which is `prompt` and `seconds`."""
     loop: bool = False
-    """The end leads into the beginning, which must be given."""
+    """The end leads back to the beginning, which must be given as a condition."""
     resize_mode: ResizeMode = "crop"
-    """How given pictures of another shape are fitted to width × height."""
+    """How conditions with another aspect ratio are fitted to `size`."""
 
     def __post_init__(self) -> None:
-        for shot in self.shots:
-            if not shot.prompt.strip() and not self.conditions:
+        for prompt in (self.prompt, *(shot.prompt for shot in self.next_shots)):
+            if not prompt.strip() and not self.conditions:
                 raise ValueError("The prompt is empty; say what the video shall show.")
-            if len(shot.prompt) > MAX_PROMPT_CHARACTERS:
-                raise ValueError(
-                    f"The prompt has {len(shot.prompt):,} characters; use at most {MAX_PROMPT_CHARACTERS:,}."
-                )
-            _check_range("seconds", shot.seconds, 0, MAX_SECONDS)
-        for name, side in (("width", self.width), ("height", self.height)):
-            if side is not None:
-                _check_range(name, side, MIN_SIDE, MAX_SIDE)
-        _check_range("frames a second", self.fps, 1, MAX_FPS)
-        _check_range("steps", self.num_inference_steps, 1, MAX_STEPS)
-        _check_range("guidance", self.resolve_guidance_scale(), 0, 100)
-        _check_range("seed", self.seed, 0, 2**63 - 1)
-        _check_range("the number of shots", len(self.shots), 1, MAX_SHOTS)
-        _check_range("seconds of all shots", self.duration, 0, MAX_SECONDS)
-        self._check_given()
-
-    def _check_given(self) -> None:
-        for thing in self.conditions:
-            if thing.shot_index not in range(len(self.shots)):
-                raise ValueError(
-                    f"Something is given in shot {thing.shot_index}, and the shots are 0 to {len(self.next_shots)}."
-                )
-            left = sum(shot.seconds for shot in self.shots[thing.shot_index :])
-            if thing.start != "end" and round(thing.start * self.fps) >= max(1, round(left * self.fps)):
-                raise ValueError(
-                    f"Something is given at {thing.start:g} seconds, and the video ends at {left:g}; "
-                    "give it earlier or ask for more seconds."
-                )
-        if self.loop and any(shot.hard_cut for shot in self.next_shots):
-            raise ValueError("A loop has no cuts; join its shots or leave the loop out.")
-        if self.loop and not any(thing.start == thing.shot_index == thing.strength == 0 for thing in self.conditions):
-            raise ValueError("A loop comes back to its beginning; give a picture or a video to begin with.")
-
-    @property
-    def shots(self) -> tuple[Shot, ...]:
-        return (Shot(self.prompt, self.seconds), *self.next_shots)
-
-    @property
-    def duration(self) -> float:
-        """Seconds of all shots."""
-        return sum(shot.seconds for shot in self.shots)
-
-    def resolve_guidance_scale(self, goes_on: bool = False) -> float:
-        """`guidance`, decided; of a piece that goes on from what was made before, or of the first."""
+        for text in self.texts():
+            if len(text) > MAX_PROMPT_CHARACTERS:
+                raise ValueError(f"The prompt has {len(text):,} characters; use at most {MAX_PROMPT_CHARACTERS:,}.")
+        check_range("seed", self.seed, 0, 2**63 - 1)
         if self.guidance_scale is not None:
-            return self.guidance_scale
-        if any(thing.is_edited for thing in self.conditions):
-            return GUIDANCE
-        if any(thing.strength == 0 for thing in self.conditions):
-            return CONDITIONED_GUIDANCE
-        if self.next_shots:
-            return MULTI_SHOT_GUIDANCE
-        return CONTINUATION_GUIDANCE if goes_on else GUIDANCE
-
-    def size(self, config: ModelConfig) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        return self.height or config.shape.height, self.width or config.shape.width
-
-    def segments(self, config: ModelConfig) -> list[Segment]:
-        """What lies where on the time line.
-
-        A model that has learnt cuts makes all shots together, but not where something is given beyond the first one,
-        which would have to lie on whole latent frames, nor where one goes on without a cut, which it has not learnt.
-        """
-        apart = not all(shot.hard_cut for shot in self.next_shots) or not all(
-            self._within_the_first(t) for t in self.conditions
-        )
-        together = config.multi_shot and bool(self.next_shots) and not apart
-        return make_segments(
-            self.shots, self.conditions, self.fps, config.codec.temporal_compression, self.loop, together
-        )
-
-    def _within_the_first(self, thing: Condition) -> bool:
-        """Whether it lies within the first shot."""
-        if thing.shot_index or thing.start == "end":
-            return False
-        return round(thing.start * self.fps) + thing.num_frames_at(self.fps) <= round(self.seconds * self.fps)
-
-    def num_frames(self, config: ModelConfig) -> int:
-        """How many frames the video has: nearly seconds × fps, as many as latent frames hold (see `timeline.takes`)."""
-        return sum(take.num_frames - len(take.dropped_frames) for take in self.segments(config))
-
-    def check(self, config: ModelConfig) -> None:
-        """Raises ValueError, in a sentence, where the request is fine but a model of this `config` can't make it."""
-        space, (height, width) = config.codec.spatial_compression, self.size(config)
-        if width % space or height % space:
-            raise ValueError(
-                f"This model makes sizes in steps of {space} pixels, so not {width}x{height}; "
-                f"the nearest is {_nearest(width, space)}x{_nearest(height, space)}."
-            )
-        latents = sum(take.num_latents for take in self.segments(config))
-        size = (latents, height // space, width // space)
-        tokens = math.prod(math.ceil(n / p) for n, p in zip(size, config.transformer.patch_size, strict=True))
-        if tokens > MAX_TOKENS:
-            raise ValueError(
-                f"{self.duration:g} seconds of {width}x{height} at {self.fps:g} frames a second are "
-                f"{tokens:,} tokens, and {MAX_TOKENS:,} is the most; ask for a shorter, smaller or slower clip."
-            )
-
-    def warnings(self, config: ModelConfig) -> Iterator[str]:
-        """Sentences for what a model of this `config` can make, but was not trained to."""
-        shape, (height, width) = config.shape, self.size(config)
-        pixels = height * width / (shape.height * shape.width)
-        if not 0.6 < pixels < 1.7:
-            usual = f"{shape.width}x{shape.height}"
-            yield f"This model was trained on pictures of about {usual} pixels; {width}x{height} will look worse."
-        if max(height, width) > 2 * min(height, width):
-            yield f"This model was trained on no pictures as long and thin as {width}x{height}."
-        if not 0.45 < self.fps / shape.fps < 2.2:
-            yield f"This model was trained on {shape.fps:g} frames a second; at {self.fps:g} things will move wrongly."
-        for together, what in ((False, "shot"), (True, "film")):
-            usual = config.trained_frames(together) / shape.fps
-            lengths = [take.num_frames / self.fps for take in self.segments(config) if take.multi_shot == together]
-            if lengths and max(lengths) > 1.5 * usual:
-                yield (
-                    f"This model was trained on {usual:.2g} seconds at a time; a longer {what} is made "
-                    "piece by piece, and what leaves the picture is forgotten."
+            check_range("guidance scale", self.guidance_scale, 0, 100)
+        for condition in self.conditions:
+            if condition.shot_index not in range(1 + len(self.next_shots)):
+                raise ValueError(
+                    f"A condition is given for shot {condition.shot_index}; shots are 0 to {len(self.next_shots)}."
                 )
+        self._check_loop()
+
+    def _check_loop(self) -> None:
+        if not self.loop:
+            return
+        if any(shot.hard_cut for shot in self.next_shots):
+            raise ValueError("A loop has no cuts; join its shots or leave the loop out.")
+        if not any(c.start == c.shot_index == c.strength == 0 for c in self.conditions):
+            raise ValueError("A loop returns to its beginning; give an image or a video to begin with.")
+
+    def shots(self, seconds: float) -> tuple[Shot, ...]:
+        """All shots; `seconds` is the duration of the first one."""
+        return (Shot(self.prompt, seconds), *self.next_shots)
+
+    def texts(self) -> Iterator[str]:
+        """Every free text of the request, however deep: prompts, negative and source prompts. They must pass the checks
+        of the policy.
+
+        A text is every field of type `str`, so a field that is added later is included without further code.
+        """
+        yield from iter_texts(self)
+
+    def videos(self) -> Iterator[Video]:
+        return (condition.video for condition in self.conditions)
 
 
-def size_of_shape(config: ModelConfig, aspect: float) -> tuple[int, int]:
-    """(width, height) of this width by height, of about as many pixels as the model makes best, in whole tokens."""
-    shape, step = config.shape, config.codec.spatial_compression * config.transformer.patch_size[1]
-    if math.isclose(aspect, shape.width / shape.height, rel_tol=0.02):
-        return shape.width, shape.height
-    pixels = shape.width * shape.height
-    return _nearest(math.sqrt(pixels * aspect), step), _nearest(math.sqrt(pixels / aspect), step)
+def iter_texts(value: Any) -> Iterator[str]:
+    """The non-empty free texts of a tree of dataclasses. Fields with a fixed set of values (`Literal`) are not free."""
+    if isinstance(value, (tuple, list)):
+        for item in value:
+            yield from [item] if isinstance(item, str) and item else iter_texts(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, Video):
+        free = text_fields(type(value))
+        for field in dataclasses.fields(value):
+            content = getattr(value, field.name)
+            if not isinstance(content, str):
+                yield from iter_texts(content)
+            elif content and field.name in free:
+                yield content
 
 
-def _nearest(side: float | int, step: int) -> int:
-    least, most = math.ceil(MIN_SIDE / step), MAX_SIDE // step
-    return step * min(max(round(side / step), least), most)
+def text_fields(kind: Any) -> set[str]:
+    """Names of the fields of a dataclass that hold free text."""
+    hints = typing.get_type_hints(kind)
+    return {field.name for field in dataclasses.fields(kind) if _may_be_text(hints[field.name])}
 
 
-def _check_range(name: str, value: float | int, least: int, most: int) -> None:
-    if not least <= value <= most:  # false for NaN too
-        raise ValueError(f"{name[:1].upper() + name[1:]} must lie between {least:,} and {most:,}, not {value:,}.")
+def _may_be_text(hint: Any) -> bool:
+    if typing.get_origin(hint) is Literal:
+        return False
+    return hint is str or any(_may_be_text(part) for part in typing.get_args(hint))
+
+
+def check_range(name: str, value: float, least: float, most: float) -> None:
+    """Raises ValueError, in one sentence, if `value` is not between `least` and `most`."""
+    if not least <= value <= most:  # also true for NaN
+        raise ValueError(f"{name[:1].upper() + name[1:]} must be between {least:,} and {most:,}, not {value:,}.")

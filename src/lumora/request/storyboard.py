@@ -1,4 +1,4 @@
-"""A storyboard: shots one after the other, and a cast that is described once for all of them."""
+"""A storyboard: a TOML file of shots, with a cast that is described once for all of them."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lumora.atomic_io import error_reason
-from lumora.backends.lumora.segments import Condition, Shot
 from lumora.config import from_dict
 from lumora.media.video import Video
+from lumora.request.conditions import Condition, Shot
 
 
 @dataclass(frozen=True)
 class ShotEntry:
-    """A shot as the file has it."""
+    """A `[[shot]]` of the file."""
 
     prompt: str
     seconds: float = 2.0
     cut: bool = True
+    """Whether it begins with a hard cut."""
     image: str = ""
-    """A picture that it begins with; the path counts from the storyboard's folder."""
+    """An image to begin with; the path is relative to the storyboard's folder."""
 
 
 @dataclass(frozen=True)
 class Storyboard:
-    """A file in TOML: `cast = "…"`, and a `[[shot]]` for each shot."""
+    """The content of the file: `cast = "…"`, and a `[[shot]]` for each shot."""
 
     shot: tuple[ShotEntry, ...]
     cast: str = ""
 
     @classmethod
     def load(cls, file: Path) -> Storyboard:
-        """Raises ValueError, in a sentence, for a file that is missing or no storyboard."""
+        """Raises ValueError, in one sentence, if the file is missing or is not a storyboard."""
         try:
-            board = from_dict(cls, tomllib.loads(file.read_text()), file.name)
+            board = from_dict(cls, tomllib.loads(file.read_text("utf-8-sig")), file.name)
         except FileNotFoundError:
             raise ValueError(f"There is no file {file}.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -46,12 +47,13 @@ class Storyboard:
         return board
 
     def shots(self) -> tuple[Shot, ...]:
-        """Every prompt begins with the cast: a network that forgets what it made knows it from the words alone."""
-        return tuple(Shot(f"{self.cast} {scene.prompt}".strip(), scene.seconds, scene.cut) for scene in self.shot)
+        """Every prompt begins with the cast, so that each shot describes its characters."""
+        return tuple(Shot(f"{self.cast} {entry.prompt}".strip(), entry.seconds, entry.cut) for entry in self.shot)
 
     def conditions(self, folder: Path) -> tuple[Condition, ...]:
+        """The images, relative to `folder`."""
         return tuple(
-            Condition(Video.load(folder / scene.image, max_frames=1), shot_index=number)
-            for number, scene in enumerate(self.shot)
-            if scene.image
+            Condition(Video.load(folder / entry.image, max_frames=1), shot_index=index)
+            for index, entry in enumerate(self.shot)
+            if entry.image
         )

@@ -1,1 +1,1 @@
-"""Request to published file: the one entry point."""
+"""The service layer: from a request to a published file. The command line and every other front end call it."""

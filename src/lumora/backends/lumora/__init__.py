@@ -1,1 +1,1 @@
-"""The backend of lumora's own model."""
+"""lumora's own model: codec, transformer and text encoder behind the interface of all backends."""

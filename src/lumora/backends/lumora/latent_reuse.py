@@ -1,56 +1,74 @@
-"""Latent frames that need no encoding: a given video that was made by the same codec has them with it.
+"""Latent frames that are reused instead of encoded: a video that was made with the same codec carries its latents.
 
-They are gone on from wherever a latent frame of the new video holds the very pictures that one of the given video held:
-so in an extension forward, an edit, a gap behind a whole latent frame, but not where the grid of latent frames lies
-otherwise, as it does backward.
+They are used wherever a latent frame of the new video holds exactly the frames that a latent frame of the given video
+held: in an extension forward, an edit, or after a gap, but not where the grids differ, as in an extension backward.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
-from lumora.backends.lumora.segments import Condition, Segment
+from lumora.backends.lumora.segments import Segment
 from lumora.media.latents import VideoLatents
+from lumora.request.conditions import Condition
+from lumora.request.spec import Request
 
 
 def reusable_latents(
-    take: Segment, given: Sequence[Condition], shape: tuple[int, ...], codec: str
+    segment: Segment, conditions: Sequence[Condition], shape: tuple[int, ...], codec_hash: str
 ) -> Iterator[tuple[int, int, Float16[np.ndarray, "c h w"]]]:
-    """Numbers of latent frames of a take, of the given things that they are of, and what they are, of this shape."""
-    for number in range(take.num_latents):
-        places = [take.frame_sources.get(frame) for frame in take.frames_of_latent(number)]
-        first = places[0]
+    """(number of the latent frame, index of the condition, latent of this `shape`) for each latent to reuse."""
+    for number in range(segment.num_latents):
+        sources = [segment.frame_sources.get(frame) for frame in segment.grid.frames_of(number)]
+        first = sources[0]
         if first is None or first.strength == 1:
             continue
-        pictures, latents = (
-            range(first.frame_index, first.frame_index + len(places)),
-            given[first.condition_index].video.latents,
-        )
-        in_a_row = [(p.condition_index, p.frame_index) for p in places if p] == [
-            (first.condition_index, picture) for picture in pictures
-        ]
-        if in_a_row and latents and latents.codec_hash == codec:
+        pictures = range(first.frame_index, first.frame_index + len(sources))
+        consecutive = [(first.condition_index, picture) for picture in pictures]
+        if [(s.condition_index, s.frame_index) for s in sources if s] != consecutive:
+            continue
+        latents = conditions[first.condition_index].video.latents
+        if latents and latents.codec_hash == codec_hash:
             latent = latents.latent_of(pictures)
             if latent is not None and latent.shape == shape:
                 yield number, first.condition_index, latent
 
 
+def drop_unused_latents(
+    request: Request, segments: Sequence[Segment], shape: tuple[int, ...], codec_hash: str
+) -> Request:
+    """`request` without the latents that `reusable_latents` does not use; the result of sampling is the same."""
+    used = {
+        index
+        for segment in segments
+        for _, index, _ in reusable_latents(segment, request.conditions, shape, codec_hash)
+    }
+    conditions = (
+        condition if index in used else replace(condition, video=condition.video.without_latents())
+        for index, condition in enumerate(request.conditions)
+    )
+    return replace(request, conditions=tuple(conditions))
+
+
 def latents_of_segments(
-    takes: Sequence[Segment], latents: Sequence[Float[Tensor, "c _ h w"]], codec: str
+    segments: Sequence[Segment], latents: Sequence[Float[Tensor, "c _ h w"]], codec_hash: str
 ) -> VideoLatents:
-    """Those of a video of these takes, but for latent frames of which not all is shown, or some of the pictures as they
-    were given and the others as they were made."""
-    numbers, pictures = [], []
-    for take, latent in zip(takes, latents, strict=True):
-        kept = take.kept_frames()
-        for number, frames in enumerate(map(take.frames_of_latent, range(take.num_latents))):
-            if frames.stop <= take.num_frames and len({frame in kept for frame in frames}) == 1:
-                numbers.append(latent[:, number])
-                pictures.append((take.first_frame + frames.start, take.first_frame + frames.stop))
-    length = sum(take.num_frames for take in takes)
-    return VideoLatents(torch.stack(numbers).half().cpu().numpy(), np.array(pictures, np.int32), length, codec)
+    """Latents of the whole video, except latent frames that are not shown completely or that mix kept and generated
+    frames."""
+    data, frame_ranges = [], []
+    for segment, latent in zip(segments, latents, strict=True):
+        kept = segment.kept_frames()
+        for number, frames in enumerate(map(segment.grid.frames_of, range(segment.num_latents))):
+            if frames.stop <= segment.num_frames and len({frame in kept for frame in frames}) == 1:
+                data.append(latent[:, number])
+                frame_ranges.append((segment.first_frame + frames.start, segment.first_frame + frames.stop))
+    num_frames = sum(segment.num_frames for segment in segments)
+    return VideoLatents(
+        torch.stack(data).half().cpu().numpy(), np.array(frame_ranges, np.int32), num_frames, codec_hash
+    )

@@ -1,6 +1,6 @@
-"""Work in hand: what is known of a video so far, in a file, so that interrupted work goes on where it was.
+"""Unfinished work in a file, so that an interrupted video is continued.
 
-What was made is known like what was given, so a state's clean latents and its mask are all there is to keep.
+Generated latents are known like given ones, so the clean latents and the denoise mask are all there is to keep.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lumora.atomic_io import atomic_write
+from lumora.backends.lumora.planning import SAMPLER_VERSION
 from lumora.diffusion.condition import LatentState
-from lumora.request.serialization import SAMPLER_VERSION, to_recipe
+from lumora.request.serialization import to_recipe
 from lumora.request.spec import Request
 
 
 def request_fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
-    """The same for the same request, pixels of given things included, of the same weights sampled in the same way."""
+    """A hash of the request, the pixels of its conditions, the weights and the version of the sampler."""
     digest = hashlib.sha256(repr((SAMPLER_VERSION, to_recipe(request))).encode())
     for network in networks:
         digest.update(weights_hash(network).encode())
@@ -28,35 +29,38 @@ def request_fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
 
 
 def weights_hash(network: nn.Module) -> str:
-    """SHA-256 of its weights, the same in float32 as in bfloat16 where that is how they were kept."""
+    """SHA-256 of the weights; the same in float32 and in bfloat16 if they are stored in bfloat16."""
     digest = hashlib.sha256()
     for weights in network.state_dict().values():
         digest.update(weights.float().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
-def save_resume_state(file: Path, states: Sequence[LatentState], mark: str) -> None:
-    """For its owner alone, since nobody has reviewed it. Raises OSError, in a sentence, where it can't be written."""
+def save_resume_state(file: Path, states: Sequence[LatentState], fingerprint: str) -> None:
+    """Writes with mode 0600, because nothing of it was moderated. Raises OSError, in one sentence, if it cannot."""
     tensors: dict[str, Tensor] = {}
-    for number, state in enumerate(states):
-        tensors |= {
-            f"{number}.clean": state.clean_latent.contiguous(),
-            f"{number}.mask": state.denoise_mask.contiguous(),
-        }
+    for index, state in enumerate(states):
+        tensors[f"{index}.clean_latent"] = state.clean_latent.contiguous()
+        tensors[f"{index}.denoise_mask"] = state.denoise_mask.contiguous()
     with atomic_write(file) as part:
         part.touch(0o600)
-        save_file(tensors, part, {"made of": mark})
+        save_file(tensors, part, {"fingerprint": fingerprint})
 
 
-def load_resume_state(file: Path, states: Sequence[LatentState], mark: str) -> list[LatentState]:
-    """`states`, with all that is known in `file`; as they are if there is none, or one of another request."""
+def load_resume_state(file: Path, states: Sequence[LatentState], fingerprint: str) -> list[LatentState]:
+    """`states` with what `file` knows; unchanged if there is no such file, or one of another request."""
     try:
-        with safe_open(file, "pt") as kept:
-            if (kept.metadata() or {}).get("made of") != mark:
+        with safe_open(file, "pt") as content:
+            if (content.metadata() or {}).get("fingerprint") != fingerprint:
                 return list(states)
             return [
-                LatentState(state.latent, kept.get_tensor(f"{n}.clean"), kept.get_tensor(f"{n}.mask"), state.positions)
-                for n, state in enumerate(states)
+                LatentState(
+                    state.latent,
+                    content.get_tensor(f"{index}.clean_latent"),
+                    content.get_tensor(f"{index}.denoise_mask"),
+                    state.positions,
+                )
+                for index, state in enumerate(states)
             ]
     except (FileNotFoundError, SafetensorError):
         return list(states)

@@ -1,9 +1,9 @@
-"""What lies where: shots and given things become takes, and every frame of a take is given or is to be made.
+"""The time line of a request: segments, and for every frame whether it is given or generated.
 
-A take is a run of frames without a cut, and a clip of its own for the codec: its latent frame 0 is one picture, each
-further one `time` pictures. Given frames rarely fill latent frames, so the grid of latent frames is laid where most of
-them do: frames that are given before it begins are shown, not read; one that is given last is read as if it stayed.
-No pixels are touched in here.
+A segment is a run of frames that the codec encodes as one clip. Its latent frame 0 holds one frame, every other latent
+frame holds `temporal_compression` frames. Given frames rarely fill latent frames, so the grid of latent frames is
+placed where most of them do: frames that are given before the grid begins are copied to the output and not encoded; a
+frame that is given last is repeated to fill its latent frame. No pixels are touched in this module.
 """
 
 from __future__ import annotations
@@ -12,318 +12,289 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from lumora.media.video import Video
+from lumora.request.conditions import Condition, Shot, edited_caption
 
 LOOP_SECONDS = 1.0
-"""How much of a loop's beginning is seen from its end, so that things come back as fast as they left."""
+"""How much of the beginning of a loop is a condition at its end, so that the motion continues across the seam."""
 
 
 @dataclass(frozen=True)
-class Shot:
-    """What is seen, and for how long."""
+class LatentGrid:
+    """Which frames of a segment each latent frame holds."""
 
-    prompt: str
-    seconds: float
-    hard_cut: bool = True
-    """Whether it begins with a hard cut; otherwise it goes on from the shot before."""
+    offset: int
+    """Frames before the first latent frame; all of them are given."""
+    stride: int
+    """Frames in a latent frame, except the first one, which holds one (the codec's temporal compression)."""
+    num_latents: int
 
-
-@dataclass(frozen=True)
-class Condition:
-    """A picture or video that is there already, and where on the time line it lies.
-
-    Each of its pictures lies at the frame of the time line that is nearest in time; of several the nearest, so a video
-    of more frames a second is thinned out, and one of fewer leaves frames to be made between its own.
-    """
-
-    video: Video
-    start: float | Literal["end"] = 0.0
-    """Seconds after the shot's beginning; "end": it ends when all ends."""
-    strength: float = 0.0
-    """0 keeps it, 1 ignores it; between, it is edited: noised the further the stronger, and made again by other words
-    (FlowEdit, arXiv:2412.08629)."""
-    shot_index: int = 0
-    """In which shot it begins, counted from 0."""
-    mask_span: tuple[float, float] | None = None
-    """Seconds of it between which it is missing, and made."""
-    source_prompt: str = ""
-    """What it shows, if that is known; where it is edited, the shot's own prompt then says what changes."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            raise ValueError(f"A strength lies between 0, to keep what is given, and 1, not at {self.strength:g}.")
-        if self.start != "end" and not 0 <= self.start < math.inf:
-            raise ValueError(f"A given picture or video begins 0 or more seconds after the start, not {self.start:g}.")
-        if self.mask_span is not None and not 0 <= self.mask_span[0] <= self.mask_span[1] <= self.video.seconds + 1e-6:
-            raise ValueError(
-                f"A gap lies within the {self.video.seconds:g} seconds of what is given, and not from {self.mask_span[0]:g} "
-                f"to {self.mask_span[1]:g}."
-            )
+    @classmethod
+    def covering(cls, num_frames: int, offset: int, stride: int) -> LatentGrid:
+        """The smallest grid that holds the frames from `offset` up to `num_frames`."""
+        return cls(offset, stride, 1 + max(0, math.ceil((num_frames - offset - 1) / stride)))
 
     @property
-    def is_edited(self) -> bool:
-        """Whether it is neither kept nor ignored."""
-        return 0 < self.strength < 1
+    def stop(self) -> int:
+        """The frame after the last one that the grid holds."""
+        return self.offset + 1 + self.stride * (self.num_latents - 1)
 
-    @property
-    def masked_frames(self) -> range:
-        """Its pictures in the gap."""
-        begins, ends = self.mask_span or (0.0, 0.0)
-        return range(round(begins * self.video.fps), round(ends * self.video.fps))
-
-    def num_frames_at(self, fps: float) -> int:
-        """How many frames of a time line it reaches over."""
-        return 1 + round((len(self.video.frames) - 1) * fps / self.video.fps)
+    def frames_of(self, latent: int) -> range:
+        last = self.offset + self.stride * latent
+        return range(max(self.offset, last - self.stride + 1), last + 1)
 
 
 @dataclass(frozen=True)
 class FrameSource:
-    """A given picture: number `picture` of the request's given thing of number `given`."""
+    """A given frame: frame `frame_index` of the condition number `condition_index` of the request."""
 
     condition_index: int
     frame_index: int
     strength: float
     time: float
-    """Where in time it lies, in frames of the take; it is shown in the nearest one."""
+    """Its exact time in frames of the segment; it is shown at the nearest frame."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames between two cuts, numbered from the take's first, and the latent frames that they are made of."""
+    """A run of frames that is sampled and decoded as one clip. Frames are numbered from its first one."""
 
     first_frame: int
-    """The video's frame that is its first."""
+    """Number of its first frame in the video."""
     num_frames: int
-    """How many frames it shows; latent frames may hold some more."""
-    grid_offset: int
-    """Frames before the first latent frame; all of them are given."""
+    """Frames that are shown; the latent frames may hold some more."""
+    grid: LatentGrid
     frame_sources: dict[int, FrameSource]
-    """The given frames; also some that lie behind the shown ones."""
+    """Given frames by number; some may lie behind the shown ones."""
     shot_ends: tuple[tuple[str, int], ...]
-    """Prompts, and the latent frames at which they end."""
-    temporal_compression: int
+    """The prompt of each shot and the latent frame at which the shot ends."""
     source_caption: str = ""
-    """What is said of what is edited, as it was."""
+    """What the edited condition shows."""
     multi_shot: bool = False
-    """Whether there are hard cuts between its shots, which are made at once, each of its own words."""
+    """True if its shots are separated by hard cuts and are sampled together, each with its own prompt."""
     dropped_frames: frozenset[int] = frozenset()
     """Frames at the ends of such shots that latent frames hold beyond what was asked for."""
 
     @property
     def num_latents(self) -> int:
-        """How many latent frames it has."""
-        return self.shot_ends[-1][1]
-
-    def frames_of_latent(self, latent: int) -> range:
-        """The frames that this latent frame holds."""
-        last = self.grid_offset + self.temporal_compression * latent
-        return range(max(self.grid_offset, last - self.temporal_compression + 1), last + 1)
-
-    def partially_kept(self, latent: int) -> set[int]:
-        """The frames of this latent frame that are kept, if they aren't all."""
-        frames = self.frames_of_latent(latent)
-        kept = {frame for frame in frames if frame in self.frame_sources and self.frame_sources[frame].strength == 0}
-        return kept if len(kept) < len(frames) else set()
-
-    def is_edited(self, latent: int) -> bool:
-        """Whether this latent frame edits what is given of all its frames."""
-        strengths = [
-            self.frame_sources[frame].strength if frame in self.frame_sources else 1
-            for frame in self.frames_of_latent(latent)
-        ]
-        return 0 < max(strengths) < 1
+        return self.grid.num_latents
 
     @property
     def num_decoded_frames(self) -> int:
-        """How many frames it has: the shown ones, and those behind them that its latent frames hold besides."""
-        return max(self.num_frames, self.frames_of_latent(self.num_latents - 1).stop)
+        """The shown frames and those behind them that latent frames hold."""
+        return max(self.num_frames, self.grid.stop)
 
-    def prompts_for(self, frames: range, shot: int) -> list[tuple[str, int]]:
-        """The prompts of some of its latent frames, made as part of `shot`, and of how many of them each speaks."""
-        if not self.multi_shot:
-            return [(self.shot_ends[shot][0], len(frames))]
-        begins = [0, *(end for _, end in self.shot_ends)]
-        shown = [
-            (prompt, min(end, frames.stop) - max(begin, frames.start))
-            for begin, (prompt, end) in zip(begins, self.shot_ends, strict=False)
-        ]
-        return [(prompt, count) for prompt, count in shown if count > 0]
+    def strength(self, frame: int) -> float:
+        """0 if the frame is kept, 1 if nothing is given, between for an edit."""
+        source = self.frame_sources.get(frame)
+        return 1.0 if source is None else source.strength
 
     def frame_strengths(self) -> Float[np.ndarray, " T"]:
-        """Of the 1 + time · (t − 1) frames that its latent frames hold: 0 where kept, 1 where nothing is given."""
-        held = range(self.grid_offset, self.frames_of_latent(self.num_latents - 1).stop)
-        return np.array([self.frame_sources[f].strength if f in self.frame_sources else 1 for f in held], float)
+        """Strength of each frame of the grid, T = 1 + stride · (num_latents − 1)."""
+        return np.array([self.strength(frame) for frame in range(self.grid.offset, self.grid.stop)], float)
 
     def kept_frames(self) -> dict[int, FrameSource]:
-        """The given frames that stay as they are."""
-        return {frame: place for frame, place in self.frame_sources.items() if place.strength == 0}
+        """Given frames that stay as they are."""
+        return {frame: source for frame, source in self.frame_sources.items() if source.strength == 0}
 
+    def partially_kept(self, latent: int) -> set[int]:
+        """The kept frames of a latent frame; empty if all of its frames are kept."""
+        frames = self.grid.frames_of(latent)
+        kept = {frame for frame in frames if self.strength(frame) == 0}
+        return kept if len(kept) < len(frames) else set()
 
-def edited_caption(prompt: str, change: str) -> str:
-    """What a clip of this prompt shows when it is edited: "a red ball rolls, now at night"."""
-    return ", ".join(part for part in (prompt.rstrip(" ."), change) if part.strip())
+    def is_edited(self, latent: int) -> bool:
+        """Whether every frame of this latent frame is given and at least one is edited."""
+        return 0 < max(self.strength(frame) for frame in self.grid.frames_of(latent)) < 1
+
+    def prompts_for(self, latents: range, shot: int) -> list[tuple[str, int]]:
+        """Prompts of some latent frames, which are sampled as part of `shot`, each with its number of latent frames."""
+        if not self.multi_shot:
+            return [(self.shot_ends[shot][0], len(latents))]
+        begins = [0, *(end for _, end in self.shot_ends)]
+        prompts = [
+            (prompt, min(end, latents.stop) - max(begin, latents.start))
+            for begin, (prompt, end) in zip(begins, self.shot_ends, strict=False)
+        ]
+        return [(prompt, count) for prompt, count in prompts if count > 0]
 
 
 def make_segments(
     shots: Sequence[Shot],
-    given: Sequence[Condition],
+    conditions: Sequence[Condition],
     fps: float,
-    time: int,
+    temporal_compression: int,
     loop: bool = False,
-    together: bool = False,
+    multi_shot: bool = False,
 ) -> list[Segment]:
-    """The time line of all shots, cut where they cut; or, for a model that has learnt cuts, all of them `together` in
-    one take, which leaves out what latent frames hold beyond the end of each shot: so it cuts where it was asked to.
+    """The segments of all shots: one for each run of shots without a hard cut, or, if `multi_shot`, one for all shots.
 
-    Any other take has as many frames as its latent frames hold, so it ends up to time / 2 frames from where it was
-    asked to; these errors don't add up. It has exactly as many as were asked for where its last frame is given.
+    A segment has as many frames as its latent frames hold, so it may end up to temporal_compression / 2 frames earlier
+    or later than asked for; these errors do not add up. It has exactly the number of frames asked for if its last
+    frame is given. A multi-shot segment drops what latent frames hold beyond the end of a shot, so it cuts exactly.
     """
-    made: list[Segment] = []
-    begins, asked, starts = 0, 0.0, []
-    scenes = [list(shots)] if together else _scenes(shots)
-    for number, scene in enumerate(scenes):
-        starts += [begins + fps * before for before in accumulate((shot.seconds for shot in scene[:-1]), initial=0.0)]
-        asked += sum(shot.seconds for shot in scene)
-        laid = _ConditionLayout(given, fps, starts, begins, last=number == len(scenes) - 1)
-        made.append(
-            _make_multi_shot_segment(scene, laid, time)
-            if together
-            else _make_segment(scene, laid, time, asked * fps - begins, loop)
-        )
-        begins += made[-1].num_frames
-    return made
+    segments: list[Segment] = []
+    first_frame, end_frame, shot_starts = 0, 0.0, []
+    runs = [list(shots)] if multi_shot else _runs_without_cuts(shots)
+    for index, run in enumerate(runs):
+        durations = [shot.seconds for shot in run]
+        shot_starts += [first_frame + fps * start for start in accumulate(durations[:-1], initial=0.0)]
+        end_frame += sum(durations)
+        layout = _ConditionLayout(conditions, fps, shot_starts, first_frame, is_last=index == len(runs) - 1)
+        if multi_shot:
+            segment = _make_multi_shot_segment(run, layout, temporal_compression)
+        else:
+            segment = _make_segment(run, layout, temporal_compression, end_frame * fps - first_frame, loop)
+        segments.append(segment)
+        first_frame += segment.num_frames
+    return segments
 
 
-def _scenes(shots: Sequence[Shot]) -> list[list[Shot]]:
-    """Shots in groups that go on without a cut."""
-    scenes: list[list[Shot]] = []
+def _runs_without_cuts(shots: Sequence[Shot]) -> list[list[Shot]]:
+    runs: list[list[Shot]] = []
     for shot in shots:
-        if shot.hard_cut or not scenes:
-            scenes.append([])
-        scenes[-1].append(shot)
-    return scenes
+        if shot.hard_cut or not runs:
+            runs.append([])
+        runs[-1].append(shot)
+    return runs
 
 
 @dataclass(frozen=True)
 class _ConditionLayout:
-    """Given things on the frames of one take."""
+    """Conditions on the frames of one segment."""
 
-    given: Sequence[Condition]
+    conditions: Sequence[Condition]
     fps: float
-    starts: Sequence[float]
-    """The frames at which the shots begin, of this take and those before."""
-    begins: int
-    """The take's first frame."""
-    last: bool
+    shot_starts: Sequence[float]
+    """Frames at which the shots of this segment and of those before it begin."""
+    first_frame: int
+    is_last: bool
 
     @property
-    def tail(self) -> int:
-        """How many frames are given that end with the take."""
-        return max(
-            (thing.num_frames_at(self.fps) for thing in self.given if thing.start == "end" and self.last), default=0
-        )
+    def num_tail_frames(self) -> int:
+        """Number of given frames that end with the segment."""
+        at_end = (c for c in self.conditions if c.start == "end" and self.is_last)
+        return max((condition.num_frames_at(self.fps) for condition in at_end), default=0)
 
-    def places(self, frames: int) -> dict[int, FrameSource]:
-        """The given pictures by frame, of a take of so many; later things lie on top."""
-        places: dict[int, FrameSource] = {}
-        for number, thing in enumerate(self.given):
+    def sources(self, num_frames: int) -> dict[int, FrameSource]:
+        """The given frames of a segment with so many frames; later conditions replace earlier ones."""
+        sources: dict[int, FrameSource] = {}
+        for index, condition in enumerate(self.conditions):
             nearest: dict[int, tuple[float, int, float]] = {}
-            for picture, at in enumerate(self._frames_of(thing, frames).tolist()):
-                if picture not in thing.masked_frames:
-                    apart = round(abs(at - round(at)), 6)  # of two that are as near, the earlier
-                    nearest[round(at)] = min(nearest.get(round(at), (math.inf, 0, at)), (apart, picture, at))
-            places |= {
-                f: FrameSource(number, p, thing.strength, at) for f, (_, p, at) in nearest.items() if 0 <= f < frames
+            for picture, time in enumerate(self._times(condition, num_frames).tolist()):
+                if picture not in condition.masked_frames:
+                    distance = round(abs(time - round(time)), 6)  # if two are as near, the earlier one is used
+                    candidate = (distance, picture, time)
+                    nearest[round(time)] = min(nearest.get(round(time), (math.inf, 0, time)), candidate)
+            sources |= {
+                frame: FrameSource(index, picture, condition.strength, time)
+                for frame, (_, picture, time) in nearest.items()
+                if 0 <= frame < num_frames
             }
-        return places
+        return sources
 
-    def source(self, places: dict[int, FrameSource]) -> str:
-        """What is said of the first of these that is edited."""
-        shown = (self.given[place.condition_index] for _, place in sorted(places.items()))
-        return next((thing.source_prompt for thing in shown if thing.is_edited), "")
+    def source_caption(self, sources: dict[int, FrameSource]) -> str:
+        """The caption of the first edited condition among these frames."""
+        shown = (self.conditions[source.condition_index] for _, source in sorted(sources.items()))
+        return next((condition.source_prompt for condition in shown if condition.is_edited), "")
 
-    def _frames_of(self, thing: Condition, frames: int) -> Float[np.ndarray, " n"]:
-        """Where in time its pictures lie, in frames of the take; none if it begins later or ends with a later take."""
-        apart = np.arange(len(thing.video.frames)) * (self.fps / thing.video.fps)
-        if thing.start == "end":
-            return frames - 1 - apart[::-1] if self.last else apart[:0]
-        if thing.shot_index >= len(self.starts):
-            return apart[:0]
-        return self.starts[thing.shot_index] + thing.start * self.fps - self.begins + apart
+    def _times(self, condition: Condition, num_frames: int) -> Float[np.ndarray, " n"]:
+        """Times of the condition's frames, in frames of the segment; empty if it belongs to a later segment."""
+        times = np.arange(len(condition.video.frames)) * (self.fps / condition.video.fps)
+        if condition.start == "end":
+            return num_frames - 1 - times[::-1] if self.is_last else times[:0]
+        if condition.shot_index >= len(self.shot_starts):
+            return times[:0]
+        return self.shot_starts[condition.shot_index] + condition.start * self.fps - self.first_frame + times
 
 
-def _make_segment(scene: list[Shot], laid: _ConditionLayout, time: int, wish: float, loop: bool) -> Segment:
-    asked, tail = max(1, round(wish)), laid.tail
-    places = laid.places(asked)
-    offset = _offset({f: p for f, p in places.items() if laid.given[p.condition_index].start != "end"}, asked, time)
-    if tail:
-        shown = max(tail, _nearest(wish, tail + offset + 1, time))
-    elif asked - 1 in places:
-        shown = asked
+def _make_segment(
+    shots: list[Shot], layout: _ConditionLayout, stride: int, wanted_frames: float, loop: bool
+) -> Segment:
+    """A segment without cuts of about `wanted_frames` frames."""
+    rounded, num_tail = max(1, round(wanted_frames)), layout.num_tail_frames
+    sources = layout.sources(rounded)
+    from_start = {f: s for f, s in sources.items() if layout.conditions[s.condition_index].start != "end"}
+    offset = _grid_offset(from_start, rounded, stride)
+    if num_tail:
+        num_frames = max(num_tail, _nearest_congruent(wanted_frames, num_tail + offset + 1, stride))
+    elif rounded - 1 in sources:
+        num_frames = rounded
     else:
-        shown = _nearest(wish, offset + 1, time)
-    places = laid.places(shown)
-    latents = 1 + max(0, math.ceil((shown - offset - 1) / time))
+        num_frames = _nearest_congruent(wanted_frames, offset + 1, stride)
+    sources = layout.sources(num_frames)
+    grid = LatentGrid.covering(num_frames, offset, stride)
     if loop:
-        again = min(_num_leading_kept(places, shown), time * max(1, round(LOOP_SECONDS * laid.fps / time)))
-        places |= {shown + f: places[f] for f in range(again)}
-        latents = 1 + math.ceil((shown + again - offset - 1) / time)
-    last = max(places, default=-1)
-    if last >= shown - 1:  # what is given last stays, to fill its latent frame
-        places |= dict.fromkeys(range(last + 1, offset + time * (latents - 1) + 1), places[last])
-    source = laid.source(places)
-    scene = [replace(shot, prompt=edited_caption(source, shot.prompt)) for shot in scene]
-    return Segment(laid.begins, shown, offset, places, _ends(scene, latents, laid.fps / time), time, source)
+        repeated = min(
+            _num_leading_kept(sources, num_frames), stride * max(1, round(LOOP_SECONDS * layout.fps / stride))
+        )
+        sources |= {num_frames + frame: sources[frame] for frame in range(repeated)}
+        grid = LatentGrid.covering(num_frames + repeated, offset, stride)
+    last_given = max(sources, default=-1)
+    if last_given >= num_frames - 1:  # repeat the last given frame to fill its latent frame
+        sources |= dict.fromkeys(range(last_given + 1, grid.stop), sources[last_given])
+    caption = layout.source_caption(sources)
+    shots = [replace(shot, prompt=edited_caption(caption, shot.prompt)) for shot in shots]
+    ends = _shot_ends(shots, grid.num_latents, layout.fps / stride)
+    return Segment(layout.first_frame, num_frames, grid, sources, ends, caption)
 
 
-def _make_multi_shot_segment(scene: list[Shot], laid: _ConditionLayout, time: int) -> Segment:
-    """All shots in one take; what is given lies in the first. Each has the latent frames that hold it whole."""
-    asked = [round(laid.fps * seconds) for seconds in accumulate(shot.seconds for shot in scene)]
-    first, *rest = (max(1, end - begin) for begin, end in pairwise((0, *asked)))
-    places = laid.places(first)
-    offset = _offset(places, first, time)
-    latents = accumulate([1 + math.ceil((first - offset - 1) / time), *(math.ceil(length / time) for length in rest)])
-    source = laid.source(places)
-    prompts = [edited_caption(source, scene[0].prompt), *(shot.prompt for shot in scene[1:])]
-    shots = tuple(zip(prompts, latents, strict=True))
-    held = [offset + 1 + time * (end - 1) for _, end in shots]  # frames, with those of the shots before
-    spans = zip((0, *held), (first, *rest), held, strict=False)
-    left_out = {frame for begin, length, end in spans for frame in range(begin + length, end)}
-    if first - 1 in places:  # what is given last stays, to fill its latent frame
-        places |= dict.fromkeys(range(first, held[0]), places[first - 1])
-    return Segment(laid.begins, held[-1], offset, places, shots, time, source, True, frozenset(left_out))
+def _make_multi_shot_segment(shots: list[Shot], layout: _ConditionLayout, stride: int) -> Segment:
+    """All shots in one segment; conditions lie in the first one. Every shot has latent frames of its own."""
+    ends = [round(layout.fps * seconds) for seconds in accumulate(shot.seconds for shot in shots)]
+    first_length, *other_lengths = (max(1, end - begin) for begin, end in pairwise((0, *ends)))
+    sources = layout.sources(first_length)
+    offset = _grid_offset(sources, first_length, stride)
+    first_latents = 1 + math.ceil((first_length - offset - 1) / stride)
+    latent_ends = list(accumulate([first_latents, *(math.ceil(length / stride) for length in other_lengths)]))
+    caption = layout.source_caption(sources)
+    prompts = [edited_caption(caption, shots[0].prompt), *(shot.prompt for shot in shots[1:])]
+    grid = LatentGrid(offset, stride, latent_ends[-1])
+    frame_ends = [grid.frames_of(end - 1).stop for end in latent_ends]
+    shot_spans = zip((0, *frame_ends), (first_length, *other_lengths), frame_ends, strict=False)
+    dropped = {frame for begin, length, end in shot_spans for frame in range(begin + length, end)}
+    if first_length - 1 in sources:  # repeat the last given frame to fill its latent frame
+        sources |= dict.fromkeys(range(first_length, frame_ends[0]), sources[first_length - 1])
+    return Segment(
+        layout.first_frame,
+        grid.stop,
+        grid,
+        sources,
+        tuple(zip(prompts, latent_ends, strict=True)),
+        caption,
+        multi_shot=True,
+        dropped_frames=frozenset(dropped),
+    )
 
 
-def _offset(places: dict[int, FrameSource], frames: int, time: int) -> int:
-    """Frames before the grid of latent frames, such that one of them ends with what is kept at the beginning."""
-    leading = _num_leading_kept(places, frames)
-    return (leading - 1) % time if leading else 0
+def _grid_offset(sources: dict[int, FrameSource], num_frames: int, stride: int) -> int:
+    """Frames before the grid such that a latent frame ends where the frames kept at the beginning end."""
+    leading = _num_leading_kept(sources, num_frames)
+    return (leading - 1) % stride if leading else 0
 
 
-def _num_leading_kept(places: dict[int, FrameSource], frames: int) -> int:
-    """How many frames are kept before the first one that isn't."""
-    return next((f for f in range(frames) if f not in places or places[f].strength > 0), frames)
+def _num_leading_kept(sources: dict[int, FrameSource], num_frames: int) -> int:
+    """Number of kept frames before the first frame that is not kept."""
+    return next((f for f in range(num_frames) if f not in sources or sources[f].strength > 0), num_frames)
 
 
-def _nearest(wish: float, rest: int, time: int) -> int:
-    """The positive number nearest to `wish` that is `rest` but for multiples of `time`."""
-    least = (rest - 1) % time + 1
-    return least + time * max(0, math.floor((wish - least) / time + 0.5))
+def _nearest_congruent(wanted: float, remainder: int, modulus: int) -> int:
+    """The positive number nearest to `wanted` that is congruent to `remainder`."""
+    least = (remainder - 1) % modulus + 1
+    return least + modulus * max(0, math.floor((wanted - least) / modulus + 0.5))
 
 
-def _ends(scene: list[Shot], latents: int, rate: float) -> tuple[tuple[str, int], ...]:
-    """Each shot's prompt and the latent frame at which it ends, in the middle of one at the latest; all shots have at
-    least one if there are enough."""
+def _shot_ends(shots: list[Shot], num_latents: int, latents_per_second: float) -> tuple[tuple[str, int], ...]:
+    """Each shot's prompt and the latent frame at which it ends, rounded down; every shot has at least one latent frame
+    if there are enough."""
     ends: list[tuple[str, int]] = []
     end, seconds = 0, 0.0
-    for following, shot in zip(reversed(range(len(scene))), scene, strict=True):
+    for num_following, shot in zip(reversed(range(len(shots))), shots, strict=True):
         seconds += shot.seconds
-        wish = 1 + round(seconds * rate - 0.5) if following else latents
-        end = min(max(wish, end + 1), max(end, latents - following))
+        wanted = 1 + round(seconds * latents_per_second - 0.5) if num_following else num_latents
+        end = min(max(wanted, end + 1), max(end, num_latents - num_following))
         ends.append((shot.prompt, end))
     return tuple(ends)

@@ -1,67 +1,69 @@
-"""What is heard: the sound of given things where their frames lie, and silence where frames are made."""
+"""Audio of a video: that of the conditions where their frames lie, and silence where frames are generated."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 
-from lumora.backends.lumora.segments import Condition, Segment
+from lumora.backends.lumora.segments import Segment
 from lumora.media.audio import AudioSamples, cut, num_samples, silence
+from lumora.request.conditions import Condition
 
 FADE_SECONDS = 0.02
-"""In which a sound that is cut off comes and goes: otherwise it would click."""
+"""Duration of the fade where audio begins or ends within the video; without it there would be a click."""
 
-AudioSource = tuple[int, float]
-"""Number of a given thing, and the frame of the video, perhaps a broken one, at which it begins."""
+AudioSource: TypeAlias = tuple[int, float]
+"""Index of a condition, and the (fractional) frame of the video at which it begins."""
 
 
 def soundtrack(
-    takes: Sequence[Segment], given: Sequence[Condition], fps: float, loop: bool = False
+    segments: Sequence[Segment], conditions: Sequence[Condition], fps: float, loop: bool = False
 ) -> AudioSamples | None:
-    """As long as the frames of all takes; None if nothing that is seen has a sound.
-
-    Drafts have theirs too: what is made again of them is what is seen.
-    """
-    sources = _sources(takes, given, fps)
+    """Audio as long as all segments; None if no condition that is shown has audio. Edited conditions keep theirs."""
+    sources = _audio_sources(segments, conditions, fps)
     if not any(sources):
         return None
-    heard = silence(len(sources) / fps)
+    output = silence(len(sources) / fps)
     for source, run in groupby(range(len(sources)), sources.__getitem__):
-        sound = given[source[0]].video.audio if source else None
-        if source and sound is not None:
-            shown = list(run)
-            first, ends = shown[0], shown[-1] + 1
-            at, until, begins = num_samples(first / fps), num_samples(ends / fps), num_samples(source[1] / fps)
-            piece = cut(sound, at - begins, until - begins)
-            heard[at:until] = _faded(piece, first > 0 or loop, ends < len(sources) or loop)
-    return heard
+        audio = conditions[source[0]].video.audio if source else None
+        if source and audio is not None:
+            frames = list(run)
+            first, stop = frames[0], frames[-1] + 1
+            start, end, begin = num_samples(first / fps), num_samples(stop / fps), num_samples(source[1] / fps)
+            piece = cut(audio, start - begin, end - begin)
+            output[start:end] = _faded(piece, first > 0 or loop, stop < len(sources) or loop)
+    return output
 
 
-def _sources(takes: Sequence[Segment], given: Sequence[Condition], fps: float) -> list[AudioSource | None]:
-    """What is heard while each frame of the video is shown; a given picture is heard until the next one of its own."""
-    sources: list[AudioSource | None] = [None] * sum(take.num_frames for take in takes)
-    for take in takes:
-        for frame, place in sorted(take.frame_sources.items()):
-            thing, apart = given[place.condition_index].video, fps / given[place.condition_index].video.fps
-            if thing.audio is None or place.strength == 1:
+def _audio_sources(
+    segments: Sequence[Segment], conditions: Sequence[Condition], fps: float
+) -> list[AudioSource | None]:
+    """The source of the audio while each frame is shown; a given frame lasts until the next one of its condition."""
+    sources: list[AudioSource | None] = [None] * sum(segment.num_frames for segment in segments)
+    for segment in segments:
+        for frame, source in sorted(segment.frame_sources.items()):
+            video = conditions[source.condition_index].video
+            interval = fps / video.fps
+            if video.audio is None or source.strength == 1:
                 continue
-            begins = take.first_frame + place.time - place.frame_index * apart
-            stays = range(frame + 1, frame + math.ceil(apart - 1e-6))
-            for shown in (frame, *(later for later in stays if later not in take.frame_sources)):
-                if shown < take.num_frames:
-                    sources[take.first_frame + shown] = (place.condition_index, round(begins, 6))
+            begin = segment.first_frame + source.time - source.frame_index * interval
+            lasting = range(frame + 1, frame + math.ceil(interval - 1e-6))
+            for shown in (frame, *(later for later in lasting if later not in segment.frame_sources)):
+                if shown < segment.num_frames:
+                    sources[segment.first_frame + shown] = (source.condition_index, round(begin, 6))
     return sources
 
 
-def _faded(sound: AudioSamples, comes: bool, goes: bool) -> AudioSamples:
-    length = min(num_samples(FADE_SECONDS), len(sound) // 2)
+def _faded(audio: AudioSamples, fade_in: bool, fade_out: bool) -> AudioSamples:
+    length = min(num_samples(FADE_SECONDS), len(audio) // 2)
     ramp = (np.arange(length) + 0.5)[:, None] / max(1, length)
-    loud = sound.astype(np.float64)
-    if comes:
-        loud[:length] *= ramp
-    if goes:
-        loud[len(loud) - length :] *= ramp[::-1]
-    return loud.round().astype(np.int16)
+    faded = audio.astype(np.float64)
+    if fade_in:
+        faded[:length] *= ramp
+    if fade_out:
+        faded[len(faded) - length :] *= ramp[::-1]
+    return faded.round().astype(np.int16)

@@ -1,4 +1,4 @@
-"""In which order a long video is made: some latent frames at a time, each time going on from latents that are known."""
+"""The order in which a long segment is sampled: windows of latent frames, each of which continues known latents."""
 
 from __future__ import annotations
 
@@ -11,48 +11,50 @@ from jaxtyping import Float
 from lumora.config import ModelConfig
 
 CONTEXT_LATENTS = 2
-"""Latent frames that are seen of what lies before and behind: fewer tell no speed."""
+"""Known latent frames that a window sees before and after what it generates; one alone shows no velocity."""
 
 
 @dataclass(frozen=True)
 class Window:
     frames: range
-    """Latent frames that are seen; those of them that aren't known yet are made."""
+    """Latent frames in the window; those that are not known yet are generated."""
     shot: int
-    """Whose prompt it is made of."""
+    """Index of the shot whose prompt is used."""
 
 
-def default_window_frames(config: ModelConfig, together: bool = False) -> int:
-    """As many latent frames as a model was trained on, and as it can see besides; or shots that are made together."""
-    return 1 + (config.trained_frames(together) - 1) // config.codec.temporal_compression + CONTEXT_LATENTS
+def default_window_frames(config: ModelConfig, multi_shot: bool = False) -> int:
+    """Latent frames of the clips that a model was trained on, plus the context."""
+    return 1 + (config.trained_frames(multi_shot) - 1) // config.codec.temporal_compression + CONTEXT_LATENTS
 
 
 def plan_windows(
-    mask: Float[np.ndarray, " t"], ends: Sequence[int], most: int, known: int = CONTEXT_LATENTS
+    denoise_mask: Float[np.ndarray, " t"], shot_ends: Sequence[int], max_frames: int, context: int = CONTEXT_LATENTS
 ) -> list[Window]:
-    """What is made one after the other, until nothing has a mask above 0; shots end before the latent frames `ends`.
+    """Windows in the order in which they are sampled, until no latent frame has a mask above 0.
 
-    At most `most` latent frames at a time, and up to `known` more at the last of a gap, to see what follows. What
-    comes next depends on the mask alone, so work goes on wherever it was left.
+    A window has at most `max_frames` latent frames, and up to `context` more at the end of a gap, to see what follows.
+    The next window depends on the mask alone, so interrupted work continues anywhere.
     """
-    mask, planned = mask.copy(), []
+    mask, windows = denoise_mask.copy(), []
     while (mask > 0).any():
-        frames = _next(mask, ends, most, known)
-        first = next(f for f in frames if mask[f] > 0)
-        planned.append(Window(frames, next(shot for shot, end in enumerate(ends) if end > first)))
+        frames = _next_window(mask, shot_ends, max_frames, context)
+        first = next(frame for frame in frames if mask[frame] > 0)
+        windows.append(Window(frames, next(shot for shot, end in enumerate(shot_ends) if end > first)))
         mask[frames.start : frames.stop] = 0
-    return planned
+    return windows
 
 
-def _next(mask: Float[np.ndarray, " t"], ends: Sequence[int], most: int, known: int) -> range:
-    """All if that is few enough; else some of the first unknown run: forward, or backward if only its end is known."""
-    frames = len(mask)
-    if frames <= most and len(ends) == 1:
-        return range(frames)
+def _next_window(mask: Float[np.ndarray, " t"], shot_ends: Sequence[int], max_frames: int, context: int) -> range:
+    """All latent frames if there are few enough; else a part of the first unknown run: its beginning, or its end if
+    only what follows is known."""
+    num_frames = len(mask)
+    if num_frames <= max_frames and len(shot_ends) == 1:
+        return range(num_frames)
     first = int(np.flatnonzero(mask > 0)[0])
-    stop = next((f for f in range(first + 1, frames) if mask[f] == 0 or f in ends), frames)
-    behind = next((f for f in range(stop, min(frames, stop + known)) if mask[f] > 0), min(frames, stop + known))
-    if first == 0 and behind > stop:
-        return range(max(0, stop - max(1, most - known)), behind)
-    start = max(0, first - known)
-    return range(start, behind if stop - start <= most else start + most)
+    stop = next((f for f in range(first + 1, num_frames) if mask[f] == 0 or f in shot_ends), num_frames)
+    context_stop = min(num_frames, stop + context)
+    context_stop = next((f for f in range(stop, context_stop) if mask[f] > 0), context_stop)
+    if first == 0 and context_stop > stop:
+        return range(max(0, stop - max(1, max_frames - context)), context_stop)
+    start = max(0, first - context)
+    return range(start, context_stop if stop - start <= max_frames else start + max_frames)

@@ -20,8 +20,9 @@ from lumora.evaluate.metrics.collisions import Hit, held_out_hits, momentum_erro
 from lumora.evaluate.metrics.estimates import Estimate, Table, estimate, mean
 from lumora.evaluate.metrics.kinematics import laws
 from lumora.evaluate.metrics.proportions import Proportion
-from lumora.evaluate.sampling import begun, given_frames, make_videos
+from lumora.evaluate.sampling import begun, given_frames
 from lumora.evaluate.suites.continuations import DOMAINS, Domain, Start, held_out_starts
+from lumora.service.batch import make_videos
 from lumora.world.scene import Verb
 
 

@@ -17,17 +17,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from lumora.backends.lumora.segments import Shot
 from lumora.backends.lumora.weights import read_config
 from lumora.config import VideoShape
 from lumora.evaluate.instruments.color_tracker import ColorTables
 from lumora.evaluate.instruments.multi_shot import CHECKS, ORDERED, FilmReading, asked_style, held, in_order, read_film
 from lumora.evaluate.metrics.proportions import Proportion, grouped, joined, shuffled
 from lumora.evaluate.metrics.reappearance import RETURNS, held_out_returns, returned
-from lumora.evaluate.sampling import begun, given_frames, make_videos, through_codec
+from lumora.evaluate.sampling import begun, given_frames, through_codec
 from lumora.evaluate.suites.held_out import film_world, held_out_films
 from lumora.parallel import run_batches
+from lumora.request.conditions import Shot
 from lumora.request.spec import Request
+from lumora.service.batch import make_videos
 from lumora.world.caption import Length
 from lumora.world.clip import Clip, FilmClip
 from lumora.world.scene import STYLES
@@ -90,7 +91,7 @@ def measure_films(
     shape, world = replace(read_config(weights).shape, num_frames=FRAMES), film_world(preset)
     asked = held_out_films(world, films, shape)
     requests = [request_of(film, length, shape, n, steps, guidance) for n, film in enumerate(asked)]
-    videos = [video[:FRAMES] for video in make_videos(requests, weights, workers, together=1)]
+    videos = [video[:FRAMES] for video in make_videos(requests, weights, workers, batch_size=1)]
     real = [film.frames.numpy() for film in asked]
     seen = {"generated": videos, "ceiling": real, "codec": through_codec(real, weights)}
     read = {name: read_films(tables, asked, some, workers) for name, some in seen.items()}
@@ -110,8 +111,16 @@ def request_of(
     ends = pairwise((0, *film.cuts, shape.num_frames))
     shots = zip(film.scripts[length].shots, ends, strict=True)
     first, *then = [Shot(told.text, (end - begin) / shape.fps) for told, (begin, end) in shots]
-    how = (shape.width, shape.height, shape.fps, seed, steps, guidance)
-    return Request(first.prompt, first.seconds, *how, next_shots=tuple(then))
+    return Request(
+        first.prompt,
+        first.seconds,
+        size=shape.resolution,
+        fps=shape.fps,
+        seed=seed,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        next_shots=tuple(then),
+    )
 
 
 def read_films(

@@ -19,17 +19,18 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from lumora.backends.lumora.compositing import ConditionFrames
-from lumora.backends.lumora.segments import Condition
 from lumora.config import VideoShape
 from lumora.evaluate.instruments.perceptual import perceptual_distances
 from lumora.evaluate.instruments.probe import Probe
 from lumora.evaluate.metrics.proportions import FactVerdict, by_category
 from lumora.evaluate.runner import PROBE, TRUSTED
-from lumora.evaluate.sampling import TOGETHER, pipeline_of, through_codec
+from lumora.evaluate.sampling import through_codec
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED, caption_of
 from lumora.media.video import Video
 from lumora.parallel import run_batches
+from lumora.request.conditions import Condition
 from lumora.request.spec import Request
+from lumora.service.batch import BATCH_SIZE, backend_for
 from lumora.world.clip import make_scene
 from lumora.world.facts import Category, Fact, facts_of
 from lumora.world.render import render
@@ -180,15 +181,15 @@ def measure_tasks(
     """The scores of so many held-out clips in each of these tasks, made and read in so many processes (0: in this one)
     by the model in the folder `weights` (None: the one that comes with lumora)."""
     work = partial(_measure, tuple(names), steps, guidance, weights, probe)
-    rows = run_batches(work, range(clips), TOGETHER, workers)
+    rows = run_batches(work, range(clips), BATCH_SIZE, workers)
     return {name: [row[name] for row in rows] for name in names}
 
 
 def _measure(
     names: Sequence[str], steps: int, guidance: float | None, weights: Path | None, probe: Path, numbers: Sequence[int]
 ) -> list[dict[str, Score]]:
-    pipeline, judge = pipeline_of(weights), Probe.load(probe)
-    reals = [real_clip(number, pipeline.config.shape) for number in numbers]
+    backend, judge = backend_for(weights), Probe.load(probe)
+    reals = [real_clip(number, backend.config.shape) for number in numbers]
     rows: list[dict[str, Score]] = [{} for _ in reals]
     for name in names:
         task = TASKS[name]
@@ -197,7 +198,9 @@ def _measure(
             replace(r, seed=number, num_inference_steps=steps, guidance_scale=guidance)
             for number, r in zip(numbers, asked, strict=True)
         ]
-        for row, real, request, made in zip(rows, reals, requests, pipeline.generate_batch(requests), strict=True):
+        for row, real, request, made in zip(
+            rows, reals, requests, backend.pipeline.generate_batch(requests), strict=True
+        ):
             row[name] = score(task, real, request, made.frames, judge, weights)
     return rows
 
@@ -216,9 +219,9 @@ def score(
     task: EvaluationTask, real: Real, request: Request, made: Frames, judge: Probe, weights: Path | None = None
 ) -> Score:
     """Of the video `made` of the request of a task by the model in the folder `weights`."""
-    truth, config = task.truth(real), pipeline_of(weights).config
-    (take,) = request.segments(config)
-    pictures = ConditionFrames.from_segment(take, request.conditions, *request.size(config), request.resize_mode)
+    truth, plan = task.truth(real), backend_for(weights).prepare(request)
+    (take,) = plan.segments
+    pictures = ConditionFrames.from_segment(take, request.conditions, plan.size, request.resize_mode)
     rule = np.stack([pictures.draft_frame(frame) for frame in range(take.num_frames)])
     kept = np.array([frame in take.kept_frames() for frame in range(take.num_frames)])
     true = truth.frames[: task.frames]

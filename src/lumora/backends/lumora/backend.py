@@ -1,0 +1,70 @@
+"""`LumoraBackend`: lumora's own model behind the interface of all backends. It loads nothing before `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumora.backends.base import Cancel, Capabilities, Plan, Progress
+from lumora.backends.lumora import planning
+from lumora.backends.lumora.planning import LumoraPlan
+from lumora.backends.lumora.weights import model_hash, read_config
+from lumora.media.video import Video
+from lumora.request.spec import Request
+
+if TYPE_CHECKING:
+    from lumora.backends.lumora.pipeline import Pipeline
+
+
+class LumoraBackend:
+    """The model in `folder`, by default the one that comes with lumora. Raises ValueError if there is none."""
+
+    def __init__(self, folder: Path | None = None, device: str | None = None) -> None:
+        self.folder, self.device = folder, device
+        self.config = read_config(folder)
+
+    def capabilities(self) -> Capabilities:
+        return planning.capabilities(self.config)
+
+    def prepare(self, request: Request) -> LumoraPlan:
+        """See `Backend`. If a condition carries latents, the codec is loaded to see whether they are its own."""
+        plan = planning.prepare(request, self.config)
+        if all(video.latents is None for video in request.videos()):
+            return plan
+        from lumora.backends.lumora.latent_reuse import drop_unused_latents
+        from lumora.backends.lumora.pipeline import latent_shape, load_codec
+        from lumora.backends.lumora.resume import weights_hash
+
+        codec_hash, shape = weights_hash(load_codec(self.folder, self.device)), latent_shape(self.config, plan.size)
+        return replace(plan, request=drop_unused_latents(plan.request, plan.segments, shape, codec_hash))
+
+    def run(
+        self,
+        plan: Plan,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        resume_path: Path | None = None,
+    ) -> Video:
+        return self.pipeline.run([_own(plan)], progress, cancel, resume_path)[0]
+
+    def run_batch(self, plans: Sequence[Plan]) -> list[Video]:
+        return self.pipeline.run([_own(plan) for plan in plans])
+
+    def identity(self) -> dict[str, Any]:
+        return {"sha256": model_hash(self.folder), "sampling": planning.SAMPLER_VERSION}
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The networks, loaded on first use."""
+        from lumora.backends.lumora.pipeline import Pipeline
+
+        return Pipeline.from_pretrained(self.folder, self.device)
+
+
+def _own(plan: Plan) -> LumoraPlan:
+    if not isinstance(plan, LumoraPlan):
+        raise TypeError(f"This backend runs plans of its own, not {type(plan).__name__}.")
+    return plan

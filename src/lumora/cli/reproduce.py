@@ -1,0 +1,100 @@
+"""`lumora reproduce`: the same video again, from its manifest."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from lumora.cli.flags import File, Output
+from lumora.cli.generate import make_video
+
+if TYPE_CHECKING:
+    from lumora.backends.base import Backend
+    from lumora.media.video import Video
+    from lumora.provenance.manifest import Ingredient
+    from lumora.request import Request
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Make a video again from its manifest: the same request, model and watermark give the same pixels."""
+
+    file: Annotated[Positional[Path], arg(metavar="FILE")]
+    """A video that lumora made; if its manifest is lost, one that `lumora detect` recognizes."""
+    output: Output
+    """File to write."""
+    inputs: tuple[Path, ...] = ()
+    """The images and videos that it was made of, if any."""
+    model: File = None
+    """Folder of the model that made it, if that is not the one that comes with lumora."""
+
+    def run(self) -> None:
+        from lumora.backends.lumora.backend import LumoraBackend
+        from lumora.provenance.index import Index
+        from lumora.request.serialization import from_recipe
+
+        backend = LumoraBackend(self.model)
+        recipe = _recipe_of(self.file)
+        _check_same_model(self.file, recipe, backend)
+        videos = {path: self.possible_inputs(path, recipe["request"], backend) for path in self.inputs}
+        request = from_recipe(recipe["request"], itertools.chain(*videos.values()))
+        record = recipe["record"] if Index().has(recipe["record"]) else None
+        if record is None:
+            print("lumora: The video was published elsewhere, so its watermark will differ.", file=sys.stderr)
+        make_video(request, backend, self.output, _ingredients(request, videos), record)
+        print(f"{self.output}: reproduced from the manifest of {self.file}.")
+
+    def possible_inputs(self, path: Path, request: dict[str, Any], backend: Backend) -> list[Video]:
+        """What a verb may have read of an input: its first frame, and the clip at the size of the video, at its own
+        frame rate and at the video's."""
+        from lumora.config import Resolution
+        from lumora.service.inputs import load_clip, load_image
+
+        size = Resolution(**request["size"])
+        clip = load_clip(path, backend.capabilities(), size, request["resize_mode"])
+        return [load_image(path), clip, clip.resample_fps(request["fps"])]
+
+
+def _check_same_model(file: Path, recipe: dict[str, Any], backend: Backend) -> None:
+    from lumora.request.serialization import RECIPE_VERSION
+
+    if recipe.get("version", 1) != RECIPE_VERSION:
+        raise ValueError(f"{file} was made by an older version of lumora, whose recipe this version cannot reproduce.")
+    made_by, identity = recipe["model"], backend.identity()
+    if made_by["sha256"] != identity["sha256"]:
+        raise ValueError(f"{file} was made by another model; name its folder with --model.")
+    if made_by.get("sampling", 1) != identity["sampling"]:
+        raise ValueError(f"{file} was made by a version of lumora that made other pixels of the same request.")
+
+
+def _ingredients(request: Request, videos: dict[Path, list[Video]]) -> list[Ingredient]:
+    """The files of a request's conditions, related as the verbs relate them: the first clip is the parent, another clip
+    is a component, images are inputs."""
+    from lumora.provenance.manifest import Ingredient
+    from lumora.request.serialization import video_hash
+
+    file_of = {video_hash(video): path for path, candidates in videos.items() for video in candidates}
+    ingredients: list[Ingredient] = []
+    for video in request.videos():
+        has_parent = any(ingredient.relationship == "parentOf" for ingredient in ingredients)
+        clip = "componentOf" if has_parent else "parentOf"
+        ingredients.append(Ingredient(file_of[video_hash(video)], "inputTo" if len(video.frames) == 1 else clip))
+    return ingredients
+
+
+def _recipe_of(file: Path) -> dict[str, Any]:
+    from lumora.provenance.detect import detect
+    from lumora.provenance.manifest import read
+
+    manifest = read(file)
+    if manifest.state in ("trusted", "intact") and manifest.recipe:
+        return manifest.recipe
+    found = detect(file)
+    if found.answer == "ours" and found.record:
+        return found.record.recipe
+    raise ValueError(f"{file} has no trustworthy manifest of lumora, and it is not known here.")

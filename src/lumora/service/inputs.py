@@ -1,0 +1,30 @@
+"""Reading the images and videos that a request is conditioned on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lumora.backends.base import Capabilities
+from lumora.config import Resolution
+from lumora.media.video import ResizeMode, Video
+from lumora.provenance.latent_store import LatentStore
+from lumora.provenance.manifest import read
+from lumora.request.serialization import source_caption, upgrade_recipe
+
+
+def load_image(file: Path) -> Video:
+    """The image, or the first frame of a video. Raises ValueError, in one sentence, for what cannot be read."""
+    return Video.load(file, max_frames=1)
+
+
+def load_clip(file: Path, capabilities: Capabilities, size: Resolution, resize_mode: ResizeMode) -> Video:
+    """A video at `size` and its own frame rate, with the latents that it was made of if they are kept here."""
+    # Of a longer film this reads enough to be refused.
+    max_frames = round(capabilities.max_fps * capabilities.max_seconds) + 1
+    video = Video.load(file, max_frames, (size.height, size.width), resize_mode)
+    return LatentStore().joined(video, file)
+
+
+def known_caption(file: Path) -> str:
+    """What a file shows according to its manifest; empty if it does not say."""
+    return source_caption(upgrade_recipe(read(file).recipe).get("request"))
