@@ -37,25 +37,21 @@ def main() -> None:
 
 
 def measure(folder: Path, runs: int, steps: int) -> None:
-    from lumora.backends.lumora.pipeline import Pipeline
-    from lumora.request.serialization import model_hash
+    from lumora.backends.lumora.backend import LumoraBackend
     from lumora.request.spec import Request
-    from lumora.safety.moderators import frame_moderator, text_moderator
-    from lumora.safety.policy import Policy
+    from lumora.service.moderation import Moderation, check_texts
     from lumora.service.publish import publish
 
     began = time.process_time()
-    pipeline = Pipeline.from_pretrained()
+    backend = LumoraBackend()
+    pipeline = backend.pipeline
     loaded = time.process_time() - began
-    request = Request(
-        PROMPT, width=pipeline.config.shape.width, height=pipeline.config.shape.height, num_inference_steps=steps
-    )
+    request = Request(PROMPT, num_inference_steps=steps)
     began = time.process_time()
     video = pipeline.generate(request)
     made = time.process_time() - began
     began = time.process_time()
-    policy = Policy.load()
-    words, pictures = text_moderator(policy, pipeline.text_encoder), frame_moderator(policy)
+    moderation = Moderation.load()
     woken = time.process_time() - began
     saved, delivered = [], []
     for number in range(runs):
@@ -63,8 +59,8 @@ def measure(folder: Path, runs: int, steps: int) -> None:
         video.save(folder / "plain.mp4")
         saved.append(time.process_time() - began)
         began = time.process_time()
-        about = {"model": {"sha256": model_hash()}, "policy": policy.version}
-        publish(request, folder / f"{number}.mp4", lambda _: video, words, pictures, about)
+        check_texts(request, moderation)
+        publish(video, request, folder / f"{number}.mp4", moderation, backend.identity())
         delivered.append(time.process_time() - began)
     base = processor_time_of("import lumora.backends.lumora.pipeline")
     imports = (

@@ -78,14 +78,14 @@ def from_the_shell(out: Path, weights: Path | None, options: argparse.Namespace)
 def inside(weights: Path | None, steps: int) -> None:
     """The time of each part, in one process."""
     from lumora.backends.lumora.pipeline import Pipeline
+    from lumora.backends.lumora.planning import prepare
     from lumora.request.spec import Request
 
     began = time.perf_counter()
     pipeline = Pipeline.from_pretrained(weights)
     loaded = time.perf_counter()
     ticks: list[float] = []
-    shape = pipeline.config.shape
-    request = Request(PROMPT, width=shape.width, height=shape.height, fps=shape.fps, num_inference_steps=steps)
+    request = Request(PROMPT, num_inference_steps=steps)
     pipeline.generate(request, lambda done, total: ticks.append(time.perf_counter()))
     ended = time.perf_counter()
     print(f"  loading                  {loaded - began:6.2f} s")
@@ -93,7 +93,7 @@ def inside(weights: Path | None, steps: int) -> None:
     if steps > 1:
         print(f"  each further step        {(ticks[-1] - ticks[0]) / (steps - 1):6.3f} s")
     decoding = ended - ticks[-1]
-    frames = request.num_frames(pipeline.config)
+    frames = prepare(request, pipeline.config).num_frames
     print(f"  decoding                 {decoding:6.2f} s, {1e3 * decoding / frames:.1f} ms a frame")
 
 

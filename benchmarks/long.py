@@ -26,7 +26,7 @@ from PIL import Image
 
 from lumora.backends.lumora.weights import read_config
 from lumora.backends.lumora.windows import default_window_frames, plan_windows
-from lumora.config import VideoShape
+from lumora.config import Resolution, VideoShape
 from lumora.evaluate.instruments.probe import Probe
 from lumora.evaluate.runner import PROBE
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED, caption_of
@@ -122,7 +122,8 @@ def make(
 
     pipeline = Pipeline.from_pretrained(weights)
     began = time.process_time()  # not the clock's: a machine may be busy
-    (video,) = pipeline.generate_batch([Request(prompt, seconds, SIDE, SIDE, FPS, seed, steps)], window_frames=at_once)
+    request = Request(prompt, seconds, size=Resolution(SIDE, SIDE), fps=FPS, seed=seed, num_inference_steps=steps)
+    (video,) = pipeline.generate_batch([request], window_frames=at_once)
     return video.frames, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

@@ -23,8 +23,10 @@ import numpy as np
 from lumora.media.video import Video
 from lumora.provenance.manifest import Ingredient, read
 from lumora.request.spec import Request
+from lumora.safety.policy import Policy
 from lumora.safety.verdict import Moderator, Verdict
-from lumora.service.publish import ModerationBlocked, publish
+from lumora.service.moderation import Moderation, ModerationBlocked
+from lumora.service.publish import publish
 
 CUTS = (1, 10, 100, 1000)
 """Bytes that are cut off at the end."""
@@ -75,9 +77,10 @@ def measure(folder: Path, flips: int, clips: int) -> None:
 def delivered(folder: Path, seed: int, parents: list[Ingredient] | None = None) -> Path:
     slope = np.tile(np.linspace(40, 160, 64)[None, :, None, None], (17, 1, 64, 3))
     noisy = slope + np.random.default_rng(seed).normal(0, 8, slope.shape)
-    video, allows = Video(noisy.clip(0, 255).astype(np.uint8), 8.0), Moderator([Allows()])
+    video = Video(noisy.clip(0, 255).astype(np.uint8), 8.0)
+    allows = Moderation(Policy.load(), Moderator([Allows()]), Moderator([Allows()]))
     clip = folder / f"{seed}.mp4"
-    publish(Request("noise", seed=seed), clip, lambda _: video, allows, allows, {}, parents or [])
+    publish(video, Request("noise", seed=seed), clip, allows, {}, parents or [])
     return clip
 
 

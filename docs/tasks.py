@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lumora import Given, Pipeline, Request, Shot, Video
-from lumora.backends.lumora.segments import with_change
+from lumora import Condition, Pipeline, Request, Shot, Video
+from lumora.backends.lumora.planning import prepare
 from lumora.config import VideoShape
 from lumora.evaluate.suites.continuations import held_out_starts
-from lumora.media.contact_sheet import contact_sheet
+from lumora.media.video import contact_sheet
+from lumora.request.conditions import edited_caption
 
 DOCS = Path(__file__).parent
 RED = np.array([255, 0, 0], np.uint8)
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--edits", action="store_true")
     parser.add_argument("--film", type=Path)
-    options, pipeline = parser.parse_args(), Pipeline.load()
+    options, pipeline = parser.parse_args(), Pipeline.from_pretrained()
     if options.film:
         draw("tasks-film.png", drawn_film(pipeline, options.film))
     elif options.edits:
@@ -55,8 +56,8 @@ def drawn_edits(pipeline: Pipeline) -> dict[str, Video]:
     for prompt, changes in EDITED.items():
         strips[prompt] = clip = pipeline.generate(Request(prompt))
         for change in changes:
-            known = Given(clip, strength=0.6, prompt=prompt)
-            clip, prompt = pipeline.generate(Request(change, given=(known,))), with_change(prompt, change)
+            known = Condition(clip, strength=0.6, source_prompt=prompt)
+            clip, prompt = pipeline.generate(Request(change, conditions=(known,))), edited_caption(prompt, change)
             strips[f"… {change}"] = clip
     return strips
 
@@ -73,13 +74,13 @@ def drawn_film(pipeline: Pipeline, file: Path) -> dict[str, Video]:
     """Four seconds of a film; its first two seconds extended, without words and with, and its last two, backward."""
     shape, words = pipeline.config.shape, "A man talks in a car."
     half, seconds = round(2 * shape.fps) + 1, 4 + 1 / shape.fps
-    film = Video.load(file, size=(shape.height, shape.width)).at_rate(shape.fps).frames[: 2 * half - 1]
-    first, last = Given(Video(film[:half], shape.fps)), Given(Video(film[-half:], shape.fps), "end")
+    film = Video.load(file, size=(shape.height, shape.width)).resample_fps(shape.fps).frames[: 2 * half - 1]
+    first, last = Condition(Video(film[:half], shape.fps)), Condition(Video(film[-half:], shape.fps), "end")
     return {
         f"{file.name}, as it is": Video(film, shape.fps),
-        "extended": shown(pipeline, Request("", seconds, given=(first,))),
-        f"extended: {words}": shown(pipeline, Request(words, seconds, given=(first,))),
-        "extended backward": shown(pipeline, Request("", seconds, given=(last,))),
+        "extended": shown(pipeline, Request("", seconds, conditions=(first,))),
+        f"extended: {words}": shown(pipeline, Request(words, seconds, conditions=(first,))),
+        "extended backward": shown(pipeline, Request("", seconds, conditions=(last,))),
     }
 
 
@@ -89,35 +90,37 @@ def tasks(prompt: str, real: np.ndarray, fps: float) -> list[tuple[str, Request]
     def cut(start: int, stop: int, every: int = 1) -> Video:
         return Video(real[start:stop:every], fps / every)
 
-    half, seconds = Given(cut(0, 13)), 25 / fps
-    pictures = Given(cut(0, 1)), Given(cut(12, 13), 12 / fps), Given(cut(24, 25), "end")
+    half, seconds = Condition(cut(0, 13)), 25 / fps
+    pictures = Condition(cut(0, 1)), Condition(cut(12, 13), 12 / fps), Condition(cut(24, 25), "end")
     other = "A red ball rolls in the desert at noon."
+    edited = Condition(cut(0, 25), strength=0.6, source_prompt=prompt)
     return [
         ("text alone", Request(prompt, seconds)),
-        ("image", Request(prompt, seconds, given=pictures[:1])),
-        ("image and last image", Request(prompt, seconds, given=pictures[::2])),
-        ("image, keyframe and last image", Request(prompt, seconds, given=pictures)),
-        ("extend", Request(prompt, seconds, given=(half,))),
-        ("extend backward", Request(prompt, seconds, given=(Given(cut(12, 25), "end"),))),
-        ("infill", Request(prompt, seconds, given=(Given(cut(0, 9)), Given(cut(17, 25), 17 / fps)))),
-        ("frame rate doubled", Request(prompt, seconds, given=(Given(cut(0, 25, every=2)),))),
-        ("connect", Request(prompt, seconds, given=(Given(cut(0, 9)), Given(cut(16, 25), "end")))),
-        ("loop", Request(prompt, seconds, given=(half,), loop=True)),
+        ("image", Request(prompt, seconds, conditions=pictures[:1])),
+        ("image and last image", Request(prompt, seconds, conditions=pictures[::2])),
+        ("image, keyframe and last image", Request(prompt, seconds, conditions=pictures)),
+        ("extend", Request(prompt, seconds, conditions=(half,))),
+        ("extend backward", Request(prompt, seconds, conditions=(Condition(cut(12, 25), "end"),))),
+        ("infill", Request(prompt, seconds, conditions=(Condition(cut(0, 9)), Condition(cut(17, 25), 17 / fps)))),
+        ("frame rate doubled", Request(prompt, seconds, conditions=(Condition(cut(0, 25, every=2)),))),
+        ("connect", Request(prompt, seconds, conditions=(Condition(cut(0, 9)), Condition(cut(16, 25), "end")))),
+        ("loop", Request(prompt, seconds, conditions=(half,), loop=True)),
         *(
-            (f"edit: {change}", Request(change, seconds, given=(Given(cut(0, 25), strength=0.6, prompt=prompt),)))
+            (f"edit: {change}", Request(change, seconds, conditions=(edited,)))
             for change in ("now at night", "now in the desert")
         ),
-        (f"storyboard, then: {other}", Request(prompt, 1.5, then=(Shot(other, 1.5),))),
+        (f"storyboard, then: {other}", Request(prompt, 1.5, next_shots=(Shot(other, 1.5),))),
     ]
 
 
 def shown(pipeline: Pipeline, request: Request) -> Video:
     """The video, with a line under the frames that were given."""
-    frames = pipeline.generate(request).frames
-    for take in request.takes(pipeline.config):
-        given = [take.begins + frame for frame in take.kept() if frame < take.shown]
-        frames[given, -2:] = RED
-    return Video(frames, request.fps)
+    plan = prepare(request, pipeline.config)
+    (video,) = pipeline.run([plan])
+    for segment in plan.segments:
+        given = [segment.first_frame + frame for frame in segment.kept_frames() if frame < segment.num_frames]
+        video.frames[given, -2:] = RED
+    return Video(video.frames, plan.fps)
 
 
 if __name__ == "__main__":

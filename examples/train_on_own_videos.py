@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from lumora import Pipeline, Request, Video
+from lumora.config import Resolution
 from lumora.data.video_folder import import_videos
 from lumora.presets import tiny
 from lumora.train.run import encode_latents_stage, train_codec, train_transformer
@@ -33,7 +34,7 @@ def main(work_dir: Path) -> None:
     train_transformer(preset, run_dir)
 
     pipeline = Pipeline.from_pretrained(run_dir / "weights")
-    request = Request("a red square moves right", seconds=1.0, width=32, height=32, num_inference_steps=10)
+    request = Request("a red square moves right", seconds=1.0, size=Resolution(32, 32), num_inference_steps=10)
     print(pipeline.generate(request).save(work_dir / "square.mp4"))
 
 

@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Condition, Pipeline, Request, Shot, Video
+from lumora.backends.lumora.backend import LumoraBackend
+from lumora.backends.lumora.planning import prepare
 from lumora.backends.lumora.segments import make_segments
 from lumora.backends.lumora.soundtrack import FADE_SECONDS, soundtrack
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop
-from lumora.cli.generate import Making
+from lumora.cli.generate import VideoVerb
+from lumora.config import Resolution
 from lumora.media.audio import SAMPLE_RATE, AudioSamples, num_samples
 from lumora.media.encode import SUFFIXES
 from lumora.provenance.manifest import read
@@ -178,32 +181,33 @@ def test_each_frame_is_heard_as_it_was_or_not_at_all(shots: list[Shot], given: l
             assert middle == 0
 
 
-def of(verb: Making, pipeline: Pipeline) -> Video:
-    return pipeline.generate(verb.request(pipeline.config))
+def of(verb: VideoVerb, backend: LumoraBackend) -> Video:
+    return backend.run(backend.prepare(verb.request(backend)))
 
 
-def test_verbs_keep_sounds_where_they_keep_frames(pipeline: Pipeline, tmp_path: Path):
+def test_verbs_keep_audio_where_they_keep_frames(weights: Path, tmp_path: Path):
+    backend = LumoraBackend(weights)
     file, other = clip().save(tmp_path / "clip.mp4"), clip(hertz=700.0).save(tmp_path / "other.mp4")
-    how: dict[str, Any] = {"output": tmp_path / "out.mp4", "steps": 1, "size": (48, 32)}
+    how: dict[str, Any] = {"output": tmp_path / "out.mp4", "steps": 1, "size": Resolution(48, 32)}
     long, low, high = 9 / 8, tone(9 / 8), tone(9 / 8, 700.0)
 
-    made = of(Extend(clip=file, seconds=1.0, **how), pipeline)
+    made = of(Extend(clip=file, seconds=1.0, **how), backend)
     assert likeness(made.audio, low) > 0.999 and loudest(made.audio, long, made.seconds) == 0
     assert len(made.audio if made.audio is not None else ()) == num_samples(made.seconds)
-    made = of(Extend(clip=file, seconds=1.0, backward=True, **how), pipeline)
+    made = of(Extend(clip=file, seconds=1.0, backward=True, **how), backend)
     begins = made.seconds - long
     assert likeness(made.audio, low, begins) > 0.999 and loudest(made.audio, 0, begins) == 0
-    made = of(Loop(clip=file, seconds=1.0, **how), pipeline)
+    made = of(Loop(clip=file, seconds=1.0, **how), backend)
     assert likeness(made.audio, low) > 0.999 and loudest(made.audio, long, made.seconds) == 0
-    made = of(Connect(clip=file, second=other, seconds=1.0, **how), pipeline)
+    made = of(Connect(clip=file, second=other, seconds=1.0, **how), backend)
     begins = made.seconds - long
     assert likeness(made.audio, low) > 0.999 and likeness(made.audio, high, begins) > 0.999
     assert loudest(made.audio, long, begins) == 0
-    made = of(Infill(clip=file, from_=0.25, to=0.75, **how), pipeline)
+    made = of(Infill(clip=file, from_=0.25, to=0.75, **how), backend)
     assert likeness(made.audio, tone(0.25)) > 0.999 and loudest(made.audio, 0.25, 0.75) == 0
     assert likeness(made.audio, low[num_samples(0.75) :], 0.75) > 0.999
     for verb in (Infill(clip=file, fps=16.0, **how), Edit(clip=file, prompt="at night", **how)):
-        made = of(verb, pipeline)  # at the double rate the last picture is shown for half as long
+        made = of(verb, backend)  # at the double rate the last picture is shown for half as long
         assert made.seconds >= 17 / 16 and likeness(made.audio, low[: num_samples(made.seconds)]) > 0.999
 
 
@@ -211,16 +215,14 @@ def test_what_is_given_in_a_later_shot_is_heard_there(pipeline: Pipeline):
     request = Request(
         "a ball",
         1.0,
-        48,
-        32,
-        8.0,
-        0,
-        1,
+        size=Resolution(48, 32),
+        fps=8.0,
+        num_inference_steps=1,
         conditions=(Condition(clip(), 0.5, shot_index=1),),
         next_shots=(Shot("x", 2.0),),
     )
     made = pipeline.generate(request)
-    begins = request.segments(pipeline.config)[1].first_frame / 8 + 0.5
+    begins = prepare(request, pipeline.config).segments[1].first_frame / 8 + 0.5
     assert likeness(made.audio, tone(9 / 8), begins) > 0.999
     assert loudest(made.audio, 0, begins) == loudest(made.audio, begins + 9 / 8, made.seconds) == 0
 
@@ -232,13 +234,13 @@ def test_a_foreign_film_is_extended_signed_and_made_again_with_its_sound(
     monkeypatch.setattr(panels, "TEXT_SECONDS", 3600.0)  # a busy machine must not fail it
     file, video = film(tmp_path / "a.mov", "aac", 44_100, "stereo", frames=25)
     out, again = tmp_path / "out.mp4", tmp_path / "again.mp4"
-    how = ["--steps", "1", "--weights", str(weights)]
+    how = ["--steps", "1", "--model", str(weights)]
     ask = ["extend", str(file), "a ball", "--seconds", "0.5", *how]
     assert main([*ask, "-o", str(out)]) == 0
     said = capsys.readouterr()
     assert "90x50, 25 a second, with sound, scaled to" in said.out and "has no sound" not in said.err
     assert read(out).state == "trusted" and main(["detect", str(out)]) == 0
-    assert main(["replay", str(out), "-o", str(again), "--given", str(file), "--weights", str(weights)]) == 0
+    assert main(["reproduce", str(out), "-o", str(again), "--inputs", str(file), "--model", str(weights)]) == 0
     made, same = Video.load(out), Video.load(again)
     assert np.array_equal(made.frames, same.frames) and made.audio is not None and same.audio is not None
     assert np.array_equal(made.audio, same.audio)

@@ -18,25 +18,27 @@ from unittest.mock import patch
 import c2pa
 import numpy as np
 import pytest
+from fake_backend import FakeBackend, moderation
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lumora.request.conditions import Condition, Shot
 from lumora.cli import main
 from lumora.cli.evaluate import Evaluate
-from lumora.media.encode import SUFFIXES
-from lumora.media.video import Video
+from lumora.config import Resolution
+from lumora.media.video import SUFFIXES, Video
 from lumora.provenance import watermark
 from lumora.provenance.index import Index
 from lumora.provenance.keystore import watermark_key
 from lumora.provenance.manifest import Ingredient, read
+from lumora.request.conditions import Condition, Shot
 from lumora.request.serialization import from_recipe, to_recipe, video_hash
 from lumora.request.spec import Request
 from lumora.safety.policy import Policy
 from lumora.safety.verdict import Moderator, Score, Verdict
 from lumora.service import publish as road
-from lumora.service.publish import ModerationBlocked, publish
+from lumora.service.generate import generate
+from lumora.service.moderation import ModerationBlocked
 
 REFUSED = Verdict({"hate": Score(1.0, "a test")}, ("hate",))
 
@@ -99,9 +101,11 @@ def send(destination: Path, **others: Any) -> Any:
         "make": moving,
         "text_moderator": Judge().panel(),
         "frame_moderator": Judge().panel(),
-        "provenance": {"model": {"sha256": "00"}, "policy": "test"},
+        "parents": (),
     }
-    return publish(destination=destination, **{**usual, **others})
+    how = {**usual, **others}
+    checks = moderation(how["text_moderator"], how["frame_moderator"])
+    return generate(how["request"], FakeBackend(how["make"]), destination, checks, ingredients=how["parents"])
 
 
 class Road(RuleBasedStateMachine):
@@ -208,7 +212,7 @@ def test_prompts_and_given_pictures_are_checked_before_anything_is_made(tmp_path
     texts, pictures = Judge(), Judge()
     send(tmp_path / "a.mp4", request=request, text_moderator=texts.panel(), frame_moderator=pictures.panel())
     assert texts.seen == ["a ball"] and np.array_equal(pictures.seen[0], given.frames) and len(pictures.seen) == 2
-    with pytest.raises(ModerationBlocked, match=r"^What was given does not pass\. Refused: hate \(1\.00, a test\)\.$"):
+    with pytest.raises(ModerationBlocked, match=r"^An input does not pass\. Refused: hate \(1\.00, a test\)\.$"):
         send(tmp_path / "b.mp4", request=request, frame_moderator=Judge(lambda _: REFUSED).panel(), make=never)
     with pytest.raises(
         ModerationBlocked, match=r"^The prompt does not pass\. Refused, because .*: Judge failed: out of order\.$"
@@ -253,10 +257,10 @@ def test_what_prompts_ask_for_together_is_judged_too_along_a_chain_of_files_and_
 
 def test_a_recipe_is_the_request_again():
     given = moving(Request("x"))
-    request = Request("a ball", seconds=1.5, width=64, seed=2**63 - 1, conditions=(Condition(given),))
+    request = Request("a ball", seconds=1.5, size=Resolution(64, 48), seed=2**63 - 1, conditions=(Condition(given),))
     recipe = json.loads(json.dumps(to_recipe(request)))
     assert from_recipe(recipe, [moving(Request("x", seed=5)), given]) == request
-    with pytest.raises(ValueError, match="--given"):
+    with pytest.raises(ValueError, match="--inputs"):
         from_recipe(recipe)
     with pytest.raises(ValueError, match="understands"):
         from_recipe({**recipe, "flavour": 1}, [given])
@@ -282,7 +286,7 @@ def test_who_is_told_to_stop_leaves_no_pixel(weights: Path, tmp_path: Path):
     before = signal.getsignal(signal.SIGTERM)
     words = ["generate", "a ball", "-o", str(tmp_path / "clip.mp4"), "--seconds", ".5", "--steps", "1"]
     with patch.object(road, "sign", stopped), pytest.raises(SystemExit) as ended:
-        main([*words, "--weights", str(weights)])
+        main([*words, "--model", str(weights)])
     assert ended.value.code == 143 and not os.listdir(tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -293,7 +297,7 @@ def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
     monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))  # nothing of the other tests' index looks alike
     clip, again, picture = tmp_path / "clip.mp4", tmp_path / "again.mp4", tmp_path / "first.png"
     Video(moving(Request("x")).frames[:1], 1.0).save(picture)
-    words = ["--weights", str(weights)]
+    words = ["--model", str(weights)]
     ask = ["generate", "a ball", "-o", str(clip), "--image", str(picture), "--steps", "2", "--seconds", "1"]
     assert main([*ask, *words]) == 0
     assert main(["verify", str(clip), "--json"]) == 0
@@ -302,17 +306,17 @@ def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
     assert told["state"] == "trusted" and told["recipe"]["request"]["prompt"] == "a ball"
     assert told["recipe"]["thresholds"] == Policy.load().thresholds
     store = tmp_path / "clip.c2pa"
-    assert main(["detect", str(clip), "--manifest", str(store)]) == 0 and main(["verify", str(picture)]) == 5
+    assert main(["detect", str(clip), "--save-manifest", str(store)]) == 0 and main(["verify", str(picture)]) == 5
     with store.open("rb") as kept, c2pa.Reader("application/c2pa", kept) as reader:
         assert told["recipe"]["record"] in reader.json()
-    assert main(["replay", str(clip), "-o", str(again), *words]) == 2  # without the picture
-    assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 0
+    assert main(["reproduce", str(clip), "-o", str(again), *words]) == 2  # without the picture
+    assert main(["reproduce", str(clip), "-o", str(again), "--inputs", str(picture), *words]) == 0
     assert np.array_equal(Video.load(clip).frames, Video.load(again).frames)
-    assert main(["replay", str(clip), "-o", str(again), "--given", str(picture)]) == 2  # another model
-    with patch("lumora.request.serialization.SAMPLER_VERSION", 1_000):
-        assert main(["replay", str(clip), "-o", str(again), "--given", str(picture), *words]) == 2
+    assert main(["reproduce", str(clip), "-o", str(again), "--inputs", str(picture)]) == 2  # another model
+    with patch("lumora.backends.lumora.planning.SAMPLER_VERSION", 1_000):
+        assert main(["reproduce", str(clip), "-o", str(again), "--inputs", str(picture), *words]) == 2
     assert "other pixels" in capsys.readouterr().err
-    assert main(["detect", str(picture), "--json", "--manifest", str(tmp_path / "none.c2pa")]) == 3
+    assert main(["detect", str(picture), "--json", "--save-manifest", str(tmp_path / "none.c2pa")]) == 3
     assert not (tmp_path / "none.c2pa").exists()
     clip.write_bytes(clip.read_bytes()[:-100])
     assert main(["verify", str(clip)]) == 4 and "tampered" in capsys.readouterr().out

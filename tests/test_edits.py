@@ -10,9 +10,10 @@ from clips import noise
 from lumora import Condition, Pipeline, Request
 from lumora.cli import main
 from lumora.cli.edit import Edit
+from lumora.config import Resolution
 from lumora.request.serialization import source_caption
 
-HOW: dict[str, Any] = {"width": 48, "height": 32, "num_inference_steps": 1, "guidance_scale": 1.0}
+HOW: dict[str, Any] = {"size": Resolution(48, 32), "num_inference_steps": 1, "guidance_scale": 1.0}
 
 
 def test_an_edit_without_new_words_changes_nothing_however_long_the_clip_is(pipeline: Pipeline):
@@ -32,16 +33,16 @@ def test_an_edit_without_new_words_changes_nothing_however_long_the_clip_is(pipe
 def test_a_clip_that_was_made_here_is_known_to_show_what_was_asked_for(weights: Path, tmp_path: Path, capsys: Any):
     unknown = noise(9).save(tmp_path / "clip.mp4")
     first, second, third = (tmp_path / f"{n}.mp4" for n in range(3))
-    how = ["--weights", str(weights), "--steps", "1"]
+    how = ["--model", str(weights), "--steps", "1"]
     assert main(["generate", "A ball rolls.", "-o", str(first), "--seconds", "1", *how]) == 0
     assert main(["edit", str(first), "now at night", "-o", str(second), *how]) == 0
-    assert "It shows: A ball rolls." in capsys.readouterr().out
+    assert "The clip shows: A ball rolls." in capsys.readouterr().out
     assert main(["edit", str(second), "in snow", "-o", str(third), *how]) == 0
-    assert "It shows: A ball rolls, now at night" in capsys.readouterr().out
-    assert main(["replay", str(second), "--given", str(first), "-o", str(third), "--weights", str(weights)]) == 0
+    assert "The clip shows: A ball rolls, now at night" in capsys.readouterr().out
+    assert main(["reproduce", str(second), "--inputs", str(first), "-o", str(third), "--model", str(weights)]) == 0
     assert Edit(clip=unknown, output=third, prompt="now at night").source() == ""
-    assert "Nothing is known" in capsys.readouterr().out
-    assert Edit(clip=first, output=third, prompt="now at night", shows="a cube").source() == "a cube"
+    assert "has no known caption" in capsys.readouterr().out
+    assert Edit(clip=first, output=third, prompt="now at night", source_prompt="a cube").source() == "a cube"
 
 
 @pytest.mark.parametrize(

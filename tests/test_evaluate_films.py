@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from lumora.backends.lumora.planning import prepare
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
 from lumora.config import ModelConfig, VideoShape
 from lumora.evaluate.instruments.color_tracker import ColorTables
@@ -100,11 +101,13 @@ def test_what_was_out_of_sight_is_found_again_or_missed(tables: ColorTables):
 def test_a_film_is_asked_for_shot_by_shot_in_its_own_time(films: list[FilmClip]):
     for film in films:
         request = request_of(film, "sentence", SHAPE, 0, 1, 1.0)
-        assert [shot.prompt for shot in request.shots] == [shot.text for shot in film.scripts["sentence"].shots]
-        ends = np.cumsum([shot.seconds for shot in request.shots]) * SHAPE.fps
+        assert [shot.prompt for shot in request.shots(request.seconds or 0.0)] == [
+            shot.text for shot in film.scripts["sentence"].shots
+        ]
+        ends = np.cumsum([shot.seconds for shot in request.shots(request.seconds or 0.0)]) * SHAPE.fps
         assert ends.tolist() == [*film.cuts, SHAPE.num_frames]
         config = replace(ModelConfig(), multi_shot=True, shape=replace(SHAPE, height=128, width=128))
-        assert request.num_frames(config) == SHAPE.num_frames
+        assert prepare(request, config).num_frames == SHAPE.num_frames
 
 
 def test_each_style_is_told_from_the_others():

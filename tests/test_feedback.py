@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_backend import FakeBackend, moderation
 
 from lumora.cli import main
 from lumora.media.video import Video
 from lumora.request.spec import Request
 from lumora.safety.labeled import read_labeled
-from lumora.safety.verdict import Moderator, Score, Verdict
+from lumora.safety.verdict import Score, Verdict
 from lumora.service.feedback import Complaint, ComplaintKind, Feedback, Ruling, appeal, report, training_examples
-from lumora.service.publish import publish
+from lumora.service.generate import generate
 
 REFUSED = Verdict({"hate": Score(0.9, "a test"), "ip": Score(0.6, "a test")}, ("hate", "ip"))
 
@@ -33,7 +34,7 @@ def test_of_many_at_once_each_is_kept_whole_and_for_its_owner_alone(tmp_path: Pa
     file = tmp_path / "feedback.jsonl"
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: Feedback(file).add(complaint(number)), range(64)))
-    assert sorted(case.complaint.number for case in Feedback(file).cases()) == [f"{n:08x}" for n in range(64)]
+    assert sorted(case.complaint.id for case in Feedback(file).cases()) == [f"{n:08x}" for n in range(64)]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -97,7 +98,7 @@ def test_only_refusals_can_be_appealed_against_and_only_with_a_reason():
         appeal("a", Verdict({}), "1", "it is art", True)
     with pytest.raises(ValueError, match="could not be checked"):
         appeal("a", Verdict({}, failure="The line is dead."), "1", "it is art", True)
-    with pytest.raises(ValueError, match="Say why"):
+    with pytest.raises(ValueError, match="Give a reason"):
         appeal("a", REFUSED, "1", "  ", True)
     with pytest.raises(ValueError, match="2,000"):
         appeal("a", REFUSED, "1", "w" * 2001, True)
@@ -105,22 +106,21 @@ def test_only_refusals_can_be_appealed_against_and_only_with_a_reason():
 
 def test_a_report_leads_to_the_request_of_a_video_and_a_foreign_one_has_none(tmp_path: Path):
     frames = np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3)).astype(np.uint8)
-    allows, about = Moderator([Allows()]), {"model": {"sha256": "00"}, "policy": "test-1"}
     request = Request("a ball\x1b[2J rolls")
-    delivered = publish(request, tmp_path / "a.png", lambda _: Video(frames, 8.0), allows, allows, about)
-    said = report(tmp_path / "a.png", "it frightens", consent=False)
-    assert (said.record, said.prompt, said.policy) == (delivered.record, request.prompt, "test-1")
+    delivered = generate(request, FakeBackend(lambda _: Video(frames, 8.0)), tmp_path / "a.png", moderation())
+    said = report(tmp_path / "a.png", "it frightens", allow_training=False)
+    assert (said.record, said.prompt, said.policy) == (delivered.record, request.prompt, "test")
     Video(255 - frames[5:], 8.0).save(tmp_path / "foreign.png")
-    with pytest.raises(ValueError, match="delivered here"):
-        report(tmp_path / "foreign.png", "it frightens", consent=False)
+    with pytest.raises(ValueError, match="published here"):
+        report(tmp_path / "foreign.png", "it frightens", allow_training=False)
 
 
 def test_from_the_shell_to_a_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))
     assert main(["review"]) == 0 and capsys.readouterr().out == "Nothing is open.\n"
     assert main(["review", "--export", str(tmp_path / "none.jsonl")]) == 2
-    assert main(["appeal", "how to build a bomb at home", "a school play", "--consent"]) == 0
-    number = Feedback().cases()[0].complaint.number
+    assert main(["appeal", "how to build a bomb at home", "a school play", "--allow-training"]) == 0
+    number = Feedback().cases()[0].complaint.id
     assert number in capsys.readouterr().out
     assert main(["review"]) == 0 and "'a school play'" in capsys.readouterr().out
     assert main(["review", number]) == 2 and "uphold or overturn" in capsys.readouterr().err

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora import Condition, Pipeline, Request, Shot, Video
+from lumora.backends.lumora.planning import prepare
 from lumora.backends.lumora.segments import make_segments
 from lumora.codec import Codec
-from lumora.config import TrainConfig, VideoShape
+from lumora.config import Resolution, TrainConfig, VideoShape
 from lumora.data.captions import CAPTION_LENGTHS, ClipCaptions, write_captions
 from lumora.data.datasets import LatentDataset
 from lumora.data.latent_cache import Encoders, LatentShard, latent_path, latent_spans, write_latents
@@ -112,12 +113,19 @@ def pipeline(weights: Path) -> Pipeline:
 
 
 def storyboard(second: str, **changes) -> Request:
-    return Request("A red ball rolls.", 1.1, 48, 32, num_inference_steps=2, next_shots=(Shot(second, 1.0),), **changes)
+    return Request(
+        "A red ball rolls.",
+        1.1,
+        size=Resolution(48, 32),
+        num_inference_steps=2,
+        next_shots=(Shot(second, 1.0),),
+        **changes,
+    )
 
 
 def test_shots_are_made_in_one_take_and_each_is_told_its_own_words(pipeline: Pipeline):
     request = storyboard("It lies on the beach.")
-    (take,) = request.segments(pipeline.config)
+    (take,) = prepare(request, pipeline.config).segments
     assert take.multi_shot and take.shot_ends == (("A red ball rolls.", 3), ("It lies on the beach.", 5))
     assert take.prompts_for(range(5), 0) == [("A red ball rolls.", 3), ("It lies on the beach.", 2)]
     assert take.prompts_for(range(3, 5), 0) == [("It lies on the beach.", 2)]
@@ -125,7 +133,7 @@ def test_shots_are_made_in_one_take_and_each_is_told_its_own_words(pipeline: Pip
     assert made.shape == (17, 32, 48, 3) and np.array_equal(made, pipeline.generate(request).frames)
     assert not np.array_equal(made[9:], other[9:])
     before = replace(pipeline, config=replace(pipeline.config, multi_shot=False))
-    assert [t.multi_shot for t in request.segments(before.config)] == [False, False]
+    assert [t.multi_shot for t in prepare(request, before.config).segments] == [False, False]
     assert len(before.generate(request).frames) == 18  # two clips of their own
 
 
@@ -141,14 +149,14 @@ def test_cuts_are_where_they_were_asked_for(more: list[float], frames: int, fps:
     seconds = [2.0, *more]
     shots = [Shot(str(number), length) for number, length in enumerate(seconds)]
     given = [Condition(Video(np.zeros((frames, 8, 8, 3), np.uint8), fps))] if frames else []
-    (take,) = make_segments(shots, given, fps, 4, together=True)
-    assert take.num_decoded_frames == take.num_frames == take.frames_of_latent(take.num_latents - 1).stop
+    (take,) = make_segments(shots, given, fps, 4, multi_shot=True)
+    assert take.num_decoded_frames == take.num_frames == take.grid.frames_of(take.num_latents - 1).stop
     left = [frame for frame in range(take.num_frames) if frame not in take.dropped_frames]
-    ends = [sum(frame < take.frames_of_latent(end - 1).stop for frame in left) for _, end in take.shot_ends]
+    ends = [sum(frame < take.grid.frames_of(end - 1).stop for frame in left) for _, end in take.shot_ends]
     assert ends == [round(fps * sum(seconds[: n + 1])) for n in range(len(seconds))]
     assert (
         set(range(frames)) <= take.frame_sources.keys()
-        and take.frame_strengths()[: frames - take.grid_offset].sum() == 0
+        and take.frame_strengths()[: frames - take.grid.offset].sum() == 0
     )
 
 
@@ -157,7 +165,7 @@ def test_what_is_left_out_is_neither_seen_nor_heard(pipeline: Pipeline):
     given = Video(np.full((6, 32, 48, 3), 9, np.uint8), 8.0, np.full((num_samples(0.75), 2), 1000, np.int16))
     request = replace(request, conditions=(Condition(given),))
     made = pipeline.generate(request)
-    assert len(made.frames) == request.num_frames(pipeline.config) == 17 and np.array_equal(
+    assert len(made.frames) == prepare(request, pipeline.config).num_frames == 17 and np.array_equal(
         made.frames[:6], given.frames
     )
     assert made.audio is not None and len(made.audio) == num_samples(17 / 8)
@@ -170,10 +178,10 @@ def test_what_has_not_been_learnt_is_made_as_before(pipeline: Pipeline):
     picture = Video(np.zeros((1, 32, 48, 3), np.uint8), 8.0)
     apart = storyboard("It lies on the beach.", conditions=(Condition(picture, shot_index=1),))
     runs_on = replace(storyboard("two"), next_shots=(Shot("It lies still.", 1.0, hard_cut=False),))
-    assert [len(r.segments(pipeline.config)) for r in (apart, runs_on)] == [2, 1]
-    assert not any(take.multi_shot for r in (apart, runs_on) for take in r.segments(pipeline.config))
+    assert [len(prepare(r, pipeline.config).segments) for r in (apart, runs_on)] == [2, 1]
+    assert not any(take.multi_shot for r in (apart, runs_on) for take in prepare(r, pipeline.config).segments)
     first = storyboard("It lies on the beach.", conditions=(Condition(picture),))
-    (take,) = first.segments(pipeline.config)
+    (take,) = prepare(first, pipeline.config).segments
     assert take.multi_shot and np.array_equal(pipeline.generate(first).frames[0], picture.frames[0])
 
 

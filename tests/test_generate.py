@@ -13,33 +13,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Condition, Pipeline, Request, Video
+from lumora.backends.lumora.planning import prepare
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
-from lumora.config import ModelConfig
+from lumora.config import ModelConfig, Resolution
 
-SMALL = Request("a red ball", seconds=0.5, width=48, height=32, num_inference_steps=2, guidance_scale=4.0)
+SMALL = Request("a red ball", seconds=0.5, size=Resolution(48, 32), num_inference_steps=2, guidance_scale=4.0)
 
 
 @settings(max_examples=200)
 @given(seconds=st.floats(0, 60), fps=st.floats(1, 60))
 def test_frames_are_the_nearest_number_that_the_codec_makes(seconds: float, fps: float):
-    frames = Request("x", seconds=seconds, fps=fps).num_frames(ModelConfig())
+    frames = prepare(Request("x", seconds=seconds, fps=fps), ModelConfig()).num_frames
     assert frames % 4 == 1
     assert abs(frames - max(1.0, seconds * fps)) <= 2.001
 
 
 @settings(max_examples=200)
 @given(width=st.integers(32, 1024), height=st.integers(32, 1024))
-def test_a_size_can_be_made_or_the_sentence_names_one_that_can(width: int, height: int):
-    request = Request("x", width=width, height=height, seconds=0.0)
-    try:
-        request.check(ModelConfig())
-        assert width % 16 == 0 == height % 16
-    except ValueError as error:
-        near = str(error).rstrip(".").rsplit(" ", 1)[1].split("x")
-        nearest = dataclasses.replace(request, width=int(near[0]), height=int(near[1]))
-        nearest.check(ModelConfig())
-        near_height, near_width = nearest.size(ModelConfig())
-        assert abs(near_width - width) <= 8 and abs(near_height - height) <= 8
+def test_a_size_is_rounded_to_one_that_can_be_made_and_the_plan_says_so(width: int, height: int):
+    plan = prepare(Request("x", size=Resolution(width, height), seconds=0.0), ModelConfig())
+    assert plan.size.width % 16 == 0 == plan.size.height % 16
+    assert abs(plan.size.width - width) <= 8 and abs(plan.size.height - height) <= 8
+    rounded = plan.size != Resolution(width, height)
+    assert rounded == any(f"becomes {plan.size}" in warning for warning in plan.warnings)
+    assert plan.request.size == plan.size
 
 
 @pytest.mark.parametrize(
@@ -51,32 +48,32 @@ def test_a_size_can_be_made_or_the_sentence_names_one_that_can(width: int, heigh
         {"seconds": -1.0},
         {"seconds": 61.0},
         {"seconds": float("nan")},
-        {"width": 16},
-        {"height": 1040},
+        {"size": Resolution(16, 64)},
+        {"size": Resolution(64, 1040)},
         {"fps": 0.0},
-        {"steps": 0},
-        {"steps": 1001},
-        {"guidance": -0.5},
-        {"guidance": float("inf")},
+        {"num_inference_steps": 0},
+        {"num_inference_steps": 1001},
+        {"guidance_scale": -0.5},
+        {"guidance_scale": float("inf")},
         {"seed": -1},
     ],
 )
 def test_a_bad_request_is_refused_in_a_sentence(wrong: dict):
     with pytest.raises(ValueError, match=r"^[A-Z].*\.$"):
-        Request(**{"prompt": "a ball", **wrong})
+        prepare(Request(**{"prompt": "a ball", **wrong}), ModelConfig())
 
 
 def test_what_would_never_end_is_refused():
-    endless = Request("x", seconds=60.0, width=1024, height=1024, fps=24.0)
+    endless = Request("x", seconds=60.0, size=Resolution(1024, 1024), fps=24.0)
     with pytest.raises(ValueError, match="tokens"):
-        endless.check(ModelConfig())
+        prepare(endless, ModelConfig())
 
 
 def test_the_same_request_makes_the_same_pixels(pipeline: Pipeline, weights: Path):
     first = pipeline.generate(SMALL)
     torch.rand(3)  # the world's random numbers go on meanwhile, and must not matter
     again = Pipeline.from_pretrained(weights).generate(SMALL)
-    assert np.array_equal(first.frames, again.frames) and first.fps == SMALL.fps
+    assert np.array_equal(first.frames, again.frames) and first.fps == pipeline.config.shape.fps
     assert first.frames.shape == (5, 32, 48, 3) and first.frames.std() > 1
 
 
@@ -84,24 +81,28 @@ def test_videos_made_together_are_those_made_alone(pipeline: Pipeline):
     requests = [
         dataclasses.replace(SMALL, seed=2, prompt="a much longer prompt than that of the others, in many words"),
         SMALL,
-        dataclasses.replace(SMALL, given=(Condition(Video(np.full((1, 32, 48, 3), 200, np.uint8), 1.0)),)),
+        dataclasses.replace(SMALL, conditions=(Condition(Video(np.full((1, 32, 48, 3), 200, np.uint8), 1.0)),)),
     ]
     for request, together in zip(requests, pipeline.generate_batch(requests), strict=True):
         alone = pipeline.generate(request)
         assert np.abs(alone.frames.astype(int) - together.frames).mean() < 1
     with pytest.raises(ValueError, match="agree"):
-        pipeline.generate_batch([SMALL, dataclasses.replace(SMALL, guidance=2.0)])
+        pipeline.generate_batch([SMALL, dataclasses.replace(SMALL, guidance_scale=2.0)])
 
 
-@pytest.mark.parametrize("other", [{"seed": 1}, {"prompt": "a blue cube"}, {"guidance": 1.0}, {"steps": 3}])
+@pytest.mark.parametrize(
+    "other", [{"seed": 1}, {"prompt": "a blue cube"}, {"guidance_scale": 1.0}, {"num_inference_steps": 3}]
+)
 def test_all_of_the_request_counts(pipeline: Pipeline, other: dict):
-    request = dataclasses.replace(SMALL, steps=6)  # some of which lie where guidance acts
+    request = dataclasses.replace(SMALL, num_inference_steps=6)  # some of which lie where guidance acts
     changed = pipeline.generate(dataclasses.replace(request, **other))
     assert not np.array_equal(pipeline.generate(request).frames, changed.frames)
 
 
 def test_without_guidance_the_prompt_does_not_count(pipeline: Pipeline):
-    a, b = (pipeline.generate(dataclasses.replace(SMALL, guidance=0.0, prompt=p)) for p in ("a ball", "two cubes"))
+    a, b = (
+        pipeline.generate(dataclasses.replace(SMALL, guidance_scale=0.0, prompt=p)) for p in ("a ball", "two cubes")
+    )
     assert np.abs(a.frames.astype(int) - b.frames).max() <= 2  # batch mates may move bfloat16's last bit
 
 
@@ -118,15 +119,17 @@ def test_any_prompt_makes_a_video(pipeline: Pipeline, prompt: str):
     width=st.integers(2, 6), height=st.integers(2, 6), frames=st.integers(1, 13), fps=st.sampled_from([4.0, 8.0, 24.0])
 )
 def test_any_size_rate_and_duration(pipeline: Pipeline, width: int, height: int, frames: int, fps: float):
-    request = Request("x", seconds=frames / fps, width=16 * width, height=16 * height, fps=fps, num_inference_steps=1)
+    request = Request(
+        "x", seconds=frames / fps, size=Resolution(16 * width, 16 * height), fps=fps, num_inference_steps=1
+    )
     video = pipeline.generate(request)
-    assert video.frames.shape == (request.num_frames(pipeline.config), 16 * height, 16 * width, 3)
+    assert video.frames.shape == (prepare(request, pipeline.config).num_frames, 16 * height, 16 * width, 3)
 
 
 def test_a_long_latent_is_decoded_in_pieces_that_fit(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     latent = torch.randn(1, 4, 7, 2, 3, generator=torch.Generator().manual_seed(0))
     whole = np.concatenate(list(pipeline._decode(latent)))
-    monkeypatch.setattr("lumora.backends.lumora.pipeline.DECODED_AT_ONCE", 12)
+    monkeypatch.setattr("lumora.backends.lumora.pipeline.MAX_CODEC_POSITIONS", 12)
     pieces = list(pipeline._decode(latent))
     assert max(map(len, pieces)) <= 8
     assert np.abs(whole.astype(int) - np.concatenate(pieces)).max() <= 2
@@ -134,7 +137,7 @@ def test_a_long_latent_is_decoded_in_pieces_that_fit(pipeline: Pipeline, monkeyp
 
 def test_progress_counts_every_step(pipeline: Pipeline):
     told: list[tuple[int, int]] = []
-    pipeline.generate(dataclasses.replace(SMALL, steps=3), lambda done, steps: told.append((done, steps)))
+    pipeline.generate(dataclasses.replace(SMALL, num_inference_steps=3), lambda done, steps: told.append((done, steps)))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -155,7 +158,7 @@ def test_the_default_weights_show_a_red_ball():
     pipeline = Pipeline.from_pretrained()
     shape = pipeline.config.shape
     prompt = "a red ball bounces on a meadow at noon"  # a sunset is red too
-    request = Request(prompt, width=shape.width, height=shape.height, fps=shape.fps, num_inference_steps=8)
+    request = Request(prompt, num_inference_steps=8)
     video = pipeline.generate(request)
     red, green, blue = np.moveaxis(video.frames.astype(int), -1, 0)
     share = ((red > green + 40) & (red > blue + 40)).mean()

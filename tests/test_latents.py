@@ -10,22 +10,32 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from fake_backend import FakeBackend, moderation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Condition, Pipeline, Request, Shot, Video
+from lumora.backends.lumora.backend import LumoraBackend
+from lumora.backends.lumora.planning import prepare
 from lumora.cli import main
 from lumora.codec import Codec
+from lumora.config import Resolution
 from lumora.media.latents import VideoLatents
 from lumora.provenance.index import Index
 from lumora.provenance.latent_store import LatentStore
 from lumora.provenance.manifest import read
 from lumora.safety.verdict import Moderator, Score, Verdict
 from lumora.service import publish as road
-from lumora.service.publish import ModerationBlocked, publish
+from lumora.service.generate import generate
+from lumora.service.moderation import ModerationBlocked
 
-HOW: dict[str, Any] = {"width": 48, "height": 32, "num_inference_steps": 1, "guidance_scale": 1.0}
+HOW: dict[str, Any] = {"size": Resolution(48, 32), "num_inference_steps": 1, "guidance_scale": 1.0}
 BEGINNING = Request("a ball", 9 / 8, seed=5, **HOW)
+
+
+@pytest.fixture(scope="module")
+def backend(weights: Path) -> LumoraBackend:
+    return LumoraBackend(weights)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +71,9 @@ def tasks(clip: Video) -> dict[str, Request]:
 
 
 @pytest.mark.parametrize("task", ["extend", "edit", "gap", "then"])
-def test_nothing_is_encoded_where_latents_are_kept(pipeline: Pipeline, clip: Video, task: str):
+def test_kept_latents_are_not_encoded_again(pipeline: Pipeline, backend: LumoraBackend, clip: Video, task: str):
     request = tasks(shown_otherwise(clip, clip.latents))[task]
-    assert pipeline.drop_unused_latents(request).conditions[0].video.latents is clip.latents
+    assert backend.prepare(request).request.conditions[0].video.latents is clip.latents
     with patch.object(Codec, "encode", no_encoding):
         made = pipeline.generate(request)
         assert np.array_equal(made.frames, pipeline.generate(request).frames)
@@ -104,26 +114,44 @@ def test_a_latent_frame_of_given_and_made_pictures_is_left_out(pipeline: Pipelin
     st.booleans(),
 )
 def test_latents_that_lie_elsewhere_change_nothing(
-    pipeline: Pipeline, clip: Video, start: Any, strength: float, gap: Any, size: tuple[int, int], fps: float, cut: bool
+    pipeline: Pipeline,
+    backend: LumoraBackend,
+    clip: Video,
+    start: Any,
+    strength: float,
+    gap: Any,
+    size: tuple[int, int],
+    fps: float,
+    cut: bool,
 ):
     """Whatever is asked for, latents count only where they are said to, and kept pictures stay as they are."""
     thing = Condition(shown_otherwise(clip, clip.latents), start, strength, mask_span=gap)
-    request = Request("a ball", 2.0, *size, fps, 3, 1, 1.0, (thing,), (Shot("a cube", 0.5, cut),))
-    settled = pipeline.drop_unused_latents(request)
+    request = Request(
+        "a ball",
+        2.0,
+        size=Resolution(*size),
+        fps=fps,
+        seed=3,
+        num_inference_steps=1,
+        guidance_scale=1.0,
+        conditions=(thing,),
+        next_shots=(Shot("a cube", 0.5, cut),),
+    )
+    settled = backend.prepare(request).request
     made = pipeline.generate(request)
     assert np.array_equal(made.frames, pipeline.generate(settled).frames)
     if settled.conditions[0].video.latents is not None:
         assert size == (48, 32) and strength < 1
-    for take in request.segments(pipeline.config):
+    for take in prepare(request, pipeline.config).segments:
         for frame, place in take.kept_frames().items():
             if frame < take.num_frames and size == (48, 32):
                 assert np.array_equal(made.frames[take.first_frame + frame], thing.video.frames[place.frame_index])
 
 
-def test_latents_of_another_codec_are_not_gone_on_from(pipeline: Pipeline, clip: Video):
-    other = dataclasses.replace(latents_of(clip), codec="0" * 64)
+def test_latents_of_another_codec_are_not_reused(pipeline: Pipeline, backend: LumoraBackend, clip: Video):
+    other = dataclasses.replace(latents_of(clip), codec_hash="0" * 64)
     requests = [tasks(shown_otherwise(clip, latents))["extend"] for latents in (other, None)]
-    assert pipeline.drop_unused_latents(requests[0]).conditions[0].video.latents is None
+    assert backend.prepare(requests[0]).request.conditions[0].video.latents is None
     made = [pipeline.generate(request).frames for request in requests]
     assert np.array_equal(made[0], made[1])
 
@@ -207,17 +235,16 @@ def fails(*_: Any, **__: Any) -> Any:
 def test_no_latents_stay_of_what_does_not_leave(
     fresh: Path, tmp_path: Path, pipeline: Pipeline, broken: tuple[Any, str] | None
 ):
-    out, make = tmp_path / "a.mp4", pipeline.generate
-    about: dict[str, Any] = {"model": {"sha256": "00"}, "policy": "test"}
+    out, backend = tmp_path / "a.mp4", FakeBackend(pipeline.generate)
     with pytest.raises((ModerationBlocked, OSError)):
         if broken is None:
-            publish(BEGINNING, out, make, panel(ALLOWED), panel(REFUSED), about)
+            generate(BEGINNING, backend, out, moderation(panel(ALLOWED), panel(REFUSED)))
         else:
             with patch.object(*broken, fails):
-                publish(BEGINNING, out, make, panel(ALLOWED), panel(ALLOWED), about)
+                generate(BEGINNING, backend, out, moderation())
     assert not out.exists() and not list(fresh.rglob("*.safetensors"))
     with patch.object(VideoLatents, "save", fails):
-        publish(BEGINNING, out, make, panel(ALLOWED), panel(ALLOWED), about)  # a full disk costs the latents alone
+        generate(BEGINNING, backend, out, moderation())  # a full disk costs the latents alone
     assert out.exists() and not list(fresh.rglob("*.safetensors"))
 
 
@@ -233,7 +260,7 @@ def test_refused_work_does_not_stay(weights: Path, tmp_path: Path, monkeypatch: 
         "lumora.safety.moderators.frame_moderator", lambda _: Moderator([Reviewer(REFUSED)], seconds=60.0)
     )
     out = tmp_path / "out.mp4"
-    ask = ["generate", "a ball", "-o", str(out), "--seconds", "4", "--steps", "1", "--weights", str(weights)]
+    ask = ["generate", "a ball", "-o", str(out), "--seconds", "4", "--steps", "1", "--model", str(weights)]
     assert main(ask) == 2
     assert there == [tmp_path / "out.mp4.work"] and not list(tmp_path.iterdir())
 
@@ -242,27 +269,27 @@ def test_an_extension_goes_on_from_a_file_and_is_made_again_as_long_as_the_laten
     fresh: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     clip, longer, anew, again = (tmp_path / f"{name}.mp4" for name in ("clip", "longer", "anew", "again"))
-    how = ["--steps", "1", "--weights", str(weights)]
+    how = ["--steps", "1", "--model", str(weights)]
     assert main(["generate", "a ball", "-o", str(clip), "--seconds", "1", *how]) == 0
     assert main(["extend", str(clip), "a ball", "-o", str(longer), "--seconds", "1", *how]) == 0
-    assert "goes on from the latents" in capsys.readouterr().out
+    assert "continues the latents" in capsys.readouterr().out
     (kept,) = [thing["video"] for thing in read(longer).recipe["request"]["conditions"]]
     latents = LatentStore().joined(Video.load(clip), clip).latents
     assert latents is not None and kept["latents"] == latents.digest
-    replay = ["--given", str(clip), "--weights", str(weights)]
-    assert main(["replay", str(longer), "-o", str(again), *replay]) == 0
+    replay = ["--inputs", str(clip), "--model", str(weights)]
+    assert main(["reproduce", str(longer), "-o", str(again), *replay]) == 0
     assert np.array_equal(Video.load(again).frames, Video.load(longer).frames)
 
     (store := fresh / "latents").rename(tmp_path / "elsewhere")
     capsys.readouterr()
-    assert main(["replay", str(longer), "-o", str(again), *replay]) == 2
-    assert "not kept here any more" in capsys.readouterr().err
+    assert main(["reproduce", str(longer), "-o", str(again), *replay]) == 2
+    assert "no longer kept here" in capsys.readouterr().err
     assert main(["extend", str(clip), "a ball", "-o", str(anew), "--seconds", "1", *how]) == 0
-    assert "goes on from the latents" not in capsys.readouterr().out
+    assert "continues the latents" not in capsys.readouterr().out
     assert "latents" not in read(anew).recipe["request"]["conditions"][0]["video"]
     made = [Video.load(file).frames for file in (clip, longer, anew)]
     assert not np.array_equal(made[1], made[2])
     for file in (tmp_path / "elsewhere").iterdir():
         file.rename(store / file.name)
-    assert main(["replay", str(anew), "-o", str(again), *replay]) == 0  # it was made without, and is so again
+    assert main(["reproduce", str(anew), "-o", str(again), *replay]) == 0  # it was made without, and is so again
     assert np.array_equal(Video.load(again).frames, made[2])

@@ -13,10 +13,10 @@ import pytest
 from rubric import ORIGINAL, TRAITS, Crjson, crjson, missed
 
 from lumora import Request
+from lumora.backends.lumora.weights import model_hash
 from lumora.cli import main
 from lumora.provenance.index import Index
 from lumora.provenance.manifest import read
-from lumora.request.serialization import model_hash
 
 PARENT, BESIDE, SEEN = "parentOf", "componentOf", "inputTo"
 
@@ -55,8 +55,8 @@ FILES = {
     "infill": Made("infill clip.mp4 'a ball' --from .3 --to .6", OF_CLIP),
     "edit": Made("edit clip.mp4 'a cube'", OF_CLIP),
     "storyboard": Made("storyboard board.toml", (("picture.png", SEEN),)),
-    "replay of a video": Made("replay clip.mp4"),
-    "replay of an extension": Made("replay extended.mp4 --given clip.mp4", OF_CLIP),
+    "reproduction of a video": Made("reproduce clip.mp4"),
+    "reproduction of an extension": Made("reproduce extended.mp4 --inputs clip.mp4", OF_CLIP),
 }
 
 
@@ -75,8 +75,8 @@ def folder(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shoot(folder: Path, weights: Path, words: str, name: str) -> Path:
     there = [str(folder / word) if (folder / word).is_file() else word for word in shlex.split(words)]
-    steps = [] if there[0] == "replay" else ["--steps", "1"]
-    assert main([*there, *steps, "-o", str(folder / name), "--weights", str(weights)]) == 0
+    steps = [] if there[0] == "reproduce" else ["--steps", "1"]
+    assert main([*there, *steps, "-o", str(folder / name), "--model", str(weights)]) == 0
     return folder / name
 
 

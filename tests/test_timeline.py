@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.backends.lumora.compositing import ConditionFrames
-from lumora.request.conditions import Condition, Shot
 from lumora.backends.lumora.segments import Segment, make_segments
 from lumora.backends.lumora.windows import plan_windows
+from lumora.config import Resolution
 from lumora.media.video import Video
+from lumora.request.conditions import Condition, Shot
 
 TIME = 4
 
@@ -35,9 +36,7 @@ def things() -> st.SearchStrategy[list[Condition]]:
 def known(take: Segment) -> np.ndarray:
     """Mean strength of each latent frame's frames, by the definition."""
     by_frame = {frame: place.strength for frame, place in take.frame_sources.items()}
-    return np.array(
-        [np.mean([by_frame.get(f, 1.0) for f in take.frames_of_latent(n)]) for n in range(take.num_latents)]
-    )
+    return np.array([np.mean([by_frame.get(f, 1.0) for f in take.grid.frames_of(n)]) for n in range(take.num_latents)])
 
 
 @settings(max_examples=200)
@@ -47,13 +46,13 @@ def test_latent_frames_tile_every_take(shots: list[Shot], things: list[Condition
     for take in make_segments(shots, things, fps, TIME, loop):
         assert take.first_frame == begins and take.num_frames >= 1
         begins += take.num_frames
-        held = [f for n in range(take.num_latents) for f in take.frames_of_latent(n)]
+        held = [f for n in range(take.num_latents) for f in take.grid.frames_of(n)]
         assert (
-            held == list(range(take.grid_offset, take.num_decoded_frames))
-            or take.num_decoded_frames == take.num_frames == take.grid_offset + 1
+            held == list(range(take.grid.offset, take.num_decoded_frames))
+            or take.num_decoded_frames == take.num_frames == take.grid.offset + 1
         )
         assert len(take.frame_strengths()) == 1 + TIME * (take.num_latents - 1)
-        assert set(range(take.grid_offset)) <= set(take.kept_frames())  # what no latent frame holds is given
+        assert set(range(take.grid.offset)) <= set(take.kept_frames())  # what no latent frame holds is given
         assert all(0 <= f < take.num_decoded_frames for f in take.frame_sources)
         ends = [0, *(end for _, end in take.shot_ends)]
         assert all(a <= b for a, b in pairwise(ends)) and ends[-1] == take.num_latents
@@ -150,7 +149,9 @@ def test_what_leads_up_to_something_is_made_backward(free: int):
 
 def test_drafts_cross_fade_between_given_frames_and_hold_outside():
     (take,) = make_segments([Shot("x", 13 / 8)], [Condition(Video(clip(5).frames[::4], 2.0), 0.5)], 8.0, TIME)
-    pictures = ConditionFrames.from_segment(take, [Condition(Video(clip(5).frames[::4], 2.0), 0.5)], 4, 4, "crop")
+    pictures = ConditionFrames.from_segment(
+        take, [Condition(Video(clip(5).frames[::4], 2.0), 0.5)], Resolution(4, 4), "crop"
+    )
     greys = [int(pictures.draft_frame(f)[0, 0, 0]) for f in range(13)]
     assert greys == [20] * 5 + [25, 30, 35] + [40] * 5
 
@@ -161,7 +162,7 @@ def test_what_stands_still_stays_as_it_was_given_and_what_moves_is_as_it_was_mad
     """A frame far behind the given one is made anew, with a little noise, and something comes into it."""
     given = np.random.default_rng(0).integers(70, 180, (1, 16, 24, 3), dtype=np.uint8)
     (take,) = make_segments([Shot("x", 17 / 8)], [Condition(Video(given, 8.0))], 8.0, TIME)
-    pictures = ConditionFrames.from_segment(take, [Condition(Video(given, 8.0))], 16, 24, "crop")
+    pictures = ConditionFrames.from_segment(take, [Condition(Video(given, 8.0))], Resolution(24, 16), "crop")
     decoded = np.repeat(given + np.uint8(3), 17, axis=0)  # what the codec makes of it
     decoded[1:] += np.int8(off).astype(np.uint8)
     there = np.s_[16, :, column : column + 8]

@@ -75,7 +75,7 @@ class Capabilities:
         width, height = math.sqrt(pixels * aspect_ratio), math.sqrt(pixels / aspect_ratio)
         return Resolution(*(self.nearest_side(side, self.aspect_step) for side in (width, height)))
 
-    def nearest_side(self, pixels: float, step: int | None = None) -> int:
+    def nearest_side(self, pixels: float | int, step: int | None = None) -> int:
         step = step or self.size_step
         return step * min(max(round(pixels / step), math.ceil(self.min_side / step)), self.max_side // step)
 

@@ -1,4 +1,4 @@
-"""`lumora report`, `lumora appeal`, `lumora review`: what people say of what was delivered or refused."""
+"""`lumora report`, `lumora appeal`, `lumora review`: feedback on published videos and refused prompts."""
 
 from __future__ import annotations
 
@@ -13,65 +13,64 @@ from lumora.cli.flags import File, Text
 if TYPE_CHECKING:
     from lumora.service.feedback import Case
 
-NOTED = "It is noted as {number}, on this machine alone, and a reviewer will decide."
+NOTED = "Recorded as {id} on this machine; a reviewer will decide."
 
 
 @dataclass(frozen=True)
 class Report:
-    """Tell the reviewer that a video which lumora delivered shows what it should not."""
+    """Report a video that lumora published and that shows what it should not."""
 
     file: Annotated[Positional[Path], arg(metavar="FILE")]
-    """The video; it is recognised also where its manifest is lost."""
-    why: Annotated[Positional[str], arg(metavar="WHY")]
+    """The video; it is recognized even if its manifest is lost."""
+    reason: Annotated[Positional[str], arg(metavar="REASON")]
     """What is wrong with it."""
-    consent: FlagCreatePairsOff[bool] = False
-    """Allow its prompt to be learnt from."""
+    allow_training: FlagCreatePairsOff[bool] = False
+    """Allow its prompt to be used for training."""
 
     def run(self) -> None:
         from lumora.service.feedback import Feedback, report
 
-        complaint = report(self.file, self.why, self.consent)
+        complaint = report(self.file, self.reason, self.allow_training)
         Feedback().add(complaint)
-        print(NOTED.format(number=complaint.number))
+        print(NOTED.format(id=complaint.id))
 
 
 @dataclass(frozen=True)
 class Appeal:
-    """Tell the reviewer that a prompt is refused for nothing."""
+    """Appeal against the refusal of a harmless prompt."""
 
     prompt: Annotated[Positional[str], arg(metavar="PROMPT")]
     """The prompt that is refused."""
-    why: Annotated[Positional[str], arg(metavar="WHY")]
-    """Why it is fine."""
-    consent: FlagCreatePairsOff[bool] = False
-    """Allow the prompt to be learnt from."""
+    reason: Annotated[Positional[str], arg(metavar="REASON")]
+    """Why it is harmless."""
+    allow_training: FlagCreatePairsOff[bool] = False
+    """Allow the prompt to be used for training."""
     policy: File = None
-    """What differs from lumora's policy; else the file that $LUMORA_POLICY names."""
+    """File of a policy (default: the file that $LUMORA_POLICY names, else lumora's policy)."""
 
     def run(self) -> None:
-        from lumora.safety.moderators import text_moderator
-        from lumora.safety.policy import Policy
         from lumora.service.feedback import Feedback, appeal
+        from lumora.service.moderation import Moderation
 
-        policy = Policy.load(self.policy)
-        verdict = text_moderator(policy).check(self.prompt)
-        complaint = appeal(self.prompt, verdict, policy.version, self.why, self.consent)
+        moderation = Moderation.load(self.policy)
+        verdict = moderation.texts.check(self.prompt)
+        complaint = appeal(self.prompt, verdict, moderation.policy.version, self.reason, self.allow_training)
         Feedback().add(complaint)
-        print(NOTED.format(number=complaint.number))
+        print(NOTED.format(id=complaint.id))
 
 
 @dataclass(frozen=True)
 class Review:
-    """List what is open; decide one of them; or export what is decided, of senders who consented (docs/safety.md)."""
+    """List open complaints, decide one, or export the prompts of decided ones (docs/safety.md)."""
 
-    number: Positional[Text] = None
+    complaint_id: Positional[Text] = None
     """The complaint to decide."""
     ruling: Positional[Literal["uphold", "overturn"] | None] = None
     """uphold: lumora did right, in refusing or in delivering; overturn: it did not."""
     note: str = ""
-    """Why."""
+    """Reason of the decision."""
     category: Text = None
-    """What the prompt belongs to, where it is harmful and was let through."""
+    """Category of a harmful prompt that was not refused."""
     export: File = None
     """Write the prompts of decided cases to this file, for `lumora redteam --suite` and for training."""
 
@@ -80,28 +79,32 @@ class Review:
         from lumora.service.feedback import Feedback, training_examples
 
         feedback = Feedback()
-        if self.number is not None:
+        if self.complaint_id is not None:
             if self.ruling is None:
-                raise ValueError(f"Say what is to become of {self.number}: uphold or overturn.")
-            print(_line(feedback.decide(self.number, self.ruling, self.note, self.category)))
+                raise ValueError(f"Give a ruling for {self.complaint_id}: uphold or overturn.")
+            print(_line(feedback.decide(self.complaint_id, self.ruling, self.note, self.category)))
         elif self.export is not None:
-            learnt = training_examples(feedback.cases())
-            if not learnt:
-                raise ValueError("There is nothing to export: no case is decided whose sender consented.")
-            write_labeled(self.export, learnt)
-            print(f"{self.export}: {len(learnt)} prompts.")
+            examples = training_examples(feedback.cases())
+            if not examples:
+                raise ValueError("There is nothing to export: no decided case allows it.")
+            write_labeled(self.export, examples)
+            print(f"{self.export}: {len(examples)} prompts.")
         else:
             cases = [case for case in feedback.cases() if case.decision is None]
             print("\n".join(map(_line, cases)) or "Nothing is open.")
 
 
 def _line(case: Case) -> str:
-    """Quoted by `repr`, so that nobody's words steer the reviewer's terminal."""
-    about = case.complaint
-    what = f"refused as {', '.join(about.refused)}" if about.kind == "appeal" else f"delivered as {about.record}"
-    consent = "" if about.consent else ", not to be learnt from"
-    line = f"{about.number}  {about.kind} of {about.at}: {about.prompt!r} was {what}{consent}. It says: {about.why!r}."
+    """Texts are quoted by `repr`, so that they cannot control the terminal."""
+    complaint = case.complaint
+    is_appeal = complaint.kind == "appeal"
+    outcome = f"refused as {', '.join(complaint.refused)}" if is_appeal else f"published as {complaint.record}"
+    training = "" if complaint.allow_training else " (not for training)"
+    line = f"{complaint.id}  {complaint.kind} of {complaint.created_at}: {complaint.prompt!r} was {outcome}{training}. "
+    line += f"Reason: {complaint.reason!r}."
     if case.decision is None:
         return line
-    of = case.decision.category or "harmless"
-    return f"{line} Decided: {case.decision.ruling}, {of}{': ' if case.decision.note else ''}{case.decision.note}."
+    category = case.decision.category or "harmless"
+    return (
+        f"{line} Decided: {case.decision.ruling}, {category}{': ' if case.decision.note else ''}{case.decision.note}."
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from lumora.config import Resolution
@@ -30,7 +30,6 @@ class Request:
     """May be empty if there is a condition."""
     seconds: float | None = None
     """Duration of the first shot; 0 asks for a still image."""
-    _: KW_ONLY
     size: Resolution | None = None
     fps: float | None = None
     seed: int = 0
@@ -116,7 +115,8 @@ def _may_be_text(hint: Any) -> bool:
     return hint is str or any(_may_be_text(part) for part in typing.get_args(hint))
 
 
-def check_range(name: str, value: float, least: float, most: float) -> None:
+def check_range(name: str, value: float | int, least: float | int, most: float | int) -> None:
     """Raises ValueError, in one sentence, if `value` is not between `least` and `most`."""
     if not least <= value <= most:  # also true for NaN
-        raise ValueError(f"{name[:1].upper() + name[1:]} must be between {least:,} and {most:,}, not {value:,}.")
+        low, high, wrong = (f"{x:,}" if isinstance(x, int) else f"{x:,g}" for x in (least, most, value))
+        raise ValueError(f"{name[:1].upper() + name[1:]} must be between {low} and {high}, not {wrong}.")

@@ -1,7 +1,7 @@
-"""Learning from use: what viewers report, what senders appeal against, and what a reviewer decides; all of it stays on
-this machine.
+"""Feedback: reports of published videos, appeals against refused prompts, and a reviewer's decisions.
 
-`feedback.jsonl` in the state folder has a line for each complaint and each decision. It only grows.
+`feedback.jsonl` in the state folder has a line for each complaint and each decision. Lines are only appended, and the
+file stays on this machine.
 """
 
 from __future__ import annotations
@@ -16,45 +16,48 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 
 from lumora.provenance.detect import detect
 from lumora.provenance.keystore import locked, state_folder
+from lumora.request.serialization import upgrade_recipe
 from lumora.safety.corpus import categories
 from lumora.safety.verdict import Verdict
 
 ComplaintKind: TypeAlias = Literal["report", "appeal"]
 Ruling: TypeAlias = Literal["uphold", "overturn"]
-"""Whether lumora did right, in refusing or in delivering, or not."""
+"""Whether lumora was right to refuse or to publish (uphold), or wrong (overturn)."""
 MAX_CHARACTERS = 2_000
-"""Of what somebody says."""
+"""Of a reason or a note."""
+_OLD_KEYS = {"number": "id", "at": "created_at", "why": "reason", "consent": "allow_training"}
+"""Keys of files that were written before version 0.1.0."""
 
 
 @dataclass(frozen=True)
 class Complaint:
-    """A viewer's about a video that was delivered, or a sender's about a prompt that was refused."""
+    """A viewer's report of a published video, or a sender's appeal against a refused prompt."""
 
-    number: str
+    id: str
     kind: ComplaintKind
-    at: str
+    created_at: str
     prompt: str
-    """What was asked for; of a video of several shots, all of them."""
-    why: str
-    consent: bool
-    """Whether its sender allows the prompt to be learnt from."""
+    """The prompt; the prompts of all shots if there are several."""
+    reason: str
+    allow_training: bool
+    """Whether the sender allows the prompt to be used for training."""
     refused: tuple[str, ...] = ()
-    """The categories that an appeal's prompt was refused for."""
+    """Of an appeal: the categories for which the prompt was refused."""
     record: str | None = None
-    """The video that a report is about, as in the index."""
+    """Of a report: the record of the video in the index."""
     policy: str = ""
-    """The version by which it was refused or delivered."""
+    """Version of the policy by which it was refused or published."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    number: str
+    id: str
     """Of the complaint."""
-    at: str
+    created_at: str
     ruling: Ruling
     note: str
     category: str | None
-    """What the prompt belongs to; None where it is harmless."""
+    """The category of the prompt; None if it is harmless."""
 
 
 @dataclass(frozen=True)
@@ -63,29 +66,29 @@ class Case:
     decision: Decision | None
 
 
-def report(file: Path, why: str, consent: bool) -> Complaint:
-    """A viewer's complaint about a video that lumora delivered here; raises ValueError for any other file."""
+def report(file: Path, reason: str, allow_training: bool) -> Complaint:
+    """A report of a video that was published here. Raises ValueError for any other file."""
     found = detect(file)
     if found.record is None or found.answer == "not ours":
-        raise ValueError(f"{file} can't be told to be a video that was delivered here (`lumora detect` says more).")
-    recipe = found.record.recipe
+        raise ValueError(f"{file} is not known as a video that was published here (`lumora detect` says more).")
+    recipe = upgrade_recipe(found.record.recipe)
     request = recipe["request"]
     prompts = [request["prompt"], *(shot["prompt"] for shot in request.get("next_shots", ()))]
     about = {"record": found.record.record, "policy": recipe.get("policy", "")}
-    return _complaint("report", " ".join(prompts), why, consent, **about)
+    return _complaint("report", " ".join(prompts), reason, allow_training, **about)
 
 
-def appeal(prompt: str, verdict: Verdict, policy: str, why: str, consent: bool) -> Complaint:
-    """A complaint about a prompt's refusal; raises ValueError where the verdict is none, or the check had failed."""
+def appeal(prompt: str, verdict: Verdict, policy: str, reason: str, allow_training: bool) -> Complaint:
+    """An appeal against a refused prompt. Raises ValueError if it was not refused, or if the check itself failed."""
     if verdict.allowed:
         raise ValueError("This prompt is not refused, so there is nothing to appeal against.")
     if not verdict.refused:
-        raise ValueError(f"This prompt could not be checked, which an appeal can't mend: {verdict.failure}")
-    return _complaint("appeal", prompt, why, consent, refused=verdict.refused, policy=policy)
+        raise ValueError(f"This prompt could not be checked, so an appeal does not help: {verdict.failure}")
+    return _complaint("appeal", prompt, reason, allow_training, refused=verdict.refused, policy=policy)
 
 
 class Feedback:
-    """The list, in a file; several processes may use it at a time."""
+    """The list of complaints in a file; several processes may use it at the same time."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file or state_folder() / "feedback.jsonl"
@@ -95,61 +98,61 @@ class Feedback:
             _append(log, log.read(), {"complaint": asdict(complaint)})
 
     def cases(self) -> list[Case]:
-        """All complaints in the order in which they came, open and decided."""
+        """All complaints in the order in which they were made, open and decided."""
         with locked(self._file) as log:
             return _cases(log.read())
 
-    def decide(self, number: str, ruling: Ruling, note: str = "", category: str | None = None) -> Case:
-        """Closes a case; of what is harmful, `category` says what it is, unless an appeal's refusal had it right.
+    def decide(self, complaint_id: str, ruling: Ruling, note: str = "", category: str | None = None) -> Case:
+        """Closes a case. `category` is that of a harmful prompt; by default, the one an appeal was refused for.
 
-        Raises ValueError for a number that isn't there or is decided, and for a category that is missing or too much.
+        Raises ValueError for an unknown or decided complaint, and for a missing or superfluous category.
         """
         with locked(self._file) as log:
             content = log.read()
-            case = next((case for case in _cases(content) if case.complaint.number == number), None)
+            case = next((case for case in _cases(content) if case.complaint.id == complaint_id), None)
             if case is None:
-                raise ValueError(f"There is no complaint {number}; `lumora review` lists them.")
+                raise ValueError(f"There is no complaint {complaint_id}; `lumora review` lists them.")
             if case.decision is not None:
-                raise ValueError(f"{number} was decided already: {case.decision.ruling}, {case.decision.at}.")
-            decision = Decision(number, _now(), ruling, _said(note), _category(case.complaint, ruling, category))
+                ruled = f"{case.decision.ruling}, {case.decision.created_at}"
+                raise ValueError(f"{complaint_id} was decided already: {ruled}.")
+            decision = Decision(
+                complaint_id, _now(), ruling, _checked_length(note), _category(case.complaint, ruling, category)
+            )
             _append(log, content, {"decision": asdict(decision)})
         return Case(case.complaint, decision)
 
 
 def training_examples(cases: Sequence[Case]) -> list[tuple[str, str | None]]:
-    """Prompts of decided cases whose senders consented, each with what it belongs to."""
-    return [(c.complaint.prompt, c.decision.category) for c in cases if c.decision and c.complaint.consent]
+    """Prompts of decided cases whose senders allow it, each with its category."""
+    return [(c.complaint.prompt, c.decision.category) for c in cases if c.decision and c.complaint.allow_training]
 
 
-def _complaint(kind: ComplaintKind, prompt: str, why: str, consent: bool, **about: Any) -> Complaint:
-    if not why.strip():
-        raise ValueError("Say why, in a few words.")
-    return Complaint(secrets.token_hex(4), kind, _now(), prompt, _said(why), consent, **about)
+def _complaint(kind: ComplaintKind, prompt: str, reason: str, allow_training: bool, **about: Any) -> Complaint:
+    if not reason.strip():
+        raise ValueError("Give a reason, in a few words.")
+    return Complaint(secrets.token_hex(4), kind, _now(), prompt, _checked_length(reason), allow_training, **about)
 
 
-def _said(text: str) -> str:
+def _checked_length(text: str) -> str:
     if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"That has {len(text):,} characters; say it in at most {MAX_CHARACTERS:,}.")
+        raise ValueError(f"That has {len(text):,} characters; use at most {MAX_CHARACTERS:,}.")
     return text
 
 
 def _category(complaint: Complaint, ruling: Ruling, category: str | None) -> str | None:
-    """What a case turns out to be about: a refusal that stands, or a delivery that was wrong, is of something
-    harmful."""
+    """The category of a decided case: an upheld refusal and an overturned publication are of something harmful."""
     if (complaint.kind == "appeal") != (ruling == "uphold"):
         if category is not None:
-            raise ValueError(
-                f"To {ruling} this {complaint.kind} is to say that it is harmless; leave the category out."
-            )
+            raise ValueError(f"To {ruling} this {complaint.kind} means that it is harmless; leave the category out.")
         return None
     category = category or next(iter(complaint.refused), None)
     if category not in categories():
-        raise ValueError(f"Say what it is, with --category and one of {', '.join(categories())}.")
+        raise ValueError(f"Give its category, with --category and one of {', '.join(categories())}.")
     return category
 
 
 def _append(log: BinaryIO, content: bytes, event: dict[str, Any]) -> None:
-    torn = b"\n" if content and not content.endswith(b"\n") else b""  # a process died while it wrote
+    torn = b"\n" if content and not content.endswith(b"\n") else b""  # a process died while writing
     log.write(torn + json.dumps(event, ensure_ascii=False).encode() + b"\n")
 
 
@@ -158,15 +161,20 @@ def _cases(content: bytes) -> list[Case]:
     decisions: dict[str, Decision] = {}
     for event in filter(None, map(_event, content.splitlines())):
         if "complaint" in event:
-            about = event["complaint"]
-            complaints[about["number"]] = Complaint(**{**about, "refused": tuple(about["refused"])})
+            fields = _with_new_keys(event["complaint"])
+            complaints[fields["id"]] = Complaint(**{**fields, "refused": tuple(fields["refused"])})
         else:
-            decisions[event["decision"]["number"]] = Decision(**event["decision"])
-    return [Case(complaint, decisions.get(number)) for number, complaint in complaints.items()]
+            decision = Decision(**_with_new_keys(event["decision"]))
+            decisions[decision.id] = decision
+    return [Case(complaint, decisions.get(complaint_id)) for complaint_id, complaint in complaints.items()]
+
+
+def _with_new_keys(fields: dict[str, Any]) -> dict[str, Any]:
+    return {_OLD_KEYS.get(name, name): value for name, value in fields.items()}
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
-    """None for a line that was torn off when a process died."""
+    """None for a line that is incomplete because a process died."""
     try:
         return json.loads(line)
     except ValueError:

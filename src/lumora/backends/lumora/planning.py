@@ -16,8 +16,8 @@ from lumora.request.spec import Request, check_range
 SAMPLER_VERSION = 3
 """Goes up with each change of the pixels that a model makes of a request."""
 MIN_SIDE, MAX_SIDE = 32, 1024
-MAX_SECONDS = 60
-MAX_FPS = 60
+MAX_SECONDS = 60.0
+MAX_FPS = 60.0
 MAX_INFERENCE_STEPS = 1_000
 MAX_SHOTS = 60
 MAX_TOKENS = 65_536
