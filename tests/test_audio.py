@@ -238,7 +238,7 @@ def test_a_foreign_film_is_extended_signed_and_made_again_with_its_sound(
     ask = ["extend", str(file), "a ball", "--seconds", "0.5", *how]
     assert main([*ask, "-o", str(out)]) == 0
     said = capsys.readouterr()
-    assert "90x50, 25 a second, with sound, scaled to" in said.out and "has no sound" not in said.err
+    assert "90x50 at 25 fps, with audio, resized to" in said.out and "has no audio" not in said.err
     assert read(out).state == "trusted" and main(["detect", str(out)]) == 0
     assert main(["reproduce", str(out), "-o", str(again), "--inputs", str(file), "--model", str(weights)]) == 0
     made, same = Video.load(out), Video.load(again)
@@ -249,4 +249,4 @@ def test_a_foreign_film_is_extended_signed_and_made_again_with_its_sound(
     given = video.resize(50, 90).resize(*made.frames.shape[1:3]).resample_fps(8.0).frames
     assert np.abs(made.frames[: len(given)].astype(int) - given).mean() < 6
     assert main([*ask, "-o", str(tmp_path / "out.gif")]) == 0
-    assert "A .gif has no sound" in capsys.readouterr().err
+    assert "A .gif has no audio" in capsys.readouterr().err

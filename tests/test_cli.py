@@ -55,7 +55,7 @@ MISTAKES = {
     "broken image": (["generate", "a ball", "-o", "out.mp4", "--image", "broken.png"], "broken.png can't be read"),
     "image from the net": (["generate", "x", "-o", "out.mp4", "--image", "http://127.0.0.1:9/a.png"], "no file"),
     "not an aspect": (["generate", "a ball", "-o", "out.mp4", "--aspect-ratio", "wide"], "such as 16:9"),
-    "not a keyframe": (["generate", "a ball", "-o", "out.mp4", "--keyframe", "a.png"], "such as 1.5=picture.png"),
+    "not a keyframe": (["generate", "a ball", "-o", "out.mp4", "--keyframe", "a.png"], "such as 1.5=image.png"),
     "size and aspect": (
         ["generate", "x", "-o", "out.mp4", "--aspect-ratio", "1:1", "--size", "64x64"],
         "either a size or",
@@ -118,7 +118,7 @@ def test_generate_writes_what_was_asked_for(weights: Path, tmp_path: Path, capsy
     video = Video.load(clip)
     assert video.frames.shape == (9, 32, 48, 3) and video.fps == pytest.approx(9)
     assert main(["generate", "a ball", "-o", str(still), "--size", "32x32", "--image", str(clip), *common]) == 0
-    assert "48x32 is scaled to 32x32 (crop)" in capsys.readouterr().out
+    assert "48x32 is resized to 32x32 (crop)" in capsys.readouterr().out
     assert Video.load(still).frames.shape[0] == 1
     assert sorted(os.listdir(tmp_path)) == ["clip.mp4", "still.png"]
 
@@ -148,7 +148,7 @@ def test_progress_is_shown_and_ctrl_c_leaves_quietly(weights: Path, tmp_path: Pa
                 process.send_signal(signal.SIGINT)
                 told = True
     assert process.wait(timeout=20) == 130
-    assert "Waking the model" in said and "Making the video" in said
+    assert "Loading the model" in said and "Generating the video" in said
     assert "Traceback" not in said and set(os.listdir(tmp_path)) <= {"clip.mp4.work"}  # from which it goes on
 
 

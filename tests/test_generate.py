@@ -173,7 +173,7 @@ def run_example(name: str, *words: Path) -> None:
 
 def test_the_example_of_the_python_api(weights: Path, tmp_path: Path):
     run_example("generate.py", tmp_path, weights)
-    picture, video = Video.load(tmp_path / "picture.png"), Video.load(tmp_path / "video.mp4")
+    picture, video = Video.load(tmp_path / "image.png"), Video.load(tmp_path / "video.mp4")
     assert picture.frames.shape == (1, 32, 48, 3) and video.frames.shape == (17, 32, 48, 3)
 
 

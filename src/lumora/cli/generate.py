@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -153,6 +154,7 @@ def make_video(
         print(f"lumora: A {suffix} has no audio; write an {WITH_AUDIO} to keep that of the inputs.", file=sys.stderr)
     resume_path = output.with_name(f"{output.name}.work")
     plans: list[Plan] = []
+    reports: list[Callable[[str, int, int], None]] = []
 
     def show_plan(plan: Plan) -> None:
         plans.append(plan)
@@ -161,8 +163,9 @@ def make_video(
         for height, width in dict.fromkeys(video.frames.shape[1:3] for video in request.videos()):
             if (width, height) != (plan.size.width, plan.size.height):  # videos were resized when they were read
                 print(f"An input of {width}x{height} is resized to {plan.size} ({request.resize_mode}).")
+        reports.append(stack.enter_context(progress_bar("Loading the model")))
 
-    with progress_bar("Loading the model") as report:
+    with contextlib.ExitStack() as stack:
         try:
             generate(
                 request,
@@ -171,7 +174,7 @@ def make_video(
                 ingredients=ingredients,
                 on_plan=show_plan,
                 record=record,
-                progress=lambda done, total: report("Generating the video", done, total),
+                progress=lambda done, total: reports[0]("Generating the video", done, total),
                 resume_path=resume_path,
             )
         except KeyboardInterrupt:
