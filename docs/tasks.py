@@ -18,7 +18,7 @@ from lumora import Condition, Pipeline, Request, Shot, Video
 from lumora.backends.lumora.planning import prepare
 from lumora.config import VideoShape
 from lumora.evaluate.suites.continuations import held_out_starts
-from lumora.media.video import contact_sheet
+from lumora.media.contact_sheet import contact_sheet
 from lumora.request.conditions import edited_caption
 
 DOCS = Path(__file__).parent

@@ -26,7 +26,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from lumora.cli import main
 from lumora.cli.evaluate import Evaluate
 from lumora.config import Resolution
-from lumora.media.video import SUFFIXES, Video
+from lumora.media.encode import SUFFIXES
+from lumora.media.video import Video
 from lumora.provenance import watermark
 from lumora.provenance.index import Index
 from lumora.provenance.keystore import watermark_key

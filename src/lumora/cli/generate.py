@@ -146,19 +146,19 @@ def make_video(
     request: Request, backend: Backend, output: Path, ingredients: Sequence[Ingredient], record: str | None = None
 ) -> Plan:
     """Runs the service with a progress bar and prints what the plan says; returns the plan."""
-    from lumora.media.video import WITH_AUDIO
+    from lumora.media.encode import output_warnings
     from lumora.service.generate import generate
 
-    suffix = output.suffix.lower()
-    if suffix != WITH_AUDIO and any(video.audio is not None for video in request.videos()):
-        print(f"lumora: A {suffix} has no audio; write an {WITH_AUDIO} to keep that of the inputs.", file=sys.stderr)
     resume_path = output.with_name(f"{output.name}.work")
     plans: list[Plan] = []
     reports: list[Callable[[str, int, int], None]] = []
 
     def show_plan(plan: Plan) -> None:
         plans.append(plan)
-        for warning in plan.warnings:
+        has_audio = any(video.audio is not None for video in request.videos())
+        input_warnings = (warning for video in request.videos() for warning in video.warnings)
+        of_format = output_warnings(output.suffix.lower(), plan.fps, has_audio)
+        for warning in dict.fromkeys([*input_warnings, *of_format, *plan.warnings]):
             print(f"lumora: {warning}", file=sys.stderr)
         for height, width in dict.fromkeys(video.frames.shape[1:3] for video in request.videos()):
             if (width, height) != (plan.size.width, plan.size.height):  # videos were resized when they were read

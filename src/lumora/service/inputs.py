@@ -19,9 +19,8 @@ def load_image(file: Path) -> Video:
 
 def load_clip(file: Path, capabilities: Capabilities, size: Resolution, resize_mode: ResizeMode) -> Video:
     """A video at `size` and its own frame rate, with the latents that it was made of if they are kept here."""
-    # Of a longer film this reads enough to be refused.
-    max_frames = round(capabilities.max_fps * capabilities.max_seconds) + 1
-    video = Video.load(file, max_frames, (size.height, size.width), resize_mode)
+    max_seconds = capabilities.max_seconds + 1.0  # enough of a longer film to refuse it
+    video = Video.load(file, size=(size.height, size.width), resize_mode=resize_mode, max_seconds=max_seconds)
     return LatentStore().joined(video, file)
 
 

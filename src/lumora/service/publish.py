@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lumora.atomic_io import atomic_write, temporary_file
-from lumora.media.video import Video, checked_suffix, encode_video
+from lumora.media.encode import checked_suffix
+from lumora.media.video import Video, encode_video
 from lumora.provenance import watermark
 from lumora.provenance.fingerprint import fingerprint_of
 from lumora.provenance.index import Index, PublishedRecord
