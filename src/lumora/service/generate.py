@@ -36,10 +36,11 @@ def generate(
 ) -> PublishedRecord:
     """Makes the video of `request` and writes it to `destination`, or leaves nothing there.
 
-    1. Checks the destination, and every text before and after `expand`, an optional expansion of the prompts. Nothing
-       of the model is loaded until they have passed.
-    2. `backend.prepare` decides sizes and frames; `on_plan` receives the plan, for example to show its warnings.
-    3. Checks the frames of the conditions and runs the backend.
+    1. Checks the destination, and prepares the plan: sizes, frames, warnings. Bad input is refused here, and `on_plan`
+       receives the plan.
+    2. Checks every text before and after `expand`, an optional expansion of the prompts, and the frames of the
+       conditions.
+    3. Runs the backend, which loads the model.
     4. Publishes the video (`publish`).
 
     `ingredients` are the files that the conditions come from. `resume_path` keeps unfinished work; it is removed when
@@ -49,13 +50,13 @@ def generate(
     wrong.
     """
     check_destination(destination)
+    plan = backend.prepare(request)
     moderation = moderation or Moderation.load()
     history = texts_of_ingredients(ingredients)
     check_texts(request, moderation, history)
     if expand is not None:
-        request = expand(request)
-        check_texts(request, moderation, history)
-    plan = backend.prepare(request)
+        plan = backend.prepare(expand(request))
+        check_texts(plan.request, moderation, history)
     if on_plan:
         on_plan(plan)
     check_conditions(plan.request, moderation)

@@ -30,16 +30,15 @@ class LumoraBackend:
         return planning.capabilities(self.config)
 
     def prepare(self, request: Request) -> LumoraPlan:
-        """See `Backend`. If a condition carries latents, the codec is loaded to see whether they are its own."""
         plan = planning.prepare(request, self.config)
         if all(video.latents is None for video in request.videos()):
             return plan
         from lumora.backends.lumora.latent_reuse import drop_unused_latents
-        from lumora.backends.lumora.pipeline import latent_shape, load_codec
-        from lumora.backends.lumora.resume import weights_hash
+        from lumora.backends.lumora.pipeline import codec_hash, latent_shape
 
-        codec_hash, shape = weights_hash(load_codec(self.folder, self.device)), latent_shape(self.config, plan.size)
-        return replace(plan, request=drop_unused_latents(plan.request, plan.segments, shape, codec_hash))
+        shape = latent_shape(self.config, plan.size)
+        reduced = drop_unused_latents(plan.request, plan.segments, shape, codec_hash(self.folder))
+        return replace(plan, request=reduced)
 
     def run(
         self,

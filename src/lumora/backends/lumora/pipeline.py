@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float, UInt8
+from safetensors.torch import load_file
 from torch import Tensor
 
 from lumora.backends.base import Cancel, Cancelled, Progress
@@ -69,7 +70,7 @@ class Pipeline:
     @cached_property
     def codec_hash(self) -> str:
         """Hash of the codec whose latents can be reused."""
-        return weights_hash(self.codec)
+        return weights_hash(self.codec.state_dict().values())
 
     def generate(self, request: Request, progress: Progress | None = None, resume_path: Path | None = None) -> Video:
         """The video of a request; the same request gives the same pixels on the same kind of machine.
@@ -204,6 +205,14 @@ def latent_shape(config: ModelConfig, size: Resolution) -> tuple[int, int, int]:
     """Channels, height and width of a latent frame."""
     codec = config.codec
     return codec.latent_channels, size.height // codec.spatial_compression, size.width // codec.spatial_compression
+
+
+def codec_hash(folder: Path | None = None) -> str:
+    """`Pipeline.codec_hash` of a model from its file, without making the network."""
+    with torch.device("meta"):
+        names = list(Codec(read_config(folder).codec).state_dict())
+    weights = load_file(model_folder(folder) / "codec.safetensors")
+    return weights_hash(weights[name] for name in names)
 
 
 def load_codec(folder: Path | None = None, device: str | torch.device | None = None) -> Codec:

@@ -6,7 +6,7 @@ Generated latents are known like given ones, so the clean latents and the denois
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -24,14 +24,14 @@ def request_fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
     """A hash of the request, the pixels of its conditions, the weights and the version of the sampler."""
     digest = hashlib.sha256(repr((SAMPLER_VERSION, to_recipe(request))).encode())
     for network in networks:
-        digest.update(weights_hash(network).encode())
+        digest.update(weights_hash(network.state_dict().values()).encode())
     return digest.hexdigest()
 
 
-def weights_hash(network: nn.Module) -> str:
+def weights_hash(tensors: Iterable[Tensor]) -> str:
     """SHA-256 of the weights; the same in float32 and in bfloat16 if they are stored in bfloat16."""
     digest = hashlib.sha256()
-    for weights in network.state_dict().values():
+    for weights in tensors:
         digest.update(weights.float().cpu().numpy().tobytes())
     return digest.hexdigest()
 
