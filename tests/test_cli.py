@@ -15,6 +15,7 @@ import pytest
 
 from lumora.cli import VERBS, main
 from lumora.cli.flags import TrainPreset
+from lumora.cli.generate import Generate
 from lumora.media.video import Video
 
 Capture: TypeAlias = pytest.CaptureFixture[str]
@@ -62,6 +63,12 @@ MISTAKES = {
     "no clip": (["extend", "none.mp4", "-o", "out.mp4"], "no file none.mp4"),
     "no board": (["storyboard", "none.toml", "-o", "out.mp4"], "no file none.toml"),
     "no model": (["generate", "a ball", "-o", "out.mp4", "--model", "none"], "no model"),
+    "no such verb": (["generat", "a ball"], "did you mean `lumora generate`?"),
+    "half a verb": (["world", "sheet"], "`lumora world contact-sheet`"),
+    "no such flag": (
+        ["extend", "a.mp4", "--aspect", "1:1", "-o", "out.mp4"],
+        "did you mean --aspect-ratio? See",
+    ),
     "world's size": (["world", "sample", "-o", "out.mp4", "--size", "2x2"], "16"),
 }
 
@@ -178,3 +185,16 @@ def test_a_contact_sheet_shows_many_clips(tmp_path: Path):
     )
     picture = Video.load(out).frames[0]
     assert picture.std(axis=(0, 1)).min() > 10 and np.prod(picture.shape) > 3 * 4 * 32 * 32
+
+
+def test_a_prompt_may_begin_with_a_dash_and_the_version_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+):
+    prompts: list[str] = []
+    monkeypatch.setattr(Generate, "run", lambda self: prompts.append(self.prompt))
+    out = ["-o", str(tmp_path / "out.mp4")]
+    assert main(["generate", "-5 degrees and --snow", *out]) == main(["generate", *out, "--", "-x"]) == 0
+    assert prompts == ["-5 degrees and --snow", "-x"]
+    with pytest.raises(SystemExit) as leaving:
+        main(["--version"])
+    assert leaving.value.code == 0 and re.fullmatch(r"lumora \d+\.\d+\.\d+\n", capsys.readouterr().out)

@@ -1,14 +1,20 @@
-"""The command line: a class a verb, its fields the flags. Verbs import what they need, so `--help` is quick."""
+"""The command line: one class for each verb, whose fields are its flags.
+
+Verbs import what they need when they run, so that `--help` is quick.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from importlib.metadata import version
 from typing import Protocol, runtime_checkable
 
 import tyro
@@ -60,8 +66,8 @@ VERBS: dict[str, Callable[..., Verb]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the verb and returns the exit code: 2 after a user's mistake and one sentence, 130 after Ctrl-C; SIGTERM
-    ends with 143."""
+    """Runs the verb and returns the exit code: 2 after a mistake of the user, which is printed in one sentence, and 130
+    after Ctrl-C. SIGTERM ends with 143."""
     try:
         with _cleaning_up():
             return _parse(list(sys.argv[1:] if argv is None else argv)).run() or 0
@@ -74,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _cleaning_up() -> Iterator[None]:
-    """SIGTERM, too, ends by an exception: what was begun is removed, and no pixel of it is left behind."""
+    """SIGTERM raises an exception, so that unfinished files are removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -86,20 +92,77 @@ def _cleaning_up() -> Iterator[None]:
 
 
 def _parse(words: list[str]) -> Verb:
-    if " ".join(words[:2]) in VERBS:
-        words = [" ".join(words[:2]), *words[2:]]
-    said = io.StringIO()
+    if words == ["--version"]:
+        print(f"lumora {version('lumora')}")
+        raise SystemExit(0)
+    verb = " ".join(words[:2]) if " ".join(words[:2]) in VERBS else " ".join(words[:1])
+    if verb in VERBS:
+        words = [verb, *words[len(verb.split()) :]]
+    elif verb and not verb.startswith("-"):
+        raise ValueError(_unknown_verb(words))
     try:
-        with contextlib.redirect_stderr(said):
+        return _unmarked(_run_parser([_MARK + w if _is_text(w) else w for w in words]))
+    except _ParserError as error:
+        raise ValueError(_unknown_flag(verb, words) or str(error)) from None
+
+
+class _ParserError(Exception):
+    """What the parser says of wrong words, in one sentence."""
+
+
+def _run_parser(words: list[str]) -> Verb:
+    stderr = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(stderr):
             return tyro.extras.subcommand_cli_from_dict(VERBS, prog="lumora", description=ABOUT, args=words)
     except SystemExit as leaving:
         if leaving.code:
-            raise ValueError(_one_sentence(said.getvalue())) from None
+            raise _ParserError(_one_sentence(stderr.getvalue())) from None
         raise
 
 
+_MARK = "\ue000"
+"""A private Unicode character; put before a text that begins with "-", so that it is not parsed as a flag."""
+
+
+def _is_text(word: str) -> bool:
+    """Whether a word that begins with "-" is a prompt: no flag contains white space."""
+    return word.startswith("-") and any(character.isspace() for character in word)
+
+
+def _unmarked(verb: Verb) -> Verb:
+    texts = {name: value.removeprefix(_MARK) for name, value in vars(verb).items() if isinstance(value, str)}
+    return dataclasses.replace(verb, **texts) if texts and dataclasses.is_dataclass(verb) else verb
+
+
+def _unknown_verb(words: list[str]) -> str:
+    """A sentence for a verb that does not exist, with the nearest ones that do."""
+    close = [name for typed in (" ".join(words[:2]), words[0]) for name in get_close_matches(typed, VERBS, 2)]
+    close += [name for name in VERBS if name.startswith(f"{words[0]} ")]
+    meant = " or ".join(f"`lumora {name}`" for name in dict.fromkeys(close))
+    return f"There is no verb {words[0]!r}{f'; did you mean {meant}?' if meant else '.'} See lumora --help."
+
+
+def _unknown_flag(verb: str, words: list[str]) -> str | None:
+    """A sentence for the first flag that the verb does not have; None if it has them all."""
+    flags = [word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)]
+    known = set(re.findall(r"--[a-z][a-z-]*", _help_of(verb)))
+    for flag in (flag for flag in flags if flag not in known):
+        close = get_close_matches(flag, known, 1)
+        meant = f"; did you mean {close[0]}?" if close else "."
+        return f"There is no flag {flag}{meant} See lumora {f'{verb} ' if verb in VERBS else ''}--help."
+    return None
+
+
+def _help_of(verb: str) -> str:
+    stdout = io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.suppress(SystemExit, _ParserError):
+        _run_parser([verb, "--help"] if verb in VERBS else ["--help"])
+    return stdout.getvalue()
+
+
 def _one_sentence(box: str) -> str:
-    """What tyro says in a box: a title, the mistake, a rule, advice; in ASCII where the terminal knows no more."""
+    """The mistake out of the box that tyro prints: a title, the mistake, a rule, advice; ASCII on plain terminals."""
     _, *lines = box.replace("│", " ").splitlines() or [""]
     body = re.split(r"^[ ]*[─-]{9,}[ ]*$", "\n".join(lines).lstrip(" -\n"), maxsplit=1, flags=re.MULTILINE)[0]
     explained = " " * 10  # what a missing flag is for stands under it, further in

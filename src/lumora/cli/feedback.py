@@ -11,7 +11,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from lumora.cli.flags import File, Text
 
 if TYPE_CHECKING:
-    from lumora.service.feedback import Case
+    from lumora.service.feedback import FeedbackCase
 
 NOTED = "Recorded as {id} on this machine; a reviewer will decide."
 
@@ -94,7 +94,7 @@ class Review:
             print("\n".join(map(_line, cases)) or "Nothing is open.")
 
 
-def _line(case: Case) -> str:
+def _line(case: FeedbackCase) -> str:
     """Texts are quoted by `repr`, so that they cannot control the terminal."""
     complaint = case.complaint
     is_appeal = complaint.kind == "appeal"

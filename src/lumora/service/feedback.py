@@ -61,7 +61,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Case:
+class FeedbackCase:
     complaint: Complaint
     decision: Decision | None
 
@@ -97,12 +97,12 @@ class Feedback:
         with locked(self._file) as log:
             _append(log, log.read(), {"complaint": asdict(complaint)})
 
-    def cases(self) -> list[Case]:
+    def cases(self) -> list[FeedbackCase]:
         """All complaints in the order in which they were made, open and decided."""
         with locked(self._file) as log:
             return _cases(log.read())
 
-    def decide(self, complaint_id: str, ruling: Ruling, note: str = "", category: str | None = None) -> Case:
+    def decide(self, complaint_id: str, ruling: Ruling, note: str = "", category: str | None = None) -> FeedbackCase:
         """Closes a case. `category` is that of a harmful prompt; by default, the one an appeal was refused for.
 
         Raises ValueError for an unknown or decided complaint, and for a missing or superfluous category.
@@ -119,10 +119,10 @@ class Feedback:
                 complaint_id, _now(), ruling, _checked_length(note), _category(case.complaint, ruling, category)
             )
             _append(log, content, {"decision": asdict(decision)})
-        return Case(case.complaint, decision)
+        return FeedbackCase(case.complaint, decision)
 
 
-def training_examples(cases: Sequence[Case]) -> list[tuple[str, str | None]]:
+def training_examples(cases: Sequence[FeedbackCase]) -> list[tuple[str, str | None]]:
     """Prompts of decided cases whose senders allow it, each with its category."""
     return [(c.complaint.prompt, c.decision.category) for c in cases if c.decision and c.complaint.allow_training]
 
@@ -156,7 +156,7 @@ def _append(log: BinaryIO, content: bytes, event: dict[str, Any]) -> None:
     log.write(torn + json.dumps(event, ensure_ascii=False).encode() + b"\n")
 
 
-def _cases(content: bytes) -> list[Case]:
+def _cases(content: bytes) -> list[FeedbackCase]:
     complaints: dict[str, Complaint] = {}
     decisions: dict[str, Decision] = {}
     for event in filter(None, map(_event, content.splitlines())):
@@ -166,7 +166,7 @@ def _cases(content: bytes) -> list[Case]:
         else:
             decision = Decision(**_with_new_keys(event["decision"]))
             decisions[decision.id] = decision
-    return [Case(complaint, decisions.get(complaint_id)) for complaint_id, complaint in complaints.items()]
+    return [FeedbackCase(complaint, decisions.get(complaint_id)) for complaint_id, complaint in complaints.items()]
 
 
 def _with_new_keys(fields: dict[str, Any]) -> dict[str, Any]:
