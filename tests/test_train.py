@@ -92,7 +92,7 @@ def test_a_killed_run_continues_exactly(tmp_path: Path):
     script = KILLED.format(tests=str(Path(__file__).parent), config=options)
     log = tmp_path / "killed" / "run" / LOG
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600  # only against a test that hangs
     while not (log.exists() and log.read_text().count("\n") > 8):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
@@ -196,7 +196,7 @@ def test_torchrun_trains_on_the_mean_gradient(tmp_path: Path):
     script = tmp_path / "ranks.py"
     script.write_text(RANKS.format(tests=str(Path(__file__).parent)))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    finished = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=120)
+    finished = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=600)
     assert finished.returncode == 0, finished.stderr
     ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
     alone = Quadratic(target=1.0)

@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import sys
+import weakref
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from lumora.backends.lumora.weights import read_config
 from lumora.codec import Codec
 from lumora.config import VideoShape
+from lumora.data import video_folder
 from lumora.data.captions import CAPTION_LENGTHS, CaptionLine, ClipCaptions, write_captions
 from lumora.data.datasets import FrameDataset, LatentDataset
 from lumora.data.latent_cache import Encoders, LatentShard, encode_latents, latent_path, write_latents
@@ -211,6 +214,46 @@ def test_own_videos_are_imported_as_shards(tmp_path: Path):
     assert FrameDataset(out).batch(3, np.random.default_rng(0))[1] is None
 
 
+class CountingReader:
+    """Stands for a long video of 2,000 frames at 8 fps, and counts the decoded frames that are in memory."""
+
+    num_frames, in_memory, most_in_memory = 2_000, 0, 0
+
+    def __init__(self, path: Path) -> None:
+        pass
+
+    def __enter__(self) -> "CountingReader":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for number in range(self.num_frames):
+            frame = np.full((32, 32, 3), number % 256, np.uint8)
+            weakref.finalize(frame, self.count, -1)
+            self.count(1)
+            yield frame
+
+    @classmethod
+    def count(cls, change: int) -> None:
+        cls.in_memory += change
+        cls.most_in_memory = max(cls.most_in_memory, cls.in_memory)
+
+    def schedule(self) -> tuple[np.ndarray, float]:
+        return np.arange(self.num_frames), 8.0
+
+
+def test_a_long_video_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(video_folder, "FrameReader", CountingReader)
+    (tmp_path / "long.mp4").touch()
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "long.mp4", "text": "a ball"}\n')
+    assert import_videos(tmp_path, VideoShape(5, 32, 32, 4.0), tmp_path / "out", shard_size=3) == 200
+    assert len(shard_numbers(tmp_path / "out", "frames")) == 67
+    assert open_frames(tmp_path / "out", 66)[0, :, 0, 0, 0].tolist() == [(2 * n) % 256 for n in range(990, 995)]
+    assert CountingReader.most_in_memory <= 3
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [(None, "needs a metadata.jsonl"), ("{}\n", "Line 1 of"), ('{"file_name": "no.mp4", "text": ""}\n', "no file")],
@@ -225,7 +268,7 @@ def test_a_folder_without_valid_metadata_is_refused(tmp_path: Path, metadata: st
 
 def test_the_codec_is_trained_on_runs_of_frames_and_their_mirror_images(run_dir: Path):
     clips = np.concatenate([open_frames(run_dir / "frames", n) for n in shard_numbers(run_dir / "frames", "frames")])
-    runs = [clips[:, start : start + 5] for start in range(clips.shape[1] - 4)]
+    runs = [clips[:, start : start + 5] for start in range(clips.shape[1] - 4)] + [clips[:, ::2]]
     wanted = {view.tobytes() for run in runs for view in (*run, *run[:, :, :, ::-1])}
     codec, frames, config = (
         Codec(tiny().model.codec),
