@@ -7,7 +7,7 @@ import json
 import types
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -139,6 +139,9 @@ class VideoShape:
         return Resolution(self.width, self.height)
 
 
+TextEncoderName: TypeAlias = Literal["all-MiniLM-L6-v2", "multilingual-e5-small"]
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """A model: all that is needed to build its networks and to load its weights. Stored as model.json."""
@@ -148,6 +151,8 @@ class ModelConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     shape: VideoShape = field(default_factory=VideoShape)
     """The shape that the model was mainly trained on; the default of `lumora generate`."""
+    text_encoder: TextEncoderName = "all-MiniLM-L6-v2"
+    """The frozen network that reads prompts."""
     multi_shot: bool = False
     """Whether the model was trained on hard cuts. If so, all shots of a video are sampled together, each with its own
     prompt."""

@@ -14,6 +14,9 @@ from lumora.config import (
     VideoShape,
 )
 
+LANGUAGES = ("cs", "de", "es", "fr", "zh")
+"""Of the captions of the next default model, besides English (ISO 639-1 codes)."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -29,6 +32,8 @@ class Preset:
     """Shapes of the clips; consecutive shards take turns at them."""
     shard_size: int = 250
     """Clips per shard."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes of the languages of some captions; most are English."""
     codec: TrainConfig = field(default_factory=TrainConfig)
     transformer: TrainConfig = field(default_factory=TrainConfig)
 
@@ -144,7 +149,7 @@ def stage() -> Curriculum:
     `python runs/default.py --preset stage`. About 10¹⁶ FLOPs: 0.96 M samples of 64×64 (5.0 GFLOPs each) and 0.32 M of
     128×128 (17.3). The learning rate is constant until the last third of the last stage, in which it falls to 0.
     """
-    base = cpu().model
+    base = replace(cpu().model, text_encoder="multilingual-e5-small")
     transformer = TransformerConfig(latent_channels=base.codec.latent_channels, hidden_size=256, num_layers=8)
     optimizer = OptimizerConfig(
         muon_lr=0.01,
@@ -162,7 +167,7 @@ def stage() -> Curriculum:
             base, transformer=transformer, shape=square, multi_shot=True, max_multi_shot_frames=four.num_frames
         )
         buckets = (square, square, square, wide, square, square, square, tall)
-        clips = Preset(model, "stage", num_clips=num_clips, buckets=buckets, transformer=run)
+        clips = Preset(model, "stage", 0, num_clips, buckets, languages=LANGUAGES, transformer=run)
         films = replace(clips, world="stage-film", num_clips=num_clips // 4, buckets=(three, three, three, four))
         return CurriculumStage(name, clips, films)
 
@@ -185,7 +190,7 @@ def tiny_stage() -> Curriculum:
     def sized(name: str, side: int) -> CurriculumStage:
         shape = VideoShape(9, side, side)
         model = replace(base.model, shape=shape, multi_shot=True, max_multi_shot_frames=17)
-        clips = replace(base, model=model, world="stage", num_clips=4, buckets=(shape,), shard_size=2, transformer=run)
+        clips = Preset(model, "stage", 0, 4, (shape,), shard_size=2, languages=("de", "zh"), transformer=run)
         films = replace(clips, world="stage-film", num_clips=2, buckets=(replace(shape, num_frames=17),))
         return CurriculumStage(name, clips, films)
 

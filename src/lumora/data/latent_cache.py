@@ -34,13 +34,13 @@ from torch import Tensor
 
 from lumora.atomic_io import atomic_write
 from lumora.codec import Codec
-from lumora.config import CodecConfig, VideoShape, from_json
+from lumora.config import CodecConfig, TextEncoderName, VideoShape, from_json
 from lumora.data.captions import CaptionLine, ClipCaptions
 from lumora.data.shards import ClipRecord, open_frames, open_subjects, read_records, shard_numbers
 from lumora.model.packing import Span
 from lumora.parallel import run_jobs
 from lumora.precision import autocast
-from lumora.text_encoder.encoder import TextEncoder
+from lumora.text_encoder import TextEncoder, load_text_encoder
 from lumora.weights_io import load_weights
 
 ENCODED_CAPTIONS: dict[str, int] = {"short": 1, "sentence": 3, "paragraph": 1}
@@ -58,10 +58,10 @@ class Encoders:
 
     @classmethod
     @lru_cache(1)
-    def load(cls, config: CodecConfig, weights: Path, device: str) -> Encoders:
+    def load(cls, config: CodecConfig, weights: Path, text_encoder: TextEncoderName, device: str) -> Encoders:
         """The codec in the file `weights` and the text encoder, loaded once per process."""
         codec = load_weights(Codec(config), weights).to(device)
-        return cls(codec, TextEncoder.load(device=device))
+        return cls(codec, load_text_encoder(text_encoder, device))
 
     @torch.no_grad()
     def latents(
@@ -94,11 +94,18 @@ class _Job:
     out: Path
     codec: CodecConfig
     weights: Path
+    text_encoder: TextEncoderName
     device: str
 
 
 def encode_latents(
-    folder: Path, out: Path, codec: CodecConfig, weights: Path, workers: int = 0, device: str = "cpu"
+    folder: Path,
+    out: Path,
+    codec: CodecConfig,
+    weights: Path,
+    workers: int = 0,
+    device: str = "cpu",
+    text_encoder: TextEncoderName = "all-MiniLM-L6-v2",
 ) -> None:
     """Encodes the shards of `folder` that have captions and that `out` lacks, by the codec in the file `weights`."""
     out.mkdir(parents=True, exist_ok=True)
@@ -106,7 +113,7 @@ def encode_latents(
     for number in shard_numbers(folder, "captions"):
         path, num_clips = latent_path(out, number), len(open_frames(folder, number))
         if not path.exists() or LatentShard(path).count != num_clips:
-            jobs.append(_Job(folder, number, num_clips, out, codec, weights, device))
+            jobs.append(_Job(folder, number, num_clips, out, codec, weights, text_encoder, device))
     run_jobs(_encode_shard, jobs, workers, lambda job: job.num_clips)
 
 
@@ -114,7 +121,7 @@ def _encode_shard(job: _Job) -> None:
     records = read_records(ClipRecord, job.folder, "clips", job.number)
     captions = read_records(ClipCaptions, job.folder, "captions", job.number)
     frames, subjects = open_frames(job.folder, job.number), open_subjects(job.folder, job.number)
-    encoders = Encoders.load(job.codec, job.weights, job.device)
+    encoders = Encoders.load(job.codec, job.weights, job.text_encoder, job.device)
     write_latents(latent_path(job.out, job.number), frames, records, captions, encoders, subjects)
 
 
@@ -257,11 +264,13 @@ def latent_path(folder: Path, number: int) -> Path:
 
 
 def _encoded_lines(lines: Sequence[CaptionLine]) -> list[CaptionLine]:
-    """The first `ENCODED_CAPTIONS` captions of each length."""
+    """The first `ENCODED_CAPTIONS` captions of each length in English, and all in other languages."""
     remaining = dict(ENCODED_CAPTIONS)
     chosen = []
     for line in lines:
-        if remaining.get(line.length, 0):
+        if line.language != "en":
+            chosen.append(line)
+        elif remaining.get(line.length, 0):
             remaining[line.length] -= 1
             chosen.append(line)
     return chosen

@@ -44,6 +44,8 @@ class DatasetConfig:
     """The shapes of its shards."""
     shard_size: int
     """Clips in a full shard."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes of the languages of its captions besides English."""
 
 
 @dataclass(frozen=True)

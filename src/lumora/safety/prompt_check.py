@@ -41,9 +41,11 @@ class PromptCheck:
 
     @classmethod
     def load(cls, policy: Policy, encoder: TextEncoder | None = None) -> PromptCheck:
-        """With the weights that come with lumora; `encoder` spares loading one where there is one already."""
+        """With the weights that come with lumora; `encoder` is used if it is the one that these belong to."""
         classifier = Classifier.load(WEIGHTS)
-        reader = classifier.reader(encoder or TextEncoder.load())
+        if encoder is None or encoder.name != TextEncoder.name:
+            encoder = TextEncoder.load()
+        reader = classifier.reader(encoder)
         return cls(policy, classifier, EntityMatcher.load(policy.names), reader)
 
     def check(self, text: str, /) -> Verdict:

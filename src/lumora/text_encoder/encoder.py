@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from lumora.config import TextEncoderName
 from lumora.text_encoder.subset import SMALL, read_small
 
 CONTEXT_DIM = 384
@@ -32,20 +34,31 @@ WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 """Of the official repository's model.safetensors."""
 
 
+@runtime_checkable
+class BatchTokenizer(Protocol):
+    """What cuts texts into tokens: each result has their numbers in `ids`."""
+
+    def encode_batch(self, texts: list[str], /) -> Sequence[Any]: ...
+
+    def get_vocab(self) -> dict[str, int]: ...
+
+
 class TextEncoder:
     """Sentences in, token embeddings out. Weights are frozen, and float32 if nothing else is said; no gradient is
     kept."""
 
+    name: ClassVar[TextEncoderName] = "all-MiniLM-L6-v2"
+
     def __init__(
         self,
         weights: dict[str, Tensor],
-        tokenizer: Tokenizer,
+        tokenizer: BatchTokenizer,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
     ):
         self.device = torch.device(device)
         self.weights = {name: w.to(self.device, dtype) for name, w in weights.items() if w.is_floating_point()}
-        self.tokenizer = tokenizer
+        self.tokenizer, self.layers = tokenizer, LAYERS
 
     @classmethod
     def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> TextEncoder:
@@ -95,7 +108,7 @@ class TextEncoder:
 
     @torch.no_grad()
     def _forward(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
-        return self.through(range(LAYERS), self.embedded(ids, pack), pack)
+        return self.through(range(self.layers), self.embedded(ids, pack), pack)
 
     def embedded(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
         """What the first layer is given."""

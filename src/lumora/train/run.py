@@ -38,7 +38,7 @@ PIXEL_METRIC_EXPONENT = 1.0
 
 def render_clips_stage(preset: Preset, run_dir: Path, workers: int = 2, device: str = "cpu") -> None:
     """Renders the clips of the world that `preset` asks for, and writes their captions."""
-    config = DatasetConfig(preset.world, preset.seed, preset.buckets, preset.shard_size)
+    config = DatasetConfig(preset.world, preset.seed, preset.buckets, preset.shard_size, preset.languages)
     render_dataset(config, preset.num_clips, run_dir / "frames", workers, device)
     write_captions(run_dir / "frames")
 
@@ -74,7 +74,8 @@ def train_codec(
 def encode_latents_stage(preset: Preset, run_dir: Path, workers: int = 0, device: str | None = None) -> None:
     """Encodes the clips in `run_dir` by the exported codec, and their captions by the text encoder."""
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    encode_latents(run_dir / "frames", run_dir / "latents", preset.model.codec, run_dir / CODEC, workers, device)
+    model, frames, latents = preset.model, run_dir / "frames", run_dir / "latents"
+    encode_latents(frames, latents, model.codec, run_dir / CODEC, workers, device, model.text_encoder)
 
 
 def train_transformer(

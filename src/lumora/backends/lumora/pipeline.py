@@ -30,7 +30,7 @@ from lumora.media.video import Video
 from lumora.model.transformer import Transformer
 from lumora.precision import fast_dtype
 from lumora.request.spec import Request
-from lumora.text_encoder.encoder import TextEncoder
+from lumora.text_encoder import TextEncoder, load_text_encoder
 from lumora.weights_io import Module, load_weights
 
 SHORT_GAP_STRENGTH = 0.7
@@ -60,7 +60,7 @@ class Pipeline:
             config,
             load_codec(folder, device),
             _for_inference(load_weights(transformer, model_folder(folder) / "transformer.safetensors"), device),
-            TextEncoder.load(device=device),
+            load_text_encoder(config.text_encoder, device),
         )
 
     @property

