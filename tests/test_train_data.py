@@ -279,6 +279,7 @@ def test_the_codec_is_trained_on_runs_of_frames_and_their_mirror_images(run_dir:
     batches = [objective._draw_batch(step) for step in range(20)]
     drawn = {clip.numpy().tobytes() for pixels, _ in batches for clip in pixels}
     assert drawn <= wanted and len(drawn) > 20
+    assert drawn & {view.tobytes() for run in (clips[:, ::2], clips[:, ::2, :, ::-1]) for view in run}
     assert all(subject is not None and subject.shape == pixels.shape[:-1] for pixels, subject in batches)
     with pytest.raises(ValueError, match="13 frames"):
         CodecObjective(codec, frames, config, SINGLE, latent_frames=4)._draw_batch(0)
