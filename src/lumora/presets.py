@@ -176,7 +176,7 @@ def stage() -> Curriculum:
     tuned = TrainConfig(
         batch_size=2,
         max_steps=1_200,
-        optimizer=OptimizerConfig(muon_lr=0.005, adam_lr=3e-4, muon_every=2, ema_decays=(0.99, 0.995)),
+        optimizer=OptimizerConfig(muon_lr=0.001, adam_lr=5e-5, muon_every=2, ema_decays=(0.99, 0.995)),
     )
     codec = Preset(base, "stage", num_clips=400, buckets=(VideoShape(17, 128, 128),), shard_size=50, codec=tuned)
     return Curriculum(codec, (sized("64", 1, 24_000, small), sized("128", 2, 12_000, large)))
