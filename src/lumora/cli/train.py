@@ -67,7 +67,7 @@ class TrainTransformer(TrainingStage):
     """Stop after this time; the same command continues later."""
     init_from: File = None
     """Initial weights (a .safetensors file)."""
-    extra_data: Annotated[tuple[Path, ...], arg(metavar="DIR …")] = ()
+    extra_data: Annotated[tuple[Path, ...], arg(metavar="FOLDER …", help_behavior_hint="(default: none)")] = ()
     """Run directories with the same codec, whose clips are used too. One that is given twice is used twice."""
 
     def run(self) -> None:
@@ -90,8 +90,10 @@ class TrainAll(TrainingStage):
     The same command continues where it was interrupted.
     """
 
-    dataset: File = None
-    """Train on your own videos instead of the simulated world: a folder with a metadata.jsonl of file_name and text."""
+    dataset: Annotated[
+        Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: clips of the simulated world)")
+    ] = None
+    """Your own videos: a folder with a metadata.jsonl that has a line {"file_name": …, "text": …} for each."""
     workers: int = 2
     """Processes that render."""
 

@@ -26,12 +26,15 @@ class WorldSample:
     preset: Preset = "simple"
     """Preset of the world; `film` and `plain-film` have several shots per clip."""
     seed: int = 0
+    """Seed of the world."""
     index: int = 0
     """Number of the clip within its seed."""
     seconds: float = 2.0
+    """Length of the clip."""
     size: WorldSize = Resolution(128, 128)
     """Width and height in pixels."""
     fps: float = 8.0
+    """Frames per second."""
 
     def run(self) -> None:
         from lumora.atomic_io import atomic_write
@@ -59,9 +62,11 @@ class WorldContactSheet:
     preset: Preset = "full"
     """Preset of the world."""
     seed: int = 0
+    """Seed of the world."""
     num_clips: int = 16
     """Clips 0 … num_clips − 1 of the seed."""
     columns: int = 2
+    """Clips side by side."""
     size: WorldSize = Resolution(128, 128)
     """Width and height of a clip in pixels."""
 

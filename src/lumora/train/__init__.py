@@ -1,0 +1,1 @@
+"""Training: the loop, the objectives, the optimizer, checkpoints and distributed processes."""
