@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A name next to `path` to write to; the file gets its own name when all has gone well and is removed otherwise.
+    """A temporary file next to `path` to write to. It becomes `path` if the block succeeds and is removed otherwise.
 
-    Raises OSError, in a sentence, where it can't be written; the folder must be there.
+    Raises OSError with one sentence if it can't be written. The folder must exist.
     """
     with temporary_file(path) as part:
         yield part
-        # A full disk must speak before the name is given, not after; and a power cut must not leave the name empty.
+        # A full disk must raise before the file gets its name, and a power failure must not leave it empty.
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -25,7 +25,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_file(path: Path) -> Iterator[Path]:
-    """A name next to `path` to write to, gone afterwards; the system's errors say in a sentence what is wrong."""
+    """A temporary file next to `path` to write to, which is removed afterwards. OSErrors become one sentence."""
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
     try:
         if path.is_dir():
@@ -34,7 +34,7 @@ def temporary_file(path: Path) -> Iterator[Path]:
             raise OSError(f"There is no folder {path.parent}; make it first.")
         yield part
     except Exception as error:
-        if getattr(error, "errno", None) is None:  # FFmpeg's errors have one too, and aren't all OSErrors
+        if getattr(error, "errno", None) is None:  # FFmpeg's errors have an errno too, and not all are OSErrors
             raise
         raise OSError(f"{path} can't be written: {error_reason(error)}.") from error
     finally:
@@ -43,6 +43,6 @@ def temporary_file(path: Path) -> Iterator[Path]:
 
 
 def error_reason(error: BaseException) -> str:
-    """What went wrong in words, without the file's name, which the sentence around it already says."""
+    """The message of an error without the file's name, to be used within a sentence."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text[:1].lower() + text[1:].rstrip(".")

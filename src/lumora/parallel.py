@@ -1,4 +1,4 @@
-"""Work that is done in pieces, in several processes of one thread each: on a CPU that is faster than many threads."""
+"""Jobs in several processes of one thread each, which on a CPU is faster than one process of many threads."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def run_jobs(
     size: Callable[[Job], int],
     ends: float = math.inf,
 ) -> list[Result]:
-    """Does the jobs in so many processes (0: in this one), says on stderr how far and how fast, and gives what came of
-    them in the jobs' order.
+    """Runs the jobs in this many processes (0: in this one) and returns their results in the order of the jobs.
 
-    `size` is the clips of a job. From `ends` on, of time.monotonic(), no more jobs are begun. `work` must be a function
-    at the top of a module.
+    Progress and speed are printed to stderr; `size` gives the number of clips of a job. No job starts after the time
+    `ends` of time.monotonic(). `work` must be a module-level function.
     """
     total, done, began = sum(map(size, jobs)), 0, time.monotonic()
     results: dict[int, Result] = {}
-    for number, result in _in_this_process(work, jobs, ends) if workers == 0 else _in_others(work, jobs, workers, ends):
+    finished = _in_this_process(work, jobs, ends) if workers == 0 else _in_processes(work, jobs, workers, ends)
+    for number, result in finished:
         results[number] = result
         done += size(jobs[number])
         speed = done / (time.monotonic() - began)
@@ -43,8 +43,10 @@ def run_jobs(
 def run_batches(
     work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item], portion: int, workers: int
 ) -> list[Result]:
-    """As `run_jobs` of work that takes so many items at a time and gives a result for each: the results of all items,
-    in their order. `work` may be a partial of a function at the top of a module."""
+    """As `run_jobs` for work that takes `portion` items at a time and returns a result for each of them.
+
+    Returns the results of all items in their order. `work` may be a partial of a module-level function.
+    """
     portions = [items[first : first + portion] for first in range(0, len(items), portion)]
     return [result for results in run_jobs(work, portions, workers, len) for result in results]
 
@@ -56,11 +58,11 @@ def _in_this_process(work: Callable[[Job], Result], jobs: Sequence[Job], ends: f
         yield number, work(job)
 
 
-def _in_others(
+def _in_processes(
     work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, ends: float
 ) -> Iterator[tuple[int, Result]]:
     waiting = iter(enumerate(jobs))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_use_one_thread) as pool:
         running: dict[Future[Result], int] = {}
         while True:
             if time.monotonic() < ends:
@@ -71,7 +73,7 @@ def _in_others(
                 yield running.pop(future), future.result()
 
 
-def _one_thread() -> None:
+def _use_one_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
