@@ -1,4 +1,4 @@
-"""A file is there whole or not at all, and what is wrong with a place is said in a sentence."""
+"""Files are written completely or not at all; errors are one sentence."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from lumora.atomic_io import atomic_write
 
 
-def test_files_are_written_whole_or_not_at_all(tmp_path: Path):
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(KeyError), atomic_write(path) as part:
@@ -23,7 +23,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path):
     ("name", "sentence"),
     [("none/file", "no folder"), ("folder", "is a folder"), ("file/inside", "no folder"), ("x" * 300, "can't be")],
 )
-def test_a_place_that_cannot_be_written_is_named_in_a_sentence(tmp_path: Path, name: str, sentence: str):
+def test_unwritable_paths_are_refused_with_one_sentence(tmp_path: Path, name: str, sentence: str):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("old")
     with pytest.raises(OSError, match=sentence) as raised, atomic_write(tmp_path / name) as part:

@@ -1,4 +1,4 @@
-"""Sound: where given frames are kept it is heard as it was, elsewhere nothing is; files keep it in time."""
+"""Audio: kept where given frames are kept, silent elsewhere, and in sync in every file format."""
 
 import dataclasses
 from fractions import Fraction
@@ -27,7 +27,7 @@ from lumora.safety import moderators as panels
 
 FADE = num_samples(FADE_SECONDS)
 COARSE = 16
-"""Samples of a slope that are alike: so many fit into 16 bits."""
+"""Samples of a ramp with the same value, so that the ramp fits into 16 bits."""
 
 
 def tone(seconds: float, hertz: float = 440.0) -> AudioSamples:
@@ -36,26 +36,28 @@ def tone(seconds: float, hertz: float = 440.0) -> AudioSamples:
 
 
 def clip(frames: int = 9, fps: float = 8.0, hertz: float = 440.0) -> Video:
-    """A grey slope that moves, and a tone."""
+    """A gray gradient that moves, and a tone."""
     row = (40 + 3 * np.arange(48 + frames)).clip(0, 255)
     pixels = np.stack([np.broadcast_to(row[n : n + 48, None], (32, 48, 3)) for n in range(frames)])
     return Video(pixels.astype(np.uint8), fps, tone(frames / fps, hertz))
 
 
-def likeness(heard: AudioSamples | None, wanted: AudioSamples, begins: float = 0.0) -> float:
-    """Correlation of `wanted` with what is heard from this second on, at no delay; fades are left out."""
-    assert heard is not None
-    part = heard[num_samples(begins) :][: len(wanted)][FADE:-FADE].astype(float).ravel()
-    return float(np.corrcoef(part, wanted[FADE:-FADE].ravel())[0, 1])
+def correlation(audio: AudioSamples | None, expected: AudioSamples, begin: float = 0.0) -> float:
+    """Correlation of `expected` with the audio from the second `begin` on, without the fades."""
+    assert audio is not None
+    part = audio[num_samples(begin) :][: len(expected)][FADE:-FADE].astype(float).ravel()
+    return float(np.corrcoef(part, expected[FADE:-FADE].ravel())[0, 1])
 
 
-def loudest(heard: AudioSamples | None, begins: float, ends: float) -> int:
-    assert heard is not None
-    return int(np.abs(heard[num_samples(float(begins)) : num_samples(float(ends))].astype(int)).max())
+def peak(audio: AudioSamples | None, begin: float, end: float) -> int:
+    assert audio is not None
+    return int(np.abs(audio[num_samples(float(begin)) : num_samples(float(end))].astype(int)).max())
 
 
-def film(path: Path, codec: str, rate: int, layout: str, late: float = 0.0, frames: int = 50) -> tuple[Path, Video]:
-    """A film as others make them: 90×50 pixels, 25 frames a second, and a tone that begins so many seconds late."""
+def write_clip(
+    path: Path, codec: str, rate: int, layout: str, late: float = 0.0, frames: int = 50
+) -> tuple[Path, Video]:
+    """A video of another program: 90×50 pixels, 25 fps, and a tone that begins `late` seconds after the first frame."""
     video = clip(frames, 25.0)
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("mpeg4", rate=25)
@@ -72,13 +74,13 @@ def film(path: Path, codec: str, rate: int, layout: str, late: float = 0.0, fram
     return path, video
 
 
-def test_a_film_is_heard_as_it_was_written(tmp_path: Path):
+def test_audio_is_read_back_as_written(tmp_path: Path):
     video = clip(19, 7.5)
     files = [video.save(tmp_path / f"{n}.mp4") for n in range(3)]
     assert len({file.read_bytes() for file in files}) == 1
     back = Video.load(files[0])
     assert back.audio is not None and len(back.audio) == num_samples(19 / 7.5)
-    assert likeness(back.audio, tone(19 / 7.5)) > 0.999
+    assert correlation(back.audio, tone(19 / 7.5)) > 0.999
     with av.open(str(files[0])) as container:
         lengths = [float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base]
     assert lengths == pytest.approx([19 / 7.5] * 2, abs=0.03)
@@ -87,13 +89,13 @@ def test_a_film_is_heard_as_it_was_written(tmp_path: Path):
         assert Video.load(video.save(tmp_path / f"clip{suffix}")).audio is None
 
 
-def test_a_sound_shorter_or_longer_than_its_pictures_is_written_as_long_as_they_are(tmp_path: Path):
+def test_written_audio_is_as_long_as_the_frames(tmp_path: Path):
     for seconds in (0.3, 4.0):
         video = dataclasses.replace(clip(), audio=tone(seconds))
         back = Video.load(video.save(tmp_path / "clip.mp4")).audio
         assert back is not None and len(back) == num_samples(9 / 8)
-        assert likeness(back, tone(min(seconds, 9 / 8))) > 0.999
-        assert loudest(back, min(seconds + 0.03, 1.124), 9 / 8) < (30 if seconds < 1 else 8001)
+        assert correlation(back, tone(min(seconds, 9 / 8))) > 0.999
+        assert peak(back, min(seconds + 0.03, 1.124), 9 / 8) < (30 if seconds < 1 else 8001)
 
 
 @pytest.mark.parametrize(
@@ -104,42 +106,42 @@ def test_a_sound_shorter_or_longer_than_its_pictures_is_written_as_long_as_they_
         ("a.mov", "aac", 32_000, "mono", 0.25),
     ],
 )
-def test_sounds_of_other_kinds_are_heard_in_time(
+def test_other_codecs_and_rates_stay_in_sync(
     tmp_path: Path, name: str, codec: str, rate: int, layout: str, late: float
 ):
-    file, _ = film(tmp_path / name, codec, rate, layout, late)
+    file, _ = write_clip(tmp_path / name, codec, rate, layout, late)
     video = Video.load(file, size=(20, 40))
     assert video.audio is not None and len(video.audio) == num_samples(video.seconds) == num_samples(2.0)
     wanted = np.repeat(tone(1.0)[:, :1], 2, axis=1)
-    assert likeness(video.audio, wanted, late) > 0.99
-    assert loudest(video.audio, late + 1.1, 2.0) < 100
-    assert late == 0 or loudest(video.audio, 0, late - 0.05) < 100
+    assert correlation(video.audio, wanted, late) > 0.99
+    assert peak(video.audio, late + 1.1, 2.0) < 100
+    assert late == 0 or peak(video.audio, 0, late - 0.05) < 100
 
 
-@pytest.mark.parametrize("fit", ["crop", "letterbox"])
-def test_pictures_are_fitted_while_they_are_read(tmp_path: Path, fit: Any):
+@pytest.mark.parametrize("resize_mode", ["crop", "letterbox"])
+def test_frames_are_resized_while_they_are_read(tmp_path: Path, resize_mode: Any):
     for suffix in SUFFIXES:
         file = clip().save(tmp_path / f"clip{suffix}")
-        whole, fitted = Video.load(file), Video.load(file, size=(24, 40), resize_mode=fit)
-        assert np.array_equal(fitted.frames, whole.resize(24, 40, fit).frames)
-        assert fitted.fps == whole.fps
+        full, resized = Video.load(file), Video.load(file, size=(24, 40), resize_mode=resize_mode)
+        assert np.array_equal(resized.frames, full.resize(24, 40, resize_mode).frames)
+        assert resized.fps == full.fps
 
 
-def slope(seconds: float) -> AudioSamples:
-    """Every sample tells where it is."""
+def ramp(seconds: float) -> AudioSamples:
+    """The value of each sample is its position."""
     return np.repeat(1 + np.arange(num_samples(seconds))[:, None] // COARSE, 2, axis=1).astype(np.int16)
 
 
-def things() -> st.SearchStrategy[Condition]:
-    def thing(frames: int, fps: float, start: float, strength: float, audible: bool, gap: float) -> Condition:
-        sound = slope(frames / fps) if audible else None
+def conditions() -> st.SearchStrategy[Condition]:
+    def condition(frames: int, fps: float, start: float, strength: float, audible: bool, gap: float) -> Condition:
+        sound = ramp(frames / fps) if audible else None
         video = Video(np.zeros((frames, 1, 1, 3), np.uint8), fps, sound)
         return Condition(
             video, start, strength, mask_span=(gap * video.seconds / 2, gap * video.seconds) if gap else None
         )
 
     return st.builds(
-        thing,
+        condition,
         st.integers(1, 30),
         st.sampled_from([4.0, 8.0, 12.0, 30.0]),
         st.floats(0, 2),
@@ -152,30 +154,30 @@ def things() -> st.SearchStrategy[Condition]:
 @settings(max_examples=150)
 @given(
     st.lists(st.builds(Shot, st.just("x"), st.floats(0.3, 3), st.booleans()), min_size=1, max_size=3),
-    st.lists(things(), max_size=3),
+    st.lists(conditions(), max_size=3),
     st.sampled_from([8.0, 12.5]),
     st.booleans(),
 )
-def test_each_frame_is_heard_as_it_was_or_not_at_all(shots: list[Shot], given: list[Condition], fps: float, loop: bool):
-    line = make_segments(shots, given, fps, 4)
-    heard = soundtrack(line, given, fps, loop)
-    frames = [(take, frame) for take in line for frame in range(take.num_frames)]
+def test_each_kept_frame_keeps_its_audio(shots: list[Shot], given: list[Condition], fps: float, loop: bool):
+    segments = make_segments(shots, given, fps, 4)
+    audio = soundtrack(segments, given, fps, loop)
+    frames = [(segment, frame) for segment in segments for frame in range(segment.num_frames)]
     audible = [
-        place is not None and place.strength < 1 and given[place.condition_index].video.audio is not None
-        for place in (take.frame_sources.get(frame) for take, frame in frames)
+        source is not None and source.strength < 1 and given[source.condition_index].video.audio is not None
+        for source in (segment.frame_sources.get(frame) for segment, frame in frames)
     ]
-    if heard is None:
+    if audio is None:
         assert not any(audible)
         return
-    assert len(heard) == num_samples(len(frames) / fps)
-    slow = any(thing.video.fps < fps for thing in given)  # such pictures are heard until the next one
-    for number, (take, frame) in enumerate(frames):
-        middle = heard[num_samples((number + 0.5) / fps), 0]
+    assert len(audio) == num_samples(len(frames) / fps)
+    slow = any(condition.video.fps < fps for condition in given)  # their frames last until the next one
+    for number, (segment, frame) in enumerate(frames):
+        middle = audio[num_samples((number + 0.5) / fps), 0]
         if audible[number]:
-            thing = given[take.frame_sources[frame].condition_index]
-            true = num_samples((number + 0.5) / fps - float(thing.start)) // COARSE + 1
+            condition = given[segment.frame_sources[frame].condition_index]
+            true = num_samples((number + 0.5) / fps - float(condition.start)) // COARSE + 1
             assert abs(int(middle) - true) <= 1 or (
-                middle == 0 and not 1 < true < num_samples(thing.video.seconds) // COARSE
+                middle == 0 and not 1 < true < num_samples(condition.video.seconds) // COARSE
             )
         elif not slow:
             assert middle == 0
@@ -192,26 +194,26 @@ def test_verbs_keep_audio_where_they_keep_frames(weights: Path, tmp_path: Path):
     long, low, high = 9 / 8, tone(9 / 8), tone(9 / 8, 700.0)
 
     made = of(Extend(clip=file, seconds=1.0, **how), backend)
-    assert likeness(made.audio, low) > 0.999 and loudest(made.audio, long, made.seconds) == 0
+    assert correlation(made.audio, low) > 0.999 and peak(made.audio, long, made.seconds) == 0
     assert len(made.audio if made.audio is not None else ()) == num_samples(made.seconds)
     made = of(Extend(clip=file, seconds=1.0, backward=True, **how), backend)
     begins = made.seconds - long
-    assert likeness(made.audio, low, begins) > 0.999 and loudest(made.audio, 0, begins) == 0
+    assert correlation(made.audio, low, begins) > 0.999 and peak(made.audio, 0, begins) == 0
     made = of(Loop(clip=file, seconds=1.0, **how), backend)
-    assert likeness(made.audio, low) > 0.999 and loudest(made.audio, long, made.seconds) == 0
+    assert correlation(made.audio, low) > 0.999 and peak(made.audio, long, made.seconds) == 0
     made = of(Connect(clip=file, second=other, seconds=1.0, **how), backend)
     begins = made.seconds - long
-    assert likeness(made.audio, low) > 0.999 and likeness(made.audio, high, begins) > 0.999
-    assert loudest(made.audio, long, begins) == 0
+    assert correlation(made.audio, low) > 0.999 and correlation(made.audio, high, begins) > 0.999
+    assert peak(made.audio, long, begins) == 0
     made = of(Infill(clip=file, from_=0.25, to=0.75, **how), backend)
-    assert likeness(made.audio, tone(0.25)) > 0.999 and loudest(made.audio, 0.25, 0.75) == 0
-    assert likeness(made.audio, low[num_samples(0.75) :], 0.75) > 0.999
+    assert correlation(made.audio, tone(0.25)) > 0.999 and peak(made.audio, 0.25, 0.75) == 0
+    assert correlation(made.audio, low[num_samples(0.75) :], 0.75) > 0.999
     for verb in (Infill(clip=file, fps=16.0, **how), Edit(clip=file, prompt="at night", **how)):
-        made = of(verb, backend)  # at the double rate the last picture is shown for half as long
-        assert made.seconds >= 17 / 16 and likeness(made.audio, low[: num_samples(made.seconds)]) > 0.999
+        made = of(verb, backend)  # at twice the rate the last frame lasts half as long
+        assert made.seconds >= 17 / 16 and correlation(made.audio, low[: num_samples(made.seconds)]) > 0.999
 
 
-def test_what_is_given_in_a_later_shot_is_heard_there(pipeline: Pipeline):
+def test_a_condition_of_a_later_shot_keeps_its_audio_there(pipeline: Pipeline):
     request = Request(
         "a ball",
         1.0,
@@ -223,29 +225,29 @@ def test_what_is_given_in_a_later_shot_is_heard_there(pipeline: Pipeline):
     )
     made = pipeline.generate(request)
     begins = prepare(request, pipeline.config).segments[1].first_frame / 8 + 0.5
-    assert likeness(made.audio, tone(9 / 8), begins) > 0.999
-    assert loudest(made.audio, 0, begins) == loudest(made.audio, begins + 9 / 8, made.seconds) == 0
+    assert correlation(made.audio, tone(9 / 8), begins) > 0.999
+    assert peak(made.audio, 0, begins) == peak(made.audio, begins + 9 / 8, made.seconds) == 0
 
 
-def test_a_foreign_film_is_extended_signed_and_made_again_with_its_sound(
+def test_a_clip_of_another_program_is_extended_signed_and_reproduced_with_audio(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
     monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(panels, "TEXT_SECONDS", 3600.0)  # a busy machine must not fail it
-    file, video = film(tmp_path / "a.mov", "aac", 44_100, "stereo", frames=25)
+    monkeypatch.setattr(panels, "TEXT_SECONDS", 3600.0)  # a slow machine must not fail
+    file, video = write_clip(tmp_path / "a.mov", "aac", 44_100, "stereo", frames=25)
     out, again = tmp_path / "out.mp4", tmp_path / "again.mp4"
     how = ["--steps", "1", "--model", str(weights)]
     ask = ["extend", str(file), "a ball", "--seconds", "0.5", *how]
     assert main([*ask, "-o", str(out)]) == 0
-    said = capsys.readouterr()
-    assert "90x50 at 25 fps, with audio, resized to" in said.out and "has no audio" not in said.err
+    output = capsys.readouterr()
+    assert "90x50 at 25 fps, with audio, resized to" in output.out and "has no audio" not in output.err
     assert read(out).state == "trusted" and main(["detect", str(out)]) == 0
     assert main(["reproduce", str(out), "-o", str(again), "--inputs", str(file), "--model", str(weights)]) == 0
     made, same = Video.load(out), Video.load(again)
     assert np.array_equal(made.frames, same.frames) and made.audio is not None and same.audio is not None
     assert np.array_equal(made.audio, same.audio)
-    assert likeness(made.audio, np.repeat(tone(0.9)[:, :1], 2, axis=1)) > 0.99
-    assert loudest(made.audio, 1.1, made.seconds) < 30
+    assert correlation(made.audio, np.repeat(tone(0.9)[:, :1], 2, axis=1)) > 0.99
+    assert peak(made.audio, 1.1, made.seconds) < 30
     given = video.resize(50, 90).resize(*made.frames.shape[1:3]).resample_fps(8.0).frames
     assert np.abs(made.frames[: len(given)].astype(int) - given).mean() < 6
     assert main([*ask, "-o", str(tmp_path / "out.gif")]) == 0

@@ -1,4 +1,4 @@
-"""Files in and out: what is written is what is read, whole or not at all, and nothing else is ever opened."""
+"""Videos are written atomically and read back; no other file is ever opened."""
 
 import os
 import resource
@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lumora.media.contact_sheet import contact_sheet
-from lumora.media.encode import SUFFIXES
+from lumora.media.encode import SUFFIXES, output_warnings
 from lumora.media.video import Video, check_destination
 
 
 def moving_square(frames: int = 9, height: int = 64, width: int = 96, fps: float = 8.0) -> Video:
-    """A smooth background and a red square that goes right."""
+    """A smooth background and a red square that moves to the right."""
     y, x = np.mgrid[:height, :width]
     pixels = np.stack([np.stack([40 + x, 60 + y, 160 - x // 2], -1)] * frames).astype(np.uint8)
     for t in range(frames):
@@ -31,7 +31,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("suffix", "least"), [(".mp4", 31), (".gif", 30), (".webp", 31)])
-def test_what_is_written_is_what_is_read(tmp_path: Path, suffix: str, least: float):
+def test_written_videos_are_read_back(tmp_path: Path, suffix: str, least: float):
     video = moving_square()
     read = Video.load(video.save(tmp_path / f"clip{suffix}"))
     assert read.frames.shape == video.frames.shape
@@ -41,7 +41,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, suffix: str, least: flo
     assert np.abs((read.frames[background].astype(float) - video.frames[background]).mean((0, 1, 2))).max() < 0.75
 
 
-def test_a_still_is_the_first_frame(tmp_path: Path):
+def test_png_holds_the_first_frame(tmp_path: Path):
     video = moving_square()
     assert np.array_equal(Video.load(video.save(tmp_path / "still.png")).frames, video.frames[:1])
 
@@ -54,7 +54,7 @@ def test_a_still_is_the_first_frame(tmp_path: Path):
     fps=st.sampled_from([1.0, 7.5, 8.0, 23.976, 60.0]),
     suffix=st.sampled_from(SUFFIXES[:-1]),
 )
-def test_any_size_and_rate(tmp_path_factory, frames: int, height: int, width: int, fps: float, suffix: str):
+def test_any_size_and_rate_is_written(tmp_path_factory, frames: int, height: int, width: int, fps: float, suffix: str):
     video = Video(np.full((frames, height, width, 3), 90, np.uint8), fps)
     read = Video.load(video.save(tmp_path_factory.mktemp("any") / f"clip{suffix}"))
     if suffix == ".mp4":
@@ -66,18 +66,18 @@ def test_any_size_and_rate(tmp_path_factory, frames: int, height: int, width: in
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_the_same_video_gives_the_same_bytes(tmp_path: Path, suffix: str):
+def test_encoding_is_deterministic(tmp_path: Path, suffix: str):
     video = moving_square()
     assert len({video.save(tmp_path / f"clip{suffix}").read_bytes() for _ in range(12)}) == 1
 
 
-def test_an_mp4_can_be_shown_while_it_loads(tmp_path: Path):
+def test_mp4_index_comes_before_its_data(tmp_path: Path):
     content = moving_square().save(tmp_path / "clip.mp4").read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_full_disk_leaves_nothing_behind_and_keeps_what_was_there(tmp_path: Path, suffix: str):
+def test_a_full_disk_leaves_the_existing_file_unchanged(tmp_path: Path, suffix: str):
     noise = Video(np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3), dtype=np.uint8), 8.0)
     file = tmp_path / f"clip{suffix}"
     file.write_bytes(b"the one before")
@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_nothing_behind_and_keeps_what_was_there(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["clip.avi", "clip", "no/such/folder/clip.mp4", "folder.mp4"])
-def test_a_bad_destination_is_found_before_the_work(tmp_path: Path, name: str):
+def test_check_destination_refuses_bad_paths(tmp_path: Path, name: str):
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises((ValueError, OSError), match=r"written as|There is no folder|is a folder"):
         check_destination(tmp_path / name)
@@ -105,7 +105,7 @@ def test_a_bad_destination_is_found_before_the_work(tmp_path: Path, name: str):
 
 @settings(max_examples=40)
 @given(cut=st.floats(0, 0.98), suffix=st.sampled_from(SUFFIXES))
-def test_a_file_that_breaks_off_is_a_clear_error_or_fewer_frames(tmp_path_factory, cut: float, suffix: str):
+def test_a_truncated_file_is_refused_or_has_fewer_frames(tmp_path_factory, cut: float, suffix: str):
     file = moving_square(5, 32, 32).save(tmp_path_factory.mktemp("cut") / f"clip{suffix}")
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * cut)])
@@ -139,27 +139,27 @@ def test_only_local_files_are_opened(name: str):
         Video.load(name)
 
 
-def test_the_content_decides_and_not_the_name(tmp_path: Path):
+def test_content_decides_the_format(tmp_path: Path):
     video = moving_square()
     renamed = video.save(tmp_path / "clip.mp4").rename(tmp_path / "clip.png")
     assert Video.load(renamed).frames.shape == video.frames.shape
     assert len(Video.load(renamed, max_frames=2).frames) == 2
 
 
-def greys(count: int) -> np.ndarray:
+def grays(count: int) -> np.ndarray:
     return (20 + 12 * np.arange(count, dtype=np.uint8))[:, None, None, None].repeat(32, 1).repeat(32, 2).repeat(3, 3)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_frames_of_an_uneven_rate_are_shown_when_they_are_due(tmp_path: Path, suffix: str):
-    """As recorders of screens write them: 12 frames in .4 s, then one every .3 s."""
+def test_frames_of_a_variable_rate_are_shown_when_they_are_due(tmp_path: Path, suffix: str):
+    """A screen recording: 12 frames in 0.4 s, then one every 0.3 s."""
     begins = [*range(0, 240, 20), *range(240, 960, 180)]  # in units of 1/600 s
     with av.open(str(tmp_path / f"clip{suffix}"), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.height = stream.width = 32
         stream.codec_context.time_base = Fraction(1, 600)
-        for grey, begin in zip(greys(16), begins, strict=True):
-            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+        for gray, begin in zip(grays(16), begins, strict=True):
+            frame = av.VideoFrame.from_ndarray(gray, format="rgb24")
             frame.pts, frame.time_base = begin, Fraction(1, 600)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -169,20 +169,20 @@ def test_frames_of_an_uneven_rate_are_shown_when_they_are_due(tmp_path: Path, su
     assert np.abs(np.array(shown) - 20 - 12 * np.arange(16)).max() < 5
 
 
-def test_a_gif_that_merged_frames_that_are_alike_lasts_as_long(tmp_path: Path):
-    """Pillow writes a picture that stays once, and for how long."""
-    stays = np.array([0, 0, 0, 1, 2, 2, 3, 4, 4, 4, 4, 4])
-    read = Video.load(Video(greys(5)[stays], 8.0).save(tmp_path / "clip.gif"))
+def test_equal_frames_that_a_gif_merges_keep_their_duration(tmp_path: Path):
+    """Pillow writes equal frames once, with their total duration."""
+    levels = np.array([0, 0, 0, 1, 2, 2, 3, 4, 4, 4, 4, 4])
+    read = Video.load(Video(grays(5)[levels], 8.0).save(tmp_path / "clip.gif"))
     assert read.fps == pytest.approx(8, rel=0.02)
-    assert np.abs(read.frames[:, 0, 0, 0] - 20.0 - 12 * stays).max() < 5
+    assert np.abs(read.frames[:, 0, 0, 0] - 20.0 - 12 * levels).max() < 5
 
 
-def test_a_grey_of_16_bits_is_not_white(tmp_path: Path):
+def test_16_bit_gray_is_scaled_to_8_bits(tmp_path: Path):
     Image.fromarray(np.full((4, 4), 0x8000, np.uint16)).save(tmp_path / "deep.png")
     assert (Video.load(tmp_path / "deep.png").frames == 128).all()
 
 
-def test_clear_pictures_stand_on_white_and_turned_ones_upright(tmp_path: Path):
+def test_transparent_images_are_put_on_white_and_rotated_ones_turned(tmp_path: Path):
     Image.new("RGBA", (4, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     assert (Video.load(tmp_path / "clear.png").frames == 255).all()
     turned = Image.new("RGB", (4, 2))
@@ -194,14 +194,14 @@ def test_clear_pictures_stand_on_white_and_turned_ones_upright(tmp_path: Path):
 
 @settings(max_examples=25)
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(1, 50))
-def test_fitting_covers_the_size_and_keeps_the_middle(h: int, w: int, height: int, width: int):
+def test_resize_covers_the_size(h: int, w: int, height: int, width: int):
     frames = np.full((1, h, w, 3), (10, 120, 240), np.uint8)
     fitted = Video(frames, 1.0).resize(height, width).frames
     assert fitted.shape == (1, height, width, 3)
     assert (fitted == (10, 120, 240)).all()
 
 
-def test_a_contact_sheet_shows_first_and_last_frames():
+def test_contact_sheet_shows_first_and_last_frames():
     videos = [moving_square(), moving_square(5, 48, 48), moving_square(1)]
     sheet = contact_sheet(videos, columns=2, pictures=3, height=64)
     top_left = sheet[4:68, 4 : 4 + 96]
@@ -211,6 +211,16 @@ def test_a_contact_sheet_shows_first_and_last_frames():
 
 
 @pytest.mark.parametrize("frames", [np.zeros((0, 4, 4, 3), np.uint8), np.zeros((1, 0, 4, 3), np.uint8)])
-def test_a_video_has_a_pixel(frames: np.ndarray):
+def test_empty_videos_are_refused(frames: np.ndarray):
     with pytest.raises(ValueError):
         Video(frames, 8.0)
+
+
+def test_a_gif_has_at_most_50_frames_a_second(tmp_path: Path):
+    video = Video(np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8), 120.0)
+    read = Video.load(video.save(tmp_path / "clip.gif"))
+    assert read.fps == pytest.approx(50) and read.seconds == pytest.approx(video.seconds, abs=0.02)
+    assert output_warnings(".gif", 120.0, False) == (
+        "A .gif has at most 50 frames a second; some of the 120 are left out.",
+    )
+    assert output_warnings(".gif", 50.0, False) == output_warnings(".mp4", 120.0, True) == ()

@@ -50,7 +50,7 @@ def output_warnings(suffix: str, fps: float, has_audio: bool) -> tuple[str, ...]
     """What a file of this format will lack, in sentences."""
     warnings = []
     if has_audio and suffix != WITH_AUDIO:
-        warnings.append(f"A {suffix} has no sound; write an {WITH_AUDIO} to keep it.")
+        warnings.append(f"A {suffix} has no audio; write an {WITH_AUDIO} to keep it.")
     if suffix == ".gif" and fps > MAX_GIF_FPS:
         warnings.append(f"A .gif has at most {MAX_GIF_FPS:g} frames a second; some of the {fps:g} are left out.")
     return tuple(warnings)
