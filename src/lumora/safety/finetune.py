@@ -84,9 +84,9 @@ class Learner:
 
     def logits(self, pack: PackedTexts) -> Float[Tensor, "n k"]:
         with torch.no_grad():
-            x = self.below.through(range(TAUGHT.start), self.below.embedded(pack.ids, pack), pack)
+            x = self.below.run_layers(range(TAUGHT.start), self.below.embed(pack.ids, pack), pack)
         with autocast(torch.device("cpu")):
-            x = self.above.through(TAUGHT, x.float(), pack)
+            x = self.above.run_layers(TAUGHT, x.float(), pack)
         return self.head(pack.pooled(x) * MEANING_SCALE)
 
     def meaning(self) -> Meaning:
@@ -101,5 +101,5 @@ def _packed(
     shuffled = [sentences[place] for place in generator.permutation(len(sentences))]
     labels = iter([kinds.index(s.group) if s.group in kinds else len(kinds) - 1 for s in shuffled])
     for pack in encoder.packs([sentence.text for sentence in shuffled]):
-        stays = torch.from_numpy(generator.random(len(pack.places)) >= LEFT_OUT)
-        yield pack.kept(stays | (pack.places == 0)), [next(labels) for _ in range(int(pack.owner[-1]) + 1)]
+        stays = torch.from_numpy(generator.random(len(pack.positions)) >= LEFT_OUT)
+        yield pack.select(stays | (pack.positions == 0)), [next(labels) for _ in range(int(pack.text_index[-1]) + 1)]
