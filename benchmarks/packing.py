@@ -52,7 +52,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     block = Block(options.width, 64, mlp_width(options.width))
-    nn.init.normal_(block.table)
+    nn.init.normal_(block.scale_shift_table)
     clock = time.process_time if options.threads == 1 else time.perf_counter
     for name, lengths in MIXES.items():
         compare(name, lengths, block, clock)
@@ -60,8 +60,8 @@ def main() -> None:
 
 def compare(name: str, lengths: list[int], block: Block, clock: Callable[[], float]) -> None:
     packed, padded = AttentionLayout(lengths), Padded(lengths)
-    tokens = torch.randn(packed.total, block.table.shape[1])
-    filled = torch.zeros(padded.total, block.table.shape[1]).masked_scatter(padded.real[:, None], tokens)
+    tokens = torch.randn(packed.total, block.scale_shift_table.shape[1])
+    filled = torch.zeros(padded.total, block.scale_shift_table.shape[1]).masked_scatter(padded.real[:, None], tokens)
     ours = work(block, tokens, packed)
     theirs = work(block, filled, padded)
     fast, ours_out = best_of(ours, clock)

@@ -101,7 +101,5 @@ def test_trust_anchors_are_read_and_the_former_variable_is_refused(state: Path, 
     monkeypatch.setenv("LUMORA_TRUST_ANCHORS", str(state / "root.pem"))
     assert certificates.trusted_roots() == root
     monkeypatch.setenv("LUMORA_TRUST", str(state / "root.pem"))
-    with pytest.raises(
-        ValueError, match=r"LUMORA_TRUST is now called LUMORA_TRUST_ANCHORS.*\.$"
-    ):
+    with pytest.raises(ValueError, match=r"LUMORA_TRUST is now called LUMORA_TRUST_ANCHORS.*\.$"):
         certificates.trusted_roots()

@@ -16,8 +16,8 @@ from rubric import crjson, missed
 from signing import RECIPE, boxes, signed, signed_outside_validity, tampered, with_remote_manifest
 
 from lumora.cli import main
-from lumora.media.encode import SUFFIXES, encode_video
-from lumora.media.video import Video
+from lumora.media.encode import SUFFIXES
+from lumora.media.video import Video, encode_video
 from lumora.provenance import certificates
 from lumora.provenance.manifest import MIME, Ingredient, read, sign
 

@@ -104,7 +104,7 @@ def test_subjects_are_large_enough_to_be_recognized(many: tuple[str, list[tuple[
         for index, subject in enumerate(scene.subjects):
             widths[subject.size].append(float((scale[:, index] * subject.half_extent).mean()))
     assert 0.13 < np.median(widths["small"]) < 0.3
-    assert 0.2 < np.median(widths["large"]) < (0.52 if PRESETS[many[0]].close else 0.42)
+    assert 0.2 < np.median(widths["large"]) < (0.52 if PRESETS[many[0]].close_up else 0.42)
     assert min(widths["small"]) > 0.09
 
 

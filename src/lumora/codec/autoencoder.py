@@ -80,8 +80,8 @@ class Codec(nn.Module):
     def _decode(self, latent: Tensor, memory: Memory | None) -> tuple[Tensor, Memory]:
         """All `temporal_compression` frames of every latent frame, and the memory for the next call."""
         batch = latent.shape[0]
-        groups, memory = self.decoder(rearrange(latent, "b c t h w -> (t b) c h w"), batch, memory)
-        return rearrange(groups.float(), "(t b) (f c) h w -> b c (t f) h w", b=batch, c=3), memory
+        groups, features = self.decoder(rearrange(latent, "b c t h w -> (t b) c h w"), batch, memory)
+        return rearrange(groups.float(), "(t b) (f c) h w -> b c (t f) h w", b=batch, c=3), features
 
 
 class Encoder(nn.Module):

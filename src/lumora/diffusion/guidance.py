@@ -125,12 +125,14 @@ def make_denoiser(
     spans: list[tuple[Span, ...]] | None = None,
     x0_correction: X0Correction | None = None,
     edit_source: EditSource | None = None,
+    negative_text: list[Float[Tensor, "_ text_width"]] | None = None,
 ) -> Denoiser:
     """The denoiser of all clips of `state` (b, c, t, h, w): the prediction, the guiders that apply, `x0_correction`,
     then the velocity.
 
     `text` is a caption for each clip; `spans` say which of its tokens describe which shot, where a clip has several.
-    With `edit_source` the result differs from the source only by what the captions change. Conditioned frames have
+    With `edit_source` the result differs from the source only by what the captions change. `negative_text` is a caption
+    for each clip that replaces the empty one of classifier-free guidance; edits do not use it. Conditioned frames have
     velocity 0. All forward passes of one time run as one batch.
     Raises ValueError if captions and clips differ in number.
     """
@@ -145,7 +147,8 @@ def make_denoiser(
         guiders.append(ClassifierFreeGuider(guidance, source_captions))
         guiders.append(FlowEditGuider(state, edit_source, source_captions))
     else:
-        guiders.append(ClassifierFreeGuider(guidance, captions.dropped()))
+        negative = Captions.of_single_shots(negative_text, num_frames) if negative_text else captions.dropped()
+        guiders.append(ClassifierFreeGuider(guidance, negative))
     mask = _per_frame(state.denoise_mask)
 
     def denoise(latent: Tensor, t: float) -> Tensor:
