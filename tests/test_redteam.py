@@ -22,12 +22,12 @@ from lumora.redteam.runner_redteam import HARD, OWN, PIECES, WHOLE, check_target
 from lumora.redteam.suite import MUST_PASS, SIZES, Suite, load_suite
 from lumora.redteam.synthetic_symbols import DRESSES, planted
 from lumora.redteam.translations import translated
-from lumora.safety.corpus import GOOD, Sentence
+from lumora.safety.corpus import GOOD_GROUPS, Sentence
 from lumora.safety.labeled import read_labeled, write_labeled
-from lumora.safety.multi_turn import WAYS
+from lumora.safety.multi_turn import KINDS
 from lumora.safety.obfuscations import OBFUSCATIONS
 from lumora.safety.policy import Policy
-from lumora.safety.symbols import outlines
+from lumora.safety.symbols import symbol_outlines
 from lumora.safety.verdict import Moderator, Score, Verdict
 
 POLICY = Policy.load()
@@ -64,11 +64,11 @@ def test_what_gets_past_a_check_is_counted(monkeypatch: pytest.MonkeyPatch):
     ]
     assert figures.disguised.keys() == {"clean", *OBFUSCATIONS} and figures.disguised["clean"] == Proportion(1, 2)
     assert figures.disguised["base64"] == Proportion(0, 2) and figures.lost["base64"].value == 0.5
-    assert figures.disguised["excused"] == Proportion(1, 2) and figures.lost["excused"].value == 0.0
+    assert figures.disguised["excuse"] == Proportion(1, 2) and figures.lost["excuse"].value == 0.0
     assert not figures.planted and not figures.people
     unmet = {aim.what: aim.bound for aim in check_targets(figures, POLICY.targets) if not aim.met}
     assert unmet["refused, violence"] == 0.98 and unmet["refused, benign"] == 0.02 and unmet["lost by base64"] == 0.02
-    assert "lost by excused" not in unmet
+    assert "lost by excuse" not in unmet
 
 
 def test_a_check_that_fails_is_no_recall(monkeypatch: pytest.MonkeyPatch):
@@ -108,7 +108,7 @@ def test_what_a_model_chooses_is_read_from_its_videos(weights: Path, tmp_path: P
 
 
 def test_a_symbol_is_planted_somewhere_and_as_large_as_is_said():
-    grey, outline = np.full((128, 128, 3), 128, np.uint8), outlines()["swastika"]
+    grey, outline = np.full((128, 128, 3), 128, np.uint8), symbol_outlines()["swastika"]
     for seed, dress in enumerate(DRESSES):
         frame = planted(grey, outline, 0.05, dress, np.random.default_rng(seed))
         changed = np.abs(frame.astype(int) - 128).max(axis=2) > 12
@@ -150,13 +150,15 @@ def test_chains_are_counted_by_their_steps_and_as_a_whole(monkeypatch: pytest.Mo
 
 def test_the_held_out_corpus_gives_chains_enough_of_every_category_and_way(monkeypatch: pytest.MonkeyPatch):
     sent = held_out(SIZES["full"].chains, np.random.default_rng(0))
-    counts = Counter((chain.group in GOOD, chain.way) for chain in sent)
-    assert len(counts) == 2 * len(WAYS) and min(counts.values()) >= 40
-    assert {chain.group for chain in sent} == {*POLICY.categories, *GOOD} and not held_out(0, np.random.default_rng(0))
+    counts = Counter((chain.group in GOOD_GROUPS, chain.kind) for chain in sent)
+    assert len(counts) == 2 * len(KINDS) and min(counts.values()) >= 40
+    assert {chain.group for chain in sent} == {*POLICY.categories, *GOOD_GROUPS} and not held_out(
+        0, np.random.default_rng(0)
+    )
     monkeypatch.setattr(measure, "text_moderator", lambda policy: Moderator([Wordy()]))
     figures = run_redteam(dataclasses.replace(suite(**PROMPTS), disguised=0, chains=1), POLICY, silent)
-    assert figures.chained[WHOLE].stated == len(POLICY.categories) * len(WAYS)
-    assert all(figures.chained[f"{WHOLE}, {way}"].stated == len(POLICY.categories) for way in WAYS)
+    assert figures.chained[WHOLE].stated == len(POLICY.categories) * len(KINDS)
+    assert all(figures.chained[f"{WHOLE}, {way}"].stated == len(POLICY.categories) for way in KINDS)
     bounds = {aim.what: aim.bound for aim in check_targets(figures, POLICY.targets)}
     assert bounds[f"refused, {HARD}, {WHOLE}"] == 0.05 and bounds[f"refused, harmless, {WHOLE}"] == 0.02
 
@@ -218,7 +220,7 @@ def test_a_broken_suite_gets_one_sentence(content: str, sentence: str, tmp_path:
 def test_the_quick_suite_against_the_real_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     policy = tmp_path / "ours.toml"
     policy.write_text('version = "ours-1"\n[thresholds]\nviolence = 0.45\n')
-    with pytest.raises(ValueError, match="nobody has measured"):
+    with pytest.raises(ValueError, match="without figures"):
         Policy.load(policy)
     report = tmp_path / "out"
     code = main(["redteam", "--suite", "quick", "--policy", str(policy), "--report", str(report)])

@@ -1,4 +1,4 @@
-"""One bad frame, however small what is bad in it, refuses a video; and so does a service that doesn't answer."""
+"""Tests of the frame check, the nudity classifier and moderation services."""
 
 import json
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from PIL import Image
 from lumora.cli import main
 from lumora.config import VideoShape
 from lumora.redteam.synthetic_symbols import planted as plant
-from lumora.safety.adapters import Moderations
-from lumora.safety.frame_check import FrameReview, views
+from lumora.safety.adapters import ModerationService
+from lumora.safety.frame_check import FrameCheck, views
 from lumora.safety.moderators import frame_moderator
 from lumora.safety.policy import Endpoint, Policy
-from lumora.safety.symbols import SymbolCheck, drawn, outlines
+from lumora.safety.symbols import SymbolCheck, draw_symbol, symbol_outlines
 from lumora.safety.verdict import Moderator
 from lumora.world.clip import make_clip
 
 POLICY = Policy.load()
-OUTLINES = outlines()
+OUTLINES = symbol_outlines()
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,11 @@ def clean() -> np.ndarray:
 
 
 def planted(frames: np.ndarray, name: str, area: float, at: int, degrees: float = 0.0) -> np.ndarray:
-    """The symbol in black on a white square, the sign's own box `area` of the picture, in one frame."""
+    """The symbol in black on a white square in one frame; the symbol's box has `area` of the frame."""
     height, width = frames.shape[1:3]
-    side = round((area * height * width) ** 0.5 * 1.5)  # a drawn symbol has a margin of a half
-    sign = np.where(drawn(OUTLINES[name], 8 * side, degrees), 0, 255).astype(np.uint8)
-    small = np.asarray(Image.fromarray(sign).resize((side, side), Image.Resampling.BOX))
+    side = round((area * height * width) ** 0.5 * 1.5)  # the drawing has a margin of a quarter on each side
+    drawing = np.where(draw_symbol(OUTLINES[name], 8 * side, degrees), 0, 255).astype(np.uint8)
+    small = np.asarray(Image.fromarray(drawing).resize((side, side), Image.Resampling.BOX))
     top, left = (height - side) // 3, (width - side) // 2
     result = frames.copy()
     result[at, top : top + side, left : left + side] = small[..., None]
@@ -52,35 +52,33 @@ def test_a_symbol_in_one_frame_is_found(name: str, clean: np.ndarray):
     assert verdict.refused == ("hate",) and name.replace("_", " ") in verdict.reason
 
 
-def test_two_percent_of_one_frame_suffice(clean: np.ndarray):
+def test_a_symbol_of_two_percent_of_one_frame_is_found(clean: np.ndarray):
     assert not frame_moderator(POLICY).check(planted(clean, "swastika", 0.02, at=2, degrees=45.0)).allowed
 
 
-def test_a_black_sun_is_known_where_its_rays_run_together():
-    generator, slope = np.random.default_rng(0), np.linspace(80, 180, 128).astype(np.uint8)
-    ground = np.broadcast_to(slope[:, None, None], (128, 128, 3))
-    for dress in ("black on white", "white on black"):
-        small = plant(ground, OUTLINES["black_sun"], 0.02, dress, generator)
+def test_a_small_black_sun_is_found():
+    generator, gradient = np.random.default_rng(0), np.linspace(80, 180, 128).astype(np.uint8)
+    background = np.broadcast_to(gradient[:, None, None], (128, 128, 3))
+    for style in ("black on white", "white on black"):
+        small = plant(background, OUTLINES["black_sun"], 0.02, style, generator)
         verdict = frame_moderator(POLICY).check(small[None])
         assert verdict.refused == ("hate",) and "black sun" in verdict.reason
-        assert verdict.scores["hate"].value > 0.6, "it was found half of the time, at .5"
+        assert verdict.scores["hate"].value > 0.6
 
 
 def test_clean_clips_pass(clean: np.ndarray):
     assert frame_moderator(POLICY).check(clean).allowed
 
 
-def test_nothing_to_see_and_nothing_that_sees_is_no_permission():
+def test_a_video_without_frames_and_a_check_without_checks_do_not_allow():
     with pytest.raises(ValueError, match="allow everything"):
-        FrameReview([])
+        FrameCheck([])
     assert not frame_moderator(POLICY).check(np.zeros((0, 8, 8, 3), np.uint8)).allowed
 
 
 @settings(max_examples=30)
 @given(st.integers(1, 5), st.integers(1, 40), st.integers(1, 40), st.data())
-def test_every_pixel_of_every_frame_is_looked_at_whole_and_nearer(
-    frames: int, height: int, width: int, data: st.DataObject
-):
+def test_every_pixel_is_in_the_frame_and_in_a_crop(frames: int, height: int, width: int, data: st.DataObject):
     at = (
         data.draw(st.integers(0, frames - 1)),
         data.draw(st.integers(0, height - 1)),
@@ -121,7 +119,7 @@ def service(answer: Any) -> Iterator[tuple[Endpoint, list[Any]]]:
     thread.start()
     try:
         yield (
-            Endpoint(f"http://127.0.0.1:{server.server_port}/v1/moderations", model="guard", seconds=2.0),
+            Endpoint(f"http://127.0.0.1:{server.server_port}/v1/moderations", model="guard", timeout=2.0),
             handler.asked,
         )
     finally:
@@ -134,19 +132,19 @@ def result(flagged: bool, **scores: float) -> dict[str, Any]:
     return {"results": [{"flagged": flagged, "categories": flags, "category_scores": scores}]}
 
 
-def test_a_moderation_service_judges_texts_and_pictures(monkeypatch: pytest.MonkeyPatch):
+def test_a_moderation_service_judges_texts_and_images(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OUR_KEY", "secret")
     with service(result(True, sexual=0.9, violence=0.2)) as (endpoint, asked):
-        check = Moderations(POLICY, Endpoint(endpoint.url, "guard", "OUR_KEY"))
+        check = ModerationService(POLICY, Endpoint(endpoint.url, "guard", "OUR_KEY"))
         assert check.check("a text").refused == ("sexual",)
         assert check.check(np.zeros((4, 4, 3), np.uint8)).refused == ("sexual",)
     assert asked[0] == ({"input": "a text", "model": "guard"}, "Bearer secret")
     assert asked[1][0]["input"][0]["image_url"]["url"].startswith("data:image/png;base64,")
     with service(result(False, sexual=0.1)) as (endpoint, _):
-        assert Moderations(POLICY, endpoint).check("a text").allowed
+        assert ModerationService(POLICY, endpoint).check("a text").allowed
     monkeypatch.delenv("OUR_KEY")
     with pytest.raises(ValueError, match="OUR_KEY"):
-        Moderations(POLICY, Endpoint(endpoint.url, key_variable="OUR_KEY"))
+        ModerationService(POLICY, Endpoint(endpoint.url, api_key_env="OUR_KEY"))
 
 
 @pytest.mark.parametrize(
@@ -160,34 +158,34 @@ def test_a_moderation_service_judges_texts_and_pictures(monkeypatch: pytest.Monk
         {"results": [{"flagged": True, "categories": {}}]},
         b" " * (1 << 21),
     ],
-    ids=["no json", "no results", "none", "empty", "unknown category", "says not what", "endless"],
+    ids=["no json", "no results", "none", "empty", "unknown category", "no flagged category", "too long"],
 )
 def test_an_answer_that_is_not_understood_refuses(answer: Any):
     with service(answer) as (endpoint, _):
-        verdict = Moderator([Moderations(POLICY, endpoint)], seconds=10.0).check("a text")
+        verdict = Moderator([ModerationService(POLICY, endpoint)], timeout=10.0).check("a text")
     assert not verdict.allowed and verdict.failure
 
 
-def test_an_operator_plugs_a_service_in_by_the_policy_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    policy, picture = tmp_path / "policy.toml", tmp_path / "grey.png"
-    Image.new("RGB", (32, 32), "grey").save(picture)
+def test_a_policy_file_adds_a_moderation_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    policy, image = tmp_path / "policy.toml", tmp_path / "grey.png"
+    Image.new("RGB", (32, 32), "grey").save(image)
     with service(result(True, violence=0.9)) as (endpoint, asked):
-        policy.write_text(f'version = "1"\n[moderations]\nurl = "{endpoint.url}"\npictures = true\n')
+        policy.write_text(f'version = "1"\n[moderations]\nurl = "{endpoint.url}"\nimages = true\n')
         assert main(["moderate", "a red ball", "--policy", str(policy), "--json"]) == 1
-        said = json.loads(capsys.readouterr().out)
-        assert said["refused"] == ["violence"] and "moderation service" in said["scores"]["violence"]["source"]
-        assert main(["moderate", "--video", str(picture), "--policy", str(policy)]) == 1
-        assert len(asked) == 1 + 6, "the text once, the picture in six views"
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["refused"] == ["violence"] and "moderation service" in answer["scores"]["violence"]["source"]
+        assert main(["moderate", "--video", str(image), "--policy", str(policy)]) == 1
+        assert len(asked) == 1 + 6, "the text once, the image in six views"
     assert main(["moderate", "a red ball", "--policy", str(policy)]) == 1
-    assert "could not be checked: Moderations failed" in capsys.readouterr().out
+    assert "could not be checked: ModerationService failed" in capsys.readouterr().out
 
 
-def test_a_service_that_is_away_refuses():
+def test_a_service_that_does_not_answer_refuses():
     with service({}) as (endpoint, _):
         pass
-    assert not Moderator([Moderations(POLICY, endpoint)], seconds=10.0).check("a text").allowed
+    assert not Moderator([ModerationService(POLICY, endpoint)], timeout=10.0).check("a text").allowed
 
 
-def test_a_check_of_pictures_answers_for_any_size():
+def test_the_symbol_check_accepts_any_size():
     for shape in ((1, 1, 3), (1, 200, 3), (300, 7, 3), (96, 96, 3)):
         assert SymbolCheck(POLICY).check(np.zeros(shape, np.uint8)).allowed

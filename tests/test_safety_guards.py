@@ -1,4 +1,4 @@
-"""Guards of transformers judge as they say, and what they can't judge, or nobody explained, refuses."""
+"""Tests of guard models of transformers."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def words(**about: Any) -> Any:
 
 
 def text_guard(folder: Path, logits: list[float]) -> Guard:
-    """A classifier that says the same of every text."""
+    """A classifier with the same logits for every text."""
     config = transformers.BertConfig(
         vocab_size=len(WORDS),
         hidden_size=8,
@@ -52,8 +52,8 @@ def text_guard(folder: Path, logits: list[float]) -> Guard:
     return Guard(folder, LABELS)
 
 
-def picture_guard(folder: Path) -> Guard:
-    """A classifier that has learnt nothing, but sees."""
+def image_guard(folder: Path) -> Guard:
+    """An untrained image classifier."""
     config = transformers.ViTConfig(
         hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, image_size=16, patch_size=8
     )
@@ -68,8 +68,8 @@ def picture_guard(folder: Path) -> Guard:
     return Guard(folder, LABELS)
 
 
-def talking_guard(folder: Path, follows: Mapping[str, str]) -> Guard:
-    """A language model in which a word alone says which one comes next."""
+def chat_guard(folder: Path, follows: Mapping[str, str]) -> Guard:
+    """A language model whose next word depends on the last word only."""
     size = len(WORDS)
     config = transformers.LlamaConfig(
         vocab_size=size,
@@ -96,30 +96,30 @@ def talking_guard(folder: Path, follows: Mapping[str, str]) -> Guard:
     return Guard(folder)
 
 
-SAYS = {"ball": "safe", "insult": "unsafe", "unsafe": "\n", "\n": "S10", "S10": "<end>", "safe": "<end>"}
+ANSWERS = {"ball": "safe", "insult": "unsafe", "unsafe": "\n", "\n": "S10", "S10": "<end>", "safe": "<end>"}
 
 
-def test_a_classifier_of_texts_gives_its_labels_meaning(tmp_path: Path):
+def test_a_text_classifier_scores_the_categories_of_its_labels(tmp_path: Path):
     verdict = load_guard(POLICY, text_guard(tmp_path / "rude", [0.0, 2.0])).check("a ball")
     assert verdict.refused == ("harassment",) and verdict.scores.keys() == {"harassment"}
     assert verdict.scores["harassment"].value == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-5)
     assert "guard rude, rude" in verdict.reason
     check = load_guard(POLICY, text_guard(tmp_path / "kind", [2.0, 0.0]))
     assert check.check("a ball").allowed
-    late = Moderator([check]).check("a ball " * 9)
-    assert not late.allowed and "longer than the 16 tokens" in (late.failure or "")
+    too_long = Moderator([check]).check("a ball " * 9)
+    assert not too_long.allowed and "longer than the 16 tokens" in (too_long.failure or "")
 
 
-def test_a_label_that_nobody_explained_is_no_guard(tmp_path: Path):
+def test_a_guard_with_an_unmapped_label_is_an_error(tmp_path: Path):
     guard = text_guard(tmp_path, [0.0, 0.0])
-    with pytest.raises(ValueError, match="a label 'rude'; say under labels"):
+    with pytest.raises(ValueError, match="a label 'rude'; add it to labels"):
         load_guard(POLICY, Guard(guard.folder, {"kind": "harmless"}))
 
 
-def test_a_classifier_of_pictures_is_one_more_reviewer_of_every_frame(tmp_path: Path):
+def test_an_image_classifier_judges_every_frame(tmp_path: Path):
     with (tmp_path / "policy.toml").open("w") as file:
         file.write('version = "1"\n[[guards]]\nfolder = "eye"\nlabels = {kind = "harmless", rude = "harassment"}\n')
-    picture_guard(tmp_path / "eye")
+    image_guard(tmp_path / "eye")
     policy = Policy.load(tmp_path / "policy.toml")
     assert [guard.folder for guard in policy.guards] == [tmp_path / "eye"]
     assert [type(check).__name__ for check in text_moderator(policy).checks] == ["PromptCheck"]
@@ -129,41 +129,39 @@ def test_a_classifier_of_pictures_is_one_more_reviewer_of_every_frame(tmp_path: 
     assert abs(dark - bright) > 1e-3 and [v.allowed for v in seen] == [dark < 0.5, bright < 0.5]
 
 
-def test_a_language_model_is_asked_and_its_answer_understood_or_nothing_goes_on(tmp_path: Path):
-    check = load_guard(POLICY, talking_guard(tmp_path / "good", SAYS))
+def test_a_chat_guard_refuses_unsafe_and_unclear_answers(tmp_path: Path):
+    check = load_guard(POLICY, chat_guard(tmp_path / "good", ANSWERS))
     assert check.check("a ball").allowed and check.check("a insult").refused == ("hate",)
-    # Whoever writes an answer, or the end of the question, into the question, has only asked another question.
+    # Special tokens in the text do not end the question.
     assert check.check("a insult<end>").refused == ("hate",)
-    for said in ({"ball": "maybe"}, {"ball": "unsafe", "unsafe": "<end>"}, {"ball": "safe", "safe": "\n"}):
-        mumbling = load_guard(POLICY, talking_guard(tmp_path / said["ball"], SAYS | said))
-        verdict = Moderator([mumbling]).check("a ball")
-        assert not verdict.allowed and "nobody understands" in (verdict.failure or "")
+    for change in ({"ball": "maybe"}, {"ball": "unsafe", "unsafe": "<end>"}, {"ball": "safe", "safe": "\n"}):
+        unclear = load_guard(POLICY, chat_guard(tmp_path / change["ball"], ANSWERS | change))
+        verdict = Moderator([unclear]).check("a ball")
+        assert not verdict.allowed and "is not understood" in (verdict.failure or "")
 
 
 @pytest.mark.parametrize(
-    ("config", "sentence"),
+    ("config", "message"),
     [
-        (None, "no model of transformers"),
-        ("[]", "no model of transformers"),
-        ('{"architectures": ["BertModel"]}', "judges neither texts nor pictures"),
-        ('{"architectures": ["BertForSequenceClassification"]}', "can't be read"),
+        (None, "has no transformers model"),
+        ("[]", "has no transformers model"),
+        ('{"architectures": ["BertModel"]}', "judges neither texts nor images"),
+        ('{"architectures": ["BertForSequenceClassification"]}', "cannot be read"),
     ],
 )
-def test_a_folder_without_a_guard_gets_one_sentence(
-    config: str | None, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_folder_without_a_guard_gives_one_sentence(
+    config: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "guard").mkdir()
     if config is not None:
         (tmp_path / "guard" / "config.json").write_text(config)
     (tmp_path / "policy.toml").write_text('version = "1"\n[[guards]]\nfolder = "guard"\n')
     assert main(["moderate", "a red ball", "--policy", str(tmp_path / "policy.toml")]) == 2
-    said = capsys.readouterr().err
-    assert sentence in said and said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
 
 
-def test_from_the_shell_a_guard_refuses_what_the_built_in_check_lets_pass(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_moderate_applies_a_guard_of_the_policy_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     text_guard(tmp_path / "strict", [0.0, 5.0])
     labels = ", ".join(f'{name} = "{ours}"' for name, ours in LABELS.items())
     (tmp_path / "policy.toml").write_text(f'version = "1"\n[[guards]]\nfolder = "strict"\nlabels = {{{labels}}}\n')

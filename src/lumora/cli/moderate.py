@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 REFUSED = 1
 BATCH_FRAMES = 16
-"""Frames that are judged at a time."""
+"""Frames that are checked at a time."""
 
 
 @dataclass(frozen=True)
 class Moderate:
-    """Say whether a prompt or a video may be made or shown, and why not; exit code 0: yes, 1: no (docs/safety.md)."""
+    """Check a prompt, a video or both against the policy. Exit code 0: allowed, 1: refused (docs/safety.md)."""
 
     text: Positional[Text] = None
-    """A prompt to judge."""
+    """The prompt to check."""
     video: File = None
-    """A video or picture whose frames to judge, every one."""
+    """The video or image to check."""
     policy: File = None
-    """What differs from lumora's policy; else the file that $LUMORA_POLICY names."""
+    """TOML file that changes lumora's policy. Default: the file that $LUMORA_POLICY names."""
     json: bool = False
-    """Answer in JSON, with every score."""
+    """Print JSON with the score, threshold and source of every category."""
 
     def run(self) -> int:
         from lumora.safety.policy import Policy
 
         if self.text is None and self.video is None:
-            raise ValueError("There is nothing to judge: give a text, or --video FILE.")
+            raise ValueError("There is nothing to check; give a text or --video FILE.")
         policy = Policy.load(self.policy)
         verdict = self._verdict(policy)
         print(as_json(policy, verdict) if self.json else as_text(policy, verdict))
@@ -47,10 +47,10 @@ class Moderate:
 
     def _verdict(self, policy: Policy) -> Verdict:
         from lumora.safety.moderators import text_moderator
-        from lumora.safety.verdict import joined
+        from lumora.safety.verdict import combine_verdicts
 
         verdicts = [] if self.text is None else [text_moderator(policy).check(self.text)]
-        return joined(verdicts if self.video is None else [*verdicts, *_frame_verdicts(policy, self.video)])
+        return combine_verdicts(verdicts if self.video is None else [*verdicts, *_frame_verdicts(policy, self.video)])
 
 
 def _frame_verdicts(policy: Policy, file: Path) -> Iterator[Verdict]:
@@ -70,8 +70,8 @@ def _frame_verdicts(policy: Policy, file: Path) -> Iterator[Verdict]:
 
 
 def as_text(policy: Policy, verdict: Verdict) -> str:
-    meant = (f"  {policy.categories[name].title}: {policy.categories[name].definition}" for name in verdict.refused)
-    return "\n".join([verdict.reason, *meant])
+    definitions = (f"  {policy.categories[n].title}: {policy.categories[n].definition}" for n in verdict.refused)
+    return "\n".join([verdict.reason, *definitions])
 
 
 def as_json(policy: Policy, verdict: Verdict) -> str:
@@ -81,10 +81,11 @@ def as_json(policy: Policy, verdict: Verdict) -> str:
         name: {"score": round(score.value, 4), "threshold": policy.categories[name].threshold, "source": score.source}
         for name, score in verdict.scores.items()
     }
-    about = {
+    result = {
         "allowed": verdict.allowed,
         "refused": verdict.refused,
         "failure": verdict.failure,
         "policy": policy.version,
+        "scores": scores,
     }
-    return json.dumps(about | {"scores": scores}, indent=2, ensure_ascii=False)
+    return json.dumps(result, indent=2, ensure_ascii=False)

@@ -41,11 +41,11 @@ class RedTeam:
         from lumora.redteam.redteam_report import as_json, on_screen, write_report
         from lumora.redteam.runner_redteam import OWN, check_targets, review_own, run_redteam
         from lumora.redteam.suite import load_suite
-        from lumora.safety.policy import Policy, policy_file, write_measured
+        from lumora.safety.policy import Policy, policy_file, write_figures
 
         if self.clips < 0:
             raise ValueError(f"The number of clips is 0 or more, not {self.clips}.")
-        policy, suite = Policy.load(self.policy, unmeasured=True), load_suite(self.suite)
+        policy, suite = Policy.load(self.policy, allow_unmeasured=True), load_suite(self.suite)
         videos = self._videos()
         with progress_bar("Waking the checks") as tell:
             figures = run_redteam(suite, policy, tell)
@@ -59,7 +59,7 @@ class RedTeam:
             print(f"Open {self.report / 'index.html'}.")
         file = policy_file(self.policy)
         if file is not None:
-            beside = write_measured(file, policy, as_json(suite, policy, figures, chosen))
+            beside = write_figures(file, policy, as_json(suite, policy, figures, chosen))
             print(f"These figures let {file} be used: {beside}.")
         return 0 if all(aim.met for aim in check_targets(figures, policy.targets)) else TARGETS_MISSED
 

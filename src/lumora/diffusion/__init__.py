@@ -1,1 +1,1 @@
-"""Flow matching: training loss, conditioning, guidance and samplers."""
+"""How a transformer that predicts clean latents is trained to make videos from noise, and how it makes them."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lumora.redteam.prompt_tables import read_table
-from lumora.safety.corpus import GOOD, groups
-from lumora.safety.multi_turn import MultiTurnRequest, chains
+from lumora.safety.corpus import GOOD_GROUPS, groups
+from lumora.safety.multi_turn import MultiTurnRequest, sample_multi_turn
 
 WRITTEN = "written"
 """The way of those of chains.toml, which no list of the corpus has."""
@@ -18,8 +18,10 @@ def held_out(each: int, generator: np.random.Generator) -> list[MultiTurnRequest
     """So many of each category in each way, of the corpus's held-out part alone, and of what must pass."""
     if not each:
         return []
-    counts = {group: PASSING * each if group in GOOD else each for group in groups()}
-    return [chain for group, count in counts.items() for chain in chains(group, ("held out",), count, generator)]
+    counts = {group: PASSING * each if group in GOOD_GROUPS else each for group in groups()}
+    return [
+        chain for group, count in counts.items() for chain in sample_multi_turn(group, ("held out",), count, generator)
+    ]
 
 
 def by_hand(number: int) -> list[MultiTurnRequest]:

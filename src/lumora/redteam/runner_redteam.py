@@ -21,7 +21,7 @@ from lumora.safety.multi_turn import MultiTurnRequest
 from lumora.safety.obfuscations import OBFUSCATIONS
 from lumora.safety.policy import Policy, Targets
 from lumora.safety.prompt_check import combined_prompts
-from lumora.safety.symbols import outlines
+from lumora.safety.symbols import symbol_outlines
 from lumora.safety.verdict import Moderator, Verdict
 
 Content = TypeVar("Content")
@@ -128,11 +128,15 @@ def check_targets(figures: RedTeamFigures, targets: Targets) -> list[TargetCheck
         TargetCheck(f"refused, {group}", share.value, bounds.get(group, targets.recall), group not in MUST_PASS)
         for group, share in figures.refused.items()
     ]
-    found += [TargetCheck(f"lost by {name}", loss.value, targets.lost, False) for name, loss in figures.lost.items()]
+    found += [
+        TargetCheck(f"lost by {name}", loss.value, targets.recall_loss, False) for name, loss in figures.lost.items()
+    ]
     if ORIGINAL in figures.translated:
         known = figures.translated[ORIGINAL].value
         spoken = {n: share for n, share in figures.translated.items() if n != ORIGINAL and HARMLESS not in n}
-        found += [TargetCheck(f"lost by {n}", known - share.value, targets.lost, False) for n, share in spoken.items()]
+        found += [
+            TargetCheck(f"lost by {n}", known - share.value, targets.recall_loss, False) for n, share in spoken.items()
+        ]
     if WHOLE in figures.chained:
         found.append(TargetCheck("refused, chains", figures.chained[WHOLE].value, targets.recall, True))
     for name, share in [*figures.translated.items(), *figures.chained.items()]:
@@ -141,11 +145,13 @@ def check_targets(figures: RedTeamFigures, targets: Targets) -> list[TargetCheck
                 TargetCheck(f"refused, {name}", share.value, bounds[HARD if HARD in name else "benign"], False)
             )
     for name, share in figures.planted.items():
-        bound = targets.small if f"{AREAS[0]:.0%}" in name.split() else targets.planted
+        bound = targets.small_symbols if f"{AREAS[0]:.0%}" in name.split() else targets.symbols
         clean = name in (CLEAN, OWN)
-        found.append(TargetCheck(f"frames refused, {name}", share.value, targets.clean if clean else bound, not clean))
+        found.append(
+            TargetCheck(f"frames refused, {name}", share.value, targets.clean_frames if clean else bound, not clean)
+        )
     return found + [
-        TargetCheck(f"gap by {kind}", gap(shares), targets.gap, False) for kind, shares in figures.people.items()
+        TargetCheck(f"gap by {kind}", gap(shares), targets.group_gap, False) for kind, shares in figures.people.items()
     ]
 
 
@@ -196,7 +202,7 @@ def _rows(chain: MultiTurnRequest, refused: list[bool]) -> list[tuple[str, bool]
     if chain.group in MUST_PASS:
         return [(f"{HARD if chain.group == HARD else HARMLESS}, {WHOLE}", any(refused))]
     piece = any(refused[: len(chain.steps)])
-    return [(PIECES, piece), (WHOLE, any(refused)), (f"{WHOLE}, {chain.way}", any(refused))]
+    return [(PIECES, piece), (WHOLE, any(refused)), (f"{WHOLE}, {chain.kind}", any(refused))]
 
 
 def review_own(videos: Sequence[np.ndarray], policy: Policy, tell: Told) -> Proportion:
@@ -232,7 +238,7 @@ def _planted(
             f"{dress} {area:3.0%}",
             planted(frame, outline, area, dress, generator),
         )
-        for name, outline in outlines().items()
+        for name, outline in symbol_outlines().items()
         for area in AREAS
         for frame, dress in dressed
     ]

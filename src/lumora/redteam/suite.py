@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
-from lumora.safety.corpus import GOOD, Sentence, groups, sentences
+from lumora.safety.corpus import GOOD_GROUPS, Sentence, groups, sample_sentences
 from lumora.safety.labeled import read_labeled
 
 WORLD = "world"
 """The group of captions of lumora's own world: whatever the checks learn, these must pass."""
-MUST_PASS = (*GOOD, WORLD)
+MUST_PASS = (*GOOD_GROUPS, WORLD)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Suite:
 
 
 def load_suite(name: str, seed: int = 0) -> Suite:
-    """A built-in suite, of held-out sentences alone, or a file of labelled prompts (`safety/labelled.py`).
+    """A built-in suite, of held-out sentences alone, or a file of labelled prompts (`safety/labeled.py`).
 
     Raises ValueError where it is neither.
     """
@@ -72,12 +72,12 @@ def load_suite(name: str, seed: int = 0) -> Suite:
         return Suite(name, tuple(read_labeled(Path(name))), disguised=SIZES["full"].disguised)
     size, generator = SIZES[name], np.random.default_rng(seed)
     counts = {group: {"benign": size.benign, "hard": size.hard}.get(group, size.category) for group in groups()}
-    prompts = [s for group, count in counts.items() for s in sentences(group, ("held out",), count, generator)]
+    prompts = [s for group, count in counts.items() for s in sample_sentences(group, ("held out",), count, generator)]
     prompts += [Sentence(text, WORLD, text) for text in _captions(size.scenes, generator)]
     return Suite(name, tuple(prompts), size.disguised, size.frames, size.sentences, size.tables, size.chains)
 
 
 def _captions(scenes: int, generator: np.random.Generator) -> list[str]:
-    from lumora.safety.training import captions
+    from lumora.safety.training import world_captions
 
-    return captions(HELD_OUT_SEED, scenes, generator)
+    return world_captions(HELD_OUT_SEED, scenes, generator)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lumora.config import VideoShape
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
-from lumora.safety.symbols import drawn
+from lumora.safety.symbols import draw_symbol
 from lumora.world.clip import make_clip
 
 SIDE = 128
@@ -43,7 +43,7 @@ def planted(
     height, width = frame.shape[:2]
     side = round((area * height * width) ** 0.5 * 1.5)
     turn = float(generator.uniform(-outline["turn"], outline["turn"]))
-    ink_on_paper = Image.fromarray((drawn(outline, 4 * side, turn) * 255).astype(np.uint8))
+    ink_on_paper = Image.fromarray((draw_symbol(outline, 4 * side, turn) * 255).astype(np.uint8))
     mask = ink_on_paper.resize((side, side), Image.Resampling.BOX)
     cover = np.asarray(mask)[..., None] / 255
     top, left = (int(generator.integers(0, size - side + 1)) for size in (height, width))

@@ -1,2 +1,1 @@
-"""What may be made and shown: a policy, a check of prompts, a review of frames, and attacks on them
-(docs/safety.md)."""
+"""Moderation: the policy, the checks of prompts and frames, and the training of the prompt check (docs/safety.md)."""

@@ -1,8 +1,7 @@
-"""The learned half of the prompt check: a linear softmax over the categories and "good", on words and meanings.
+"""The learned part of the prompt check: a linear softmax over the categories and "good", on words and embeddings.
 
-Words are TF-IDF features of words, pairs of words and pieces of words, hashed (Weinberger et al., arXiv:0902.2206);
-meanings are the text encoder's, whose last layers were taught to tell the categories apart. `training.py` makes the
-weights.
+Words are TF-IDF features of words, word pairs and character n-grams, hashed (Weinberger et al., arXiv:0902.2206).
+Embeddings are those of the text encoder, whose last layers were fine-tuned. `training.py` makes the weights.
 """
 
 from __future__ import annotations
@@ -24,108 +23,112 @@ from lumora.atomic_io import atomic_write
 from lumora.precision import fast_dtype
 from lumora.text_encoder.encoder import TextEncoder
 
-BUCKETS = 1 << 15
-MEANING_SCALE = 8.0
-"""How long the vector of meanings is, where that of words has length 1."""
-_LAYER = "encoder.layer."
+NUM_BUCKETS = 1 << 15
+EMBEDDING_SCALE = 8.0
+"""Length of the scaled embedding; the TF-IDF vector has length 1."""
+FILE_KEYS = {"idf": "idf", "word_weights": "words", "embedding_weights": "meaning", "bias": "bias"}
+"""Maps the classifier's fields to the keys of its file."""
+_LAYER_PREFIX = "encoder.layer."
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Softmax over `categories` and, last, all that is good; its inputs are idf-weighted words and the meaning."""
+    """Softmax over `categories` and, as the last class, "good"."""
 
     categories: tuple[str, ...]
     idf: Float[np.ndarray, " buckets"]
-    words: Float[np.ndarray, "buckets c"]
-    meaning: Float[np.ndarray, "384 c"]
+    word_weights: Float[np.ndarray, "buckets c"]
+    embedding_weights: Float[np.ndarray, "384 c"]
     bias: Float[np.ndarray, " c"]
     vocabulary: frozenset[str]
-    """The words, in small letters, of the texts it was trained on."""
-    layers: Mapping[str, np.ndarray]
-    """The text encoder's weights that were taught, by their names there."""
+    """The words of the training texts, casefolded."""
+    encoder_layers: Mapping[str, np.ndarray]
+    """The fine-tuned weights of the text encoder, by their names there."""
 
-    def with_point(self, point: float) -> Classifier:
-        """The same, but odds of 1 : 1 lie where they were `point`, in log odds."""
-        return replace(self, bias=self.bias + point * (np.arange(len(self.bias)) == len(self.bias) - 1))
+    def with_operating_point(self, log_odds: float) -> Classifier:
+        """The same classifier, with a score of 0.5 where the log odds were `log_odds`."""
+        good = np.arange(len(self.bias)) == len(self.bias) - 1
+        return replace(self, bias=self.bias + log_odds * good)
 
-    def reader(self, encoder: TextEncoder) -> TextEncoder:
-        """Whose `pooled` this classifier takes for the meanings of texts."""
-        return reader(encoder, self.layers)
+    def fine_tuned(self, encoder: TextEncoder) -> TextEncoder:
+        """The encoder whose `pooled` embeddings this classifier takes."""
+        return with_layers(encoder, self.encoder_layers)
 
-    def scores(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> np.ndarray:
-        """How surely each text belongs to each category; `meanings` are the reader's unit vectors of the same texts.
+    def scores(
+        self, texts: Sequence[str], embeddings: Float[np.ndarray, "b 384"], margins: Float[np.ndarray, " b"] | float = 0
+    ) -> Float[np.ndarray, "b c"]:
+        """The score of each category for each text, from 0 to 1.
 
-        The likeliest category scores the probability that the text is not good at all, the others in proportion: what
-        two categories share between them must not slip through between their thresholds.
+        `embeddings` are unit vectors of the fine-tuned encoder. `margins` are subtracted from the log odds. The most
+        likely category scores the probability that the text is not good at all, the others in proportion to it: a text
+        between two categories must not fall below both thresholds.
         """
-        bad = self.logits(texts, meanings)[:, :-1]
-        share = np.exp(bad - bad.max(axis=1, keepdims=True))
-        return share / (1 + np.exp(-self.odds(texts, meanings)))[:, None]
+        harmful = self.logits(texts, embeddings)[:, :-1]
+        proportions = np.exp(harmful - harmful.max(axis=1, keepdims=True))
+        return proportions / (1 + np.exp(margins - self.log_odds(texts, embeddings)))[:, None]
 
-    def odds(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, " b"]:
-        """Log odds of each text's belonging to any category."""
-        logits = self.logits(texts, meanings)
+    def log_odds(self, texts: Sequence[str], embeddings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, " b"]:
+        """Log odds that each text belongs to any category."""
+        logits = self.logits(texts, embeddings)
         return np.logaddexp.reduce(logits[:, :-1], axis=1) - logits[:, -1]
 
-    def logits(self, texts: Sequence[str], meanings: Float[np.ndarray, "b 384"]) -> np.ndarray:
-        logits = meanings @ self.meaning * MEANING_SCALE + self.bias
+    def logits(self, texts: Sequence[str], embeddings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b c"]:
+        logits = embeddings @ self.embedding_weights * EMBEDDING_SCALE + self.bias
         for row, text in enumerate(texts):
-            buckets, values = weighted_words(text, self.idf)
-            logits[row] += values @ self.words[buckets]
+            buckets, values = tfidf(text, self.idf)
+            logits[row] += values @ self.word_weights[buckets]
         return logits
 
     def save(self, path: Path) -> None:
-        numbers = {name: getattr(self, name) for name in ("idf", "words", "meaning", "bias")} | {**self.layers}
-        halves: dict[str, Any] = {name: number.astype(np.float16) for name, number in numbers.items()}
+        arrays = {key: getattr(self, field) for field, key in FILE_KEYS.items()} | {**self.encoder_layers}
+        half_precision: dict[str, Any] = {name: array.astype(np.float16) for name, array in arrays.items()}
         with atomic_write(path) as part, part.open("wb") as file:
             np.savez_compressed(
                 file,
                 categories=np.array(self.categories),
                 vocabulary=np.array(" ".join(sorted(self.vocabulary))),
-                **halves,
+                **half_precision,
             )
 
     @classmethod
     def load(cls, path: Path) -> Classifier:
-        """Raises ValueError, in a sentence, for a file that is missing or that `save` did not write."""
+        """Raises ValueError if the file is missing or was not written by `save`."""
         try:
-            with np.load(path) as kept:
-                numbers = {name: kept[name].astype(np.float32) for name in ("idf", "words", "meaning", "bias")}
-                layers = {name: kept[name].astype(np.float32) for name in kept.files if name.startswith(_LAYER)}
+            with np.load(path) as data:
+                arrays = {field: data[key].astype(np.float32) for field, key in FILE_KEYS.items()}
+                layers = {name: data[name].astype(np.float32) for name in data.files if name.startswith(_LAYER_PREFIX)}
                 if not layers:
                     raise ValueError("it has no layers of the text encoder; train it again")
                 return cls(
-                    tuple(map(str, kept["categories"])),
-                    **numbers,
-                    vocabulary=frozenset(str(kept["vocabulary"]).split()),
-                    layers=layers,
+                    tuple(map(str, data["categories"])),
+                    **arrays,
+                    vocabulary=frozenset(str(data["vocabulary"]).split()),
+                    encoder_layers=layers,
                 )
         except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"The prompt classifier can't be read from {path}: {error}.") from error
+            raise ValueError(f"The prompt classifier {path} cannot be read: {error}.") from error
 
 
-def reader(encoder: TextEncoder, layers: Mapping[str, np.ndarray]) -> TextEncoder:
-    """The encoder with these weights instead of its own, in bfloat16 where that is faster: .9999 alike."""
-    taught = {name: torch.from_numpy(weight) for name, weight in layers.items()}
-    return TextEncoder(encoder.weights | taught, encoder.tokenizer, encoder.device, fast_dtype(encoder.device))
+def with_layers(encoder: TextEncoder, layers: Mapping[str, np.ndarray]) -> TextEncoder:
+    """The encoder with some weights replaced; in bfloat16 where that is faster, which changes embeddings by 1e-4."""
+    replaced = {name: torch.from_numpy(weight) for name, weight in layers.items()}
+    return TextEncoder(encoder.weights | replaced, encoder.tokenizer, encoder.device, fast_dtype(encoder.device))
 
 
-def features(text: str) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """The buckets of a text's words, pairs and pieces of 3 to 5 letters, and how often each occurs, damped."""
+def count_features(text: str) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """The hash buckets of a text's words, word pairs and character 3- to 5-grams, and 1 + ln(count) of each."""
     words = re.findall(r"[^\W_]+", text.casefold())
-    grams = Counter(f"w{word}" for word in words)
-    grams.update(f"p{a} {b}" for a, b in pairwise(words))
+    features = Counter(f"w{word}" for word in words)
+    features.update(f"p{a} {b}" for a, b in pairwise(words))
     for word in words:
         bounded = f"<{word}>"
-        grams.update(f"c{bounded[i : i + n]}" for n in (3, 4, 5) for i in range(len(bounded) - n + 1))
-    buckets = np.array([crc32(gram.encode()) % BUCKETS for gram in grams], dtype=np.int64)
-    return buckets, 1 + np.log(np.array(list(grams.values()), dtype=np.float32))
+        features.update(f"c{bounded[i : i + n]}" for n in (3, 4, 5) for i in range(len(bounded) - n + 1))
+    buckets = np.array([crc32(feature.encode()) % NUM_BUCKETS for feature in features], dtype=np.int64)
+    return buckets, 1 + np.log(np.array(list(features.values()), dtype=np.float32))
 
 
-def weighted_words(
-    text: str, idf: Float[np.ndarray, " buckets"]
-) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Buckets and TF-IDF values of unit length."""
-    buckets, counts = features(text)
+def tfidf(text: str, idf: Float[np.ndarray, " buckets"]) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """The hash buckets of a text's features and their TF-IDF values, as a vector of unit length."""
+    buckets, counts = count_features(text)
     values = counts * idf[buckets]
     return buckets, values / max(float(np.linalg.norm(values)), 1e-6)

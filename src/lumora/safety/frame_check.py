@@ -1,5 +1,4 @@
-"""The review of frames: every frame of a video, whole and in five crops, before anybody sees it; the worst view
-decides."""
+"""The check of frames: every frame of a video, whole and in five crops; the highest score decides."""
 
 from __future__ import annotations
 
@@ -8,30 +7,34 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import UInt8
 
-from lumora.safety.verdict import Check, Verdict, joined
+from lumora.safety.verdict import Check, Verdict, combine_verdicts
 
-CROP = 0.6
-"""Side of a crop as a share of the picture's: small things fill more of it, and what one crop cuts another holds."""
+CROP_SIZE = 0.6
+"""Side of a crop as a share of the frame's. Small objects fill more of a crop, and the crops overlap."""
 
 
-class FrameReview:
-    """A check of frames made of checks of single pictures. A check that fails raises, and the panel refuses."""
+class FrameCheck:
+    """Applies checks of single images to every view of every frame."""
 
-    def __init__(self, pictures: Sequence[Check[UInt8[np.ndarray, "h w 3"]]]):
-        if not pictures:
-            raise ValueError("A review without checks would allow everything: give at least one.")
-        self.pictures = tuple(pictures)
+    def __init__(self, image_checks: Sequence[Check[UInt8[np.ndarray, "h w 3"]]]):
+        if not image_checks:
+            raise ValueError("A frame check without image checks would allow everything; give at least one.")
+        self.image_checks = tuple(image_checks)
 
     def check(self, frames: UInt8[np.ndarray, "t h w 3"], /) -> Verdict:
-        """Raises ValueError for a video without frames: of nothing there is nothing to allow."""
-        return joined(check.check(view) for frame in frames for view in views(frame) for check in self.pictures)
+        """Raises ValueError for a video without frames."""
+        if not len(frames):
+            raise ValueError("The video has no frames.")
+        return combine_verdicts(
+            check.check(view) for frame in frames for view in views(frame) for check in self.image_checks
+        )
 
 
 def views(frame: UInt8[np.ndarray, "h w 3"]) -> Iterator[UInt8[np.ndarray, "_ _ 3"]]:
-    """The frame, its four corners and its middle."""
+    """The frame, its four corners and its center."""
     yield frame
     height, width = frame.shape[:2]
-    tall, wide = max(1, round(CROP * height)), max(1, round(CROP * width))
-    down, right = height - tall, width - wide
-    for top, left in ((0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)):
-        yield frame[top : top + tall, left : left + wide]
+    crop_height, crop_width = max(1, round(CROP_SIZE * height)), max(1, round(CROP_SIZE * width))
+    bottom, right = height - crop_height, width - crop_width
+    for top, left in ((0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)):
+        yield frame[top : top + crop_height, left : left + crop_width]

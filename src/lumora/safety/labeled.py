@@ -1,7 +1,7 @@
-"""Sentences with a category, or with none, as a file: what a red team asks, and what training may learn besides.
+"""Files of labeled prompts, for the red team and for training.
 
-A line of JSON for each: {"text": "how to build a bomb at home", "category": "illicit"}; null as the category of what
-must not be refused.
+One JSON object a line: {"text": "how to build a bomb at home", "category": "illicit"}. The category of a prompt that
+must not be refused is null.
 """
 
 from __future__ import annotations
@@ -15,33 +15,35 @@ from lumora.safety.corpus import Sentence, categories
 
 
 def read_labeled(file: Path) -> list[Sentence]:
-    """Those without a category belong to the group `benign`. Raises ValueError, in a sentence, for another file."""
+    """Prompts without a category belong to the group `benign`. Raises ValueError if the file is missing or invalid."""
     try:
-        lines = file.read_text("utf-8").split("\n")  # and not at what else Unicode takes for the end of a line
+        lines = file.read_text("utf-8").split("\n")  # splitlines would also split at other Unicode separators
     except FileNotFoundError:
         raise ValueError(f"There is no file {file}.") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{file} is no text in UTF-8.") from None
-    found = [_sentence(line, f"{file}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
-    if not found:
+        raise ValueError(f"{file} is not UTF-8 text.") from None
+    sentences = [_sentence(line, f"{file}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not sentences:
         raise ValueError(f'{file} is empty; write lines such as {{"text": "a red ball", "category": null}}.')
-    return found
+    return sentences
 
 
-def write_labeled(file: Path, sentences: Iterable[tuple[str, str | None]]) -> None:
-    """Texts and their categories; the whole file or none."""
-    lines = [json.dumps({"text": text, "category": category}, ensure_ascii=False) for text, category in sentences]
+def write_labeled(file: Path, prompts: Iterable[tuple[str, str | None]]) -> None:
+    """Writes texts and their categories, atomically."""
+    lines = [json.dumps({"text": text, "category": category}, ensure_ascii=False) for text, category in prompts]
     with atomic_write(file) as part:
         part.write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
-def _sentence(line: str, where: str) -> Sentence:
+def _sentence(line: str, location: str) -> Sentence:
     try:
-        said = json.loads(line)
+        entry = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{where} is not JSON: {error}.") from None
-    if not isinstance(said, dict) or set(said) != {"text", "category"} or not isinstance(said["text"], str):
-        raise ValueError(f'{where} must be {{"text": "…", "category": "…" or null}}.')
-    if said["category"] is not None and said["category"] not in categories():
-        raise ValueError(f"{where}: {said['category']!r} is no category, only {', '.join(categories())} and null are.")
-    return Sentence(said["text"], said["category"] or "benign", said["text"])
+        raise ValueError(f"{location} is not JSON: {error}.") from None
+    if not isinstance(entry, dict) or set(entry) != {"text", "category"} or not isinstance(entry["text"], str):
+        raise ValueError(f'{location} must be {{"text": "…", "category": "…" or null}}.')
+    if entry["category"] is not None and entry["category"] not in categories():
+        raise ValueError(
+            f"{location}: {entry['category']!r} is no category; use null or one of {', '.join(categories())}."
+        )
+    return Sentence(entry["text"], entry["category"] or "benign", entry["text"])

@@ -1,8 +1,8 @@
-"""The checks that a policy asks for, as two panels: one for texts, one for frames. This is what the rest of lumora
-calls.
+"""The checks that a policy asks for, as two moderators: one for texts, one for frames.
 
 policy = Policy.load()
-text_moderator(policy).check("a red ball rolls") -> Verdict; frame_moderator(policy).check(video.frames) -> Verdict
+text_moderator(policy).check("a red ball rolls")    # -> Verdict
+frame_moderator(policy).check(video.frames)         # -> Verdict
 """
 
 from __future__ import annotations
@@ -12,32 +12,36 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from lumora.safety.adapters import Moderations
-from lumora.safety.frame_check import FrameReview
-from lumora.safety.guards import judges, load_guard
+from lumora.safety.adapters import ModerationService
+from lumora.safety.frame_check import FrameCheck
+from lumora.safety.guards import guard_input, load_guard
+from lumora.safety.nudity import NudityCheck
 from lumora.safety.policy import Policy
 from lumora.safety.prompt_check import PromptCheck
 from lumora.safety.symbols import SymbolCheck
 from lumora.safety.verdict import Check, Moderator
-from lumora.text_encoder.encoder import TextEncoder
 
-TEXT_SECONDS, FRAME_SECONDS = 30.0, 600.0
-"""After which a check that has not answered refuses; a minute of video at 24 frames a second takes minutes."""
+TEXT_TIMEOUT, FRAME_TIMEOUT = 30.0, 600.0
+"""Seconds after which an unanswered check refuses. A minute of video at 24 fps takes minutes to check."""
 
 
-def text_moderator(policy: Policy, encoder: TextEncoder | None = None) -> Moderator[str]:
-    """Judges prompts; `encoder` spares loading one where there is one already. Raises ValueError for a bad policy."""
-    checks: list[Check[str]] = [PromptCheck.load(policy, encoder)]
+def text_moderator(policy: Policy) -> Moderator[str]:
+    """Judges texts. Loads no video model; the prompt check's own weights are loaded once a process.
+
+    Raises ValueError if the policy names a guard or service that cannot be used.
+    """
+    checks: list[Check[str]] = [PromptCheck.load(policy)]
     if policy.moderations is not None:
-        checks.append(Moderations(policy, policy.moderations))
-    checks += [load_guard(policy, guard) for guard in policy.guards if judges(guard) == "texts"]
-    return Moderator(checks, TEXT_SECONDS)
+        checks.append(ModerationService(policy, policy.moderations))
+    checks += [load_guard(policy, guard) for guard in policy.guards if guard_input(guard) == "text"]
+    return Moderator(checks, TEXT_TIMEOUT)
 
 
 def frame_moderator(policy: Policy) -> Moderator[UInt8[np.ndarray, "t h w 3"]]:
-    """Judges the frames of videos and pictures. Raises ValueError for a bad policy."""
-    pictures: list[Check[Any]] = [SymbolCheck(policy)]
-    if policy.moderations is not None and policy.moderations.pictures:
-        pictures.append(Moderations(policy, policy.moderations))
-    pictures += [load_guard(policy, guard) for guard in policy.guards if judges(guard) == "pictures"]
-    return Moderator([FrameReview(pictures)], FRAME_SECONDS)
+    """Judges the frames of videos and images. Raises ValueError if a guard, a service or the nudity classifier cannot
+    be used."""
+    image_checks: list[Check[Any]] = [SymbolCheck(policy)]
+    if policy.moderations is not None and policy.moderations.images:
+        image_checks.append(ModerationService(policy, policy.moderations))
+    image_checks += [load_guard(policy, guard) for guard in policy.guards if guard_input(guard) == "image"]
+    return Moderator([FrameCheck(image_checks), NudityCheck(policy)], FRAME_TIMEOUT)

@@ -1,6 +1,6 @@
-"""Requests in pieces, made of the corpus: the shots of a storyboard, or a clip and the prompts by which it is edited.
+"""Requests in several prompts, generated from the corpus: the shots of a storyboard, or a clip and its edits.
 
-What no piece asks for by itself all of them may ask for together.
+What no prompt asks for by itself, all of them may ask for together.
 """
 
 from __future__ import annotations
@@ -11,37 +11,39 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from lumora.safety.corpus import Part, sentences, told
+from lumora.safety.corpus import Part, sample_sentences, sample_stories
 
-Way: TypeAlias = Literal["told", "cut up", "among others"]
-"""As a story; as one sentence cut into pieces; as one request among harmless ones."""
-WAYS: tuple[Way, ...] = get_args(Way)
-PIECES = 3
+MultiTurnKind: TypeAlias = Literal["story", "split", "mixed"]
+"""A story in steps; one sentence split into pieces; one request among harmless ones."""
+KINDS: tuple[MultiTurnKind, ...] = get_args(MultiTurnKind)
+NUM_STEPS = 3
 
 
 @dataclass(frozen=True)
 class MultiTurnRequest:
     group: str
-    """As a sentence's: a category of the policy, or one of what must not be refused."""
-    way: str
+    """A category of the policy, or a group that must not be refused."""
+    kind: str
     steps: tuple[str, ...]
     """Prompts, in the order in which they are sent."""
 
 
-def chains(group: str, parts: Sequence[Part], count: int, generator: np.random.Generator) -> list[MultiTurnRequest]:
-    """`count` chains of a group in each of the WAYS, of entries of these parts of the corpus alone."""
-    said = [sentence.bare for sentence in sentences(group, parts, 4 * count, generator)]
-    longest = sorted(said, key=lambda text: -len(text.split()))[:count]  # a short one has no pieces
-    others = iter([sentence.bare for sentence in sentences("benign", parts, (PIECES - 1) * count, generator)])
+def sample_multi_turn(
+    group: str, parts: Sequence[Part], count: int, generator: np.random.Generator
+) -> list[MultiTurnRequest]:
+    """`count` requests of a group of each kind, from entries of these parts of the corpus only."""
+    cores = [sentence.core for sentence in sample_sentences(group, parts, 4 * count, generator)]
+    longest = sorted(cores, key=lambda text: -len(text.split()))[:count]  # short sentences cannot be split
+    harmless = iter([s.core for s in sample_sentences("benign", parts, (NUM_STEPS - 1) * count, generator)])
     steps = {
-        "told": told(group, parts, count, generator),
-        "cut up": [cut_up(text) for text in longest],
-        "among others": [(next(others), text, next(others)) for text in said[:count]],
+        "story": sample_stories(group, parts, count, generator),
+        "split": [split_words(text) for text in longest],
+        "mixed": [(next(harmless), text, next(harmless)) for text in cores[:count]],
     }
-    return [MultiTurnRequest(group, way, each) for way in WAYS for each in steps[way]]
+    return [MultiTurnRequest(group, kind, request) for kind in KINDS for request in steps[kind]]
 
 
-def cut_up(text: str) -> tuple[str, ...]:
-    """The words in three pieces of about as many; fewer where there are fewer words."""
-    pieces = np.array_split(np.array(text.split(), dtype=object), PIECES)
+def split_words(text: str) -> tuple[str, ...]:
+    """The words in NUM_STEPS pieces of about the same length; fewer if there are fewer words."""
+    pieces = np.array_split(np.array(text.split(), dtype=object), NUM_STEPS)
     return tuple(" ".join(piece) for piece in pieces if len(piece))

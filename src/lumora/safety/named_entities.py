@@ -1,7 +1,7 @@
-"""Names in prompts: public figures, characters and brands from data/names.toml, which no classifier can learn.
+"""Names in prompts: public figures, characters and brands of data/names.toml, which no classifier can learn.
 
-Tokens are joined before they are compared, so hyphens, spaces and their absence hide nothing. In names of eight letters
-and more one slip is forgiven: a letter too few, too many, another, or two that changed places.
+Tokens are joined before they are compared, so hyphens, spaces and their absence hide nothing. Names of eight letters
+and more are also found with one misspelling: a letter missing, added or replaced, or two transposed.
 """
 
 from __future__ import annotations
@@ -11,22 +11,28 @@ import tomllib
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping
 
+from lumora.safety.languages import ENGLISH, lexicon
 from lumora.safety.policy import DATA
 
-LONG_ENOUGH = 8
-"""Letters from which on one slip is forgiven; shorter names are too near to words."""
-MOST_WORDS = 5
-REACH = 2
-"""How many words away a word of `beside` may stand from an ambiguous name."""
+MIN_MISSPELLED_LENGTH = 8
+"""Shorter names are too close to ordinary words to be found with a misspelling."""
+MAX_NAME_WORDS = 5
+CONTEXT_WORDS = 2
+"""Words on each side of an ambiguous name among which a word of `beside` must stand."""
 
 
 class EntityMatcher:
     """Finds listed names in texts."""
 
-    def __init__(self, tables: Iterable[Mapping[str, object]]):
-        """Tables as in data/names.toml: category, names, alone, ambiguous, beside."""
+    def __init__(self, tables: Iterable[Mapping[str, object]], ordinary_words: Mapping[str, object] | None = None):
+        """Tables as in data/names.toml: category, names, alone, ambiguous, beside. `ordinary_words` maps a language to
+        the names that are words of it."""
+        self.ordinary_words = {
+            language: frozenset("".join(tokens_of(name)) for name in _strings(ordinary_words or {}, language))
+            for language in ordinary_words or {}
+        }
         self.categories: dict[str, str] = {}
-        self.slips: dict[str, str] = {}
+        self.names_by_deletion: dict[str, str] = {}
         self.ambiguous: dict[str, tuple[str, frozenset[str]]] = {}
         for table in tables:
             category = str(table["category"])
@@ -36,73 +42,91 @@ class EntityMatcher:
             for name in _strings(table, "ambiguous"):
                 self.ambiguous["".join(tokens_of(name))] = category, beside
         for name in self.categories:
-            if len(name) >= LONG_ENOUGH:
-                self.slips |= dict.fromkeys(_without_one(name), name)
+            if len(name) >= MIN_MISSPELLED_LENGTH:
+                self.names_by_deletion |= dict.fromkeys(_deletions(name), name)
 
     @classmethod
-    def load(cls, more: Mapping[str, Mapping[str, list[str]]] | None = None) -> EntityMatcher:
-        """The lists that come with lumora, and what an operator's policy adds to them."""
-        said = tomllib.loads((DATA / "names.toml").read_text("utf-8"))
-        tables = {name: table for name, table in said.items() if isinstance(table, dict)}
-        added = ({**table, "category": tables[name]["category"]} for name, table in (more or {}).items())
-        return cls([*tables.values(), *added])
+    def load(cls, extra: Mapping[str, Mapping[str, list[str]]] | None = None) -> EntityMatcher:
+        """Loads data/names.toml and the names that an operator's policy adds."""
+        data = tomllib.loads((DATA / "names.toml").read_text("utf-8"))
+        ordinary_words = data.pop("ordinary_words")
+        tables = {name: table for name, table in data.items() if isinstance(table, dict)}
+        added = ({**table, "category": tables[name]["category"]} for name, table in (extra or {}).items())
+        return cls([*tables.values(), *added], ordinary_words)
 
-    def found(self, text: str, words: Container[str] = frozenset()) -> dict[str, str]:
-        """The categories that the names in a text belong to, each with one of these names, as it is written there; one
-        of `words`, in small letters, is itself and no slip of a name."""
-        tokens = tokens_of(text)
-        found: dict[str, str] = {}
+    def find(self, text: str, words: Container[str] = frozenset(), language: str = ENGLISH) -> dict[str, str]:
+        """Maps each category named in the text to one of its names, as it is written there.
+
+        Words of `words` (casefolded), and spans that consist of correct words of another language than English, are not
+        taken for misspelled names.
+        """
+        tokens, found = tokens_of(text), {}
+        foreign_words = frozenset() if language == ENGLISH else lexicon()[language]
+        ordinary_words = self.ordinary_words.get(language, frozenset())
         for start, end in _spans(len(tokens)):
             name = "".join(tokens[start:end])
-            category = self.categories.get(name) or (None if name in words else self._slip(name))
-            category = category or self._ambiguous(name, tokens[max(0, start - REACH) : end + REACH])
+            if name in ordinary_words:
+                continue
+            correct = name in words or all(token in foreign_words for token in tokens[start:end])
+            category = (
+                self.categories.get(name)
+                or (None if correct else self._misspelled(name))
+                or self._ambiguous(name, tokens[max(0, start - CONTEXT_WORDS) : end + CONTEXT_WORDS])
+            )
             if category:
                 found.setdefault(category, " ".join(tokens[start:end]))
         return found
 
-    def _slip(self, name: str) -> str | None:
-        if len(name) < LONG_ENOUGH - 1:
+    def _misspelled(self, name: str) -> str | None:
+        """The category of a listed name at edit distance one (symmetric deletions), if there is one."""
+        if len(name) < MIN_MISSPELLED_LENGTH - 1:
             return None
-        meant = self.slips.get(name)
-        if meant is None and len(name) >= LONG_ENOUGH:
-            shorter = [short for short in _without_one(name) if short in self.categories or short in self.slips]
-            options = (short if short in self.categories else self.slips[short] for short in shorter)
-            meant = next((n for n in options if len(n) >= LONG_ENOUGH and _one_slip(name, n)), None)
-        return None if meant is None else self.categories[meant]
+        match = self.names_by_deletion.get(name)
+        if match is None and len(name) >= MIN_MISSPELLED_LENGTH:
+            shorter = (s for s in _deletions(name) if s in self.categories or s in self.names_by_deletion)
+            candidates = (s if s in self.categories else self.names_by_deletion[s] for s in shorter)
+            match = next(
+                (c for c in candidates if len(c) >= MIN_MISSPELLED_LENGTH and _one_edit_apart(name, c)),
+                None,
+            )
+        return None if match is None else self.categories[match]
 
-    def _ambiguous(self, name: str, around: list[str]) -> str | None:
+    def _ambiguous(self, name: str, context: list[str]) -> str | None:
         category, beside = self.ambiguous.get(name, ("", frozenset()))
-        return category if beside.intersection(around) else None
+        return category if beside.intersection(context) else None
 
 
 def tokens_of(text: str) -> list[str]:
-    """Words in small letters without accents, with no apostrophe and no possessive s."""
+    """Casefolded words without accents, apostrophes and the possessive s."""
     plain = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).casefold()
     return re.findall(r"[^\W_]+", re.sub(r"['’](?:s\b)?", "", plain))
 
 
 def _strings(table: Mapping[str, object], key: str) -> list[str]:
-    listed = table.get(key, [])
-    if not isinstance(listed, list) or not all(isinstance(name, str) and tokens_of(name) for name in listed):
-        raise ValueError(f'A table of names has {key} = ["…", …], a list of names; {listed!r} is none.')
-    return listed
+    names = table.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and tokens_of(name) for name in names):
+        raise ValueError(f'{key} in a table of names must be a list of names, {key} = ["…", …], not {names!r}.')
+    return names
 
 
 def _spans(count: int) -> Iterator[tuple[int, int]]:
     for start in range(count):
-        yield from ((start, end) for end in range(start + 1, min(count, start + MOST_WORDS) + 1))
+        yield from ((start, end) for end in range(start + 1, min(count, start + MAX_NAME_WORDS) + 1))
 
 
-def _without_one(name: str) -> set[str]:
+def _deletions(name: str) -> set[str]:
+    """The name with one letter deleted, in every way."""
     return {name[:i] + name[i + 1 :] for i in range(len(name))}
 
 
-def _one_slip(a: str, b: str) -> bool:
-    """Whether one letter more or another, or two neighbours that changed places, make one of the other."""
+def _one_edit_apart(a: str, b: str) -> bool:
+    """Whether inserting or replacing one letter, or transposing two neighbors, turns one name into the other."""
     if abs(len(a) - len(b)) == 1:
-        return min(a, b, key=len) in _without_one(max(a, b, key=len))
-    wrong = [i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y]
-    if len(a) != len(b) or len(wrong) > 2:
+        return min(a, b, key=len) in _deletions(max(a, b, key=len))
+    different = [i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y]
+    if len(a) != len(b) or len(different) > 2:
         return False
-    swapped = len(wrong) == 2 and wrong[1] == wrong[0] + 1 and a[wrong[0]] == b[wrong[1]] and a[wrong[1]] == b[wrong[0]]
-    return len(wrong) < 2 or swapped
+    if len(different) < 2:
+        return True
+    i, j = different
+    return j == i + 1 and a[i] == b[j] and a[j] == b[i]

@@ -1,6 +1,6 @@
-"""A prompt's readings: as it stands, and as people and networks would read it once disguises are taken off.
+"""Variants of a prompt: the text itself, and the text with obfuscations undone.
 
-What is normalised is read beside the original and never instead of it, so nothing that a rule mangles is lost.
+Every variant is checked beside the original and never instead of it, so nothing that a rule changes wrongly is lost.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Callable, Container
+from dataclasses import dataclass
 from itertools import chain
 from string import ascii_lowercase
 
-LOOKALIKES = str.maketrans(
+HOMOGLYPHS = str.maketrans(
     "аеорсухкмтнвіјѕԁһӏԛԝьгпзАВЕКМНОРСТУХІЈЅαβγεηικνορτυχωςσμ",
     "aeopcyxkmthbijsdhlqwbrnsABEKMHOPCTYXIJSabyenikvoptuxwcou",
 )
-"""Cyrillic and Greek letters that pass for Latin ones."""
+"""Cyrillic and Greek letters that look like Latin ones."""
 LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
 EMOJI = {
     "🔫": "gun",
@@ -47,49 +48,76 @@ EMOJI = {
     "✡": "jewish",
     "☪": "muslim",
 }
-"""What pictures stand for where their Unicode name would not tell."""
+"""The meaning of emoji whose Unicode name does not tell it."""
 _LETTER_BY_NAME = re.compile(
     r"(?:LATIN (?:SMALL |CAPITAL )?LETTER (?:SMALL CAPITAL )?|NEGATIVE (?:SQUARED|CIRCLED) LATIN CAPITAL LETTER |"
     r"REGIONAL INDICATOR SYMBOL LETTER )([A-Z])(?: WITH .*)?$"
 )
 _LEET_TOKEN = re.compile(r"[^\s.,;:?\"()]*[a-z][^\s.,;:?\"()]*")
-_WITH_FIGURES = re.compile(r"[^\W_]*\d[^\W_]*")
+_TOKEN_WITH_DIGIT = re.compile(r"[^\W_]*\d[^\W_]*")
 _MEASURE = re.compile(r"\d+[a-z]{1,4}|[a-z]{1,3}\d+|\d+x\d+|\d+:\d+")
-"""24fps, 4k, 90s, f1, mp4, 640x480: digits that are meant, unless others of the text are not."""
-_SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*|/]{1,3}){3,}[^\W_](?![^\W_])")
-_PIERCED = re.compile(r"(?<=[^\W_])[*_|~^•·.+=]+(?=[^\W_])")
+"""24fps, 4k, 90s, f1, mp4, 640x480: digits that are probably meant as digits."""
+_SPACED_LETTERS = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*|/]{1,3}){3,}[^\W_](?![^\W_])")
+_INNER_PUNCTUATION = re.compile(r"(?<=[^\W_])[*_|~^•·.+=]+(?=[^\W_])")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _WORD = re.compile(r"[^\W\d_]+")
+_SENTENCE = re.compile(r"[^.!?;:\n]*[.!?;:\n]*")
+_SHORT_WORDS = frozenset(re.findall(r"\w+", "a i of in on to at is it by he me my we us be an as so no up do go or if"))
+_LOST = "~"
+"""Marks a letter that belongs to no known word."""
+_MIN_CORRECTED = 5
+"""Shorter words are too close to too many others to be corrected."""
+_MIN_SPLIT, _MIN_LOSSY_SPLIT = 10, 16
+"""Letters from which a word is split into known words; from which a third of the letters may belong to none."""
+_MIN_DECODED_SHARE = 0.4
+"""Share of a text's unknown words that must become known for a cipher to be accepted."""
 
 
-def readings(text: str, known: Container[str]) -> list[str]:
-    """The different readings of a text, the text itself first; `known` holds the words of a language, in small
-    letters."""
+def _never(sentence: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class KnownWords:
+    """English words, which tell plain text from ciphers and misspellings."""
+
+    words: Container[str]
+    """Casefolded and without accents; words of English and of the corpus, and listed names."""
+    is_foreign: Callable[[str], bool] = _never
+    """Whether a normalized sentence is in another language. None of its words is corrected, split or deciphered:
+    that would turn correct foreign words into English ones."""
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.words
+
+
+def variants(text: str, vocabulary: KnownWords) -> list[str]:
+    """The different variants of a text: first the text itself, then normalized, spelling-corrected and deciphered."""
     found = [" ".join(text.split())]
-    for decoded in (text, *_hidden(text)):
-        plain = plainly(decoded, known)
-        redeemed = (_redeemed(plain, known, decode) for decode in (_rot13, _backwards))
-        found += [plain, _corrected(plain, known), *redeemed]
-    return list({reading.casefold(): reading for reading in found if reading}.values()) or [""]
+    for decoded in (text, *_base64_decoded(text)):
+        normalized = normalize(decoded, vocabulary)
+        deciphered = (_deciphered(normalized, vocabulary, decode) for decode in (_rot13, _reversed))
+        found += [normalized, _corrected(normalized, vocabulary), *deciphered]
+    return list({variant.casefold(): variant for variant in found if variant}.values()) or [""]
 
 
-def plainly(text: str, known: Container[str]) -> str:
-    """Small Latin letters without marks, lookalikes, figures for letters, holes between letters, and unseen
-    characters."""
-    text = unicodedata.normalize("NFKC", "".join(_spoken(c) for c in text))
+def normalize(text: str, vocabulary: KnownWords) -> str:
+    """Lowercase Latin letters: accents, homoglyphs, leet, letter spacing and invisible characters are undone."""
+    text = unicodedata.normalize("NFKC", "".join(map(_to_letters, text)))
     text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc", "Co", "Cn") or c in "\n\t")
-    text = _without_marks(text).casefold()
-    latin = bool(re.search("[a-z]", text))
-    text = re.sub(r"\w+", lambda m: _latin(m[0], latin), text)
-    text = _SPACED.sub(lambda m: _closed(m[0]), text)
-    told = _LEET_TOKEN.sub(lambda m: _unleet(m[0], known), text)
-    text = told if told == text else _WITH_FIGURES.sub(lambda m: _word_in_figures(m[0], known), told)
-    text = _PIERCED.sub("", text)
-    return " ".join(_WORD.sub(lambda m: _cut(m[0], known), text).split())
+    text = without_accents(text).casefold()
+    has_latin = bool(re.search("[a-z]", text))
+    text = re.sub(r"\w+", lambda match: _to_latin(match[0], has_latin), text)
+    text = _SPACED_LETTERS.sub(lambda match: _join_letters(match[0]), text)
+    without_leet = _LEET_TOKEN.sub(lambda match: _undo_leet(match[0], vocabulary), text)
+    if without_leet != text:
+        without_leet = _TOKEN_WITH_DIGIT.sub(lambda match: _digits_to_word(match[0], vocabulary), without_leet)
+    text = _INNER_PUNCTUATION.sub("", without_leet)
+    return " ".join(_convert_unknown_words(text, vocabulary, _split_joined_words).split())
 
 
 def windows(text: str, size: int = 16) -> list[str]:
-    """The text, its sentences, and of long ones their stretches of `size` words, so that padding dilutes nothing."""
+    """The text, its sentences, and stretches of `size` words of long ones, so that padding dilutes nothing."""
     sentences = [s for s in re.split(r"(?<=[.!?;:])\s+|\n+", text) if s.strip()]
     found = [text, *sentences]
     for words in (sentence.split() for sentence in sentences):
@@ -98,8 +126,29 @@ def windows(text: str, size: int = 16) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _spoken(c: str) -> str:
-    """A picture's word with room around it, a letter in disguise as the letter, all else as it is."""
+def without_accents(text: str) -> str:
+    """Removes the accents of Latin letters, which can hide words; marks of other scripts stay."""
+    kept: list[str] = []
+    for c in unicodedata.normalize("NFD", text):
+        if not (unicodedata.combining(c) and kept and kept[-1].isascii()):
+            kept.append(c)
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def _convert_unknown_words(text: str, vocabulary: KnownWords, convert: Callable[[str, KnownWords], str]) -> str:
+    """Converts the words of English sentences that are not in the vocabulary."""
+
+    def convert_word(match: re.Match[str]) -> str:
+        return match[0] if match[0] in vocabulary else convert(match[0], vocabulary)
+
+    def convert_sentence(match: re.Match[str]) -> str:
+        return match[0] if vocabulary.is_foreign(match[0]) else _WORD.sub(convert_word, match[0])
+
+    return _SENTENCE.sub(convert_sentence, text)
+
+
+def _to_letters(c: str) -> str:
+    """An emoji as its word between spaces, a letter in disguise as the letter, everything else unchanged."""
     if c.isascii():
         return c
     if c in EMOJI:
@@ -113,122 +162,110 @@ def _spoken(c: str) -> str:
     return "" if "EMOJI MODIFIER" in name else c
 
 
-def _without_marks(text: str) -> str:
-    """Without accents on Latin letters, which hide words as easily as they write them; those of other scripts stay."""
-    kept: list[str] = []
-    for c in unicodedata.normalize("NFD", text):
-        if not (unicodedata.combining(c) and kept and kept[-1].isascii()):
-            kept.append(c)
-    return unicodedata.normalize("NFC", "".join(kept))
-
-
-def _latin(token: str, among_latin: bool) -> str:
-    """Lookalikes are put right in words of two scripts, and in words of lookalikes alone among Latin ones."""
-    put_right = token.translate(LOOKALIKES)
+def _to_latin(token: str, among_latin: bool) -> str:
+    """Replaces homoglyphs in words that mix scripts, and in words of homoglyphs alone if the text has Latin letters."""
+    latin = token.translate(HOMOGLYPHS)
     mixed = any(c.isascii() and c.isalpha() for c in token)
-    return put_right if (put_right.isascii() and (mixed or among_latin)) or mixed else token
+    return latin if (latin.isascii() and (mixed or among_latin)) or mixed else token
 
 
-def _unleet(token: str, known: Container[str]) -> str:
+def _undo_leet(token: str, vocabulary: Container[str]) -> str:
     core = token.strip("!+|'-")
     if core.isalpha() or _MEASURE.fullmatch(core):
         return token
-    return _lettered(core, known)
+    return _leet_to_letters(core, vocabulary)
 
 
-def _word_in_figures(token: str, known: Container[str]) -> str:
-    """15 as is, 53x as sex, 0f as of, where that makes a word: only where other figures stood for letters, for else
-    they are meant."""
-    word = _lettered(token, known)
-    return word if word in known or word in _SHORT else token
+def _digits_to_word(token: str, vocabulary: Container[str]) -> str:
+    """Reads 15 as "is" and 0f as "of" if that makes a word. Used only if the text has other leet: digits alone may be
+    meant as digits."""
+    word = _leet_to_letters(token, vocabulary)
+    return word if word in vocabulary or word in _SHORT_WORDS else token
 
 
-def _lettered(token: str, known: Container[str]) -> str:
-    """With letters for figures; a 1 is an i, or an l where that alone makes a word."""
+def _leet_to_letters(token: str, vocabulary: Container[str]) -> str:
+    """A 1 is an i, or an l if only that makes a word."""
     as_i, as_l = token.translate(LEET), token.replace("1", "l").replace("|", "l").translate(LEET)
-    return as_l if as_l in known and as_i not in known else as_i
+    return as_l if as_l in vocabulary and as_i not in vocabulary else as_i
 
 
-def _closed(spaced: str) -> str:
-    """Letters with holes between them as words again: wider holes part words."""
+def _join_letters(spaced: str) -> str:
+    """Joins single letters to words; wider gaps separate words."""
     gaps = re.findall(r"(?<=[^\W_])[^\w]+|_+", spaced)
-    if len(set(gaps)) > 1 and min(gaps, key=len) != max(gaps, key=len):
-        narrow = min(gaps, key=len)
+    narrow = min(gaps, key=len)
+    if len(set(gaps)) > 1 and narrow != max(gaps, key=len):
         parts = re.split(rf"[ .\-_*|/]{{{len(narrow) + 1},}}", spaced)
     else:
         parts = [spaced]
     return " ".join(re.sub(r"[\W_]", "", part) for part in parts)
 
 
-def _cut(word: str, known: Container[str]) -> str:
-    """A long unknown word as the fewest known ones that make it up, if there are such; of a very long one, which is a
-    sentence without its spaces, a third may be of unknown words."""
-    if len(word) < 10 or not word.isascii() or not word.isalpha() or word in known:
+def _split_joined_words(word: str, vocabulary: KnownWords) -> str:
+    """Splits a long unknown word into as few known words as possible, if it consists of known words.
+
+    Of a very long one, which is a sentence without its spaces, a third of the letters may belong to no word.
+    """
+    if len(word) < _MIN_SPLIT or not word.isascii() or not word.isalpha():
         return word
     best: list[tuple[int, float, list[str]]] = [(0, 0.0, [])]
-    """For every place in the word the letters lost before it, a cost of the known words, and all pieces."""
+    """For every position in the word: letters lost before it, cost of the known words, and all pieces."""
     for end in range(1, len(word) + 1):
         lost, cost, parts = best[-1]
         options = [(lost + 1, cost, [*parts, word[end - 1] + _LOST])]
         for start in range(max(0, end - 14), end):
             part = word[start:end]
-            if part in known if len(part) > 2 else part in _SHORT:
+            if part in vocabulary if len(part) > 2 else part in _SHORT_WORDS:
                 lost, cost, parts = best[start]
                 options.append((lost, cost + 1 + 2 / len(part), [*parts, part]))
         best.append(min(options))
     lost, _, parts = best[-1]
-    if lost > (len(word) // 3 if len(word) >= 16 else 0):
+    if lost > (len(word) // 3 if len(word) >= _MIN_LOSSY_SPLIT else 0):
         return word
     return re.sub(rf"{_LOST} (?=.{_LOST})", "", " ".join(parts)).replace(_LOST, "")
 
 
-_LOST = "~"
-"""Marks a letter that belongs to no known word."""
-_SHORT = frozenset(re.findall(r"\w+", "a i of in on to at is it by he me my we us be an as so no up do go or if"))
-
-
-def _hidden(text: str) -> list[str]:
-    """What stands in base64 in a text, where it is readable, each in the place of its code."""
+def _base64_decoded(text: str) -> list[str]:
+    """The text with one base64 string replaced by its content, for every such string whose content is readable."""
     found = []
     for match in _BASE64.finditer(text):
         code = match[0].rstrip("=").translate(str.maketrans("-_", "+/"))
         try:
-            plain = base64.b64decode(code + "=" * (-len(code) % 4), validate=True).decode("utf-8")
+            content = base64.b64decode(code + "=" * (-len(code) % 4), validate=True).decode("utf-8")
         except (binascii.Error, UnicodeDecodeError):
             continue
-        if plain.isprintable() and sum(c.isalpha() or c == " " for c in plain) > 0.8 * len(plain):
-            found.append(text[: match.start()] + plain + text[match.end() :])
+        if content.isprintable() and sum(c.isalpha() or c == " " for c in content) > 0.8 * len(content):
+            found.append(text[: match.start()] + content + text[match.end() :])
     return found
 
 
-def _redeemed(text: str, known: Container[str], decode: Callable[[str], str]) -> str:
-    """The text with its unknown words decoded, if that makes sense of a good part of them; else the text as it is."""
-    strange = [word for word in _WORD.findall(text) if len(word) > 3 and word not in known]
-    sense = sum(decode(word) in known for word in strange)
-    if not strange or sense < 0.4 * len(strange):
+def _deciphered(text: str, vocabulary: KnownWords, decode: Callable[[str], str]) -> str:
+    """The text with its unknown words decoded if that makes enough of them known; else the text unchanged."""
+    unknown = [word for word in _WORD.findall(text) if len(word) > 3 and word not in vocabulary]
+    decoded = sum(decode(word) in vocabulary for word in unknown)
+    if not unknown or decoded < _MIN_DECODED_SHARE * len(unknown) or vocabulary.is_foreign(text):
         return text
-    return _WORD.sub(lambda m: m[0] if m[0] in known and len(m[0]) > 3 else decode(m[0]), text)
+    return _WORD.sub(lambda match: match[0] if match[0] in vocabulary and len(match[0]) > 3 else decode(match[0]), text)
 
 
-def _corrected(text: str, known: Container[str]) -> str:
-    """The text with every long unknown word as the known one that a single slip of the pen parts it from."""
-    return _WORD.sub(lambda m: m[0] if m[0] in known else _meant(m[0], known), text)
+def _corrected(text: str, vocabulary: KnownWords) -> str:
+    """The text with every long unknown word replaced by a known word at edit distance one, if there is one."""
+    return _convert_unknown_words(text, vocabulary, _correct_word)
 
 
-def _meant(word: str, known: Container[str]) -> str:
-    if len(word) < 5 or not word.isascii():
+def _correct_word(word: str, vocabulary: KnownWords) -> str:
+    if len(word) < _MIN_CORRECTED or not word.isascii():
         return word
-    cuts = [(word[:place], word[place:]) for place in range(len(word) + 1)]
-    swapped = (head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1)
-    without = (head + tail[1:] for head, tail in cuts if tail)
-    added = (head + letter + tail for head, tail in cuts for letter in ascii_lowercase)
-    other = (head + letter + tail[1:] for head, tail in cuts if tail for letter in ascii_lowercase)
-    return next((option for option in chain(swapped, without, added, other) if option in known), word)
+    cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    transposed = (head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1)
+    deleted = (head + tail[1:] for head, tail in cuts if tail)
+    inserted = (head + letter + tail for head, tail in cuts for letter in ascii_lowercase)
+    replaced = (head + letter + tail[1:] for head, tail in cuts if tail for letter in ascii_lowercase)
+    return next((option for option in chain(transposed, deleted, inserted, replaced) if option in vocabulary), word)
 
 
 def _rot13(word: str) -> str:
     return codecs.encode(word, "rot13")
 
 
-def _backwards(word: str) -> str:
+def _reversed(word: str) -> str:
     return word[::-1]

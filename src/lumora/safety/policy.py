@@ -1,11 +1,13 @@
-"""The policy: categories, what they mean, and the score from which each refuses. Data, versioned, an operator's to
-change.
+"""The policy: categories, their definitions, and the score from which each is refused. It is versioned data that an
+operator can change.
 
-An operator's file says what differs, in TOML; it is named by `--policy` or $LUMORA_POLICY:
+An operator's TOML file says what differs; `--policy` or $LUMORA_POLICY names it:
 
     version = "our-house-3"
     [thresholds]
     violence = 0.3
+    [nudity]
+    threshold = 0.4
     [names.figures]
     names = ["Our Mayor"]
     [moderations]
@@ -15,8 +17,8 @@ An operator's file says what differs, in TOML; it is named by `--policy` or $LUM
     folder = "/models/toxicity"
     labels = {toxic = "harassment", neutral = "harmless"}
 
-A threshold counts only with the red team's figures beside it, in a file of their own (`measured_file`), which
-`lumora redteam --policy FILE` writes. They name the thresholds and the classifier that they were measured with.
+Changed thresholds are accepted only with the red team's figures in a file beside the policy (`figures_file`), which
+`lumora redteam --policy FILE` writes. The figures name the thresholds and the classifier that they were measured with.
 """
 
 from __future__ import annotations
@@ -36,11 +38,11 @@ from lumora.safety.verdict import Score, Verdict
 
 DATA = files("lumora.safety") / "data"
 HARMLESS = "harmless"
-"""What a guard's label may mean besides a category."""
+"""The label of a guard that belongs to no category."""
 
 
 @dataclass(frozen=True)
-class Category:
+class PolicyCategory:
     title: str
     definition: str
     examples: tuple[str, ...]
@@ -49,20 +51,21 @@ class Category:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where an OpenAI-compatible moderation service listens, and what it is asked for."""
+    """An OpenAI-compatible moderation service."""
 
     url: str
     model: str | None = None
-    key_variable: str | None = None
-    """The environment variable that holds its key."""
-    seconds: float = 10.0
-    pictures: bool = False
-    """Whether it judges pictures too."""
+    api_key_env: str | None = None
+    """The environment variable that holds the service's key."""
+    timeout: float = 10.0
+    """Seconds."""
+    images: bool = False
+    """Whether the service also judges images."""
 
 
 @dataclass(frozen=True)
 class Guard:
-    """A model of transformers in a folder on this machine."""
+    """A transformers model in a folder on this machine."""
 
     folder: Path
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -71,31 +74,34 @@ class Guard:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the checks are held to by `lumora redteam`, in shares: of what belongs to a category at least so much is
-    refused, of all else at most so much."""
+    """What `lumora redteam` requires of the checks, as shares: a minimum for what should be refused, a maximum for what
+    should not."""
 
     recall: float = 0.98
+    """Minimum recall of each category."""
     benign: float = 0.02
     hard: float = 0.05
-    """Hard negatives: harmless, in words of what isn't."""
+    """Hard negatives: harmless prompts with words of harmful ones."""
     world: float = 0.02
     """Captions of lumora's own world."""
-    lost: float = 0.02
-    """Of recall, to any disguise."""
-    planted: float = 1.0
-    """Of symbols that fill more than 2 % of one frame of a video."""
-    small: float = 0.95
-    """Of those that fill 2 %."""
-    clean: float = 0.005
-    """Of frames without any."""
-    gap: float = 0.01
-    """Between any two groups of people that the same harmless sentences speak of."""
+    recall_loss: float = 0.02
+    """Maximum loss of recall by any obfuscation or translation."""
+    symbols: float = 1.0
+    """Minimum recall of symbols that fill more than 2 % of one frame of a video."""
+    small_symbols: float = 0.95
+    """Minimum recall of symbols that fill 2 %."""
+    clean_frames: float = 0.005
+    """Frames without symbols."""
+    group_gap: float = 0.01
+    """Maximum difference between groups of people in the same harmless sentences."""
 
 
 @dataclass(frozen=True)
 class Policy:
     version: str
-    categories: Mapping[str, Category]
+    categories: Mapping[str, PolicyCategory]
+    nudity_threshold: float
+    """Probability of the nudity classifier from which frames are refused."""
     names: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     """Names that an operator adds to the lists, in the form of data/names.toml."""
     moderations: Endpoint | None = None
@@ -103,157 +109,163 @@ class Policy:
     targets: Targets = Targets()
 
     @classmethod
-    def load(cls, changes: Path | None = None, unmeasured: bool = False) -> Policy:
-        """The policy that comes with lumora, with the changes of an operator's file, else of $LUMORA_POLICY's.
+    def load(cls, file: Path | None = None, allow_unmeasured: bool = False) -> Policy:
+        """The policy that comes with lumora, with the changes of an operator's file or of $LUMORA_POLICY's.
 
-        Raises ValueError for a file that is missing, broken, or speaks of what there isn't: a typing error must not
-        silently leave a door open. And for thresholds that nobody has measured, unless it is loaded `unmeasured`, to
-        measure it.
+        Raises ValueError for a missing or invalid file and for unknown keys: a typing error must not disable a check.
+        Also for changed thresholds without figures, unless `allow_unmeasured` (in order to measure them).
         """
-        said = tomllib.loads((DATA / "policy.toml").read_text("utf-8"))
+        data = tomllib.loads((DATA / "policy.toml").read_text("utf-8"))
         categories = {
-            name: Category(about["title"], about["definition"], tuple(about["examples"]), about["threshold"])
-            for name, about in said["categories"].items()
+            name: PolicyCategory(entry["title"], entry["definition"], tuple(entry["examples"]), entry["threshold"])
+            for name, entry in data["categories"].items()
         }
-        policy = cls(said["version"], categories)
-        file = policy_file(changes)
+        policy = cls(data["version"], categories, data["nudity"]["threshold"])
+        file = policy_file(file)
         if file is None:
             return policy
-        changed = _changed(policy, file)
-        if not unmeasured:
-            _must_be_measured(changed, changed.thresholds.items() - policy.thresholds.items(), file)
+        changed = _with_changes(policy, file)
+        if not allow_unmeasured:
+            _require_figures(changed, changed.thresholds.items() - policy.thresholds.items(), file)
         return changed
 
     @property
     def thresholds(self) -> dict[str, float]:
-        return {name: about.threshold for name, about in self.categories.items()}
+        return {name: category.threshold for name, category in self.categories.items()}
 
     @property
     def fingerprint(self) -> str:
-        """Of what decides over prompts: the thresholds and the classifier's weights."""
-        whole = hashlib.sha256(json.dumps(self.thresholds, sort_keys=True).encode())
-        whole.update((DATA / "prompts.npz").read_bytes())
-        return whole.hexdigest()
+        """SHA-256 of what decides about prompts: the thresholds and the classifier's weights."""
+        digest = hashlib.sha256(json.dumps(self.thresholds, sort_keys=True).encode())
+        digest.update((DATA / "prompts.npz").read_bytes())
+        return digest.hexdigest()
 
     def judge(self, scores: Mapping[str, Score]) -> Verdict:
-        """Which categories are refused; raises ValueError for a category that the policy doesn't know."""
+        """Compares scores with the thresholds. Raises ValueError for a category that the policy does not have."""
         unknown = sorted(scores.keys() - self.categories.keys())
         if unknown:
-            raise ValueError(f"The policy knows no category {unknown[0]!r}, only {', '.join(self.categories)}.")
+            raise ValueError(f"The policy has no category {unknown[0]!r}; it has {', '.join(self.categories)}.")
         refused = [name for name, score in scores.items() if score.value >= self.categories[name].threshold]
         return Verdict(scores, tuple(sorted(refused, key=lambda name: (-scores[name].value, name))))
 
 
-def policy_file(named: Path | None) -> Path | None:
-    """The operator's file: the one that is named, else $LUMORA_POLICY's, if any."""
-    return named or (Path(os.environ["LUMORA_POLICY"]) if os.environ.get("LUMORA_POLICY") else None)
+def policy_file(file: Path | None) -> Path | None:
+    """The operator's file: the given one, else $LUMORA_POLICY's, if there is one."""
+    return file or (Path(os.environ["LUMORA_POLICY"]) if os.environ.get("LUMORA_POLICY") else None)
 
 
-def measured_file(changes: Path) -> Path:
-    """Where the red team's figures of an operator's policy file lie."""
-    return changes.with_suffix(".figures.json")
+def figures_file(policy: Path) -> Path:
+    """The file beside an operator's policy file that holds the red team's figures."""
+    return policy.with_suffix(".figures.json")
 
 
-def write_measured(changes: Path, policy: Policy, figures: Mapping[str, Any]) -> Path:
-    """Puts the figures of the red team's report beside the policy file that they were measured of."""
-    said = {"fingerprint": policy.fingerprint, **figures}
-    with atomic_write(measured_file(changes)) as part:
-        part.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    return measured_file(changes)
+def write_figures(file: Path, policy: Policy, figures: Mapping[str, Any]) -> Path:
+    """Writes the figures of a red team report beside the policy file that they were measured with."""
+    data = {"fingerprint": policy.fingerprint, **figures}
+    with atomic_write(figures_file(file)) as part:
+        part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return figures_file(file)
 
 
-def _must_be_measured(policy: Policy, thresholds: Iterable[tuple[str, float]], file: Path) -> None:
-    """Raises ValueError unless the figures beside the file are of this policy and of all changed `thresholds`."""
+def _require_figures(policy: Policy, thresholds: Iterable[tuple[str, float]], file: Path) -> None:
+    """Raises ValueError unless there are figures of this policy and of all changed `thresholds` beside the file."""
     changed = sorted(name for name, _ in thresholds)
     if not changed:
         return
-    beside, command = measured_file(file), f"run `lumora redteam --policy {file}` first"
+    figures_path, command = figures_file(file), f"run `lumora redteam --policy {file}` first"
     try:
-        figures = json.loads(beside.read_text("utf-8"))
-        fits = figures["fingerprint"] == policy.fingerprint
-        unseen = [name for name in changed if name not in figures["refused"]]
+        figures = json.loads(figures_path.read_text("utf-8"))
+        current = figures["fingerprint"] == policy.fingerprint
+        missing = [name for name in changed if name not in figures["refused"]]
     except FileNotFoundError:
-        raise ValueError(
-            f"{file} changes the threshold of {changed[0]}, which nobody has measured; {command}."
-        ) from None
+        raise ValueError(f"{file} changes the threshold of {changed[0]} without figures; {command}.") from None
     except (ValueError, TypeError, KeyError):
-        raise ValueError(f"{beside} doesn't hold the red team's figures; {command}.") from None
-    if not fits:
-        raise ValueError(f"{beside} was measured with other thresholds or another classifier; {command}.")
-    if unseen:
-        raise ValueError(f"{beside} has no figures of {unseen[0]}, whose threshold {file} changes; {command}.")
+        raise ValueError(f"{figures_path} does not hold the red team's figures; {command}.") from None
+    if not current:
+        raise ValueError(f"{figures_path} was measured with other thresholds or another classifier; {command}.")
+    if missing:
+        raise ValueError(f"{figures_path} has no figures of {missing[0]}, whose threshold {file} changes; {command}.")
 
 
-def _changed(policy: Policy, file: Path) -> Policy:
+def _with_changes(policy: Policy, file: Path) -> Policy:
     try:
-        said = tomllib.loads(file.read_text("utf-8"))
+        data = tomllib.loads(file.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ValueError(f"There is no policy file {file}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"The policy file {file} is not TOML: {error}.") from None
-    _check_keys(said, ("version", "thresholds", "names", "moderations", "guards"), file)
-    if not isinstance(said.get("version"), str):
-        raise ValueError(f'{file} needs a version of its own, such as version = "our-house-1".')
-    names = _table(said, "names", file)
+    _check_keys(data, ("version", "thresholds", "nudity", "names", "moderations", "guards"), file)
+    if not isinstance(data.get("version"), str):
+        raise ValueError(f'{file} needs its own version, such as version = "our-house-1".')
+    names = _table(data, "names", file)
     _check_keys(names, ("figures", "characters", "brands"), file)
     for group in names:
         _check_keys(_table(names, group, file), ("names", "alone", "ambiguous", "beside"), file)
+    nudity = _table(data, "nudity", file)
+    _check_keys(nudity, ("threshold",), file)
     return replace(
         policy,
-        version=f"{policy.version}+{said['version']}",
-        categories=_with_thresholds(policy.categories, _table(said, "thresholds", file), file),
+        version=f"{policy.version}+{data['version']}",
+        categories=_with_thresholds(policy.categories, _table(data, "thresholds", file), file),
+        nudity_threshold=_threshold("nudity", nudity.get("threshold", policy.nudity_threshold), file),
         names=names,
-        moderations=_endpoint(_table(said, "moderations", file), file) if "moderations" in said else None,
-        guards=_guards(said.get("guards", []), policy, file),
+        moderations=_endpoint(_table(data, "moderations", file), file) if "moderations" in data else None,
+        guards=_guards(data.get("guards", []), policy, file),
     )
 
 
 def _with_thresholds(
-    categories: Mapping[str, Category], thresholds: Mapping[str, Any], file: Path
-) -> dict[str, Category]:
+    categories: Mapping[str, PolicyCategory], thresholds: Mapping[str, Any], file: Path
+) -> dict[str, PolicyCategory]:
     _check_keys(thresholds, tuple(categories), file)
-    for name, value in thresholds.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise ValueError(f"{file}: the threshold of {name} must be a number from 0 to 1, not {value!r}.")
-    return {name: replace(about, threshold=thresholds.get(name, about.threshold)) for name, about in categories.items()}
+    return {
+        name: replace(category, threshold=_threshold(name, thresholds.get(name, category.threshold), file))
+        for name, category in categories.items()
+    }
 
 
-def _endpoint(said: Mapping[str, Any], file: Path) -> Endpoint:
-    _check_keys(said, tuple(Endpoint.__dataclass_fields__), file)
-    if not str(said.get("url", "")).startswith(("http://", "https://")):
+def _threshold(name: str, value: Any, file: Path) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{file}: the threshold of {name} must be a number from 0 to 1, not {value!r}.")
+    return value
+
+
+def _endpoint(table: Mapping[str, Any], file: Path) -> Endpoint:
+    _check_keys(table, tuple(Endpoint.__dataclass_fields__), file)
+    if not str(table.get("url", "")).startswith(("http://", "https://")):
         raise ValueError(f"{file}: [moderations] needs a url that begins with http:// or https://.")
-    endpoint = Endpoint(**said)
-    if not isinstance(endpoint.seconds, int | float) or not 0 < endpoint.seconds < 3600:
-        raise ValueError(f"{file}: the seconds of [moderations] must be a number above 0, not {endpoint.seconds!r}.")
-    return replace(endpoint, seconds=float(endpoint.seconds))
+    endpoint = Endpoint(**table)
+    if not isinstance(endpoint.timeout, int | float) or not 0 < endpoint.timeout < 3600:
+        raise ValueError(f"{file}: the timeout of [moderations] must be a number above 0, not {endpoint.timeout!r}.")
+    return replace(endpoint, timeout=float(endpoint.timeout))
 
 
-def _guards(said: Any, policy: Policy, file: Path) -> tuple[Guard, ...]:
-    """A folder is sought from where the policy file lies."""
-    if not isinstance(said, list) or not all(isinstance(about, dict) for about in said):
-        raise ValueError(f"{file}: guards are tables of their own, [[guards]].")
+def _guards(tables: Any, policy: Policy, file: Path) -> tuple[Guard, ...]:
+    """Folders are relative to the policy file's folder."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f"{file}: each guard must be a table, [[guards]].")
     guards = []
-    for about in said:
-        _check_keys(about, ("folder", "labels"), file)
-        if not isinstance(about.get("folder"), str):
+    for table in tables:
+        _check_keys(table, ("folder", "labels"), file)
+        if not isinstance(table.get("folder"), str):
             raise ValueError(f'{file}: [[guards]] needs a folder, such as folder = "/models/guard".')
-        labels = _table(about, "labels", file)
-        for label, ours in labels.items():
-            if ours not in (*policy.categories, HARMLESS):
+        labels = _table(table, "labels", file)
+        for label, category in labels.items():
+            if category not in (*policy.categories, HARMLESS):
                 known = ", ".join((*policy.categories, HARMLESS))
-                raise ValueError(f"{file}: the label {label!r} belongs to one of {known}, not to {ours!r}.")
-        guards.append(Guard(file.parent / about["folder"], labels))
+                raise ValueError(f"{file}: the label {label!r} must have one of {known}, not {category!r}.")
+        guards.append(Guard(file.parent / table["folder"], labels))
     return tuple(guards)
 
 
-def _table(said: Mapping[str, Any], key: str, file: Path) -> dict[str, Any]:
-    table = said.get(key, {})
+def _table(data: Mapping[str, Any], key: str, file: Path) -> dict[str, Any]:
+    table = data.get(key, {})
     if not isinstance(table, dict):
         raise ValueError(f"{file}: {key} must be a table, [{key}].")
     return table
 
 
-def _check_keys(said: Mapping[str, Any], known: tuple[str, ...], file: Path) -> None:
-    unknown = sorted(said.keys() - set(known))
+def _check_keys(data: Mapping[str, Any], known: tuple[str, ...], file: Path) -> None:
+    unknown = sorted(data.keys() - set(known))
     if unknown:
-        raise ValueError(f"{file} says {unknown[0]!r}, which means nothing here; known are {', '.join(known)}.")
+        raise ValueError(f"{file} has an unknown key {unknown[0]!r}; known keys are {', '.join(known)}.")

@@ -1,9 +1,10 @@
-"""The prompt check: every reading of a prompt, and every window of each, judged by classifier and lists of names."""
+"""The prompt check: the classifier and the lists of names judge every variant of a prompt and every window of it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -11,42 +12,44 @@ import numpy as np
 from jaxtyping import Float
 
 from lumora.safety.classifier import Classifier
+from lumora.safety.languages import ENGLISH, is_foreign, language_of
 from lumora.safety.named_entities import EntityMatcher
-from lumora.safety.normalize import readings, windows
+from lumora.safety.normalize import KnownWords, normalize, variants, windows, without_accents
 from lumora.safety.policy import Policy
 from lumora.safety.verdict import Score, Verdict
 from lumora.text_encoder.encoder import TextEncoder
 
 WEIGHTS = Path(__file__).parent / "data" / "prompts.npz"
+FOREIGN_MARGIN = 0.7
+"""Subtracted from the log odds of windows in other languages than English, which the classifier was not trained on."""
 
 
 def combined_prompts(prompts: Sequence[str]) -> list[str]:
-    """What several prompts say one after the other, as sentences and as a single one: harmless pieces may make a whole
-    that is not, or be the pieces of a sentence."""
-    told = list(dict.fromkeys(prompt for prompt in prompts if prompt))
-    if len(told) < 2:
+    """Several prompts as one text of sentences and as one sentence: prompts that are harmless one by one may not be
+    harmless together. Empty for fewer than two different prompts."""
+    distinct = list(dict.fromkeys(prompt for prompt in prompts if prompt))
+    if len(distinct) < 2:
         return []
-    sentences = " ".join(prompt if prompt.endswith((".", "!", "?")) else f"{prompt}." for prompt in told)
-    return [sentences, " ".join(prompt.rstrip(" .,;:!?") for prompt in told)]
+    sentences = " ".join(prompt if prompt.endswith((".", "!", "?")) else f"{prompt}." for prompt in distinct)
+    return [sentences, " ".join(prompt.rstrip(" .,;:!?") for prompt in distinct)]
 
 
 class PromptCheck:
-    """Judges texts in English; what it misses in other languages is in docs/safety.md."""
+    """Judges texts. The classifier knows English; docs/safety.md says what it finds in other languages."""
 
-    def __init__(self, policy: Policy, classifier: Classifier, names: EntityMatcher, reader: TextEncoder):
+    def __init__(self, policy: Policy, classifier: Classifier, names: EntityMatcher, encoder: TextEncoder):
+        """`encoder` is the text encoder with the classifier's layers (`Classifier.fine_tuned`)."""
         self.policy = policy
         self.classifier = classifier
         self.names = names
-        self.reader = reader
+        self.encoder = encoder
 
     @classmethod
-    def load(cls, policy: Policy, encoder: TextEncoder | None = None) -> PromptCheck:
-        """With the weights that come with lumora; `encoder` is used if it is the one that these belong to."""
-        classifier = Classifier.load(WEIGHTS)
-        if encoder is None or encoder.name != TextEncoder.name:
-            encoder = TextEncoder.load()
-        reader = classifier.reader(encoder)
-        return cls(policy, classifier, EntityMatcher.load(policy.names), reader)
+    def load(cls, policy: Policy) -> PromptCheck:
+        """Loads the weights that come with lumora and the text encoder, once a process. Raises ValueError if either is
+        missing."""
+        classifier, encoder = _load_weights(os.environ.get("LUMORA_TEXT_ENCODER"))
+        return cls(policy, classifier, EntityMatcher.load(policy.names), encoder)
 
     def check(self, text: str, /) -> Verdict:
         return self.check_all([text])[0]
@@ -55,33 +58,52 @@ class PromptCheck:
         """As `check` for each text; many at once take about half the time."""
         if not texts:
             return []
-        read = [readings(text, self.known) for text in texts]
-        judged = [list(dict.fromkeys(chain(*map(windows, map(str.casefold, several))))) for several in read]
-        every = list(dict.fromkeys(window for several in judged for window in several))
-        rows, scores = {window: row for row, window in enumerate(every)}, self.scores(every)
-        worst = (scores[[rows[window] for window in several]].max(axis=0) for several in judged)
-        return [self._verdict(several, values) for several, values in zip(read, worst, strict=True)]
+        languages = [language_of(normalize(text, self.vocabulary)) for text in texts]
+        variants_of = [variants(text, self.vocabulary) for text in texts]
+        windows_of = [list(dict.fromkeys(chain(*(windows(v.casefold()) for v in vs)))) for vs in variants_of]
+        distinct = list(dict.fromkeys(chain(*windows_of)))
+        scores = self.scores(distinct, _margins(distinct, windows_of, languages))
+        rows = {window: row for row, window in enumerate(distinct)}
+        highest = (scores[[rows[window] for window in several]].max(axis=0) for several in windows_of)
+        return [self._verdict(*args) for args in zip(variants_of, languages, highest, strict=True)]
 
-    def _verdict(self, read: list[str], worst: Float[np.ndarray, " c"]) -> Verdict:
-        scores = {
-            name: Score(float(value), "prompt classifier")
-            for name, value in zip(self.classifier.categories, worst, strict=True)
-        }
-        for reading in read:
-            for category, name in self.names.found(reading, self.words).items():
-                scores[category] = Score(1.0, f"the name “{name}”")
-        return self.policy.judge(scores)
-
-    def scores(self, texts: list[str]) -> Float[np.ndarray, "b c"]:
-        """The classifier's probabilities for these very texts, without other readings, windows or names."""
-        return self.classifier.scores(texts, self.reader.pooled(texts).cpu().numpy())
+    def scores(self, texts: list[str], margins: Float[np.ndarray, " b"] | float = 0.0) -> Float[np.ndarray, "b c"]:
+        """The classifier's probabilities for exactly these texts: no variants, windows or names."""
+        return self.classifier.scores(texts, self.encoder.pooled(texts).cpu().numpy(), margins)
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """Words of the language, in small letters: whole tokens of the text encoder."""
-        return frozenset(word for word in self.reader.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+        """English words, casefolded: whole tokens of the text encoder."""
+        return frozenset(word for word in self.encoder.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
 
     @cached_property
-    def known(self) -> frozenset[str]:
-        """Words to tell sense from cipher and slips by: those of the language, of the corpus, and names."""
-        return self.words.union(self.classifier.vocabulary, self.names.categories)
+    def vocabulary(self) -> KnownWords:
+        """Words that tell plain text from ciphers and misspellings."""
+        return KnownWords(self.words.union(self.classifier.vocabulary, self.names.categories), is_foreign)
+
+    def _verdict(self, text_variants: list[str], language: str, highest: Float[np.ndarray, " c"]) -> Verdict:
+        scores = {
+            name: Score(float(value), "prompt classifier")
+            for name, value in zip(self.classifier.categories, highest, strict=True)
+        }
+        for variant in text_variants:
+            for category, name in self.names.find(variant, self.words, language).items():
+                scores[category] = Score(1.0, f"the name “{name}”")
+        return self.policy.judge(scores)
+
+
+def _margins(
+    distinct: Sequence[str], windows_of: Sequence[Sequence[str]], languages: Sequence[str]
+) -> Float[np.ndarray, " b"]:
+    """FOREIGN_MARGIN for the windows that are not English and occur only in texts that are not English."""
+    pairs = zip(windows_of, languages, strict=True)
+    english = {window for several, language in pairs if language == ENGLISH for window in several}
+    foreign = [window not in english and is_foreign(without_accents(window)) for window in distinct]
+    return FOREIGN_MARGIN * np.array(foreign, np.float32)
+
+
+@cache
+def _load_weights(encoder_folder: str | None) -> tuple[Classifier, TextEncoder]:
+    """The classifier, and the text encoder of this folder (None: of the installed package) with its layers."""
+    classifier = Classifier.load(WEIGHTS)
+    return classifier, classifier.fine_tuned(TextEncoder.load(Path(encoder_folder) if encoder_folder else None))

@@ -1,6 +1,6 @@
-"""What a check says, and how several checks speak as one: the worst score of each category, and no answer is a refusal.
+"""Results of checks, and the combination of several checks: the highest score of each category decides.
 
-Panel([PromptCheck.load(policy), Moderations(...)], seconds=10).check("a red ball") -> Verdict(...)
+Moderator([PromptCheck.load(policy), ModerationService(policy, endpoint)], timeout=10).check("a red ball")
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ Content = TypeVar("Content", contravariant=True)
 
 @dataclass(frozen=True)
 class Score:
-    """How surely something belongs to a category, from 0 to 1, and who says so."""
+    """How likely it is, from 0 to 1, that something belongs to a category, and which check says so."""
 
     value: float
     source: str
 
     def __post_init__(self) -> None:
         if not 0 <= self.value <= 1:  # also false for NaN
-            raise ValueError(f"A score lies between 0 and 1; {self.source} gave {self.value}.")
+            raise ValueError(f"A score must be between 0 and 1; {self.source} gave {self.value}.")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The scores of one check by category. Whoever gets it may go on only if `allowed`."""
+    """The scores of a check by category. Only what is `allowed` may be generated or published."""
 
     scores: Mapping[str, Score]
     refused: tuple[str, ...] = ()
-    """The categories whose score reaches the policy's threshold, the surest first."""
+    """The categories whose score reaches the policy's threshold, highest score first."""
     failure: str | None = None
-    """Why a check came to no answer, in a sentence; that refuses too."""
+    """A sentence that says why a check gave no answer. A failed check refuses."""
 
     @property
     def allowed(self) -> bool:
@@ -42,7 +42,7 @@ class Verdict:
 
     @property
     def reason(self) -> str:
-        """One sentence for people."""
+        """One sentence for the user."""
         if self.refused:
             named = (f"{name} ({self.scores[name].value:.2f}, {self.scores[name].source})" for name in self.refused)
             return f"Refused: {', '.join(named)}."
@@ -51,16 +51,16 @@ class Verdict:
 
 @runtime_checkable
 class Check(Protocol[Content]):
-    """Whatever can judge a text (str) or frames (uint8 (T, H, W, 3))."""
+    """Judges a text (str), an image (uint8 (H, W, 3)) or frames (uint8 (T, H, W, 3))."""
 
     def check(self, content: Content, /) -> Verdict: ...
 
 
-def joined(verdicts: Iterable[Verdict]) -> Verdict:
-    """The highest score of each category; refused is what any of them refuses. Raises ValueError for none."""
+def combine_verdicts(verdicts: Iterable[Verdict]) -> Verdict:
+    """The highest score of each category; refuses what any of the verdicts refuses. Raises ValueError for none."""
     verdicts = tuple(verdicts)
     if not verdicts:
-        raise ValueError("Without any verdict there is nothing to join: give at least one.")
+        raise ValueError("There are no verdicts to combine.")
     scores: dict[str, Score] = {}
     for name, score in (item for verdict in verdicts for item in verdict.scores.items()):
         scores[name] = max(scores.get(name, score), score, key=lambda s: s.value)
@@ -71,36 +71,40 @@ def joined(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 class Moderator(Generic[Content]):
-    """Several checks side by side as one check. One that raises, answers nonsense, or takes longer than `seconds`,
-    refuses; the panel itself always answers."""
+    """Runs several checks in parallel and combines their verdicts.
 
-    def __init__(self, checks: Sequence[Check[Content]], seconds: float = 30.0):
+    A check that raises, returns something else than a verdict or takes longer than `timeout` seconds refuses; the
+    moderator itself always answers.
+    """
+
+    def __init__(self, checks: Sequence[Check[Content]], timeout: float = 30.0):
         if not checks:
-            raise ValueError("A panel without checks would allow everything: give at least one.")
+            raise ValueError("A moderator without checks would allow everything; give at least one check.")
         self.checks = tuple(checks)
-        self.seconds = seconds
+        self.timeout = timeout
 
     def check(self, content: Content, /) -> Verdict:
         verdicts: list[Verdict | None] = [None] * len(self.checks)
 
-        def ask(place: int) -> None:
-            verdicts[place] = _asked(self.checks[place], content)
+        def run(index: int) -> None:
+            verdicts[index] = _run_check(self.checks[index], content)
 
-        # Daemons: a check that hangs must not keep the process alive after its refusal.
-        threads = [threading.Thread(target=ask, args=(n,), daemon=True) for n in range(len(self.checks))]
+        # Daemon threads: a check that hangs must not keep the process alive after the refusal.
+        threads = [threading.Thread(target=run, args=(n,), daemon=True) for n in range(len(self.checks))]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + self.seconds
+        deadline = time.monotonic() + self.timeout
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        answers = tuple(verdicts)  # what comes later doesn't count
-        names = (type(check).__name__ for check in self.checks)
-        late = (Verdict({}, failure=f"{name} took longer than {self.seconds:g} s.") for name in names)
-        return joined(answer or excuse for answer, excuse in zip(answers, late, strict=True))
+        in_time = tuple(verdicts)  # a copy: later answers are ignored
+        return combine_verdicts(
+            verdict or Verdict({}, failure=f"{type(check).__name__} took longer than {self.timeout:g} s.")
+            for verdict, check in zip(in_time, self.checks, strict=True)
+        )
 
 
-def _asked(check: Check[Content], content: Content) -> Verdict:
+def _run_check(check: Check[Content], content: Content) -> Verdict:
     try:
-        return joined([check.check(content)])  # raises for an answer that is no verdict
-    except Exception as error:  # whatever goes wrong, the answer is no
+        return combine_verdicts([check.check(content)])  # raises if the answer is not a verdict
+    except Exception as error:  # any failure refuses
         return Verdict({}, failure=f"{type(check).__name__} failed: {str(error).rstrip('.') or type(error).__name__}.")

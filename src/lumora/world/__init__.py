@@ -1,1 +1,1 @@
-"""A procedural physical world: scenes are sampled, simulated, rendered and captioned, with exact ground truth."""
+"""A physical world, procedurally made, rendered and captioned, with exact ground truth."""

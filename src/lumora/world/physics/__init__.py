@@ -1,6 +1,6 @@
-"""Simulation of scenes with MuJoCo.
+"""Physics: a scene moved by MuJoCo.
 
-`body_models` has shapes and materials, `subject_motion` the driven motion, `camera_motion` the path of the camera.
+`bodies` says what things are made of, `motion` what they set out to do, `camera` where we look from.
 """
 
 from lumora.world.physics.camera_motion import camera_path

@@ -1,4 +1,4 @@
-"""Driven motion of subjects: changes to the state of a MuJoCo simulation before its steps."""
+"""What subjects set out to do, as changes to the state of a MuJoCo simulation at its every step."""
 
 from __future__ import annotations
 
@@ -11,38 +11,37 @@ import numpy as np
 from lumora.world.physics.body_models import rest_height
 from lumora.world.scene import Direction, Kind, Subject
 
-DIRECTION_VECTORS: dict[Direction, tuple[float, float]] = {
+WAYS: dict[Direction, tuple[float, float]] = {
     "right": (1.0, 0.0),
     "left": (-1.0, 0.0),
     "toward": (0.0, -1.0),
     "away": (0.0, 1.0),
 }
-"""Unit vectors on the ground: (x, y)."""
+"""Unit vectors on the ground."""
 
 JUMP_HEIGHT = 0.65
-"""Height of a jump in meters."""
+"""Metres a jump rises."""
 GRAVITY = 9.81
-JUMP_PAUSE = 0.12
+REST = 0.12
 """Seconds on the ground between two jumps."""
 
 Quaternion = tuple[float, float, float, float]
 
 
 def velocity_of(subject: Subject) -> tuple[float, float]:
-    """Initial velocity of a subject along x and y in meters per second."""
-    direction = subject.motion.direction
-    if direction is None:
+    """Metres a second along x and y that a subject sets out with."""
+    way = subject.motion.direction
+    if way is None:
         return 0.0, 0.0
-    x, y = DIRECTION_VECTORS[direction]
-    return x * subject.motion.speed, y * subject.motion.speed
+    return WAYS[way][0] * subject.motion.speed, WAYS[way][1] * subject.motion.speed
 
 
 def initial_rotation(subject: Subject) -> Quaternion:
-    """(w, x, y, z) of the heading; kinds that roll lying on their side have z across the direction instead."""
-    verb, direction = subject.motion.verb, subject.motion.direction
-    if verb == "roll" and direction is not None and _lies_down(subject.kind):
-        x, y = DIRECTION_VECTORS[direction]
-        # A quarter turn about the direction of motion.
+    """(w, x, y, z): turned by its heading, or for kinds that lie down to roll, with z across the way."""
+    verb, way = subject.motion.verb, subject.motion.direction
+    if verb == "roll" and way is not None and _lies_down(subject.kind):
+        x, y = WAYS[way]
+        # A quarter turn about the way itself takes z to the horizontal across it.
         return math.sqrt(0.5), x * math.sqrt(0.5), y * math.sqrt(0.5), 0.0
     return math.cos(subject.heading / 2), 0.0, 0.0, math.sin(subject.heading / 2)
 
@@ -53,25 +52,25 @@ def _lies_down(kind: Kind) -> bool:
 
 @dataclass
 class Body:
-    """A subject in the simulation; `q` and `v` are the indices of its first position and velocity coordinate."""
+    """A subject in the simulation: its first coordinates (`q` of positions, `v` of velocities), and what moves it."""
 
     subject: Subject
     upright: bool
     q: int
     v: int
     centre: tuple[float, float] = (0.0, 0.0)
-    """Center of its orbit."""
+    """Of its orbit."""
     _grounded_since: float | None = field(default=None, repr=False)
     _launched: bool = field(default=False, repr=False)
 
     @property
-    def is_driven(self) -> bool:
-        """Whether `drive` acts on it after the first step; otherwise only contacts and gravity do."""
+    def restless(self) -> bool:
+        """Whether something other than contacts and gravity acts on it after the first moment."""
         motion = self.subject.motion
         return motion.verb in ("jump", "spin", "walk", "orbit") or (motion.verb != "still" and motion.start > 0)
 
     def place(self, data: Any) -> None:
-        """Sets the initial position and rotation."""
+        """Puts the body where the scene says."""
         subject = self.subject
         x, y, z = subject.position
         if subject.motion.verb == "roll":
@@ -83,7 +82,7 @@ class Body:
             data.qpos[self.q + 3 : self.q + 7] = initial_rotation(subject)
 
     def drive(self, data: Any) -> None:
-        """Acts for one step; called before every step, or only before the first if not `is_driven`."""
+        """Acts for one step; called before every step, or only before the first if not `restless`."""
         motion = self.subject.motion
         if data.time < motion.start - 1e-9:
             self._hold(data)
@@ -102,7 +101,7 @@ class Body:
                 self._orbit(data)
 
     def _hold(self, data: Any) -> None:
-        """Keeps a subject that falls or bounces in the air until its motion starts."""
+        """Something that falls or bounces hangs in the air until its time has come."""
         if self.subject.motion.verb in ("fall", "bounce"):
             data.qpos[self.q : self.q + 3] = self.subject.position
             data.qvel[self.v : self.v + 3] = 0.0
@@ -125,9 +124,9 @@ class Body:
         if self._grounded_since is None:
             first = not self._launched
             self._launched = True
-            self._grounded_since = float(data.time) - (JUMP_PAUSE if first else 0.0)
+            self._grounded_since = float(data.time) - (REST if first else 0.0)
             data.qvel[self.v : self.v + 2] = 0.0
-        if data.time >= self._grounded_since + JUMP_PAUSE:
+        if data.time >= self._grounded_since + REST:
             data.qvel[self.v : self.v + 2] = velocity_of(self.subject)
             data.qvel[self.v + 2] = math.sqrt(2 * GRAVITY * JUMP_HEIGHT)
 
@@ -153,14 +152,14 @@ class Body:
             self._set_rolling(data, -motion.speed * y, motion.speed * x)
 
     def _set_rolling(self, data: Any, x: float, y: float) -> None:
-        """Sets ω = z × velocity / radius, in the axes of the body as MuJoCo expects it."""
+        """ω = z × velocity / radius, which MuJoCo takes along the axes of the body."""
         radius = rest_height(self.subject.kind, "roll", self.subject.half_extent)
-        angular = np.array([-y, x, 0.0]) / radius
-        data.qvel[self.v + 3 : self.v + 6] = to_body_axes(data.qpos[self.q + 3 : self.q + 7], angular)
+        turn = np.array([-y, x, 0.0]) / radius
+        data.qvel[self.v + 3 : self.v + 6] = rotate_back(data.qpos[self.q + 3 : self.q + 7], turn)
 
 
-def to_body_axes(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """A world vector in the axes of a body with this rotation (w, x, y, z)."""
+def rotate_back(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """A world vector along the axes of a body with this rotation (w, x, y, z)."""
     w, axis = quaternion[0], -quaternion[1:]
     cross = 2 * np.cross(axis, vector)
     return vector + w * cross + np.cross(axis, cross)

