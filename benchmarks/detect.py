@@ -1,13 +1,13 @@
-"""How surely `lumora detect` finds a delivered video again, after what people do to videos.
+"""How reliably `lumora detect` recognizes published videos after attacks, and how rarely it takes others for ours.
 
-    python benchmarks/detect.py [--clips N] [--size S] [--keys K] [--strangers N] [--index-size N] [--preset simple]
+    python benchmarks/detect.py [--num-clips N] [--size S] [--preset simple] [--keys K] [--foreign N] [--index-size N]
 
-Clips of the simulated world (other seeds than training has), marked, registered and encoded as they are delivered, then
-changed. For each change: the share that is found at a false positive rate of 10⁻⁶ by the mark alone, without the index,
-and by all together; the share of which at least "cannot tell" is said, by all together and by looks alone; each with
-95 % Wilson intervals; and the share of the payload's bits that are read.
-The null distribution: K wrong keys on the delivered clips (the scores that the bound is about), and other clips of the
-world, that were never delivered, against the index.
+Clips of the simulated world, with other seeds than the training data, are watermarked, registered, encoded as they are
+published, and attacked. For each attack it prints the share that is found at a false positive rate of 10⁻⁶ by the
+watermark alone, without the index, and by all evidence together; the share that is not answered with "not ours", by all
+evidence and by fingerprints alone; each with 95 % Wilson intervals; and the share of payload bits that are read.
+
+Two null distributions check the p-values: K wrong keys on the published clips, and clips that were never published.
 """
 
 from __future__ import annotations
@@ -16,128 +16,167 @@ import argparse
 import math
 import secrets
 import time
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from lumora.config import VideoShape
 from lumora.evaluate.metrics.proportions import Proportion
 from lumora.media.video import Video
-from lumora.provenance import dct as waves
 from lumora.provenance import watermark
-from lumora.provenance.attacks import all_attacks, encoded
-from lumora.provenance.detect import LIKEST, NOT_OURS, OURS, informed_p_value, joined, joint_p_values, with_index
-from lumora.provenance.extractor import counting, watermark_residual
-from lumora.provenance.fingerprint import chance_of, fingerprint_of, likeness
+from lumora.provenance.attacks import all_attacks, reencode
+from lumora.provenance.dct import ReducedVideo, reduced, search_stages
+from lumora.provenance.detect import (
+    MAX_INFORMED,
+    NOT_OURS_P_VALUE,
+    OURS_P_VALUE,
+    combined_p_value,
+    fisher_p_values,
+    index_p_values,
+    informed_p_value,
+)
+from lumora.provenance.extractor import soft_weights, watermark_residual
+from lumora.provenance.fingerprint import fingerprint_of, fingerprint_p_value, match_fingerprints
 from lumora.provenance.index import PublishedRecord
 from lumora.provenance.informed_detector import reference_dct_of
 from lumora.world.clip import make_clip
 
+PUBLISHED_SEED, FOREIGN_SEED = 314, 315
+BATCH_KEYS = 10_000
 
-def clip(preset: str, seed: int, number: int, shape: VideoShape) -> np.ndarray:
-    return make_clip(preset, seed, number, shape).frames.numpy()
+
+@dataclass
+class Counts:
+    """One entry for each video under one attack."""
+
+    by_watermark: list[bool] = field(default_factory=list)
+    by_all: list[bool] = field(default_factory=list)
+    any_trace: list[bool] = field(default_factory=list)
+    by_fingerprint: list[bool] = field(default_factory=list)
+    bits_read: list[int] = field(default_factory=list)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=100)
+    parser.add_argument("--num-clips", type=int, default=100)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--preset", default="simple")
     parser.add_argument("--keys", type=int, default=1_000_000)
-    parser.add_argument("--strangers", type=int, default=100, help="clips that were never delivered")
-    parser.add_argument("--index-size", type=int, default=1000, help="records that the index is taken to hold")
-    parser.add_argument("--change", action="append", help="only this one; may be given again")
+    parser.add_argument("--foreign", type=int, default=100, help="clips that were never published")
+    parser.add_argument("--index-size", type=int, default=1000, help="records that the index is assumed to hold")
+    parser.add_argument("--attack", action="append", help="only this one; can be repeated")
     options = parser.parse_args()
     generator, key = np.random.default_rng(0), secrets.token_bytes(32)
-    shape = VideoShape(17, options.size, options.size, 8.0)
-    originals = [Video(clip(options.preset, 314, n, shape), shape.fps) for n in range(options.clips)]
+    originals = world_clips(options.preset, PUBLISHED_SEED, options.num_clips, options.size)
     payloads = [secrets.randbits(32) for _ in originals]
     marked = [watermark.embed(video, payload, key) for video, payload in zip(originals, payloads, strict=True)]
-    pairs = list(zip(originals, marked, strict=True))
-    quality = [10 * math.log10(255**2 / np.square(a.frames - b.frames.astype(float)).mean()) for a, b in pairs]
-    print(f"{options.clips} clips of {options.size}x{options.size}, mark at {min(quality):.2f} dB and more")
-    print_null(originals, options.keys)
-    known = [
+    worst = min(psnr(original, video) for original, video in zip(originals, marked, strict=True))
+    print(f"{options.num_clips} clips of {options.size}x{options.size}, watermark at {worst:.2f} dB or better")
+    print_wrong_keys(originals, options.keys)
+    records = [
         PublishedRecord(f"{payload:08x}", "", {}, b"", fingerprint_of(video), reference_dct_of(video))
         for video, payload in zip(originals, payloads, strict=True)
     ]
-    strangers = [Video(clip(options.preset, 315, n, shape), shape.fps) for n in range(options.strangers)]
-    if strangers:
-        print_strangers(strangers, known, key)
-    columns = "".join(f"{title:>24s}" for title in ("mark alone", "all together", "at least a trace", "by looks alone"))
-    print(f"{'':24s}{columns}   bits read   seconds")
-    for name, change in all_attacks(generator).items():
-        if options.change and name not in options.change:
-            continue
-        print_found(name, [change(encoded(v, 16)) for v in marked], known, key, options.index_size)
+    if foreign := world_clips(options.preset, FOREIGN_SEED, options.foreign, options.size):
+        print_foreign(foreign, records, key)
+    titles = ("watermark alone", "all together", "at least a trace", "fingerprints alone")
+    print(f"{'':24s}{''.join(f'{title:>24s}' for title in titles)}   bits read   seconds")
+    for name, attack in all_attacks(generator).items():
+        if not options.attack or name in options.attack:
+            print_attack(name, [attack(reencode(video, 16)) for video in marked], records, key, options.index_size)
 
 
-def print_found(name: str, videos: list[Video], known: list[PublishedRecord], key: bytes, records: int) -> None:
-    """As `detect` decides, for an index of so many records of which one is the right one; as many others are taken to
-    look more alike as `chance_of` expects."""
-    mark, seen, both, open_, bits = [], [], [], [], []
-    began = time.process_time()
-    for video, record in zip(videos, known, strict=True):
-        payload = int(record.record, 16)
-        reading, (like,) = (
-            watermark.read(video, key, enough=0.0),
-            likeness(waves.reduction_stages(video), [record.fingerprint]),
-        )
-        (joint,) = joint_p_values(reading, [payload], [like])
-        signs, luma = watermark.signs_of(payload, key, len(video.frames)), waves.reduced(video)
-        others = (records - 1) * chance_of(like.value)
-        close = (others + 1) * (others + 2) * informed_p_value(luma, video.fps, record, like, signs)
-        p_value = joined(reading, [records * joint, close if others < LIKEST else 1.0])
-        mark.append(reading.p_value <= OURS)
-        seen.append(records * chance_of(like.value) <= NOT_OURS)
-        both.append(p_value <= OURS)
-        open_.append(p_value < NOT_OURS)
-        bits.append(32 - (reading.payload ^ payload).bit_count())
-    took = (time.process_time() - began) / len(videos)
-    shares = "".join(f"{said(found):>24s}" for found in (mark, both, open_, seen))
-    print(f"{name:24s}{shares}{np.mean(bits) / 32:12.3f}{took:10.3f}", flush=True)
+def world_clips(preset: str, seed: int, count: int, size: int) -> list[Video]:
+    shape = VideoShape(17, size, size, 8.0)
+    return [Video(make_clip(preset, seed, number, shape).frames.numpy(), shape.fps) for number in range(count)]
 
 
-def said(found: list[bool]) -> str:
+def psnr(a: Video, b: Video) -> float:
+    return 10 * math.log10(255**2 / np.square(a.frames - b.frames.astype(float)).mean())
+
+
+def print_attack(name: str, videos: list[Video], records: list[PublishedRecord], key: bytes, index_size: int) -> None:
+    counts, started = Counts(), time.process_time()
+    for video, record in zip(videos, records, strict=True):
+        count_one(counts, reduced(video), record, key, index_size)
+    seconds = (time.process_time() - started) / len(videos)
+    columns = (counts.by_watermark, counts.by_all, counts.any_trace, counts.by_fingerprint)
+    shares = "".join(f"{share(found):>24s}" for found in columns)
+    print(f"{name:24s}{shares}{np.mean(counts.bits_read) / watermark.BITS:12.3f}{seconds:10.3f}", flush=True)
+
+
+def count_one(counts: Counts, clip: ReducedVideo, record: PublishedRecord, key: bytes, index_size: int) -> None:
+    """Decides as `detect` does for an index of this size that holds the video's record.
+
+    As many other records are assumed to be more similar as `fingerprint_p_value` expects.
+    """
+    payload = int(record.record, 16)
+    reading = watermark.read(clip, key, stop_at=0.0)
+    (match,) = match_fingerprints(search_stages(clip), [record.fingerprint])
+    (fisher,) = fisher_p_values(reading, [payload], [match])
+    by_fingerprint = fingerprint_p_value(match.similarity)
+    more_similar = (index_size - 1) * by_fingerprint
+    informed = 1.0
+    if more_similar < MAX_INFORMED:
+        signs = watermark.signs_of(payload, key, len(clip.luma))
+        informed = (more_similar + 1) * (more_similar + 2) * informed_p_value(clip, record, match, signs)
+    p_value = combined_p_value(reading, [index_size * fisher, informed])
+    counts.by_watermark.append(reading.p_value <= OURS_P_VALUE)
+    counts.by_all.append(p_value <= OURS_P_VALUE)
+    counts.any_trace.append(p_value < NOT_OURS_P_VALUE)
+    counts.by_fingerprint.append(index_size * by_fingerprint <= NOT_OURS_P_VALUE)
+    counts.bits_read.append(watermark.BITS - (reading.payload ^ payload).bit_count())
+
+
+def share(found: list[bool]) -> str:
     low, high = Proportion(sum(found), len(found)).interval()
     return f"{np.mean(found):.1%} [{low:.1%}, {high:.1%}]"
 
 
-def print_strangers(strangers: list[Video], known: list[PublishedRecord], key: bytes) -> None:
-    """What is said of clips that were never delivered, whole, against an index of all that were."""
-    p_values, alike = [], []
-    for video in strangers:
-        reading = watermark.read(video, key, enough=0.0)
-        likes = likeness(waves.reduction_stages(video), [record.fingerprint for record in known])
-        p_values.append(joined(reading, with_index(video, reading, known, likes, key)))
-        alike += [like.value for like in likes]
-    print(f"{len(strangers)} clips that were never delivered: ours {said([p <= OURS for p in p_values])}", end=", ")
-    print(f"a trace {said([p < NOT_OURS for p in p_values])}, smallest p {min(p_values):.1e}")
-    counts = ", ".join(f"{np.mean(np.array(alike) >= a):.1e} from {a:.1f} on" for a in (0.3, 0.4, 0.5, 0.6))
-    print(f"{len(alike):,} pairs of them and a delivered clip: likest {max(alike):.3f}; {counts}")
+def print_foreign(videos: list[Video], records: list[PublishedRecord], key: bytes) -> None:
+    """The answers for clips that were never published, with the index of all that were."""
+    p_values, similarities = [], []
+    for clip in map(reduced, videos):
+        reading = watermark.read(clip, key, stop_at=0.0)
+        matches = match_fingerprints(search_stages(clip), [record.fingerprint for record in records])
+        p_values.append(combined_p_value(reading, index_p_values(clip, reading, records, matches, key)))
+        similarities += [match.similarity for match in matches]
+    ours, trace = ([p <= limit for p in p_values] for limit in (OURS_P_VALUE, NOT_OURS_P_VALUE))
+    print(f"{len(videos)} foreign clips: ours {share(ours)}, a trace {share(trace)}, smallest p {min(p_values):.1e}")
+    rates = (f"{np.mean(np.array(similarities) >= level):.1e} from {level:.1f} on" for level in (0.3, 0.4, 0.5, 0.6))
+    print(f"{len(similarities):,} foreign pairs: highest similarity {max(similarities):.3f}; {', '.join(rates)}")
 
 
-def print_null(videos: list[Video], keys: int) -> None:
-    """Wrong keys: signs and bits drawn at random, on the weighted waves of real clips."""
-    totals, each = [], max(1, keys // len(videos))
-    for video in videos:
-        _, found = next(waves.reduction_stages_of(watermark_residual(video), video.fps))
-        signs = counting(found).ravel().astype(np.float32)
-        generator = np.random.default_rng(len(totals))
-        for begin in range(0, each, 10_000):
-            many = min(10_000, each - begin)
-            bits = generator.permutation(len(signs)) % watermark.BITS  # one grouping for many keys, new signs for each
-            drawn = generator.integers(0, 256, (many, -(-len(signs) // 8)), dtype=np.uint8)
-            coins = np.unpackbits(drawn, axis=1)[:, : len(signs)].astype(np.float32) * 2 - 1
-            groups = np.eye(watermark.BITS, dtype=np.float32)[bits]
-            scores = (coins * signs) @ groups / np.sqrt(np.square(signs) @ groups)
-            totals.append(np.square(scores).sum(axis=1))
+def print_wrong_keys(videos: list[Video], keys: int) -> None:
+    """Scores under random signs and random bits, with the weights of real clips, against the bound."""
+    per_video = max(1, keys // len(videos))
+    totals = [random_key_totals(reduced(video), per_video, np.random.default_rng(n)) for n, video in enumerate(videos)]
     total = np.sort(np.concatenate(totals))[::-1]
-    needed = next(s for s in np.arange(32, 200, 0.1) if float(watermark._tails(np.array([[math.sqrt(s)]]))[0]) <= OURS)
-    print(f"{len(total):,} wrong keys: highest S {total[0]:.1f}; the bound asks {needed:.1f} for 1e-6;", end=" ")
-    for level in (1e-2, 1e-4):
-        said_p = float(watermark._tails(np.array([[math.sqrt(float(total[int(level * len(total))]))]]))[0])
-        print(f"at rate {level:g} the bound says {said_p:.1e};", end=" ")
-    print()
+    needed = next(s for s in np.arange(watermark.BITS, 200, 0.1) if bound(float(s)) <= OURS_P_VALUE)
+    print(f"{len(total):,} wrong keys: highest S {total[0]:.1f}; the bound needs {needed:.1f} for 1e-6;", end=" ")
+    levels = ((level, float(total[int(level * len(total))])) for level in (1e-2, 1e-4))
+    print("; ".join(f"at rate {level:g} the bound is {bound(s):.1e}" for level, s in levels))
+
+
+def random_key_totals(clip: ReducedVideo, keys: int, generator: np.random.Generator) -> np.ndarray:
+    """The sum of the squared scores of all bits, for each random key."""
+    residual = ReducedVideo(watermark_residual(clip), clip.fps)
+    _, coefficients = next(search_stages(residual))
+    weights, totals = soft_weights(coefficients).ravel().astype(np.float32), []
+    for begin in range(0, keys, BATCH_KEYS):
+        count = min(BATCH_KEYS, keys - begin)
+        bit_of = generator.permutation(len(weights)) % watermark.BITS  # shared by the batch; signs are drawn anew
+        draws = generator.integers(0, 256, (count, -(-len(weights) // 8)), dtype=np.uint8)
+        signs = np.unpackbits(draws, axis=1)[:, : len(weights)].astype(np.float32) * 2 - 1
+        groups = np.eye(watermark.BITS, dtype=np.float32)[bit_of]
+        scores = (signs * weights) @ groups / np.sqrt(np.square(weights) @ groups)
+        totals.append(np.square(scores).sum(axis=1))
+    return np.concatenate(totals)
+
+
+def bound(total: float) -> float:
+    """The p-value, under one alignment, of scores whose squares add up to this."""
+    return float(watermark.chernoff_tails(np.array([[math.sqrt(total)]]))[0])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from lumora.model import layers
-from lumora.model.layers import Block, Positions, hidden_width
+from lumora.model.layers import Block, RotaryEmbedding, mlp_width
 from lumora.model.packing import AttentionLayout
 
 MIXES = {
@@ -51,8 +51,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    block = Block(options.width, 64, hidden_width(options.width))
-    nn.init.normal_(block.table)
+    block = Block(options.width, 64, mlp_width(options.width))
+    nn.init.normal_(block.scale_shift_table)
     clock = time.process_time if options.threads == 1 else time.perf_counter
     for name, lengths in MIXES.items():
         compare(name, lengths, block, clock)
@@ -60,8 +60,8 @@ def main() -> None:
 
 def compare(name: str, lengths: list[int], block: Block, clock: Callable[[], float]) -> None:
     packed, padded = AttentionLayout(lengths), Padded(lengths)
-    tokens = torch.randn(packed.total, block.table.shape[1])
-    filled = torch.zeros(padded.total, block.table.shape[1]).masked_scatter(padded.real[:, None], tokens)
+    tokens = torch.randn(packed.total, block.scale_shift_table.shape[1])
+    filled = torch.zeros(padded.total, block.scale_shift_table.shape[1]).masked_scatter(padded.real[:, None], tokens)
     ours = work(block, tokens, packed)
     theirs = work(block, filled, padded)
     fast, ours_out = best_of(ours, clock)
@@ -76,7 +76,7 @@ def compare(name: str, lengths: list[int], block: Block, clock: Callable[[], flo
 def work(block: Block, tokens: Tensor, layout: AttentionLayout) -> Callable[[], Tensor]:
     """A function that runs a forward and a backward pass and returns the output."""
     x = tokens.bfloat16().requires_grad_()
-    rotation = Positions(64)(torch.zeros(len(tokens), 3)).bfloat16()[:, :, None]
+    rotation = RotaryEmbedding(64)(torch.zeros(len(tokens), 3)).bfloat16()[:, :, None]
     modulation, frame = torch.zeros(1, 6, tokens.shape[1]), torch.zeros(len(tokens), dtype=torch.long)
 
     def run() -> Tensor:

@@ -20,9 +20,9 @@ from lumora.config import FlowConfig, TransformerConfig
 from lumora.diffusion.condition import init_state
 from lumora.diffusion.flow import flow_matching_loss
 from lumora.diffusion.guidance import Guidance, make_denoiser
-from lumora.model.layers import Block, Positions, hidden_width
+from lumora.model.layers import Block, RotaryEmbedding, mlp_width
 from lumora.model.packing import AttentionLayout
-from lumora.model.transformer import Transformer, sized
+from lumora.model.transformer import Transformer, scaled_config
 
 SIZE, WORDS, TOKENS = (5, 8, 8), 24, 104
 TRAINING_BATCH = 64
@@ -62,7 +62,7 @@ def main() -> None:
     device = torch.device(options.device)
     clock = Clock(device, options.threads)
     for dial in options.dials:
-        config = sized(dial)
+        config = scaled_config(dial)
         print(f"width {config.hidden_size}, {config.num_layers} blocks, {options.threads} threads of {device.type}")
         compare_blocks(config, device, clock)
         measure_guided_step(config, device, clock)
@@ -82,14 +82,14 @@ def compare_blocks(config: TransformerConfig, device: torch.device, clock: Clock
 
 
 def our_block(config: TransformerConfig, clips: int, device: torch.device) -> Callable[[], Tensor]:
-    block = Block(config.hidden_size, config.head_dim, hidden_width(config.hidden_size)).to(device, torch.bfloat16)
+    block = Block(config.hidden_size, config.head_dim, mlp_width(config.hidden_size)).to(device, torch.bfloat16)
     frames = SIZE[0] + 1
     x = torch.randn(clips * TOKENS, config.hidden_size, device=device, dtype=torch.bfloat16)
     modulation = torch.randn(clips * frames, 6, config.hidden_size, device=device, dtype=torch.bfloat16)
     frame = torch.arange(clips * frames, device=device).repeat_interleave(
         torch.tensor([16] * SIZE[0] + [WORDS], device=device).repeat(clips)
     )
-    rotation = Positions(config.head_dim)(torch.rand(clips * TOKENS, 3, device=device)).bfloat16()[:, :, None]
+    rotation = RotaryEmbedding(config.head_dim)(torch.rand(clips * TOKENS, 3, device=device)).bfloat16()[:, :, None]
     layout = AttentionLayout([TOKENS] * clips)
     return without_gradient(lambda: block(x, modulation, frame, rotation, layout))
 
@@ -99,9 +99,7 @@ def wan_block(config: TransformerConfig, clips: int, device: torch.device) -> Ca
     from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 
     heads = config.hidden_size // config.head_dim
-    block = WanTransformerBlock(
-        config.hidden_size, hidden_width(config.hidden_size) * 3 // 2, heads, cross_attn_norm=True
-    )
+    block = WanTransformerBlock(config.hidden_size, mlp_width(config.hidden_size) * 3 // 2, heads, cross_attn_norm=True)
     block = block.to(device, torch.bfloat16)
     video = TOKENS - WORDS
     x = torch.randn(clips, video, config.hidden_size, device=device, dtype=torch.bfloat16)

@@ -1,6 +1,6 @@
-"""Draws the pictures of docs/world.md again.
+"""Renders the images of docs/world.md.
 
-python docs/sheets.py
+Run `python docs/sheets.py` in the root of the repository.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DOCS = Path(__file__).parent
 SHAPE = VideoShape(17, 128, 128)
 FILM = VideoShape(33, 128, 128)
 CAMERA = Camera(position=(0.0, -2.6, 1.0), target=(0.0, 0.0, 0.5))
-"""Near enough for a face to fill the picture."""
+"""Close enough that a face fills the image."""
 
 
 def main() -> None:
@@ -37,22 +37,22 @@ def main() -> None:
 
 
 def clips(preset: str, count: int) -> np.ndarray:
-    """The first clips of seed 0, as they come, each with its caption."""
-    made = [make_clip(preset, 0, index, SHAPE) for index in range(count)]
-    videos = [Video(clip.frames.numpy(), SHAPE.fps) for clip in made]
-    return contact_sheet(videos, columns=2, labels=[clip.captions["sentence"].text for clip in made])
+    """The first clips of seed 0 with their captions."""
+    world_clips = [make_clip(preset, 0, index, SHAPE) for index in range(count)]
+    videos = [Video(clip.frames.numpy(), SHAPE.fps) for clip in world_clips]
+    return contact_sheet(videos, columns=2, labels=[clip.captions["sentence"].text for clip in world_clips])
 
 
 def films(count: int) -> np.ndarray:
-    """The first films of seed 0, as they come, each with its caption."""
-    made = [make_film("film", 0, index, FILM) for index in range(count)]
-    videos = [Video(film.frames.numpy(), FILM.fps) for film in made]
-    labels = [film.scripts["sentence"].whole.text for film in made]
+    """The first films of seed 0 with their captions."""
+    world_films = [make_film("film", 0, index, FILM) for index in range(count)]
+    videos = [Video(film.frames.numpy(), FILM.fps) for film in world_films]
+    labels = [film.scripts["sentence"].whole.text for film in world_films]
     return contact_sheet(videos, columns=1, pictures=11, labels=labels, height=80)
 
 
 def styles() -> np.ndarray:
-    """One moment of three scenes in every style."""
+    """One frame of three scenes in every style."""
     scenes = [replace(sample_scene("full", 0, index), style=style) for index in (1, 3, 8) for style in STYLES]
     trajectories = [simulate(scene, SHAPE.fps, 6) for scene in scenes]
     frames = render(scenes, trajectories, SHAPE.height, SHAPE.width).frames[:, -1:].numpy()
@@ -61,7 +61,7 @@ def styles() -> np.ndarray:
 
 
 def characters() -> np.ndarray:
-    """Every character in every mood; places, lights and colours take turns."""
+    """Every character with every emotion, in alternating places, lights and colors."""
     scenes, labels = [], []
     for row, kind in enumerate(CHARACTERS):
         for column, emotion in enumerate(EMOTIONS):
@@ -77,7 +77,7 @@ def characters() -> np.ndarray:
 
 
 def write(name: str, sheet: np.ndarray) -> None:
-    """With colours in steps of four: nobody sees it, and the file shrinks by a third."""
+    """Writes a PNG file with colors rounded to multiples of 4, which is invisible and saves a third of the size."""
     coarse = ((sheet.astype(np.int32) + 2) // 4 * 4).clip(0, 255).astype(np.uint8)
     Image.fromarray(coarse).save(DOCS / name, optimize=True)
     print(f"{name}: {(DOCS / name).stat().st_size / 1000:.0f} kB")

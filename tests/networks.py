@@ -1,4 +1,4 @@
-"""Tiny real transformers, and batches, for several test files."""
+"""Tiny real transformers and batches for several test files."""
 
 from dataclasses import replace
 
@@ -12,8 +12,8 @@ CONFIG = TransformerConfig(latent_channels=3, hidden_size=32, num_layers=2, head
 HOURGLASS = replace(CONFIG, hourglass_hidden_size=16, hourglass_num_layers=1)
 
 
-def awake(config: TransformerConfig = CONFIG, seed: int = 0) -> Transformer:
-    """A network whose zero-initialised parts are not zero, so that everything in it matters."""
+def random_transformer(config: TransformerConfig = CONFIG, seed: int = 0) -> Transformer:
+    """A transformer whose zero-initialized parameters are random too, so that each of them affects the output."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         transformer = Transformer(config)
@@ -23,8 +23,8 @@ def awake(config: TransformerConfig = CONFIG, seed: int = 0) -> Transformer:
     return transformer
 
 
-def pick(batch: Batch, indices: list[int]) -> Batch:
-    """These samples of a batch, in this order."""
+def select(batch: Batch, indices: list[int]) -> Batch:
+    """The samples with these indices, in this order."""
     latents, times, text, seconds = (
         [items[i] for i in indices] for items in (batch.latents, batch.times, batch.text, batch.seconds)
     )

@@ -1,8 +1,8 @@
-"""The 31 traits that C2PA's conformance programme asks of a generator's file, by their names: its rubric 0.2, for
+"""The 31 traits that C2PA's conformance program demands of a generator's file, under their names in its rubric 0.2 for
 specification 2.4 (c2pa-org/conformance-public, asset-rubrics/asset-rubric-conformance0.2-spec2.4.yml).
 
-Each is asked of the active manifest in crJSON. Where the rubric names all that a file may hold, this allows what lumora
-writes and nothing else, so it is stricter: what is met here is met there, and no file of ours misses it unnoticed.
+Each trait is a function of the active manifest in crJSON. Where the rubric lists everything that a file may hold, this
+module allows only what lumora writes. So it is stricter: a file that passes here passes the rubric.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from lumora.provenance.certificates import trusted_roots
 Crjson = dict[str, Any]
 
 INCEPTIONS = {"c2pa.created", "c2pa.opened"}
-UNSEEN = {"c2pa.placed", "c2pa.watermarked.bound"}
-"""Actions that need no digital source type: one exempt, one that doesn't show."""
-ACTIONS = {*INCEPTIONS, *UNSEEN, "c2pa.edited"}
+NO_SOURCE_TYPE = {"c2pa.placed", "c2pa.watermarked.bound"}
+"""Actions that need no digital source type: the first is exempt, the second is not perceptible."""
+ACTIONS = {*INCEPTIONS, *NO_SOURCE_TYPE, "c2pa.edited"}
 LABELS = {"c2pa.actions.v2", "c2pa.hash.bmff.v3", "c2pa.hash.data", "c2pa.ingredient.v3", "c2pa.soft-binding"}
 OLD_LABELS = {"c2pa.claim", "c2pa.actions", "c2pa.asset-type", "c2pa.hash.bmff.v2"}
 OLD_LABELS |= {"c2pa.ingredient", "c2pa.ingredient.v2"}
@@ -31,13 +31,13 @@ OLD_ACTIONS = {"c2pa.color_adjustments", "c2pa.copied", "c2pa.formatted", "c2pa.
 OLD_ACTIONS |= {"c2pa.produced", "c2pa.saved", "c2pa.version_updated", "c2pa.watermarked"}
 RELATIONS = {"parentOf", "componentOf", "inputTo"}
 ORIGINAL = "exif.originalPreservationImage"
-"""A kind of alternative representation, which lies in one place and not in two."""
+"""A type of alternative representation, which must be stored in exactly one place."""
 TIFF = {"image/tiff", "image/x-adobe-dng"}
 
 
 @dataclass(frozen=True)
 class Active:
-    """What the rubric looks at in a manifest."""
+    """The parts of a manifest that the rubric examines."""
 
     manifest: Crjson
 
@@ -47,7 +47,7 @@ class Active:
 
     @cached_property
     def labels(self) -> list[str]:
-        """With no number of the same label's second one."""
+        """Without the numbers of repeated labels."""
         return [label.split("__")[0] for label in self.assertions]
 
     @cached_property
@@ -72,7 +72,7 @@ class Active:
 
     @cached_property
     def failures(self) -> list[str]:
-        """Codes of what is wrong; that nobody vouches for the signer is the state's affair."""
+        """Codes of failures, without that of an unknown signer, which is no matter of the rubric."""
         found = (self.manifest.get("validationResults") or {}).get("failure", [{"code": "no results"}])
         return [failure["code"] for failure in found if failure["code"] != "signingCredential.untrusted"]
 
@@ -93,14 +93,14 @@ def _first_created_actions(active: Active) -> str:
     return next((url for url in urls if "c2pa.actions" in url), "")
 
 
-def _one_place(value: dict[str, Any]) -> bool:
+def _is_in_one_place(value: dict[str, Any]) -> bool:
     where = value.get("parameters") or {}
     if ORIGINAL not in (value.get("type"), where.get("type")):
         return True
     return sum(key in where for key in ("multiAssetPartIndex", "embeddedOriginalPreservationImage")) == 1
 
 
-def _refers_to_what_may_lie_elsewhere(value: dict[str, Any]) -> bool:
+def _may_be_external(value: dict[str, Any]) -> bool:
     label = value.get("label")
     if label is None or value.get("url") is None or value.get("relationship") is not None:
         return True
@@ -109,14 +109,14 @@ def _refers_to_what_may_lie_elsewhere(value: dict[str, Any]) -> bool:
 
 
 TRAITS: dict[str, Callable[[Active], bool]] = {
-    # What the programme asks beyond the specification
+    # Demanded by the program beyond the specification
     "mandatory_dst_for_perceptible_transformations": lambda a: all(
-        "digitalSourceType" in action for action in a.actions if action["action"] not in INCEPTIONS | UNSEEN
+        "digitalSourceType" in action for action in a.actions if action["action"] not in INCEPTIONS | NO_SOURCE_TYPE
     ),
     "mandatory_spec_version": lambda a: _spec_version(a).split(".")[:2] == ["2", "4"],
     "mandatory_all_actions_included": lambda a: all("allActionsIncluded" in v for v in a.values if "actions" in v),
     "no_dst_for_opened_action": lambda a: all("digitalSourceType" not in opened for opened in a.of("c2pa.opened")),
-    # What the reader found when it checked form, signature and hashes
+    # Results of the reader's validation
     "well_formed_data_present": lambda a: a.manifest.get("validationResults") is not None,
     "well_formed_success": lambda a: all("ismatch" in code for code in a.failures),
     "valid_data_present": lambda a: a.manifest.get("validationResults") is not None,
@@ -157,8 +157,8 @@ TRAITS: dict[str, Callable[[Active], bool]] = {
     "ingredient_v3_choice": lambda a: (
         not any("activeManifest" in i and "digitalSourceType" in i for i in a.ingredients)
     ),
-    "alternative_content_representation_choice": lambda a: all(map(_one_place, a.values)),
-    "forbidden_labels_in_external_references": lambda a: all(map(_refers_to_what_may_lie_elsewhere, a.values)),
+    "alternative_content_representation_choice": lambda a: all(map(_is_in_one_place, a.values)),
+    "forbidden_labels_in_external_references": lambda a: all(map(_may_be_external, a.values)),
     "no_url_in_hashes": lambda a: (
         not any("url" in a.assertions.get(label, {}) for label in ("c2pa.hash.data", "c2pa.hash.bmff.v3"))
     ),
@@ -175,12 +175,12 @@ TRAITS: dict[str, Callable[[Active], bool]] = {
 
 
 def missed(manifest: Crjson) -> list[str]:
-    """The traits that a manifest does not have."""
+    """The names of the traits that a manifest does not have."""
     return [name for name, holds in TRAITS.items() if not holds(Active(manifest))]
 
 
 def crjson(path: Path) -> Crjson:
-    """The active manifest of a file, checked anew, in the form that the rubric is written for."""
+    """The active manifest of a file, validated now, in the format that the rubric is written for."""
     trust = {"trust": {"user_anchors": trusted_roots()}}
     with c2pa.Context.from_dict(trust) as context, c2pa.Reader(path, context=context) as reader:
         return json.loads(reader.crjson())["manifests"][0]

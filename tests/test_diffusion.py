@@ -1,4 +1,4 @@
-"""Flow, conditions, guidance and sampling: signs and ends, kept frames, exactness where a solution is known."""
+"""Flow matching, conditioning, guidance and samplers, checked against known solutions."""
 
 import math
 from itertools import pairwise
@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import awake
+from networks import random_transformer
 from torch import Tensor
 
 from lumora.config import FlowConfig, TransformerConfig
@@ -33,8 +33,8 @@ from lumora.diffusion.sampler import Method, sample, time_schedule
 from lumora.model.transformer import Transformer
 
 CONFIG = TransformerConfig(latent_channels=3, hidden_size=32, num_layers=1, head_dim=16, context_dim=12)
-SPREAD = 0.4
-"""Standard deviation of the Gaussian data of the analytic flow."""
+DATA_STD = 0.4
+"""Standard deviation of the Gaussian data in the analytic flow."""
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -42,7 +42,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def network() -> Transformer:
-    return awake(CONFIG)
+    return random_transformer(CONFIG)
 
 
 def free_state(noise: Tensor) -> LatentState:
@@ -52,18 +52,19 @@ def free_state(noise: Tensor) -> LatentState:
 
 
 def gaussian_velocity(x: Tensor, t: float) -> Tensor:
-    """Of the flow between N(0, SPREAD²) and N(0, 1): x_t's is s² = (1−t)²·SPREAD² + t², and dx/dt = x · (ln s)′."""
-    return x * (t - (1 - t) * SPREAD**2) / ((1 - t) ** 2 * SPREAD**2 + t**2)
+    """Velocity of the flow between N(0, DATA_STD²) and N(0, 1): x_t has variance s² = (1−t)²·DATA_STD² + t², so
+    dx/dt = x · (ln s)′."""
+    return x * (t - (1 - t) * DATA_STD**2) / ((1 - t) ** 2 * DATA_STD**2 + t**2)
 
 
 def sampling_error(method: Method, steps: int) -> float:
-    """Against the exact solution: noise shrinks by SPREAD."""
+    """Largest error against the exact solution, which is DATA_STD · noise."""
     noise = torch.randn(2, 3, 2, 2, generator=seeded(), dtype=torch.float64)
-    made = sample(gaussian_velocity, free_state(noise), time_schedule(steps), method)
-    return float((made / noise - SPREAD).abs().max())
+    clean = sample(gaussian_velocity, free_state(noise), time_schedule(steps), method)
+    return float((clean / noise - DATA_STD).abs().max())
 
 
-def test_time_0_is_data_and_1_is_noise():
+def test_interpolation_is_data_at_time_0_and_noise_at_time_1():
     x, noise = torch.randn(2, 4, 3, generator=seeded())
     assert torch.equal(interpolate(x, noise, 0.0), x)
     assert torch.equal(interpolate(x, noise, 1.0), noise)
@@ -74,16 +75,16 @@ def test_velocity_is_the_slope_of_the_path(t: float):
     x, noise = torch.randn(2, 4, 3, generator=seeded(), dtype=torch.float64)
     slope = (interpolate(x, noise, t + 1e-4) - interpolate(x, noise, t - 1e-4)) / 2e-4
     torch.testing.assert_close(slope, noise - x)
-    torch.testing.assert_close(velocity(interpolate(x, noise, t), x, t, floor=0.01), slope)
+    torch.testing.assert_close(velocity(interpolate(x, noise, t), x, t, t_min=0.01), slope)
 
 
-def test_velocity_stays_finite_at_the_data():
+def test_velocity_is_finite_at_time_0():
     x, wrong = torch.randn(2, 4, generator=seeded())
-    torch.testing.assert_close(velocity(x, wrong, 0.0, floor=0.05), (x - wrong) / 0.05)
-    torch.testing.assert_close(velocity(x, wrong, torch.zeros(4), floor=0.05), (x - wrong) / 0.05)
+    torch.testing.assert_close(velocity(x, wrong, 0.0, t_min=0.05), (x - wrong) / 0.05)
+    torch.testing.assert_close(velocity(x, wrong, torch.zeros(4), t_min=0.05), (x - wrong) / 0.05)
 
 
-def test_training_times_are_logit_normal_and_shift_to_noise_with_size():
+def test_training_times_are_logit_normal_and_shift_towards_noise_with_token_count():
     config = FlowConfig(logit_mean=0.8, logit_std=0.5, base_seq_len=80)
     small, large = (sample_times(20_000, tokens, config, seeded()).logit() for tokens in (80, 320))
     assert small.mean().item() == pytest.approx(0.8, abs=0.02)
@@ -92,22 +93,22 @@ def test_training_times_are_logit_normal_and_shift_to_noise_with_size():
 
 
 @given(st.integers(1, 60), st.floats(-1, 2))
-def test_schedules_descend_from_noise_to_data(steps: int, shift: float):
+def test_time_schedules_descend_from_1_to_0(steps: int, shift: float):
     times = time_schedule(steps, shift)
     assert times[0] == 1 and times[-1] == 0 and len(times) == steps + 1
-    assert all(now > then for now, then in pairwise(times))
+    assert all(t > t_next for t, t_next in pairwise(times))
     for even, shifted in zip(time_schedule(steps)[1:-1], times[1:-1], strict=True):
         assert math.log(shifted / (1 - shifted)) == pytest.approx(math.log(even / (1 - even)) + shift, abs=1e-6)
 
 
 @given(st.integers(1, 60), st.floats(-1, 2), st.floats(0.01, 0.5))
-def test_a_leap_ends_the_schedule(steps: int, shift: float, leap: float):
-    times = time_schedule(steps, shift, leap)
+def test_the_final_jump_ends_the_schedule(steps: int, shift: float, jump: float):
+    times = time_schedule(steps, shift, jump)
     assert len(times) == steps + 1 and times[0] == 1 and times[-1] == 0
-    assert all(now > then for now, then in pairwise(times))
+    assert all(t > t_next for t, t_next in pairwise(times))
     if steps > 1:
-        assert times[-2] == pytest.approx(leap)
-        assert [(t - leap) / (1 - leap) for t in times[:-1]] == pytest.approx(time_schedule(steps - 1, shift))
+        assert times[-2] == pytest.approx(jump)
+        assert [(t - jump) / (1 - jump) for t in times[:-1]] == pytest.approx(time_schedule(steps - 1, shift))
 
 
 @pytest.mark.parametrize(("method", "order"), [("euler", 1), ("heun", 2), ("ab2", 2)])
@@ -118,28 +119,28 @@ def test_samplers_converge_to_the_analytic_flow_with_their_order(method: Method,
 
 
 @pytest.mark.parametrize("method", ["euler", "heun", "ab2"])
-def test_a_straight_flow_is_exact_in_any_number_of_steps(method: Method):
+def test_a_straight_flow_is_solved_exactly_in_any_number_of_steps(method: Method):
     data, noise = torch.randn(2, 3, 2, 2, 2, generator=seeded(), dtype=torch.float64)
     for steps in (1, 2, 7):
-        made = sample(lambda x, t: velocity(x, data, t, 1e-9), free_state(noise), time_schedule(steps, 0.8), method)
-        torch.testing.assert_close(made, data)
+        clean = sample(lambda x, t: velocity(x, data, t, 1e-9), free_state(noise), time_schedule(steps, 0.8), method)
+        torch.testing.assert_close(clean, data)
 
 
-def test_second_order_costs_one_evaluation_a_step_and_progress_counts_steps():
-    calls, seen = [], []
+def test_adams_bashforth_evaluates_once_per_step_and_reports_progress():
+    times, reported = [], []
 
     def field(x: Tensor, t: float) -> Tensor:
-        calls.append(t)
+        times.append(t)
         return x
 
     sample(
         field,
         free_state(torch.ones(1, 1, 1, 1)),
         time_schedule(6),
-        progress=lambda done, steps: seen.append((done, steps)),
+        progress=lambda done, steps: reported.append((done, steps)),
     )
-    assert calls == time_schedule(6)[:-1]
-    assert seen == [(i, 6) for i in range(1, 7)]
+    assert times == time_schedule(6)[:-1]
+    assert reported == [(i, 6) for i in range(1, 7)]
 
 
 @pytest.mark.parametrize(
@@ -153,28 +154,28 @@ def test_second_order_costs_one_evaluation_a_step_and_progress_counts_steps():
         (keep_frames(5, [3, 1]), [1, 3]),
     ],
 )
-def test_masks_keep_what_they_say(mask: Tensor, kept: list[int]):
+def test_masks_are_0_at_kept_frames_and_1_elsewhere(mask: Tensor, kept: list[int]):
     assert (mask == 0).nonzero().flatten().tolist() == kept
     times = frame_times(mask, 0.7)
     assert all(times[i] == (0 if i in kept else pytest.approx(0.7)) for i in range(5))
 
 
-def test_what_cannot_be_kept_is_said():
+def test_invalid_masks_and_schedules_are_rejected():
     with pytest.raises(ValueError, match="5 latent frames"):
         keep_prefix(5, 6)
-    with pytest.raises(ValueError, match="none to keep"):
+    with pytest.raises(ValueError, match="too short to keep"):
         draw_mask(1, seeded())
     with pytest.raises(ValueError, match="at least 1 step"):
         time_schedule(0)
 
 
 @given(st.integers(2, 9), st.integers(0, 10_000))
-def test_drawn_masks_keep_and_make_something(frames: int, seed: int):
+def test_drawn_masks_keep_and_generate_at_least_one_frame(frames: int, seed: int):
     mask = draw_mask(frames, seeded(seed))
     assert 0 < mask.sum() < frames and set(mask.tolist()) == {0.0, 1.0}
 
 
-def test_training_mixes_conditions_as_the_recipe_says():
+def test_training_conditions_have_the_configured_shares():
     generator = seeded()
     drawn = [draw_condition(5, generator) for _ in range(3000)]
     nothing, independent = (
@@ -188,80 +189,80 @@ def test_training_mixes_conditions_as_the_recipe_says():
 
 @settings(max_examples=10)
 @given(st.integers(0, 1000), st.sampled_from(["euler", "heun", "ab2"]), st.floats(0, 4))
-def test_sampling_keeps_frames_and_repeats_with_its_seed(seed: int, method: Method, scale: float):
+def test_sampling_keeps_conditioned_frames_and_is_deterministic(seed: int, method: Method, scale: float):
     generator = seeded(seed)
     clean = torch.randn(2, 3, 4, 2, 4, generator=generator)
     mask = torch.stack([draw_mask(4, generator), keep_nothing(4)])
     text = [torch.randn(3, 12, generator=generator), torch.randn(1, 12, generator=generator)]
     transformer = network()
 
-    def make(noise_seed: int) -> Tensor:
+    def generate(noise_seed: int) -> Tensor:
         state = init_state(clean, mask, torch.arange(4).expand(2, 4) * 0.5, seeded(noise_seed))
         return sample(make_denoiser(transformer, state, text, Guidance(scale)), state, time_schedule(3, 0.8), method)
 
-    made = make(seed)
-    assert torch.equal(made[0][:, mask[0] == 0], clean[0][:, mask[0] == 0])
-    assert (made[0] - clean[0])[:, mask[0] == 1].abs().min() > 0
-    assert torch.equal(made, make(seed))
-    assert not torch.equal(made, make(seed + 1))
+    generated = generate(seed)
+    assert torch.equal(generated[0][:, mask[0] == 0], clean[0][:, mask[0] == 0])
+    assert (generated[0] - clean[0])[:, mask[0] == 1].abs().min() > 0
+    assert torch.equal(generated, generate(seed))
+    assert not torch.equal(generated, generate(seed + 1))
 
 
 @given(st.floats(0.05, 0.95), st.floats(0.1, 1.0))
 @settings(max_examples=10)
-def test_a_draft_is_a_clip_that_is_part_of_the_way(share: float, t: float):
+def test_a_partially_noised_condition_is_a_clip_at_an_earlier_time(share: float, t: float):
     transformer, clean = network(), torch.randn(1, 3, 2, 4, 4, generator=seeded())
-    draft, free = (init_state(clean, torch.full((1, 2), mask), torch.zeros(1, 2), seeded(1)) for mask in (share, 1.0))
-    torch.testing.assert_close(draft.latent, interpolate(clean, free.latent, share))
+    partial, free = (init_state(clean, torch.full((1, 2), mask), torch.zeros(1, 2), seeded(1)) for mask in (share, 1.0))
+    torch.testing.assert_close(partial.latent, interpolate(clean, free.latent, share))
     text = [torch.randn(3, 12, generator=seeded())]
-    slower = make_denoiser(transformer, draft, text, Guidance())(draft.latent, t)
-    alone = make_denoiser(transformer, free, text, Guidance())(draft.latent, share * t)
+    slower = make_denoiser(transformer, partial, text, Guidance())(partial.latent, t)
+    alone = make_denoiser(transformer, free, text, Guidance())(partial.latent, share * t)
     torch.testing.assert_close(slower, share * alone, atol=1e-4, rtol=1e-3)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=12, max_size=12))
-def test_a_mask_is_0_where_all_frames_are_kept_and_1_where_none_is_known(strengths: list[float]):
+def test_the_denoise_mask_is_the_mean_times_the_share_of_frames_not_kept(strengths: list[float]):
     mask = make_denoise_mask(torch.tensor([*strengths, 0.0]), 4)
-    first, *others = (drafted(strength) for strength in (*strengths, 0.0))
+    first, *others = (mask_value(strength) for strength in (*strengths, 0.0))
     assert len(mask) == 4 and float(mask[0]) == pytest.approx(first)
     for share, group in zip(mask[1:].tolist(), (others[:4], others[4:8], others[8:]), strict=True):
         assert share == pytest.approx(sum(group) / 4 * (4 - group.count(0.0)) / 4)
 
 
-def drafted(strength: float) -> float:
-    """How far a draft is noised: the odds of its strength times 32."""
+def mask_value(strength: float) -> float:
+    """Mask value of a strength: its odds times 32."""
     return 32 * strength / (1 + 31 * strength)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_a_stronger_edit_noises_further(some: float, more: float):
-    some, more = sorted((some, more))
-    less, further = make_denoise_mask(torch.tensor([some]), 4), make_denoise_mask(torch.tensor([more]), 4)
-    assert 0 <= less <= further <= 1
-    assert float(further) == pytest.approx(drafted(more), abs=1e-6)
+def test_mask_values_grow_with_strength(weak: float, strong: float):
+    weak, strong = sorted((weak, strong))
+    low, high = make_denoise_mask(torch.tensor([weak]), 4), make_denoise_mask(torch.tensor([strong]), 4)
+    assert 0 <= low <= high <= 1
+    assert float(high) == pytest.approx(mask_value(strong), abs=1e-6)
 
 
 @given(st.integers(0, 1000), st.floats(0.05, 0.99))
 @settings(max_examples=10)
-def test_an_edit_changes_what_its_words_change(seed: int, share: float):
-    """By the same words as before nothing changes, whatever the network is; by others something does, and what is not
-    followed is made as ever."""
+def test_an_edit_changes_only_what_the_caption_changes(seed: int, share: float):
+    """With the source's caption the result is the source, for any network. With another caption it differs, and frames
+    that are not edited are generated freely."""
     transformer, clean = network(), torch.randn(1, 3, 3, 4, 4, generator=seeded(seed))
     state = init_state(clean, torch.full((1, 3), share), torch.arange(3)[None] * 0.5, seeded(seed + 1))
-    words, others = ([torch.randn(4, 12, generator=seeded(n))] for n in (1, 2))
+    caption, other_caption = ([torch.randn(4, 12, generator=seeded(n))] for n in (1, 2))
 
-    def edited(text: list[Tensor], followed: list[bool]) -> Tensor:
-        source = EditSource(clean, torch.tensor([followed]), words)
+    def edit(text: list[Tensor], edited_frames: list[bool]) -> Tensor:
+        source = EditSource(clean, torch.tensor([edited_frames]), caption)
         return sample(
             make_denoiser(transformer, state, text, Guidance(), edit_source=source), state, time_schedule(4, 0.8)
         )
 
-    torch.testing.assert_close(edited(words, [True] * 3), clean, atol=1e-3, rtol=1e-3)
-    assert (edited(others, [True] * 3) - clean).abs().max() > 1e-2
-    assert (edited(words, [True, True, False]) - clean)[:, :, 2].abs().max() > 1e-2
+    torch.testing.assert_close(edit(caption, [True] * 3), clean, atol=1e-3, rtol=1e-3)
+    assert (edit(other_caption, [True] * 3) - clean).abs().max() > 1e-2
+    assert (edit(caption, [True, True, False]) - clean)[:, :, 2].abs().max() > 1e-2
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=12), st.integers(0, 12))
-def test_short_gaps_between_given_frames(mask: list[float], longest: int):
+def test_short_gaps_lie_between_given_frames(mask: list[float], longest: int):
     found = short_gaps(torch.tensor(mask), longest).tolist()
     for number, open_ in enumerate(mask):
         before = [n for n in range(number) if mask[n] < 1]
@@ -270,7 +271,7 @@ def test_short_gaps_between_given_frames(mask: list[float], longest: int):
         assert found[number] == bool(gap)
 
 
-def test_guidance_goes_from_no_text_through_text_and_beyond():
+def test_guidance_extrapolates_from_the_unconditional_prediction():
     transformer = network()
     state = init_state(torch.zeros(2, 3, 2, 4, 4), torch.ones(2, 2), torch.zeros(2, 2), seeded())
     text = [torch.randn(n, 12, generator=seeded(n)) for n in (4, 2)]
@@ -278,24 +279,26 @@ def test_guidance_goes_from_no_text_through_text_and_beyond():
     def guided(guidance: Guidance, text: list[Tensor] = text, t: float = 0.6) -> Tensor:
         return make_denoiser(transformer, state, text, guidance)(state.latent, t)
 
-    conditional, without = guided(Guidance()), guided(Guidance(), [words[:0] for words in text])
-    assert (conditional - without).abs().max() > 1e-3
-    torch.testing.assert_close(guided(Guidance(0.0)), without)
+    conditional, unconditional = guided(Guidance()), guided(Guidance(), [tokens[:0] for tokens in text])
+    assert (conditional - unconditional).abs().max() > 1e-3
+    torch.testing.assert_close(guided(Guidance(0.0)), unconditional)
     torch.testing.assert_close(guided(Guidance(1 + 1e-9)), conditional, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(guided(Guidance(3.0)), without + 3 * (conditional - without), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        guided(Guidance(3.0)), unconditional + 3 * (conditional - unconditional), rtol=1e-3, atol=1e-4
+    )
     assert torch.equal(guided(Guidance(3.0, interval=(0.2, 0.5))), conditional)
     with pytest.raises(ValueError, match="1 captions"):
         make_denoiser(transformer, state, text[:1], Guidance())
 
 
-def test_rescaling_brings_back_the_contrast_of_the_conditional_prediction():
+def test_rescaling_restores_the_standard_deviation_of_the_conditional_prediction():
     conditional, unconditional = torch.randn(2, 3, 2, 2, 4, 4, generator=seeded())
     full = apply_guidance(conditional, unconditional, Guidance(5.0, rescale=1.0))
     torch.testing.assert_close(full.std(dim=(1, 2, 3, 4)), conditional.std(dim=(1, 2, 3, 4)))
 
 
-def test_the_loss_counts_only_frames_that_are_made_and_is_that_of_the_velocity():
-    """A network that predicts 0 has the loss |x/t|², which is known once the generator's draws are."""
+def test_the_loss_is_the_squared_error_of_the_velocity():
+    """A network that predicts 0 has the loss |x/t|²."""
     latent = torch.full((3, 1, 4, 4), 2.0)
     loss, metrics = flow_matching_loss(
         Transformer(CONFIG), [latent], [torch.zeros(2, 12)], [torch.zeros(1)], FlowConfig(t_min=0.05), seeded(3)
@@ -307,7 +310,7 @@ def test_the_loss_counts_only_frames_that_are_made_and_is_that_of_the_velocity()
 
 
 class Oracle(Transformer):
-    """Knows the clean latents, but spoils the frames that are kept (those of time 0 or `clean_noise`)."""
+    """Returns the clean latents, with errors in conditioned frames (those at time 0 or `condition_noise`)."""
 
     def __init__(self, latents: list[Tensor]) -> None:
         super().__init__(CONFIG)
@@ -318,14 +321,14 @@ class Oracle(Transformer):
         return [x + 9 * (t <= kept)[:, None, None] for x, t in zip(self.latents, batch.times, strict=True)]
 
 
-def test_kept_frames_have_no_loss():
+def test_conditioned_frames_have_no_loss():
     latents = [torch.randn(3, 5, 2, 2, generator=seeded(i)) for i in range(32)]
     text, seconds = [torch.zeros(1, 12)] * 32, [torch.zeros(5)] * 32
     loss, _ = flow_matching_loss(Oracle(latents), latents, text, seconds, FlowConfig(), seeded())
     assert loss == 0
 
 
-def test_what_subjects_cover_weighs_more_the_less_noise_there_is():
+def test_foreground_weights_grow_as_noise_decreases():
     assert foreground_weights(torch.ones(1), torch.tensor([1.0]), 4.0) == 1
     assert foreground_weights(torch.ones(1), torch.tensor([0.0]), 4.0) == 5
     assert foreground_weights(torch.ones(1), torch.tensor([0.5]), 4.0) == 2
@@ -342,7 +345,7 @@ def test_what_subjects_cover_weighs_more_the_less_noise_there_is():
     assert loss(left) + loss(right) == pytest.approx(loss(None) + loss([torch.ones(3, 2, 2)] * 4))
 
 
-def test_training_steps_repeat_and_learn():
+def test_training_is_deterministic_and_reduces_the_loss():
     latents = [torch.randn(3, frames, 2, 4, generator=seeded(frames)) for frames in (1, 3, 5, 3)]
     text = [torch.randn(i, 12, generator=seeded(i)) for i in range(4)]
     seconds = [torch.arange(latent.shape[1]) * 0.5 for latent in latents]
@@ -364,5 +367,5 @@ def test_training_steps_repeat_and_learn():
     assert sum(run[-15:]) < 0.5 * sum(run[:15])
 
 
-def test_a_log_shift_is_the_mean_at_the_reference():
+def test_log_shift_is_logit_mean_at_the_base_sequence_length():
     assert log_shift(80, FlowConfig()) == FlowConfig().logit_mean

@@ -21,7 +21,7 @@ from lumora.evaluate.suites.corruptions import NOISE, blurred, degraded
 from lumora.evaluate.suites.held_out import Case, held_out_captions, retold
 from lumora.world.facts import Fact, facts_of
 from lumora.world.physics import simulate
-from lumora.world.sample import restaged, sample_scene
+from lumora.world.sample import rearranged, sample_scene
 from lumora.world.scene import Camera, Scene
 
 SHAPE = VideoShape(9, 32, 32)
@@ -137,7 +137,7 @@ def test_of_real_clips_that_retell_a_prompt_all_of_it_is_true(cases: list[Case])
 
 def test_the_same_cast_elsewhere():
     scene = sample_scene("simple", 0, 1)
-    other = restaged(np.random.default_rng(0), scene, "pan left")
+    other = rearranged(np.random.default_rng(0), scene, "pan left")
     assert other is not None and other.camera.move == "pan left" and other.place == scene.place
     assert [s.kind for s in other.subjects] == [s.kind for s in scene.subjects]
     assert other.subjects[0].position != scene.subjects[0].position

@@ -100,7 +100,7 @@ def test_a_network_learns_from_films(made: tuple[Path, Encoders]):
     losses = [task.loss(0, torch.Generator().manual_seed(0))[0] for _ in range(2)]
     assert torch.equal(*losses) and losses[0].isfinite()
     losses[0].backward()
-    assert transformer.head.weight.grad is not None and transformer.head.weight.grad.any()
+    assert transformer.proj_out.weight.grad is not None and transformer.proj_out.weight.grad.any()
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,14 @@ def test_videos_made_together_are_those_made_alone(pipeline: Pipeline):
 
 
 @pytest.mark.parametrize(
-    "other", [{"seed": 1}, {"prompt": "a blue cube"}, {"guidance_scale": 1.0}, {"num_inference_steps": 3}]
+    "other",
+    [
+        {"seed": 1},
+        {"prompt": "a blue cube"},
+        {"guidance_scale": 1.0},
+        {"num_inference_steps": 3},
+        {"negative_prompt": "a blue cube"},
+    ],
 )
 def test_all_of_the_request_counts(pipeline: Pipeline, other: dict):
     request = dataclasses.replace(SMALL, num_inference_steps=6)  # some of which lie where guidance acts

@@ -188,7 +188,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_latents_are_found_by_the_file_and_the_oldest_go_first(
     fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("LUMORA_LATENTS", "0.035")  # each has 10 kB and a little
+    monkeypatch.setenv("LUMORA_LATENT_CACHE_MB", "0.035")  # each has 10 kB and a little
     video = Video(np.zeros((17, 80, 200, 3), np.uint8), 8.0)
     files = [file_of(tmp_path, number) for number in range(5)]
     for number, (_, sha256) in enumerate(files):
@@ -204,11 +204,11 @@ def test_latents_are_found_by_the_file_and_the_oldest_go_first(
     assert LatentStore().joined(video, files[4][0]).latents is None
     LatentStore().keep(files[0][1], some_latents(0, count=50))  # there is no room for it, and it takes nobody's
     assert len(list((fresh / "latents").iterdir())) == 3
-    monkeypatch.setenv("LUMORA_LATENTS", "0")
+    monkeypatch.setenv("LUMORA_LATENT_CACHE_MB", "0")
     LatentStore().keep(files[0][1], some_latents(0))
     assert not list((fresh / "latents").iterdir())
-    monkeypatch.setenv("LUMORA_LATENTS", "many")
-    with pytest.raises(ValueError, match=r"^LUMORA_LATENTS is a number of megabytes.*\.$"):
+    monkeypatch.setenv("LUMORA_LATENT_CACHE_MB", "many")
+    with pytest.raises(ValueError, match=r"^LUMORA_LATENT_CACHE_MB must be a number of megabytes.*\.$"):
         LatentStore()
 
 

@@ -1,7 +1,8 @@
-"""The house stays as docs/architecture.md draws it: imports point down, files and functions stay short."""
+"""The structure that docs/architecture.md describes: imports point down, nothing is defined twice, files are short."""
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lumora"
 MODULES = sorted(SOURCE.rglob("*.py"))
 FRONT = ("__init__", "__main__")
-"""What stands before the house: the Python API and `python -m lumora` may import from every layer."""
+"""The Python API and `python -m lumora` may import from every layer."""
 
 
 def part_of(path: Path) -> str:
@@ -25,7 +26,7 @@ def drawn_layers() -> dict[str, int]:
     """Each part's height, read from the drawing in the architecture page; 0 is the lowest row."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     drawing = re.search(r"Imports point down only.*?```\n(.*?)```", page, re.DOTALL)
-    assert drawing, "docs/architecture.md lost its drawing of the layers."
+    assert drawing, "docs/architecture.md has no drawing of the layers."
     rows = [re.findall(r"\w+", row) for row in reversed(drawing[1].strip().splitlines())]
     return {part: height for height, row in enumerate(rows) for part in row}
 
@@ -83,6 +84,55 @@ def test_files_and_functions_are_short(path: Path):
     functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     long = [f"{f.name} (line {f.lineno})" for f in functions if (f.end_lineno or 0) - f.lineno >= 60]
     assert not long, f"Over 60 lines: {', '.join(long)}"
+
+
+def module_name(path: Path) -> str:
+    return ".".join(("lumora", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imported_modules(path: Path, modules: set[str]) -> set[str]:
+    """The modules of lumora that a file imports, also inside of functions."""
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            imported |= (names & modules) or {node.module}
+    return (imported & modules) - {module_name(path)}
+
+
+def test_no_modules_import_one_another_in_a_cycle():
+    modules = {module_name(path): path for path in MODULES}
+    graph = {name: imported_modules(path, set(modules)) for name, path in modules.items()}
+    while leaves := {name for name, needed in graph.items() if not needed}:
+        graph = {name: needed - leaves for name, needed in graph.items() if name not in leaves}
+    assert not graph, f"These import one another, or a module that is in a cycle: {sorted(graph)}"
+
+
+def test_no_module_name_and_no_public_type_is_defined_twice():
+    names, types = Counter[str](), Counter[str]()
+    for path in MODULES:
+        if part_of(path) == "cli" or path.stem in FRONT:  # a verb may have the name of the package that it calls
+            continue
+        names[path.stem] += 1
+        classes = (node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef))
+        types.update(name for name in classes if not name.startswith("_"))
+    names.update(folder.name for folder in SOURCE.rglob("*") if (folder / "__init__.py").exists())
+    names["lumora"] = 0  # the package itself, and the backend of its own model
+    assert not [name for name, count in names.items() if count > 1]
+    assert not [name for name, count in types.items() if count > 1]
+
+
+def test_a_prompt_passes_each_layer_once_downwards():
+    """cli -> service -> backends -> diffusion -> model; no layer calls back into one above it, and the command line
+    calls no network itself."""
+    cli = {part for path in (SOURCE / "cli").glob("*.py") for _, part in imported_parts(ast.parse(path.read_text()))}
+    assert not cli & {"diffusion", "model"}
+    service = {
+        part for path in (SOURCE / "service").glob("*.py") for _, part in imported_parts(ast.parse(path.read_text()))
+    }
+    assert {"backends", "safety", "provenance"} <= service and not service & {"diffusion", "model", "codec", "cli"}
 
 
 def test_pictures_and_presets_need_no_torch():

@@ -1,4 +1,4 @@
-"""The transformer on tiny real networks: shapes, packing, positions, gradients, and the count of its operations."""
+"""The transformer: shapes, packing, positions, gradients, operation counts and parameter names, on tiny networks."""
 
 import math
 from typing import Any
@@ -7,16 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import CONFIG, HOURGLASS, awake, pick
+from networks import CONFIG, HOURGLASS, random_transformer, select
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from lumora.config import TransformerConfig
 from lumora.model import layers
-from lumora.model.layers import Positions, rms_norm, rotate, swiglu
+from lumora.model.layers import RotaryEmbedding, rms_norm, rotate, swiglu
 from lumora.model.packing import AttentionLayout, Batch
 from lumora.model.patchify import grid, patchify, unpatchify
-from lumora.model.transformer import Transformer, batch_flops, sized
+from lumora.model.transformer import Transformer, batch_flops, rename_keys, scaled_config
 
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
 samples = st.lists(st.tuples(sizes, st.integers(0, 6)), min_size=1, max_size=5)
@@ -27,33 +27,33 @@ def batch_of(shapes: list[tuple[tuple[int, int, int], int]], seed: int = 0) -> B
     return Batch(
         latents=[torch.randn(3, *size, generator=generator) for size, _ in shapes],
         times=[torch.rand(size[0], generator=generator) for size, _ in shapes],
-        text=[torch.randn(words, 12, generator=generator) for _, words in shapes],
+        text=[torch.randn(length, 12, generator=generator) for _, length in shapes],
         seconds=[torch.arange(size[0]) * 0.5 for size, _ in shapes],
     )
 
 
 @given(sizes, st.integers(1, 3))
-def test_patchify_comes_back(size: tuple[int, int, int], patch: int):
+def test_unpatchify_inverts_patchify(size: tuple[int, int, int], patch: int):
     latent = torch.randn(3, *size)
     tokens = patchify(latent[None], patch)
     assert tokens.shape == (size[0] * math.prod(grid(*size[1:], patch)), 3 * patch**2)
     assert torch.equal(unpatchify(tokens, *size, patch), latent)
 
 
-def test_a_token_is_a_square_of_one_frame():
+def test_a_token_is_a_square_patch_of_one_frame():
     latent = torch.zeros(3, 2, 4, 6)
     latent[:, 1, 2:4, 2:4] = 1
-    lit = patchify(latent[None], 2).bool()
+    nonzero = patchify(latent[None], 2).bool()
     # Frame 1 of 2 × 3 tokens, row 1, column 1.
-    assert lit.any(dim=1).nonzero().flatten().tolist() == [6 + 3 + 1]
-    assert lit[10].all()
+    assert nonzero.any(dim=1).nonzero().flatten().tolist() == [6 + 3 + 1]
+    assert nonzero[10].all()
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=9))
-def test_a_layout_places_every_sample_once(lengths: list[int]):
+def test_a_layout_contains_every_token_once(lengths: list[int]):
     layout = AttentionLayout(lengths)
-    taken = sorted(t for i, n in enumerate(lengths) for t in range(layout.starts[i], layout.starts[i] + n))
-    assert taken == list(range(layout.total)) == list(range(sum(lengths)))
+    indices = sorted(index for i in range(len(lengths)) for index in layout.indices(i).tolist())
+    assert indices == list(range(layout.total)) == list(range(sum(lengths)))
     assert [length for count, length in layout.groups for _ in range(count)] == sorted(lengths)
     assert len({length for _, length in layout.groups}) == len(layout.groups)
     assert layout.cumulative(torch.device("cpu")).diff().tolist() == sorted(lengths)
@@ -64,21 +64,21 @@ configs = st.sampled_from([CONFIG, HOURGLASS])
 
 @settings(max_examples=25)
 @given(configs, samples, st.randoms(use_true_random=False))
-def test_packed_is_one_by_one_in_any_order(config, shapes, random):
-    transformer, batch = awake(config), batch_of(shapes)
+def test_packed_samples_give_the_same_result_as_single_samples(config, shapes, random):
+    transformer, batch = random_transformer(config), batch_of(shapes)
     order = list(range(len(batch)))
     random.shuffle(order)
     with torch.no_grad():
-        packed = transformer(pick(batch, order))
-        for place, i in enumerate(order):
-            (alone,) = transformer(pick(batch, [i]))
+        packed = transformer(select(batch, order))
+        for row, i in enumerate(order):
+            (alone,) = transformer(select(batch, [i]))
             assert alone.shape == batch.latents[i].shape
-            torch.testing.assert_close(packed[place], alone, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(packed[row], alone, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
-def test_neighbours_do_not_leak_but_own_text_and_time_count(config: TransformerConfig):
-    transformer, batch = awake(config), batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)])
+def test_outputs_depend_on_the_own_sample_alone(config: TransformerConfig):
+    transformer, batch = random_transformer(config), batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)])
     other = batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)], seed=1)
     with torch.no_grad():
         before = transformer(batch)
@@ -94,57 +94,57 @@ def test_neighbours_do_not_leak_but_own_text_and_time_count(config: TransformerC
 
 
 @pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
-def test_every_parameter_learns_and_a_new_network_predicts_the_mean(config: TransformerConfig):
+def test_every_parameter_has_a_gradient_and_new_weights_predict_zero(config: TransformerConfig):
     shapes = [((3, 4, 4), 5), ((1, 3, 2), 0)]
     assert all((x == 0).all() for x in Transformer(config)(batch_of(shapes)))
-    transformer = awake(config)
+    transformer = random_transformer(config)
     torch.stack([x.square().sum() for x in transformer(batch_of(shapes))]).sum().backward()
     assert [name for name, p in transformer.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_what_looks_closer_begins_as_nothing():
-    coarse, batch = awake(), batch_of([((3, 4, 5), 4), ((1, 3, 2), 0)])
+def test_a_new_hourglass_adds_nothing():
+    coarse, batch = random_transformer(), batch_of([((3, 4, 5), 4), ((1, 3, 2), 0)])
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        both = Transformer(HOURGLASS)
-    both.load_state_dict(coarse.state_dict(), strict=False)
-    for one, other in zip(coarse(batch), both(batch), strict=True):
+        with_hourglass = Transformer(HOURGLASS)
+    with_hourglass.load_state_dict(coarse.state_dict(), strict=False)
+    for one, other in zip(coarse(batch), with_hourglass(batch), strict=True):
         torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
-def test_one_precision_throughout_under_autocast(config: TransformerConfig):
-    transformer, batch = awake(config), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])
+def test_lower_precisions_agree_with_float32(config: TransformerConfig):
+    transformer, batch = random_transformer(config), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])
     with torch.no_grad():
         exact = transformer(batch)
         with torch.autocast("cpu", torch.bfloat16):
             mixed = transformer(batch)
-        half = awake(config).bfloat16()(batch)
+        half = random_transformer(config).bfloat16()(batch)
     for e, m, h in zip(exact, mixed, half, strict=True):
         assert m.dtype == h.dtype == torch.float32
         scale = e.std()
         assert (m - e).std() < 0.03 * scale and (h - e).std() < 0.03 * scale
 
 
-def test_both_ways_of_attention_agree(monkeypatch: pytest.MonkeyPatch):
-    transformer, batch = awake(), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])
+def test_unfused_and_fused_attention_agree(monkeypatch: pytest.MonkeyPatch):
+    transformer, batch = random_transformer(), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])
     with torch.no_grad():
-        products = transformer(batch)
-        monkeypatch.setattr(layers, "SHORT", 0)
+        unfused = transformer(batch)
+        monkeypatch.setattr(layers, "MAX_UNFUSED_TOKENS", 0)
         fused = transformer(batch)
-    for one, other in zip(products, fused, strict=True):
+    for one, other in zip(unfused, fused, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 @given(st.floats(-30, 30), st.floats(-2, 2))
-def test_rotary_scores_see_only_differences_of_positions(seconds: float, across: float):
+def test_rotary_scores_depend_only_on_differences_of_positions(seconds: float, across: float):
     positions = torch.tensor([[0.0, 0.1, -0.4], [1.5, 0.3, 0.2]], dtype=torch.float64)
     q, k = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
 
-    def score(places: Tensor) -> Tensor:
-        rotation = Positions(64)(places)[:, :, None]
-        turned = rotate(torch.stack([q, k])[:, None, None].expand(2, 2, 1, 64).contiguous(), rotation)
-        return turned[0, 0, 0] @ turned[1, 1, 0]
+    def score(positions: Tensor) -> Tensor:
+        rotation = RotaryEmbedding(64)(positions)[:, :, None]
+        rotated = rotate(torch.stack([q, k])[:, None, None].expand(2, 2, 1, 64).contiguous(), rotation)
+        return rotated[0, 0, 0] @ rotated[1, 1, 0]
 
     moved = positions + torch.tensor([seconds, across, -across])
     torch.testing.assert_close(score(moved), score(positions), rtol=1e-3, atol=2e-3)
@@ -152,7 +152,7 @@ def test_rotary_scores_see_only_differences_of_positions(seconds: float, across:
 
 
 @pytest.mark.parametrize("operation", ["rms_norm", "rotate", "swiglu"])
-def test_written_gradients_are_right(operation: str):
+def test_hand_written_gradients_pass_gradcheck(operation: str):
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -170,48 +170,70 @@ def test_written_gradients_are_right(operation: str):
 
 @settings(max_examples=20)
 @given(configs, samples)
-def test_flops_are_those_that_pytorch_counts(config, shapes):
+def test_flops_equal_the_count_of_pytorch(config, shapes):
     transformer, batch = Transformer(config), batch_of(shapes)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         transformer(batch)
     assert counter.get_total_flops() == batch_flops(config, batch)
 
 
-def test_the_family_grows_with_its_dial():
-    def parameters(dial: int) -> int:
+def test_scaled_configs_grow_with_the_number_of_blocks():
+    def parameters(num_layers: int) -> int:
         with torch.device("meta"):
-            return sum(p.numel() for p in Transformer(sized(dial)).parameters())
+            return sum(p.numel() for p in Transformer(scaled_config(num_layers)).parameters())
 
-    counts = [parameters(dial) for dial in (2, 6, 10, 16)]
+    counts = [parameters(num_layers) for num_layers in (2, 6, 10, 16)]
     assert counts == sorted(counts)
-    assert (sized(6).hidden_size, sized(10).hidden_size) == (256, 384)
+    assert (scaled_config(6).hidden_size, scaled_config(10).hidden_size) == (256, 384)
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"times": [torch.zeros(3)]}, "2 frames"),
         ({"text": []}, "as many"),
         ({"latents": [], "times": [], "text": [], "seconds": []}, "at least one"),
     ],
 )
-def test_a_batch_must_fit_together(change: dict, words: str):
-    good: dict[str, Any] = {
+def test_batches_of_lists_that_do_not_fit_are_rejected(change: dict, message: str):
+    valid: dict[str, Any] = {
         "latents": [torch.zeros(3, 2, 4, 4)],
         "times": [torch.zeros(2)],
         "text": [torch.zeros(1, 12)],
         "seconds": [torch.zeros(2)],
     }
-    with pytest.raises(ValueError, match=words):
-        Batch(**(good | change))
+    with pytest.raises(ValueError, match=message):
+        Batch(**(valid | change))
 
 
-def test_what_cannot_be_is_said():
+def test_invalid_captions_and_configurations_are_rejected():
     with pytest.raises(ValueError, match="128"):
         Transformer(CONFIG)(batch_of([((1, 2, 2), 129)]))
     with pytest.raises(ValueError, match="one latent frame"):
         Transformer(TransformerConfig(patch_size=(2, 2, 2)))
-    with pytest.raises(ValueError, match="head width"):
+    with pytest.raises(ValueError, match="head size"):
         Transformer(TransformerConfig(hidden_size=100))
     with pytest.raises(ValueError, match="at least 1"):
-        sized(0)
+        scaled_config(0)
+
+
+OLD_KEYS = {
+    "patch_embed.weight": "embed.weight",
+    "null_text": "no_words",
+    "pooled_text_proj.bias": "gist.bias",
+    "text_refiner.scale_shift_table": "refiner.table",
+    "blocks.1.qk_norm_weight": "blocks.1.gain",
+    "hourglass.encoder_blocks.0.qkv.weight": "fine.before.0.qkv.weight",
+    "hourglass.to_fine_proj.bias": "fine.split.bias",
+    "proj_out.weight": "head.weight",
+}
+
+
+def test_state_dicts_with_old_parameter_names_are_loaded():
+    weights = random_transformer(HOURGLASS).state_dict()
+    assert rename_keys(weights) == dict(weights)
+    old = {OLD_KEYS.get(name, name): w for name, w in weights.items()}
+    assert set(OLD_KEYS.values()) <= set(old) and set(rename_keys(old)) == set(weights)
+    loaded = Transformer(HOURGLASS)
+    loaded.load_state_dict(old)
+    assert all(torch.equal(w, weights[name]) for name, w in loaded.state_dict().items())

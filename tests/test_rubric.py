@@ -1,5 +1,5 @@
-"""Every file of every verb that delivers: signed by one who is trusted, with all traits of C2PA's rubric for
-generators, what it was made of as its ingredients, and all that is needed to make it again."""
+"""The published files of every command: they are trusted, have all traits of C2PA's rubric for generators, name the
+right ingredients, and hold everything that is needed to make them again."""
 
 import copy
 import dataclasses
@@ -18,18 +18,18 @@ from lumora.cli import main
 from lumora.provenance.index import Index
 from lumora.provenance.manifest import read
 
-PARENT, BESIDE, SEEN = "parentOf", "componentOf", "inputTo"
+PARENT, COMPONENT, INPUT = "parentOf", "componentOf", "inputTo"
 
 
 @dataclass(frozen=True)
-class Made:
-    """How a file is asked for, and what its manifest must say of where it comes from."""
+class Case:
+    """A command, and what the manifest of its file must say about the ingredients."""
 
-    words: str
-    """Of the shell; clip, other, picture, board and extended are files that there are."""
+    command: str
+    """clip.mp4, other.webp, picture.png, board.toml and extended.mp4 exist."""
     parents: tuple[tuple[str, str], ...] = ()
     """Titles and relations."""
-    kind: str = ".mp4"
+    suffix: str = ".mp4"
 
     @property
     def inception(self) -> str:
@@ -37,69 +37,69 @@ class Made:
 
 
 OF_CLIP = (("clip.mp4", PARENT),)
-FILES = {
-    "generate": Made("generate 'a ball' --seconds 1"),
-    "generate, webp": Made("generate 'a ball' --seconds 1", kind=".webp"),
-    "generate, gif": Made("generate 'a ball' --seconds 1", kind=".gif"),
-    "generate, png": Made("generate 'a ball'", kind=".png"),
-    "image to video": Made("generate 'a ball' --seconds 1 --image picture.png", (("picture.png", SEEN),)),
-    "two images to video": Made(
+CASES = {
+    "generate": Case("generate 'a ball' --seconds 1"),
+    "generate, webp": Case("generate 'a ball' --seconds 1", suffix=".webp"),
+    "generate, gif": Case("generate 'a ball' --seconds 1", suffix=".gif"),
+    "generate, png": Case("generate 'a ball'", suffix=".png"),
+    "image to video": Case("generate 'a ball' --seconds 1 --image picture.png", (("picture.png", INPUT),)),
+    "two images to video": Case(
         "generate 'a ball' --seconds 1 --image picture.png --last-image clip.mp4",
-        (("picture.png", SEEN), ("clip.mp4", SEEN)),
+        (("picture.png", INPUT), ("clip.mp4", INPUT)),
     ),
-    "extend": Made("extend clip.mp4 'a ball' --seconds .5", OF_CLIP),
-    "extend backward": Made("extend clip.mp4 'a ball' --seconds .5 --backward", OF_CLIP, ".webp"),
-    "extend again": Made("extend extended.mp4 'a ball' --seconds .5", (("extended.mp4", PARENT),)),
-    "loop": Made("loop clip.mp4 'a ball' --seconds .5", OF_CLIP, ".gif"),
-    "connect": Made("connect clip.mp4 other.webp 'a ball' --seconds .5", (*OF_CLIP, ("other.webp", BESIDE))),
-    "infill": Made("infill clip.mp4 'a ball' --from .3 --to .6", OF_CLIP),
-    "edit": Made("edit clip.mp4 'a cube'", OF_CLIP),
-    "storyboard": Made("storyboard board.toml", (("picture.png", SEEN),)),
-    "reproduction of a video": Made("reproduce clip.mp4"),
-    "reproduction of an extension": Made("reproduce extended.mp4 --inputs clip.mp4", OF_CLIP),
+    "extend": Case("extend clip.mp4 'a ball' --seconds .5", OF_CLIP),
+    "extend backward": Case("extend clip.mp4 'a ball' --seconds .5 --backward", OF_CLIP, ".webp"),
+    "extend again": Case("extend extended.mp4 'a ball' --seconds .5", (("extended.mp4", PARENT),)),
+    "loop": Case("loop clip.mp4 'a ball' --seconds .5", OF_CLIP, ".gif"),
+    "connect": Case("connect clip.mp4 other.webp 'a ball' --seconds .5", (*OF_CLIP, ("other.webp", COMPONENT))),
+    "infill": Case("infill clip.mp4 'a ball' --from .3 --to .6", OF_CLIP),
+    "edit": Case("edit clip.mp4 'a cube'", OF_CLIP),
+    "storyboard": Case("storyboard board.toml", (("picture.png", INPUT),)),
+    "reproduction of a video": Case("reproduce clip.mp4"),
+    "reproduction of an extension": Case("reproduce extended.mp4 --inputs clip.mp4", OF_CLIP),
 }
 
 
 @pytest.fixture(scope="module")
 def folder(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files to make others of, delivered by the same tiny model."""
+    """Files that others are made from, by the same tiny model."""
     folder = tmp_path_factory.mktemp("given")
-    shoot(folder, weights, "generate 'a ball' --seconds 1", "clip.mp4")
-    shoot(folder, weights, "generate 'a cube' --seconds 1 --seed 1", "other.webp")
-    shoot(folder, weights, "generate 'a ball' --seed 2", "picture.png")
-    shoot(folder, weights, "extend clip.mp4 'a ball' --seconds .5", "extended.mp4")
+    run(folder, weights, "generate 'a ball' --seconds 1", "clip.mp4")
+    run(folder, weights, "generate 'a cube' --seconds 1 --seed 1", "other.webp")
+    run(folder, weights, "generate 'a ball' --seed 2", "picture.png")
+    run(folder, weights, "extend clip.mp4 'a ball' --seconds .5", "extended.mp4")
     board = 'cast = "A ball."\n[[shot]]\nprompt = "It rolls."\nseconds = 1\nimage = "picture.png"\n'
     (folder / "board.toml").write_text(board + '[[shot]]\nprompt = "It falls."\nseconds = 1\n')
     return folder
 
 
-def shoot(folder: Path, weights: Path, words: str, name: str) -> Path:
-    there = [str(folder / word) if (folder / word).is_file() else word for word in shlex.split(words)]
-    steps = [] if there[0] == "reproduce" else ["--steps", "1"]
-    assert main([*there, *steps, "-o", str(folder / name), "--model", str(weights)]) == 0
+def run(folder: Path, weights: Path, command: str, name: str) -> Path:
+    words = [str(folder / word) if (folder / word).is_file() else word for word in shlex.split(command)]
+    steps = [] if words[0] == "reproduce" else ["--steps", "1"]
+    assert main([*words, *steps, "-o", str(folder / name), "--model", str(weights)]) == 0
     return folder / name
 
 
-@pytest.mark.parametrize("asked", FILES)
-def test_every_file_of_every_verb_is_trusted_and_has_all_traits_of_the_rubric(asked: str, folder: Path, weights: Path):
-    made = FILES[asked]
-    file = shoot(folder, weights, made.words, f"out{made.kind}")
-    said, active, index = read(file), crjson(file), Index()
-    assert said.state == "trusted" and not said.problems
+@pytest.mark.parametrize("name", CASES)
+def test_files_of_every_command_are_trusted_and_have_all_traits(name: str, folder: Path, weights: Path):
+    case = CASES[name]
+    file = run(folder, weights, case.command, f"out{case.suffix}")
+    found, active, index = read(file), crjson(file), Index()
+    assert found.state == "trusted" and not found.problems
     assert missed(active) == []
-    assert [(parent["title"], parent["relation"]) for parent in said.ingredients] == list(made.parents)
-    assert not any(parent["problems"] for parent in said.ingredients)
+    assert [(parent["title"], parent["relation"]) for parent in found.ingredients] == list(case.parents)
+    assert not any(parent["problems"] for parent in found.ingredients)
     first, *others = active["assertions"]["c2pa.actions.v2"]["actions"]
-    assert first["action"] == made.inception
+    assert first["action"] == case.inception
     generated = next(action for action in (first, *others) if "digitalSourceType" in action)
     assert generated["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
-    assert index.has(said.recipe["record"]) and said.recipe["model"]["sha256"] == model_hash(weights)
-    assert active["assertions"]["c2pa.soft-binding"]["blocks"][0]["value"] == said.recipe["record"]
-    assert said.recipe["request"].keys() == {field.name for field in dataclasses.fields(Request)}
-    assert said.recipe["request"]["prompt"].lower().startswith("a ") and said.recipe["policy"]
+    assert index.has(found.recipe["record"]) and found.recipe["model"]["sha256"] == model_hash(weights)
+    assert active["assertions"]["c2pa.soft-binding"]["blocks"][0]["value"] == found.recipe["record"]
+    assert found.recipe["request"].keys() == {field.name for field in dataclasses.fields(Request)}
+    assert found.recipe["request"]["prompt"].lower().startswith("a ") and found.recipe["policy"]
 
 
-# The rubric itself: each trait can be missed
+# The rubric itself: each trait can be missing
 
 
 def actions(manifest: Crjson) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def opened_and_nothing_else(manifest: Crjson) -> None:
     manifest["assertions"]["c2pa.actions.v2"]["allActionsIncluded"] = False
 
 
-BROKEN: dict[str, Callable[[Crjson], Any]] = {
+DEFECTS: dict[str, Callable[[Crjson], Any]] = {
     "mandatory_dst_for_perceptible_transformations": lambda m: actions(m)[1].pop("digitalSourceType"),
     "mandatory_spec_version": lambda m: m["claim.v2"]["claim_generator_info"].update(specVersion="2.2.0"),
     "mandatory_all_actions_included": lambda m: m["assertions"]["c2pa.actions.v2"].pop("allActionsIncluded"),
@@ -169,9 +169,9 @@ BROKEN: dict[str, Callable[[Crjson], Any]] = {
 }
 
 
-def test_there_are_31_traits_and_each_can_be_missed(folder: Path, weights: Path):
-    whole = crjson(shoot(folder, weights, FILES["connect"].words, "whole.mp4"))
-    assert len(TRAITS) == 31 and TRAITS.keys() == BROKEN.keys() and missed(whole) == []
-    for trait, spoil in BROKEN.items():
-        spoil(spoilt := copy.deepcopy(whole))
-        assert trait in missed(spoilt), trait
+def test_each_of_the_31_traits_can_be_missing(folder: Path, weights: Path):
+    complete = crjson(run(folder, weights, CASES["connect"].command, "complete.mp4"))
+    assert len(TRAITS) == 31 and TRAITS.keys() == DEFECTS.keys() and missed(complete) == []
+    for trait, make_defect in DEFECTS.items():
+        make_defect(broken := copy.deepcopy(complete))
+        assert trait in missed(broken), trait

@@ -65,6 +65,6 @@ def test_other_networks_or_clips_are_refused(tmp_path: Path):
 def test_an_hourglass_that_the_old_network_lacks_keeps_its_weights(tmp_path: Path):
     clips = write(tmp_path / "clips", torch.randn(12, 3, 2, 4, 4))
     new = Transformer(replace(CONFIG, hourglass_hidden_size=16))
-    fine = {name: w.clone() for name, w in new.state_dict().items() if name.startswith("fine.")}
+    fine = {name: w.clone() for name, w in new.state_dict().items() if name.startswith("hourglass.")}
     transplant(Transformer(CONFIG), new, clips, clips)
     assert all(torch.equal(new.state_dict()[name], w) for name, w in fine.items())

@@ -1,4 +1,4 @@
-"""Captions say what they list, list what they say, and say it in English."""
+"""Captions state exactly the facts that they list, in correct English."""
 
 import re
 from itertools import combinations
@@ -29,7 +29,7 @@ READABLE = {
 
 
 def some_facts(seed: int) -> tuple[Fact, ...]:
-    """Facts of an invented clip of one to three subjects; nothing about them depends on how captions are made."""
+    """Facts of an invented clip of one to three subjects."""
     rng = np.random.default_rng(seed)
 
     def any_of(category):
@@ -68,7 +68,7 @@ def say(facts, length: Length, seed: int):
 
 
 def read_back(text: str, category: str) -> set[str]:
-    """The values of a category whose wordings occur in `text`, taking the longest wording at every place."""
+    """The values of a category whose wordings occur in `text`, with the longest match at each position."""
     wordings = {w: value for value, table in READABLE[category].items() for w in table}
     other = phrases.STYLE if category != "style" else {}  # black and white are no colours there
     wordings |= {w: "" for table in other.values() for w in table}
@@ -79,14 +79,14 @@ def read_back(text: str, category: str) -> set[str]:
 
 @given(seed=seeds)
 @settings(max_examples=60)
-def test_a_paragraph_states_everything(seed):
+def test_a_paragraph_states_all_facts(seed):
     facts = some_facts(seed)
     assert say(facts, "paragraph", seed).facts == facts
 
 
 @given(seed=seeds, length=lengths)
 @settings(max_examples=60)
-def test_what_is_stated_is_listed_and_what_is_listed_is_stated(seed, length):
+def test_captions_list_exactly_the_facts_that_they_state(seed, length):
     facts = some_facts(seed)
     made = say(facts, length, seed)
     assert set(made.facts) <= set(facts)
@@ -98,7 +98,7 @@ def test_what_is_stated_is_listed_and_what_is_listed_is_stated(seed, length):
 
 @given(seed=seeds, length=lengths)
 @settings(max_examples=60)
-def test_english(seed, length):
+def test_captions_are_correct_english(seed, length):
     text = say(some_facts(seed), length, seed).text
     assert not re.search(r"\b[Aa] [aeiou]", text), text
     assert not re.search(r"\b[Aa]n [^aeiou]", text), text
@@ -114,7 +114,7 @@ def test_english(seed, length):
 
 @given(seed=seeds)
 @settings(max_examples=60)
-def test_references_can_mean_one_subject_only(seed):
+def test_references_are_unambiguous(seed):
     looks = {"kind": "ball", "size": "large", "material": "matte"}
     facts = [Fact("count", "2"), Fact("place", "room"), Fact("light", "noon"), Fact("camera", "static")]
     for i, color in enumerate(("red", "blue")):
@@ -126,7 +126,7 @@ def test_references_can_mean_one_subject_only(seed):
     assert not re.search(rf"\bthe (({sizes}) )?({nouns})\b|\bit (rolls|moves)", text), text
 
 
-def test_twins_are_told_apart():
+def test_equal_subjects_are_distinguished():
     facts = [Fact("count", "2"), Fact("place", "room"), Fact("light", "noon"), Fact("camera", "static")]
     for i in range(2):
         facts += [
@@ -142,7 +142,7 @@ def test_twins_are_told_apart():
 
 @given(seed=seeds, length=lengths, value=st.sampled_from(["left", "right"]))
 @settings(max_examples=60)
-def test_the_mirror_image_moves_to_the_other_side(seed, length, value):
+def test_mirrored_facts_give_mirrored_captions(seed, length, value):
     looks = (Fact("kind", "ball", 0), Fact("color", "red", 0), Fact("motion", "roll", 0), Fact("direction", value, 0))
     mirrored = tuple(mirror_fact(f) for f in looks)
     text = say(mirrored, length, seed).text
@@ -155,13 +155,13 @@ def test_the_mirror_image_moves_to_the_other_side(seed, length, value):
 
 @given(seed=seeds)
 @settings(max_examples=60)
-def test_facts_survive_a_file_and_two_mirrors(seed):
+def test_facts_survive_serialization_and_double_mirroring(seed):
     facts = some_facts(seed)
     assert facts_from_dicts(facts_to_dicts(facts)) == facts
     assert tuple(mirror_fact(mirror_fact(f)) for f in facts) == facts
 
 
-def test_every_fact_has_ten_wordings_and_none_means_two_things():
+def test_every_value_has_ten_unambiguous_wordings():
     tables = {**READABLE, "speed": phrases.SPEED, "direction": phrases.DIRECTION, "relation": phrases.RELATION}
     tables["relation"] = {v: phrases.RELATION[v] + phrases.OPPOSITE[v] for v in phrases.RELATION}
     tables |= {"motion": verbs.MOTION, "camera": verbs.CAMERA, "event": {**verbs.EVENT, "bite": verbs.BITE}}  # type: ignore[dict-item]
@@ -174,14 +174,14 @@ def test_every_fact_has_ten_wordings_and_none_means_two_things():
                 assert not set(table[a]) & set(table[b]), (category, a, b)
 
 
-def test_the_same_generator_says_the_same_and_others_say_it_otherwise():
+def test_captions_are_determined_by_the_generator():
     facts = some_facts(3)
     for length in LENGTHS:
         assert say(facts, length, 5) == say(facts, length, 5)
         assert len({say(facts, length, seed).text for seed in range(40)}) > 30
 
 
-def test_bad_input_gets_a_sentence():
+def test_invalid_arguments_are_rejected():
     with pytest.raises(ValueError, match="without a subject"):
         say((Fact("place", "room"),), "short", 0)
     with pytest.raises(ValueError, match="cannot be 'turquoise'"):

@@ -1,4 +1,4 @@
-"""What is observed in hand-made trajectories, and that a mirrored world has mirrored facts."""
+"""Facts of hand-made trajectories, and of mirrored scenes."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def scene_of(*subjects: Subject, event: Event | None = None) -> Scene:
     return Scene(subjects, "meadow", "noon", Camera((0.0, -5.5, 1.5), (0.0, 0.0, 0.4)), 2.0, event)
 
 
-def thing(kind="cube", color="red", position=(0.0, 0.0, 0.5), motion: Motion | None = None) -> Subject:
+def make_subject(kind="cube", color="red", position=(0.0, 0.0, 0.5), motion: Motion | None = None) -> Subject:
     return Subject(kind, color, "matte", "large", position, motion=motion or Motion())  # type: ignore[arg-type]
 
 
@@ -28,7 +28,7 @@ def still(subject: Subject) -> np.ndarray:
 
 
 def turning(axis, radians) -> np.ndarray:
-    """Quaternions of a turn that has grown to `radians` at the end."""
+    """Quaternions of a rotation that grows to `radians` at the end."""
     half = 0.5 * np.linspace(0, radians, 17)[:, None]
     return np.concatenate([np.cos(half), np.sin(half) * np.asarray(axis, dtype=float)], axis=1)
 
@@ -52,7 +52,7 @@ def trajectory_of(paths, rotations=None, contacts=(), bites=None) -> Trajectory:
 
 
 def moving(step, start=(0.0, 0.0, 0.5)) -> np.ndarray:
-    """A path that has gone by `step` at the end."""
+    """A path from `start` to `start` + `step`."""
     return np.asarray(start) + np.linspace(0, 1, 17)[:, None] * np.asarray(step, dtype=float)
 
 
@@ -66,8 +66,8 @@ def moving(step, start=(0.0, 0.0, 0.5)) -> np.ndarray:
         ((1, 1, 0), None),
     ],
 )
-def test_rolls_and_slides_go_somewhere(step, direction):
-    ball, cube = thing("ball"), thing("cube")
+def test_rolling_and_sliding_have_a_direction(step, direction):
+    ball, cube = make_subject("ball"), make_subject("cube")
     axis = np.cross((0, 0, 1), step) / np.linalg.norm(step)
     rolled = facts_of(scene_of(ball), trajectory_of([moving(step)], [turning(axis, 3.0)]))
     slid = facts_of(scene_of(cube), trajectory_of([moving(step)]))
@@ -75,7 +75,7 @@ def test_rolls_and_slides_go_somewhere(step, direction):
     assert value_of(rolled, "direction", 0) == value_of(slid, "direction", 0) == direction
 
 
-def test_up_and_down():
+def test_falling_bouncing_and_jumping():
     hop = np.abs(np.sin(np.linspace(0, 3 * np.pi, 17)))[:, None] * np.array([0, 0, 1.0])
     fall = np.maximum(1 - 1.5 * np.linspace(0, 1, 17) ** 2, 0)[:, None] * np.array([0, 0, 1.5])
     low = np.array([0, 0, 0.5])
@@ -85,19 +85,19 @@ def test_up_and_down():
         (fall, "fall", "fall"),
         (fall, "bounce", "fall"),
     ):
-        subject = thing("ball", motion=Motion(meant))  # type: ignore[arg-type]
+        subject = make_subject("ball", motion=Motion(meant))  # type: ignore[arg-type]
         assert value_of(facts_of(scene_of(subject), trajectory_of([path + low])), "motion", 0) == seen
 
 
 def test_spinning_and_standing_still():
-    cube = thing()
+    cube = make_subject()
     spun = trajectory_of([still(cube)], [turning((0, 0, 1), 7.0)])
     assert value_of(facts_of(scene_of(cube), spun), "motion", 0) == "spin"
     assert value_of(facts_of(scene_of(cube), trajectory_of([still(cube)])), "motion", 0) == "still"
 
 
-def test_a_meant_motion_that_does_not_happen_is_no_fact():
-    cube = thing(motion=Motion("slide", "right", 1.0))
+def test_a_planned_motion_that_does_not_happen_is_not_a_fact():
+    cube = make_subject(motion=Motion("slide", "right", 1.0))
     facts = facts_of(scene_of(cube), trajectory_of([still(cube)]))
     assert value_of(facts, "motion", 0) == "still" and value_of(facts, "direction", 0) is None
 
@@ -111,20 +111,20 @@ def test_a_meant_motion_that_does_not_happen_is_no_fact():
         ((0.0, -2.0, 0.5), "behind"),
     ],
 )
-def test_relations_as_the_camera_sees_them(place, relation):
-    a, b = thing(), thing(color="blue", position=place)
+def test_relations_are_relative_to_the_camera(place, relation):
+    a, b = make_subject(), make_subject(color="blue", position=place)
     assert Fact("relation", relation, 0, 1) in facts_of(scene_of(a, b), trajectory_of([still(a), still(b)]))
 
 
 def test_on_top_of():
-    low, high = thing(), thing(color="blue", position=(0.1, 0.0, 1.5))
+    low, high = make_subject(), make_subject(color="blue", position=(0.1, 0.0, 1.5))
     assert Fact("relation", "on top of", 1, 0) in facts_of(
         scene_of(low, high), trajectory_of([still(low), still(high)])
     )
 
 
-def test_contacts_hit_push_and_topple():
-    ball, cube = thing("ball", position=(-2.0, 0.0, 0.5)), thing(color="blue")
+def test_contacts_give_hit_push_and_topple_events():
+    ball, cube = make_subject("ball", position=(-2.0, 0.0, 0.5)), make_subject(color="blue")
     scene, contact = scene_of(ball, cube), (Contact(0.75, 0, 1),)
     coming = moving((2.8, 0, 0), ball.position)
 
@@ -144,19 +144,19 @@ def test_contacts_hit_push_and_topple():
     assert not [f for f in facts_of(scene, resting) if f.category == "event"]
 
 
-def test_a_bite_and_a_hiding():
-    cookie = thing("cookie", "brown")
+def test_bite_and_hide_events():
+    cookie = make_subject("cookie", "brown")
     bites = (TIMES > 1.0).astype(float)[:, None]
     assert Fact("event", "bite", 0) in facts_of(scene_of(cookie), trajectory_of([still(cookie)], bites=bites))
 
-    cat, ball = thing("cat"), thing("ball", "blue", (-2.5, 1.5, 0.5))
+    cat, ball = make_subject("cat"), make_subject("ball", "blue", (-2.5, 1.5, 0.5))
     behind = trajectory_of([still(cat), moving((5, 0, 0), ball.position)])
     before = trajectory_of([still(cat), moving((5, 0, 0), (-2.5, -1.5, 0.5))])
     assert Fact("event", "hide", 1, 0) in facts_of(scene_of(cat, ball), behind)
     assert Fact("event", "hide", 1, 0) not in facts_of(scene_of(cat, ball), before)
 
 
-def test_a_picture_has_no_facts_of_time():
+def test_a_single_frame_has_no_facts_of_motion():
     scene, trajectory = make_scene("simple", 1, 0, VideoShape(num_frames=1))
     assert {f.category for f in facts_of(scene, trajectory)} <= {
         "count", "kind", "color", "size", "material", "emotion", "place", "light", "relation",
@@ -164,7 +164,7 @@ def test_a_picture_has_no_facts_of_time():
 
 
 @pytest.mark.parametrize("index", range(12))
-def test_a_mirrored_world_has_mirrored_facts(index):
+def test_a_mirrored_scene_has_mirrored_facts(index):
     scene, there = make_scene("full" if index % 2 else "simple", 4, index, VideoShape())
     flip, turn = np.array([-1.0, 1.0, 1.0]), np.array([1.0, 1.0, -1.0, -1.0])
     swap = {"pan left": "pan right", "pan right": "pan left"}
@@ -181,7 +181,7 @@ def test_a_mirrored_world_has_mirrored_facts(index):
     assert set(facts_of(replace(scene, camera=camera), mirrored)) == expected
 
 
-def test_what_is_meant_is_what_is_seen_in_simple_scenes():
+def test_in_simple_scenes_planned_motions_are_facts():
     agreed = total = 0
     for index in range(25):
         scene, trajectory = make_scene("simple", 11, index, VideoShape())

@@ -1,4 +1,4 @@
-"""Captions in other languages state what they list: read back word by word, they give the same facts."""
+"""Captions in other languages state exactly the facts that they list, found by parsing them word by word."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lumora.world.languages.grammar import POSITIONS, Noun
 
 LOOKS = ("color", "size", "material", "emotion")
 BEFORE = {"de": LOOKS, "cs": LOOKS, "zh": (*LOOKS, "position"), "fr": ("size",), "es": ()}
-"""What comes before the noun."""
+"""Categories of words before the noun."""
 CLIP = ("place", "light", "camera", "style")
 Token = tuple[str, str]
 
 
 def wordings(language: Language) -> dict[str, Token]:
-    """Every form of every word, and what it means."""
+    """Every form of every word and its meaning."""
     found: dict[str, Token] = {}
 
     def add(text: str, token: Token) -> None:
@@ -61,7 +61,7 @@ def tokens(code: str, text: str) -> list[Token]:
 
 
 def read_back(code: str, text: str) -> tuple[Counter[frozenset[Token]], set[Token]]:
-    """What is said of each subject, in no order, and of the whole clip."""
+    """The facts of each subject, in no order, and of the whole clip."""
     subjects: list[list[Token]] = []
     current, complete, clip = -1, True, set()
     for category, value in tokens(code, text):
@@ -99,7 +99,7 @@ def expected(made: Caption) -> tuple[Counter[frozenset[Token]], set[Token]]:
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_a_caption_reads_back_as_the_facts_that_it_lists(code: str) -> None:
+def test_captions_list_exactly_the_facts_that_they_state(code: str) -> None:
     for seed in range(150):
         facts = some_facts(seed)
         for length in LENGTHS:
@@ -109,7 +109,7 @@ def test_a_caption_reads_back_as_the_facts_that_it_lists(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_every_value_has_words_of_its_own(code: str) -> None:
+def test_wordings_are_unambiguous(code: str) -> None:
     language = LANGUAGES[code]
     known = set(wordings(language).values())
     for category in ("kind", *LOOKS, "motion", "direction", "speed", *CLIP, "event"):
@@ -117,7 +117,7 @@ def test_every_value_has_words_of_its_own(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_the_mirror_image_goes_to_the_other_side(code: str) -> None:
+def test_mirrored_facts_give_mirrored_captions(code: str) -> None:
     facts = (Fact("kind", "ball", 0), Fact("color", "red", 0), Fact("motion", "roll", 0), Fact("direction", "left", 0))
     made = [
         caption_in(LANGUAGES[code], view, "sentence", np.random.default_rng(0))
@@ -136,6 +136,6 @@ def test_adjectives_agree() -> None:
     assert french.inflect("blanc|blanche", "f", "nominative") == "blanche"
 
 
-def test_a_clip_without_a_subject_is_refused() -> None:
+def test_facts_without_a_subject_are_rejected() -> None:
     with pytest.raises(ValueError, match="subject"):
         caption_in(LANGUAGES["de"], (Fact("place", "room"),), "short", np.random.default_rng(0))

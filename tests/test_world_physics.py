@@ -1,4 +1,4 @@
-"""The physics obeys: momentum, gravity, rest, rolling without slip, and a camera that goes where it says."""
+"""Simulation: momentum, gravity, rest, rolling without slip, and camera moves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.world.physics import camera_path, simulate
-from lumora.world.physics.subject_motion import JUMP_HEIGHT, WAYS
+from lumora.world.physics.subject_motion import DIRECTION_VECTORS, JUMP_HEIGHT
 from lumora.world.scene import (
     CAMERA_MOVES,
     DIRECTIONS,
@@ -41,14 +41,14 @@ def scene(*subjects: Subject, event: Event | None = None, camera: Camera = CAMER
 
 
 def top_axis(trajectory: Trajectory, index: int) -> np.ndarray:
-    """Height of the tip of a body's own z axis, per frame: 1 upright, 0 lying."""
+    """z component of a body's z axis in each frame: 1 upright, 0 lying."""
     x, y = trajectory.rotations[:, index, 1], trajectory.rotations[:, index, 2]
     return 1 - 2 * (x**2 + y**2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("heading", [0.0, 0.3, -0.45])
-def test_what_stands_still_stays_where_it_is(kind: Kind, heading: float) -> None:
+def test_still_subjects_do_not_move(kind: Kind, heading: float) -> None:
     still = replace(subject(kind, position=(0.3, 0.2, 0.5)), heading=heading)
     trajectory = simulate(scene(still), 8.0, 33)
     assert np.abs(trajectory.positions - trajectory.positions[:1]).max() < 2e-3
@@ -63,12 +63,12 @@ def test_what_stands_still_stays_where_it_is(kind: Kind, heading: float) -> None
     st.floats(0.3, 2.5),
     st.sampled_from(["small", "large"]),
 )
-def test_rolling_keeps_its_velocity_and_does_not_slip(kind: Kind, way: Direction, speed: float, size: Size) -> None:
+def test_rolling_has_constant_velocity_without_slip(kind: Kind, way: Direction, speed: float, size: Size) -> None:
     rolling = subject(kind, Motion("roll", way, speed), size=size)
     if kind == "ring" and way in ("toward", "away"):
         rolling = replace(rolling, heading=math.pi / 2)
     trajectory = simulate(scene(rolling), 24.0, 25)
-    expected = np.array([*WAYS[way], 0.0]) * speed
+    expected = np.array([*DIRECTION_VECTORS[way], 0.0]) * speed
     np.testing.assert_allclose(trajectory.positions[-1] - trajectory.positions[0], [expected], atol=0.05 * speed)
     # Height on the ground is the rolling radius: the angle turned from frame to frame times it is the way made.
     radius = trajectory.positions[:, 0, 2].mean()
@@ -81,16 +81,16 @@ def test_rolling_keeps_its_velocity_and_does_not_slip(kind: Kind, way: Direction
 @given(
     st.sampled_from(["cube", "cone", "cylinder", "capsule", "crate"]), st.sampled_from(DIRECTIONS), st.floats(0.3, 2.0)
 )
-def test_sliding_goes_straight_and_does_not_turn(kind: Kind, way: Direction, speed: float) -> None:
+def test_sliding_is_straight_without_rotation(kind: Kind, way: Direction, speed: float) -> None:
     trajectory = simulate(scene(subject(kind, Motion("slide", way, speed))), 8.0, 17)
     travel = trajectory.positions[-1, 0] - trajectory.positions[0, 0]
-    np.testing.assert_allclose(travel, np.array([*WAYS[way], 0.0]) * speed * 2, atol=0.01)
+    np.testing.assert_allclose(travel, np.array([*DIRECTION_VECTORS[way], 0.0]) * speed * 2, atol=0.01)
     np.testing.assert_allclose(trajectory.rotations[:, 0], [[1, 0, 0, 0]] * 17, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["ball", "cube", "cylinder", "cone", "capsule", "ring", "cookie", "crate"])
 @pytest.mark.parametrize("size", ["small", "large"])
-def test_falling_is_free_fall_and_ends_at_rest_on_the_ground(kind: Kind, size: Size) -> None:
+def test_falling_is_free_fall_until_rest(kind: Kind, size: Size) -> None:
     trajectory = simulate(scene(subject(kind, Motion("fall"), (0.0, 0.0, 2.2), size)), 24.0, 49)
     heights, times = trajectory.positions[:, 0, 2], trajectory.times
     flying = times < math.sqrt(2 * (2.2 - HALF_EXTENT[size]) / 9.81) - 0.02
@@ -101,7 +101,7 @@ def test_falling_is_free_fall_and_ends_at_rest_on_the_ground(kind: Kind, size: S
 
 @settings(max_examples=8)
 @given(st.sampled_from(["ball", "cube", "cylinder", "cone", "capsule", "ring"]), st.floats(1.8, 2.4))
-def test_a_bounce_gives_back_most_of_its_height_twice(kind: Kind, height: float) -> None:
+def test_bounces_return_most_of_the_height(kind: Kind, height: float) -> None:
     trajectory = simulate(scene(subject(kind, Motion("bounce", "right", 0.5), (0.0, 0.0, height))), 60.0, 121)
     heights, rising = trajectory.positions[:, 0, 2] - 0.5, trajectory.velocities[:, 0, 2] > 0
     impacts = np.flatnonzero(rising[1:] & ~rising[:-1])
@@ -113,7 +113,7 @@ def test_a_bounce_gives_back_most_of_its_height_twice(kind: Kind, height: float)
 
 
 @pytest.mark.parametrize("kind", ["ball", "cube", "cat"])
-def test_jumps_are_as_high_as_they_should_be_and_repeat(kind: Kind) -> None:
+def test_jumps_repeat_with_the_configured_height(kind: Kind) -> None:
     trajectory = simulate(scene(subject(kind, Motion("jump", "left", 0.6))), 60.0, 121)
     heights = trajectory.positions[:, 0, 2] - 0.5
     assert heights.max() == pytest.approx(JUMP_HEIGHT, abs=0.05)
@@ -122,14 +122,14 @@ def test_jumps_are_as_high_as_they_should_be_and_repeat(kind: Kind) -> None:
     assert trajectory.positions[-1, 0, 0] < -0.6
 
 
-def test_a_spin_turns_at_its_speed_and_stays_in_place() -> None:
+def test_spinning_has_its_angular_velocity_and_stays_in_place() -> None:
     trajectory = simulate(scene(subject("cube", Motion("spin", None, 2.0))), 24.0, 25)
     w, z = trajectory.rotations[-1, 0, 0], trajectory.rotations[-1, 0, 3]
     assert 2 * math.atan2(z, w) == pytest.approx(2.0, abs=0.02)
     assert np.abs(trajectory.positions - trajectory.positions[:1]).max() < 2e-3
 
 
-def test_walking_counts_steps_by_the_way_made() -> None:
+def test_the_gait_follows_the_distance_walked() -> None:
     trajectory = simulate(scene(subject("cat", Motion("walk", "right", 0.8, start=0.5))), 8.0, 17)
     assert trajectory.positions[-1, 0, 0] == pytest.approx(1.2, abs=0.02)
     assert (trajectory.gait[:5] == 0).all()
@@ -138,7 +138,7 @@ def test_walking_counts_steps_by_the_way_made() -> None:
 
 
 @pytest.mark.parametrize("kind", ["ball", "robot"])
-def test_an_orbit_keeps_its_distance(kind: Kind) -> None:
+def test_orbits_have_a_constant_radius(kind: Kind) -> None:
     orbiter = subject(kind, Motion("orbit", None, -2.0, 0.0, 1), (1.0, 0.3, 0.3), "small")
     trajectory = simulate(scene(orbiter, subject("cube", position=(0.0, 0.3, 0.5))), 8.0, 17)
     offset = (trajectory.positions[:, 0] - trajectory.positions[:, 1])[:, :2]
@@ -148,7 +148,7 @@ def test_an_orbit_keeps_its_distance(kind: Kind) -> None:
     assert not trajectory.contacts
 
 
-def test_a_blow_keeps_momentum() -> None:
+def test_collisions_conserve_momentum() -> None:
     first = subject("cube", Motion("slide", "right", 2.0), (-1.2, 0.0, 0.5))
     second = replace(subject("cube", Motion("slide", "left", 0.4), (0.5, 0.0, 0.3), "small"), material="metal")
     trajectory = simulate(scene(first, second), 60.0, 61)
@@ -160,7 +160,7 @@ def test_a_blow_keeps_momentum() -> None:
     assert trajectory.velocities[-1, 1, 0] > trajectory.velocities[-1, 0, 0]
 
 
-def test_a_ball_sends_another_off() -> None:
+def test_a_hit_sets_the_target_in_motion() -> None:
     first = subject("ball", Motion("roll", "right", 2.0), (-1.0, 0.0, 0.5))
     trajectory = simulate(scene(first, subject("ball", position=(0.5, 0.0, 0.5))), 60.0, 61)
     assert trajectory.positions[10, 1, 0] == pytest.approx(0.5, abs=1e-3)
@@ -168,7 +168,7 @@ def test_a_ball_sends_another_off() -> None:
     assert trajectory.velocities[-1, 0, 0] < trajectory.velocities[-1, 1, 0] < 2.0
 
 
-def test_a_heavy_ball_topples_a_stack_and_it_stays_toppled() -> None:
+def test_a_heavy_ball_topples_a_stack() -> None:
     ball = subject("ball", Motion("roll", "right", 3.3), (-1.4, 0.0, 0.5))
     lower, upper = (subject("crate", position=(x, 0.0, z), size="small") for x, z in ((0.0, 0.3), (-0.12, 0.9)))
     trajectory = simulate(scene(ball, lower, upper, event=Event("topple", 1, 0, 0.3)), 8.0, 33)
@@ -177,7 +177,7 @@ def test_a_heavy_ball_topples_a_stack_and_it_stays_toppled() -> None:
     assert heights[-8:].max() < 0.6
 
 
-def test_a_push_moves_its_target_along() -> None:
+def test_a_push_moves_its_target() -> None:
     robot = subject("robot", Motion("walk", "right", 1.0), (-1.2, 0.0, 0.5))
     trajectory = simulate(scene(robot, subject("crate"), event=Event("push", 1, 0, 0.3)), 8.0, 17)
     assert trajectory.positions[-1, 1, 0] > 0.6
@@ -185,14 +185,14 @@ def test_a_push_moves_its_target_along() -> None:
     assert top_axis(trajectory, 1).min() > 0.99
 
 
-def test_a_bite_is_taken_once_and_for_all() -> None:
+def test_a_bite_is_permanent() -> None:
     cookie, ball = subject("cookie"), subject("ball", position=(1.5, 0.0, 0.5))
     trajectory = simulate(scene(cookie, ball, event=Event("bite", 0, None, 0.9)), 8.0, 17)
     np.testing.assert_array_equal(trajectory.bites[:, 0], trajectory.times >= 0.9)
     assert not trajectory.bites[:, 1].any()
 
 
-def test_frames_at_another_rate_show_the_same_motion() -> None:
+def test_motion_does_not_depend_on_the_frame_rate() -> None:
     rolling = scene(subject("ball", Motion("roll", "right", 1.0)), subject("cube", position=(1.6, 0.0, 0.5)))
     slow, fast = simulate(rolling, 8.0, 17), simulate(rolling, 24.0, 49)
     np.testing.assert_allclose(slow.positions, fast.positions[::3], atol=0.02)
@@ -200,20 +200,20 @@ def test_frames_at_another_rate_show_the_same_motion() -> None:
     np.testing.assert_array_equal(slow.positions, again.positions)
 
 
-def test_nothing_to_simulate_is_refused() -> None:
+def test_invalid_frame_rates_and_counts_are_rejected() -> None:
     for fps, frames in ((0.0, 5), (8.0, 0)):
         with pytest.raises(ValueError, match="frame"):
             simulate(scene(subject("ball")), fps, frames)
 
 
 def bearing(positions: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Radians that the view is turned to the left of straight ahead (+y)."""
+    """Angle of the view in radians, to the left of +y."""
     view = targets - positions
     return np.arctan2(-view[:, 0], view[:, 1])
 
 
 @pytest.mark.parametrize("move", CAMERA_MOVES)
-def test_the_camera_makes_its_move_at_its_speed(move: str) -> None:
+def test_camera_moves_have_their_speed(move: str) -> None:
     camera = replace(CAMERA, move=move, speed=0.4, follows=0 if move == "follow" else None)
     times = np.array([0.0, 0.5, 1.0])
     followed = np.array([[0.0, 0.0, 0.5], [0.5, 0.1, 0.9], [1.0, 0.2, 0.5]])
@@ -247,6 +247,6 @@ def test_the_camera_makes_its_move_at_its_speed(move: str) -> None:
             np.testing.assert_allclose(view[-1], view[0])
 
 
-def test_following_nobody_is_refused() -> None:
+def test_a_following_camera_without_a_subject_is_rejected() -> None:
     with pytest.raises(ValueError, match="follow"):
         camera_path(replace(CAMERA, move="follow"), np.zeros(1))

@@ -1,4 +1,4 @@
-"""The solids of the renderer, in their unit space."""
+"""The primitives of the renderer in unit space."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ INSIDE = {
 
 @pytest.mark.parametrize("shape", INSIDE)
 @pytest.mark.parametrize("k", [0.3, 0.7])
-def test_rays_enter_shapes_where_walking_along_them_does(shape, k):
+def test_intersections_agree_with_ray_marching(shape, k):
     generator = torch.Generator().manual_seed(shape)
     eye = torch.randn(3, 400, generator=generator)
     eye = 4 * eye / eye.norm(dim=0)
@@ -36,7 +36,7 @@ def test_rays_enter_shapes_where_walking_along_them_does(shape, k):
 
 
 @pytest.mark.parametrize("shape", [*INSIDE, primitives.COOKIE])
-def test_normals_face_the_ray_that_enters(shape):
+def test_normals_face_the_entering_ray(shape):
     generator = torch.Generator().manual_seed(7)
     eye = torch.randn(3, 500, generator=generator)
     eye = 5 * eye / eye.norm(dim=0)

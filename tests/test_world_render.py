@@ -1,4 +1,4 @@
-"""The renderer: pictures agree with the camera's geometry, with each other, and with what the scene says."""
+"""The renderer: geometry, consistency of batches and sizes, and agreement with the scene."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def scene(
 
 
 def still(scene, frames=1):
-    """Nothing moves."""
+    """A trajectory without motion."""
     count = len(scene.subjects)
     angles = np.array([s.heading / 2 for s in scene.subjects])
     turn = np.stack([np.cos(angles), 0 * angles, 0 * angles, np.sin(angles)], -1)
@@ -83,8 +83,8 @@ def draw(*scenes, height=64, width=64, **options):
     return render(scenes, [still(s) for s in scenes], height, width, **options)
 
 
-def pictures(*scenes, **options):
-    """(B, H, W, 3) floats in 0 … 1."""
+def render_frames(*scenes, **options):
+    """(B, H, W, 3) floats from 0 to 1."""
     return draw(*scenes, **options).frames[:, 0].float() / 255
 
 
@@ -97,7 +97,7 @@ def pictures(*scenes, **options):
     eye=st.tuples(st.floats(-3, 3), st.floats(-7, -4), st.floats(0.5, 3)),
     size=st.sampled_from([(72, 96), (96, 72), (80, 80)]),
 )
-def test_a_ball_lies_where_the_camera_sees_it(ball, eye, size):
+def test_a_ball_is_at_its_projected_position(ball, eye, size):
     height, width = size
     camera = Camera(eye, (0.0, 0.0, 0.6), field_of_view=1.1)
     mask = draw(scene(subject(x=ball[0], y=ball[1], z=ball[2]), camera=camera), height=height, width=width).subject[
@@ -133,7 +133,7 @@ def test_the_depth_of_the_ground_is_exact(place):
     np.testing.assert_allclose(depth[28:], np.tile(expected[:, None], (1, 56)), rtol=1e-3)
 
 
-def test_the_nearer_subject_hides_the_farther():
+def test_the_nearer_subject_occludes_the_farther():
     far, near = subject(y=1.0), subject(y=-1.0, color="blue")
     both, alone = draw(scene(far, near)), draw(scene(far))
     covered = (both.subject == 1) & (alone.subject == 0)
@@ -144,16 +144,16 @@ def test_the_nearer_subject_hides_the_farther():
     assert torch.equal(swapped.frames, both.frames)
 
 
-def test_twice_the_pixels_show_the_same_picture():
+def test_resolutions_are_consistent():
     one = scene(subject("cat", emotion="happy", x=-0.6), subject("crate", "blue", x=0.7), place="beach")
-    small, large = pictures(one, height=48, width=80), pictures(one, height=96, width=160)
+    small, large = render_frames(one, height=48, width=80), render_frames(one, height=96, width=160)
     halved = large.view(1, 48, 2, 80, 2, 3).mean((2, 4))
     assert (small - halved).abs().mean() < 0.012
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_body_is_as_tall_as_the_scene_says(kind):
-    """Seen from far away, level and from in front, a body's silhouette is one diameter tall."""
+def test_every_kind_has_the_height_of_its_size(kind):
+    """From far away the silhouette has twice the height of the half extent."""
     camera = Camera((0.0, -40.0, 0.5), (0.0, 0.0, 0.5), field_of_view=0.04)
     emotion = "happy" if kind in CHARACTERS else None
     mask = draw(scene(subject(kind, emotion=emotion), camera=camera)).subject[0, 0] == 0
@@ -167,7 +167,7 @@ def test_every_body_is_as_tall_as_the_scene_says(kind):
 
 
 def cast():
-    """A few scenes that between them use every place, kind and material."""
+    """Scenes with every place, kind and material."""
     triples = [KINDS[i : i + 3] for i in range(0, len(KINDS), 3)]
     for number, (place, kinds) in enumerate(zip(PLACES, itertools.cycle(triples), strict=False)):
         subjects = [
@@ -177,14 +177,14 @@ def cast():
         yield scene(*subjects, place=place, light=LIGHTS[number % 4], seed=number)
 
 
-def test_the_same_scene_gives_the_same_pixels():
+def test_rendering_is_deterministic():
     scenes = list(cast())
     assert torch.equal(draw(*scenes).frames, draw(*scenes).frames)
 
 
-def test_a_batch_shows_what_each_clip_shows_alone(monkeypatch):
+def test_batched_clips_equal_single_clips(monkeypatch):
     scenes = list(cast())
-    monkeypatch.setitem(renderer._PIXELS_AT_ONCE, "cpu", 10**9)
+    monkeypatch.setitem(renderer._MAX_PIXELS, "cpu", 10**9)
     together = draw(*scenes)
     for number, one in enumerate(scenes):
         alone = draw(one)
@@ -192,18 +192,18 @@ def test_a_batch_shows_what_each_clip_shows_alone(monkeypatch):
         assert (together.frames[number].int() - alone.frames[0].int()).abs().float().mean() < 0.02
 
 
-def test_a_long_clip_drawn_in_pieces_is_seamless(monkeypatch):
+def test_a_clip_rendered_in_pieces_equals_the_whole(monkeypatch):
     one = scene(subject(x=-0.8), subject("duck", "blue", x=0.8, emotion="sad"), place="room")
     path = still(one, 6)
     path.camera_positions[:, 0] = np.linspace(-2, 2, 6)
     whole = render([one], [path], 32, 32)
-    monkeypatch.setitem(renderer._PIXELS_AT_ONCE, "cpu", 2 * 32 * 32)
+    monkeypatch.setitem(renderer._MAX_PIXELS, "cpu", 2 * 32 * 32)
     pieces = render([one], [path], 32, 32)
     assert (whole.frames.int() - pieces.frames.int()).abs().float().mean() < 0.02
     assert torch.equal(whole.subject, pieces.subject)
 
 
-def test_only_edges_are_sampled_more_than_once():
+def test_only_edges_are_supersampled():
     one = scene(subject())
     rough, fine = draw(one, samples=1), draw(one, samples=4)
     changed = (rough.frames != fine.frames).any(-1)[0, 0]
@@ -213,11 +213,11 @@ def test_only_edges_are_sampled_more_than_once():
     border = (outer - inner)[0, 0].bool()
     assert changed.sum() > 20
     assert not (changed & ~border).any()
-    exact, rough_error, fine_error = pictures(one, samples=256), rough.frames[:, 0] / 255, fine.frames[:, 0] / 255
+    exact, rough_error, fine_error = render_frames(one, samples=256), rough.frames[:, 0] / 255, fine.frames[:, 0] / 255
     assert (fine_error - exact).abs().sum() < 0.5 * (rough_error - exact).abs().sum()
 
 
-def test_every_tensor_is_made_on_the_device_that_was_asked_for():
+def test_all_tensors_are_on_the_given_device():
     with torch.device("meta"):  # a tensor made anywhere but on the device asked for cannot meet the others
         draw(*cast(), height=24, width=24, device="cpu")
 
@@ -225,7 +225,7 @@ def test_every_tensor_is_made_on_the_device_that_was_asked_for():
 # --- what is seen -----------------------------------------------------------------------------------------------------
 
 
-def test_a_bite_is_taken_and_stays_taken():
+def test_a_bite_changes_the_image_permanently():
     one = scene(subject("cookie", "brown"))
     path = still(one, 4)
     path.bites[2:] = 1
@@ -236,8 +236,8 @@ def test_a_bite_is_taken_and_stays_taken():
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_night_is_darker_than_the_day(place):
-    noon, sunset, night, overcast = pictures(
+def test_night_is_darker_than_noon(place):
+    noon, sunset, night, overcast = render_frames(
         *(scene(subject(), place=place, light=light) for light in ("noon", "sunset", "night", "overcast"))
     )
     assert night.mean() < 0.7 * noon.mean()
@@ -246,8 +246,8 @@ def test_night_is_darker_than_the_day(place):
 
 
 @pytest.mark.parametrize("light", LIGHTS)
-def test_colours_are_told_apart_in_every_place(light):
-    """The mean colour of a ball is nearer to that of the same name in any other place than to any other name's."""
+def test_colors_are_distinguishable_in_every_place(light):
+    """The mean color of a ball is closer to that of the same name in any other place than to that of another name."""
     materials = ("matte", "shiny")
     scenes = [
         scene(subject(color=color, material=material), place=place, light=light)
@@ -267,16 +267,16 @@ def test_colours_are_told_apart_in_every_place(light):
 
 @pytest.mark.parametrize("kind", CHARACTERS)
 @pytest.mark.parametrize("heading", [0.0, 1.57])
-def test_emotions_change_the_face(kind, heading):
-    """Seen from in front and from the side, towards which a head turns."""
+def test_emotions_are_visible_in_the_face(kind, heading):
+    """From the front and from the side, towards which the head turns."""
     scenes = [scene(subject(kind, "yellow", emotion=e, heading=heading)) for e in EMOTIONS]
-    faces = pictures(*scenes, height=128, width=128)
+    faces = render_frames(*scenes, height=128, width=128)
     size = (draw(scenes[0], height=128, width=128).subject >= 0).sum()
     for a, b in itertools.combinations(faces, 2):
         assert ((a - b).abs().amax(-1) > 0.2).sum() > 0.025 * size
 
 
-def test_walking_moves_the_legs_and_nothing_moves_a_ball():
+def test_walking_moves_the_legs():
     one = scene(subject("robot", "blue", x=-0.8, heading=1.57), subject("ball", x=0.8))
     path = still(one, 2)
     path.gait[1] = 1.2
@@ -287,7 +287,7 @@ def test_walking_moves_the_legs_and_nothing_moves_a_ball():
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_subjects_shade_the_ground_below_them(place):
+def test_subjects_cast_shadows_on_the_ground(place):
     one, gone = scene(subject(z=1.0), place=place), scene(subject(x=60.0, z=1.0), place=place)
     shown, empty = draw(one), draw(gone)
     ground = (shown.subject[0, 0] < 0) & torch.isfinite(shown.depth[0, 0])
@@ -297,8 +297,8 @@ def test_subjects_shade_the_ground_below_them(place):
     assert ratio.max() < 1.01
 
 
-def test_a_subject_shades_the_one_behind_it():
-    """With the sun in front of it, a ball takes the light from the one behind."""
+def test_subjects_cast_shadows_on_each_other():
+    """A ball in front of the sun shadows the one behind it."""
     toward = np.array([0.40, -0.52, 0.76]) / np.linalg.norm([0.40, -0.52, 0.76])
     pair = []
     for side in (-1, 1):
@@ -312,26 +312,26 @@ def test_a_subject_shades_the_one_behind_it():
     assert change.min() < -25
 
 
-def test_metal_and_gloss_shine():
-    matte, shiny, metal = pictures(*(scene(subject(color="blue", material=m)) for m in MATERIALS))
+def test_metal_and_shiny_surfaces_have_highlights():
+    matte, shiny, metal = render_frames(*(scene(subject(color="blue", material=m)) for m in MATERIALS))
     assert shiny.amax(-1).amax() > 0.95
     assert (shiny - matte).abs().max() > 0.3
     assert (metal - matte).abs().max() > 0.2
 
 
-def test_decoration_follows_its_seed_and_leaves_the_subject_alone():
+def test_decoration_depends_on_its_seed_and_keeps_subjects():
     a, b = draw(scene(subject(), seed=1)), draw(scene(subject(), seed=2))
     assert torch.equal(a.subject, b.subject)
     assert (a.frames != b.frames).float().mean() > 0.3
 
 
-def test_a_scene_without_subjects_is_a_landscape():
+def test_a_scene_without_subjects_is_rendered():
     drawn = draw(scene(), scene(subject()))
     assert (drawn.subject[0] == -1).all()
     assert (drawn.subject[1] == 0).any()
 
 
-def test_cameras_may_look_straight_down_and_stand_anywhere():
+def test_unusual_cameras_are_rendered():
     for place, eye, target in itertools.product(
         PLACES, [(0.0, 0.0, 5.0), (6.0, 3.0, 0.4), (0.0, 0.3, 0.5)], [(0.0, 0.0, 0.5)]
     ):
@@ -341,12 +341,12 @@ def test_cameras_may_look_straight_down_and_stand_anywhere():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 100), (100, 16)])
-def test_any_size_is_drawn(size):
+def test_any_size_is_rendered(size):
     drawn = draw(scene(subject()), height=size[0], width=size[1])
     assert drawn.frames.shape == (1, 1, *size, 3)
 
 
-def test_mistakes_are_explained():
+def test_invalid_arguments_are_rejected():
     one = scene(subject())
     with pytest.raises(ValueError, match="one trajectory for each"):
         render([one, one], [still(one)], 8, 8)
@@ -358,7 +358,7 @@ def test_mistakes_are_explained():
 
 @settings(max_examples=8)
 @given(st.sampled_from(SOLIDS), st.sampled_from([color for color in COLORS if color not in ("black", "white")]))
-def test_bodies_of_a_plain_scene_have_one_tone(kind: Kind, color: Color) -> None:
+def test_bodies_of_an_unpainted_scene_have_one_color(kind: Kind, color: Color) -> None:
     painted = scene(subject(kind, color), light="overcast")
 
     def spread_of_hue(some: Scene) -> float:

@@ -1,4 +1,4 @@
-"""Sampled scenes: the same for the same number, as varied as their preset says, and all they state can be seen."""
+"""Sampled scenes: determinism, distribution, visibility of subjects and held-out combinations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lumora.config import VideoShape
 from lumora.world.clip import make_clip, make_scene
 from lumora.world.physics import camera_path, simulate
-from lumora.world.physics.subject_motion import WAYS
+from lumora.world.physics.subject_motion import DIRECTION_VECTORS
 from lumora.world.sample import FIRST_HELD_OUT_SEED, PRESETS, held_out, sample_scene
 from lumora.world.sample.cast import SOLIDS
 from lumora.world.sample.framing import project
@@ -38,7 +38,7 @@ MANY = 60
 
 
 def in_picture(scene: Scene, trajectory: Trajectory, aspect: float) -> np.ndarray:
-    """(T, N): whether the centre of a subject is in the picture."""
+    """(T, N): whether the center of each subject is in the picture."""
     centres, _ = project(scene.camera, trajectory.camera_positions, trajectory.camera_targets, trajectory.positions)
     return np.all(np.abs(centres) < [max(aspect, 1.0), max(1 / aspect, 1.0)], axis=-1)
 
@@ -52,7 +52,7 @@ def many(request: pytest.FixtureRequest) -> tuple[str, list[tuple[Scene, Traject
 
 @settings(max_examples=20)
 @given(presets, st.integers(0, 2**31), st.integers(0, 2**31))
-def test_a_number_is_always_the_same_scene(preset: str, seed: int, index: int) -> None:
+def test_a_seed_and_index_always_give_the_same_scene(preset: str, seed: int, index: int) -> None:
     scene = sample_scene(preset, seed, index)
     sample_scene(preset, seed, index + 1)
     assert sample_scene(preset, seed, index) == scene
@@ -66,49 +66,49 @@ def test_subjects_stay_in_the_picture(many: tuple[str, list[tuple[Scene, Traject
     assert min(inside) > 0.5
 
 
-def test_everything_is_finite_and_rotations_are_unit(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
+def test_states_are_finite_and_rotations_are_unit_quaternions(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
     for _, trajectory in many[1]:
         for name in ("positions", "rotations", "velocities", "gait", "camera_positions", "camera_targets"):
             assert np.isfinite(getattr(trajectory, name)).all(), name
         np.testing.assert_allclose(np.linalg.norm(trajectory.rotations, axis=-1), 1.0, atol=1e-6)
 
 
-def test_subjects_go_where_they_should(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
+def test_subjects_move_in_their_planned_direction(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
     right = []
     for scene, trajectory in many[1]:
         for index, subject in enumerate(scene.subjects):
             if subject.motion.direction is None:
                 continue
             step = (trajectory.positions[-1, index] - trajectory.positions[0, index])[:2]
-            along = step @ np.array(WAYS[subject.motion.direction])
+            along = step @ np.array(DIRECTION_VECTORS[subject.motion.direction])
             right.append(along > 0.2 and along > 0.7 * np.linalg.norm(step))
     assert len(right) > 15
     assert np.mean(right) > 0.95
 
 
-def test_nobody_starts_inside_another(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
+def test_subjects_do_not_start_inside_each_other(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
     for _, trajectory in many[1]:
         assert all(contact.time > 0.1 or resting(trajectory, contact.a, contact.b) for contact in trajectory.contacts)
 
 
 def resting(trajectory: Trajectory, a: int, b: int) -> bool:
-    """Whether one stands on the other."""
+    """Whether subject a or b stands on the other."""
     offset = np.abs(trajectory.positions[0, a] - trajectory.positions[0, b])
     return bool(offset[2] > 0.55 and offset[:2].max() < 0.3)
 
 
-def test_subjects_are_large_enough_to_be_told_apart(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
+def test_subjects_are_large_enough_to_be_recognized(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
     widths: dict[str, list[float]] = {"small": [], "large": []}
     for scene, trajectory in many[1]:
         _, scale = project(scene.camera, trajectory.camera_positions, trajectory.camera_targets, trajectory.positions)
         for index, subject in enumerate(scene.subjects):
             widths[subject.size].append(float((scale[:, index] * subject.half_extent).mean()))
     assert 0.13 < np.median(widths["small"]) < 0.3
-    assert 0.2 < np.median(widths["large"]) < (0.52 if PRESETS[many[0]].close else 0.42)
+    assert 0.2 < np.median(widths["large"]) < (0.52 if PRESETS[many[0]].close_up else 0.42)
     assert min(widths["small"]) > 0.09
 
 
-def test_colours_differ_within_a_scene(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
+def test_colors_differ_within_a_scene(many: tuple[str, list[tuple[Scene, Trajectory]]]) -> None:
     for scene, _ in many[1]:
         assert len({subject.color for subject in scene.subjects}) == len(scene.subjects)
 
@@ -120,7 +120,7 @@ def test_only_characters_have_emotions_and_walk(many: tuple[str, list[tuple[Scen
             assert subject.motion.verb != "walk" or subject.kind in CHARACTERS
 
 
-def test_presets_are_a_curriculum() -> None:
+def test_presets_increase_in_variety() -> None:
     scenes = {preset: [sample_scene(preset, 2, index) for index in range(150)] for preset in PRESETS}
     seen: dict[str, dict[str, set]] = {}
     for preset, drawn in scenes.items():
@@ -154,7 +154,7 @@ def test_presets_are_a_curriculum() -> None:
     assert full["counts"] == {1, 2, 3}
 
 
-def test_the_stage_is_filmed_from_close_by() -> None:
+def test_the_preset_stage_has_close_cameras() -> None:
     scenes = [sample_scene("stage", 4, index) for index in range(120)]
     heights: dict[str, list[float]] = {"small": [], "large": []}
     for scene in scenes:
@@ -173,7 +173,7 @@ def test_the_stage_is_filmed_from_close_by() -> None:
     assert 0.6 < np.mean([scene.camera.move == "static" for scene in scenes]) < 0.85
 
 
-def test_a_plain_world_always_has_the_same_decoration() -> None:
+def test_the_preset_plain_always_has_the_same_decoration() -> None:
     def decoration(preset: str) -> set[tuple[bool, int]]:
         return {(scene.unpainted, scene.texture_seed) for scene in (sample_scene(preset, 2, n) for n in range(10))}
 
@@ -181,7 +181,7 @@ def test_a_plain_world_always_has_the_same_decoration() -> None:
     assert len(decoration("simple")) == 10 and not any(unpainted for unpainted, _ in decoration("simple"))
 
 
-def test_training_never_sees_the_combinations_that_are_held_out() -> None:
+def test_training_seeds_have_no_held_out_combinations() -> None:
     trained, evaluated = (
         [held_out(subject) for index in range(150) for subject in sample_scene("simple", seed, index).subjects]
         for seed in (FIRST_HELD_OUT_SEED - 1, FIRST_HELD_OUT_SEED)
@@ -189,7 +189,7 @@ def test_training_never_sees_the_combinations_that_are_held_out() -> None:
     assert not any(trained) and 0.02 < np.mean(evaluated) < 0.25
 
 
-def test_left_and_right_are_as_frequent() -> None:
+def test_left_and_right_are_equally_frequent() -> None:
     ways = Counter(
         subject.motion.direction for index in range(400) for subject in sample_scene("simple", 3, index).subjects
     )
@@ -199,7 +199,7 @@ def test_left_and_right_are_as_frequent() -> None:
 
 @settings(max_examples=15)
 @given(presets, st.integers(0, 10**6), st.sampled_from([9 / 16, 1.0, 16 / 9]), st.sampled_from([0.0, 0.5, 4.0, 60.0]))
-def test_any_shape_and_length_is_seen(preset: str, index: int, aspect: float, seconds: float) -> None:
+def test_subjects_are_visible_at_any_aspect_and_length(preset: str, index: int, aspect: float, seconds: float) -> None:
     scene = sample_scene(preset, 1, index, seconds, aspect)
     assert scene.seconds == seconds
     frames = 9
@@ -216,14 +216,14 @@ def test_any_shape_and_length_is_seen(preset: str, index: int, aspect: float, se
     "arguments",
     [("huge", 0, 0), ("simple", -1, 0), ("simple", 0, -1), ("simple", 0, 0, 1e4), ("simple", 0, 0, 2.0, 0.0)],
 )
-def test_impossible_scenes_are_refused(arguments: tuple) -> None:
+def test_invalid_arguments_are_rejected(arguments: tuple) -> None:
     with pytest.raises(ValueError, match=r"preset|Seed|lasts"):
         sample_scene(*arguments)
 
 
 @settings(max_examples=25)
 @given(st.floats(-0.2, 0.2), st.floats(-1, 1), st.floats(3, 8))
-def test_projection_puts_the_target_in_the_middle_and_right_on_the_right(side: float, x: float, far: float) -> None:
+def test_projection_centers_the_target(side: float, x: float, far: float) -> None:
     camera = Camera((x + side, -far, 1.5), (x, 0.0, 0.5))
     positions, targets = camera_path(camera, np.zeros(1))
     points = np.array([[[x, 0.0, 0.5], [x + 0.5, 0.0, 0.5], [x, 0.0, 1.0], [x, -2 * far, 0.5]]])
@@ -234,7 +234,7 @@ def test_projection_puts_the_target_in_the_middle_and_right_on_the_right(side: f
     assert np.isinf(scale[0, 3])
 
 
-def test_a_clip_can_be_made_alone() -> None:
+def test_a_clip_depends_only_on_its_seed_and_index() -> None:
     shape = VideoShape(num_frames=5, height=24, width=32, fps=4.0)
     clip = make_clip("full", 4, 2, shape)
     make_clip("full", 4, 1, shape)
@@ -247,7 +247,7 @@ def test_a_clip_can_be_made_alone() -> None:
     assert all(set(caption.facts) <= set(clip.facts) for caption in clip.captions.values())
 
 
-def test_a_picture_is_the_beginning_of_a_clip() -> None:
+def test_a_still_image_is_the_first_frame_of_a_clip() -> None:
     shape = VideoShape(num_frames=17, height=16, width=16, fps=8.0)
     picture, moment = make_scene("simple", 4, 2, replace(shape, num_frames=1))
     scene, trajectory = make_scene("simple", 4, 2, shape)

@@ -32,7 +32,7 @@ class CodecConfig:
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """The diffusion transformer. `model.transformer.sized` sets all sizes from one number."""
+    """The diffusion transformer. `model.transformer.scaled_config` sets all sizes from the number of blocks."""
 
     latent_channels: int = 32
     patch_size: tuple[int, int, int] = (1, 2, 2)

@@ -1,4 +1,4 @@
-"""The video compression network: pixels to latents and back."""
+"""The video autoencoder: pixels to latents and back."""
 
 from lumora.codec.autoencoder import Codec
 from lumora.codec.basis import align_to_pixel_metric

@@ -1,12 +1,12 @@
-"""A causal video codec that computes with two-dimensional convolutions only.
+"""A causal video codec of 2D convolutions.
 
-Time is folded into channels at the door (a group of 4 frames enters as one picture of 12 channels) and into the batch
-after that, so that every layer is a bf16, channels-last `conv2d`: the one kind of convolution that CPUs, too, run near
-their peak. The encoder sees each group alone; the decoder also sees its own features of the latent frame before (the
-memory block of TAEHV, github.com/madebyollin/taehv), which is what makes it stream. Around both lies a linear path that
-`codec.linear` sets to the best linear codec before training, and that then stays: the networks learn what it lacks.
+A group of 4 frames enters as one image of 12 channels, and the groups are folded into the batch. So every layer is a
+bfloat16 channels-last `conv2d`, which CPUs compute near their peak. The encoder sees each group alone. The decoder also
+sees its features of the previous latent frame (the memory block of TAEHV, github.com/madebyollin/taehv), so it can
+decode a stream. Both have a parallel linear path, which `codec.linear` sets to the best linear codec before training.
+It is not trained; the networks learn the residual.
 
-Folded tensors are time-major: row `k * batch + b` is latent frame k of clip b, so that "the frame before" is a slice.
+Folded tensors are time-major: row k · batch + b is latent frame k of clip b, so the previous frames are a slice.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from torch import Tensor, nn
 from lumora.config import CodecConfig
 
 PATCH = 4
-"""Pixels (in height and in width) that enter and leave as channels."""
+"""Side in pixels of the patches that are folded into channels at the input and output."""
 
 Memory: TypeAlias = list[Tensor]
-"""What a decoder keeps of the latent frame before: one (B, C, h, w) feature map for each of its memory blocks."""
+"""The decoder's features of the previous latent frame: one map (B, C, h, w) for each memory block."""
 
 
 class Codec(nn.Module):
-    """Pixels (B, 3, T, H, W) in [−1, 1] to latents (B, C, t, h, w) and back, with T = 1 + time·(t − 1).
+    """Pixels (B, 3, T, H, W) in [−1, 1] to latents (B, C, t, h, w) and back, T = 1 + temporal_compression · (t − 1).
 
-    Latents have mean 0 and, over many clips, variance 1: in training each channel, so that noise added to them has a
-    known size relative to the signal, which bounds what a latent can carry (a VAE with a fixed posterior deviation:
-    LatentLM's σ-VAE, arXiv:2412.08635); after it on average, with more for what shows more (see `codec.basis`).
+    Latents have mean 0. In training each channel has variance 1 over many clips, so added noise has a known size
+    relative to the signal, which limits the information in a latent (a VAE with fixed posterior deviation: LatentLM's
+    σ-VAE, arXiv:2412.08635). After `codec.basis.align_to_pixel_metric` the variance is 1 on average over the channels.
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -48,7 +48,10 @@ class Codec(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def encode(self, pixels: Float[Tensor, "b 3 T H W"]) -> Float[Tensor, "b c t h w"]:
-        """Raises ValueError unless T = 1 + time·n. Edges are repeated up to the next multiple of `space`."""
+        """Latents of mean 0. Height and width are padded to multiples of `spatial_compression` by repeating the edge.
+
+        Raises ValueError unless T = 1 + temporal_compression · n.
+        """
         time, space, frames = self.config.temporal_compression, self.config.spatial_compression, pixels.shape[2]
         if frames % time != 1 % time:
             raise ValueError(
@@ -60,14 +63,14 @@ class Codec(nn.Module):
     def decode(
         self, latent: Float[Tensor, "b c t h w"], size: tuple[int, int] | None = None, clamp: bool = False
     ) -> Float[Tensor, "b 3 T H W"]:
-        """The inverse of `encode`; `size` (height, width) crops what encoding padded, `clamp` limits it to [−1, 1]."""
+        """The inverse of `encode`. `size` (height, width) removes the padding, `clamp` limits pixels to [−1, 1]."""
         pixels, _ = self._decode(latent, None)
         return _finish(pixels[:, :, self.config.temporal_compression - 1 :], size, clamp)
 
     def stream(
         self, latents: Iterable[Float[Tensor, "b c _ h w"]], size: tuple[int, int] | None = None, clamp: bool = False
     ) -> Iterator[Float[Tensor, "b 3 _ H W"]]:
-        """Decode consecutive pieces of a latent as they come, remembering one piece; joined they equal `decode`."""
+        """Decodes consecutive pieces of a latent one by one. Their concatenation equals the result of `decode`."""
         memory: Memory | None = None
         for latent in latents:
             skipped = self.config.temporal_compression - 1 if memory is None else 0
@@ -75,14 +78,14 @@ class Codec(nn.Module):
             yield _finish(pixels[:, :, skipped:], size, clamp)
 
     def _decode(self, latent: Tensor, memory: Memory | None) -> tuple[Tensor, Memory]:
-        """All `time` frames of every latent frame, and what the next one needs to know."""
+        """All `temporal_compression` frames of every latent frame, and the memory for the next call."""
         batch = latent.shape[0]
-        groups, kept = self.decoder(rearrange(latent, "b c t h w -> (t b) c h w"), batch, memory)
-        return rearrange(groups.float(), "(t b) (f c) h w -> b c (t f) h w", b=batch, c=3), kept
+        groups, features = self.decoder(rearrange(latent, "b c t h w -> (t b) c h w"), batch, memory)
+        return rearrange(groups.float(), "(t b) (f c) h w -> b c (t f) h w", b=batch, c=3), features
 
 
 class Encoder(nn.Module):
-    """A group of frames, stacked as channels, to one latent frame that is not yet standardised."""
+    """Groups of frames, stacked as channels, to latent frames before standardization."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -91,7 +94,7 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(_stage(width, config.num_res_blocks) for width in widths)
         self.downs = nn.ModuleList(Downsample(a, b) for a, b in pairwise(widths))
         self.leave = conv(widths[-1], config.latent_channels)
-        self.linear = _still(
+        self.linear = _frozen_zero(
             nn.Conv2d(
                 3 * config.temporal_compression,
                 config.latent_channels,
@@ -110,7 +113,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A latent frame, and what is remembered of the one before, to a group of frames stacked as channels."""
+    """Latent frames and the memory of the previous ones to groups of frames stacked as channels."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -120,7 +123,7 @@ class Decoder(nn.Module):
         self.stages = nn.ModuleList(_stage(width, config.num_res_blocks) for width in widths)
         self.ups = nn.ModuleList(Upsample(a, b) for a, b in pairwise(widths))
         self.leave = conv(widths[-1], 3 * config.temporal_compression * PATCH**2, zero=True)
-        self.linear = _still(
+        self.linear = _frozen_zero(
             nn.Conv2d(config.latent_channels, 3 * config.temporal_compression * config.spatial_compression**2, 1)
         )
         self.space = config.spatial_compression
@@ -128,23 +131,23 @@ class Decoder(nn.Module):
     def forward(
         self, latent: Float[Tensor, "n c h w"], batch: int, memory: Memory | None = None
     ) -> tuple[Float[Tensor, "n f H W"], Memory]:
-        """`latent` is folded time-major from clips of number `batch`; `memory` None is the start of the clips."""
+        """`latent` is folded time-major from `batch` clips; `memory` is None at the start of the clips."""
         latent = latent.to(self.enter.weight.dtype).contiguous(memory_format=torch.channels_last)
         x = self.enter(latent)
-        kept: Memory = []
-        for i, (remember, stage) in enumerate(zip(self.memories, self.stages, strict=True)):
+        features: Memory = []
+        for i, (memory_block, stage) in enumerate(zip(self.memories, self.stages, strict=True)):
             x = self.ups[i - 1](x) if i else x
-            kept.append(x[-batch:])
-            past = torch.zeros_like(kept[i]) if memory is None else memory[i]
-            x = stage(remember(x, torch.cat([past, x[:-batch]])))
+            features.append(x[-batch:])
+            previous = torch.zeros_like(features[i]) if memory is None else memory[i]
+            x = stage(memory_block(x, torch.cat([previous, x[:-batch]])))
         detail = F.pixel_shuffle(self.leave(F.silu(x)), PATCH)
-        return detail + F.pixel_shuffle(self.linear(latent), self.space), kept
+        return detail + F.pixel_shuffle(self.linear(latent), self.space), features
 
 
 class ChannelNorm(nn.Module):
-    """Each channel to mean 0 and variance 1, by statistics that are averaged over many batches of training.
+    """Normalizes each channel to mean 0 and variance 1 with running averages of its statistics over training batches.
 
-    Never by a batch's own: that is a few clips, and what they have in common (a night, a beach) is not to be removed.
+    The statistics of a single batch would remove what its few clips have in common, such as night or a beach.
     """
 
     mean: Tensor
@@ -158,12 +161,12 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         if self.training:
-            self._watch(x.detach())
-        # Copies, because the buffers change before the gradient is taken.
+            self._update_statistics(x.detach())
+        # Copies, because the buffers change before the backward pass.
         mean, std = self.mean.to(x, copy=True), self.std.to(x, copy=True)
         return (x - mean[:, None, None]) / std[:, None, None]
 
-    def _watch(self, x: Tensor) -> None:
+    def _update_statistics(self, x: Tensor) -> None:
         mean = reduce(x, "n c h w -> c", "mean")
         square = reduce((x - self.mean[:, None, None]) ** 2, "n c h w -> c", "mean")
         self.mean.lerp_(mean.to(self.mean), self.momentum)
@@ -171,7 +174,7 @@ class ChannelNorm(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """x + conv(silu(conv(silu(x)))); the last convolution starts at zero, so depth costs nothing at first."""
+    """x + conv(silu(conv(silu(x)))). The last convolution starts at zero, so a new block is the identity."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -183,19 +186,19 @@ class ResBlock(nn.Module):
 
 
 class MemoryBlock(nn.Module):
-    """A residual block that also sees the same features of the latent frame before."""
+    """A residual block that also sees the same features of the previous latent frame."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = conv(2 * width, width)
         self.last = conv(width, width, zero=True)
 
-    def forward(self, x: Tensor, past: Tensor) -> Tensor:
-        return x + self.last(F.silu(self.first(F.silu(torch.cat([x, past], dim=1)))))
+    def forward(self, x: Tensor, previous: Tensor) -> Tensor:
+        return x + self.last(F.silu(self.first(F.silu(torch.cat([x, previous], dim=1)))))
 
 
 class Downsample(nn.Module):
-    """Half the height and width. A convolution learns what the fixed shortcut lacks (DC-AE, arXiv:2410.10733)."""
+    """Halves height and width: a convolution plus a fixed shortcut of channel means (DC-AE, arXiv:2410.10733)."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__()
@@ -208,7 +211,8 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the height and width: the mirror image of `Down`."""
+    """Doubles height and width: a convolution plus a fixed shortcut of repeated channels, the inverse of
+    `Downsample`."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__()
@@ -220,14 +224,17 @@ class Upsample(nn.Module):
 
 
 def group_frames(pixels: Float[Tensor, "b 3 T H W"], time: int, space: int) -> Float[Tensor, "n f h w"]:
-    """Groups of `time` frames (the first picture repeated), stacked as channels, padded to multiples of `space`."""
+    """Groups of `time` frames stacked as channels, time-major, padded to multiples of `space`.
+
+    The first frame is repeated to fill the first group.
+    """
     first = pixels[:, :, :1].expand(-1, -1, time - 1, -1, -1)
     groups = rearrange(torch.cat([first, pixels], dim=2), "b c (t f) h w -> (t b) (f c) h w", f=time)
     return F.pad(groups, (0, -pixels.shape[4] % space, 0, -pixels.shape[3] % space), mode="replicate")
 
 
 def conv(width: int, out: int, stride: int = 1, zero: bool = False) -> nn.Conv2d:
-    """A 3×3 convolution that keeps the size, padded with zeros; variance-preserving for a silu's output, or zero."""
+    """A 3×3 convolution with zero padding. Weights start at zero, or else preserve the variance of silu outputs."""
     layer = nn.Conv2d(width, out, 3, stride=stride, padding=1)
     if zero:
         nn.init.zeros_(layer.weight)
@@ -238,13 +245,14 @@ def conv(width: int, out: int, stride: int = 1, zero: bool = False) -> nn.Conv2d
 
 
 def bias_of(layer: nn.Conv2d) -> Tensor:
-    """All convolutions of a codec have one."""
+    """The bias of a convolution, which all those of a codec have."""
     assert layer.bias is not None
     return layer.bias
 
 
-def _still(layer: nn.Conv2d) -> nn.Conv2d:
-    """Zero, and not trained: a gradient step that suits the networks is far too coarse for a closed-form optimum."""
+def _frozen_zero(layer: nn.Conv2d) -> nn.Conv2d:
+    """`layer` with zero weights and without gradients: the optimizer's steps are too large for the closed-form
+    optimum."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter.requires_grad_(False))
     return layer
@@ -265,8 +273,8 @@ def _check(config: CodecConfig) -> None:
         widths = getattr(config, name)
         if PATCH * 2 ** (len(widths) - 1) != config.spatial_compression:
             raise ValueError(
-                f"{name} has {len(widths)} stages, which compress {PATCH}·2^{len(widths) - 1} times in space, "
-                f"not {config.spatial_compression} times."
+                f"{name} has {len(widths)} stages, which is a spatial compression of {PATCH}·2^{len(widths) - 1}, "
+                f"not {config.spatial_compression}."
             )
     for a, b in pairwise(config.encoder_channels):
         if (4 * a) % b:

@@ -1,7 +1,7 @@
-"""The best linear codec, in closed form: where the network's training may begin.
+"""The best linear codec in closed form, from which training starts.
 
-A codec of random weights spends many minutes of a CPU on finding what principal components know after seconds. So
-encoder and decoder each have a linear path around the network: here it is set to the optimum; training does the rest.
+Principal components take seconds to compute; a network with random weights needs many minutes of training to reach the
+same quality. So the encoder and decoder each have a linear path in parallel to the network, which is set here.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from torch import Tensor, nn
 from lumora.codec.autoencoder import Codec, bias_of, group_frames
 
 ROUNDS = 12
-"""Subspace iterations; the spectrum of pictures falls steeply, so few are enough."""
+"""Subspace iterations. Few are needed, because the spectrum of images decreases quickly."""
 
 
 @torch.no_grad()
 def init_linear(codec: Codec, pixels: Float[Tensor, "b 3 T H W"], generator: torch.Generator) -> None:
-    """Set the linear paths of `codec`, and its statistics, from a sample of clips (a hundred or so serve).
+    """Sets the linear paths of `codec` and its statistics from a sample of about a hundred clips.
 
-    Over channels of unit power with equal, small noise, the code that reconstructs best gives a principal component of
-    variance λ a power in proportion to √λ (Lee and Petersen, "Optimal linear coding for vector channels", IEEE Trans.
-    Comm. 1976), and a rotation lets all channels carry the same. It also keeps half of the slope (in decibels) of the
-    spectrum of pictures, so that noise hides details first: what diffusion wants.
-    Raises ValueError where there are fewer blocks than latent channels, or they vary in fewer ways.
+    For channels of unit power with equal, small noise, the best linear code gives a principal component of variance λ a
+    power proportional to √λ (Lee and Petersen, "Optimal linear coding for vector channels", IEEE Trans. Comm. 1976),
+    and a random rotation gives all channels the same power. This also keeps half of the slope (in decibels) of the
+    spectrum of images, so that noise removes details first, as diffusion needs. Raises ValueError if there are fewer
+    blocks than latent channels, or their covariance has a lower rank.
     """
     config = codec.config
     groups = group_frames(pixels, config.temporal_compression, config.spatial_compression)
@@ -53,13 +53,14 @@ def init_linear(codec: Codec, pixels: Float[Tensor, "b 3 T H W"], generator: tor
     enter.weight.copy_(to_latent.view_as(enter.weight))
     bias_of(enter).copy_(-to_latent @ mean)
     for network in (codec.encoder, codec.decoder):
-        nn.init.zeros_(network.leave.weight)  # what it adds to the optimum begins at nothing
+        nn.init.zeros_(network.leave.weight)  # The network's contribution starts at zero.
     leave.weight.copy_((to_pixels * std).view_as(leave.weight))
     bias_of(leave).copy_(mean)
 
 
 def _principal(rows: Float[Tensor, "n d"], count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The first principal components (d, count) of centred rows and their variances (count,), by subspace iteration."""
+    """The first principal components (d, count) of centered rows and their variances (count,), by subspace
+    iteration."""
     guess = torch.randn(rows.shape[1], count + 8, generator=generator, device=generator.device).to(rows)
     basis = torch.linalg.qr(guess)[0]
     for _ in range(ROUNDS):

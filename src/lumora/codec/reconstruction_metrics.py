@@ -1,4 +1,4 @@
-"""How alike two videos are: PSNR and SSIM, for pixels in [−1, 1]."""
+"""PSNR and SSIM of two videos with pixels in [−1, 1]."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 RANGE = 2.0
-"""From the darkest to the lightest value."""
+"""Difference between the largest and the smallest pixel value."""
 WINDOW, SIGMA = 11, 1.5
-"""Pixels across the Gaussian window of SSIM, and its deviation (Wang et al. 2004, §III.C)."""
+"""Width in pixels and standard deviation of the Gaussian window of SSIM (Wang et al. 2004, §III.C)."""
 
 
 def psnr(a: Float[Tensor, "b 3 T H W"], b: Float[Tensor, "b 3 T H W"]) -> Float[Tensor, " b"]:
-    """Peak signal-to-noise ratio of each clip in decibels; infinite where they are equal."""
+    """Peak signal-to-noise ratio of each clip in decibels; infinite for equal clips."""
     return 10 * torch.log10(RANGE**2 / ((a - b) ** 2).flatten(1).mean(dim=1))
 
 
@@ -25,15 +25,15 @@ def ssim(a: Float[Tensor, "b 3 T H W"], b: Float[Tensor, "b 3 T H W"]) -> Float[
     equation 13, with population moments and no padding, so height and width must be at least 11 pixels (ValueError).
     """
     if min(a.shape[-2:]) < WINDOW:
-        raise ValueError(f"SSIM needs pictures of at least {WINDOW}×{WINDOW} pixels, not {a.shape[-1]}×{a.shape[-2]}.")
+        raise ValueError(f"SSIM needs images of at least {WINDOW}×{WINDOW} pixels, not {a.shape[-1]}×{a.shape[-2]}.")
     x, y = (v.movedim(1, 2).flatten(0, 2)[:, None].float() for v in (a, b))
     mean_x, mean_y = _blur(x), _blur(y)
     var_x, var_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2
     covariance = _blur(x * y) - mean_x * mean_y
     c1, c2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
-    likeness = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    likeness = likeness / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
-    return likeness.flatten(1).mean(dim=1).view(a.shape[0], -1).mean(dim=1)
+    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    similarity = similarity / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return similarity.flatten(1).mean(dim=1).view(a.shape[0], -1).mean(dim=1)
 
 
 def _blur(x: Float[Tensor, "n 1 H W"]) -> Float[Tensor, "n 1 h w"]:

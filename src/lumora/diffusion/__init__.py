@@ -1,1 +1,1 @@
-"""How a transformer that predicts clean latents is trained to make videos from noise, and how it makes them."""
+"""Flow matching: training loss, conditioning, guidance and samplers."""

@@ -1,10 +1,11 @@
-"""What is given and what is to be made: one state for every task.
+"""Conditioning: one state for every task.
 
-A mask has one number per latent frame: 1 = make it, 0 = keep it, between = make it of a draft that is noised so far
-(SDEdit, arXiv:2108.01073). The time of a frame is mask × t, so a kept frame is simply a clean one. Text-to-video keeps
-nothing, image-to-video the first frame, an extension a prefix or a suffix, infilling and loops both ends: for sampling
-all of them come out of `mask_of`, from what is known of each frame. Training draws masks of 0 and 1 of the same kinds,
-and for some clips a time of its own for every frame, so that the network knows those between.
+The denoise mask has one number per latent frame: 1 = generate it, 0 = keep it as given, between = start from the given
+frame with that much noise (SDEdit, arXiv:2108.01073). The time of a frame is mask · t, so a conditioned frame is one at
+time 0. Text-to-video conditions on no frame, image-to-video on the first, an extension on a prefix or suffix, infilling
+and loops on both ends. For sampling, `make_denoise_mask` computes every mask from what is given of each frame. Training
+draws masks of 0 and 1 of the same kinds, and gives some clips an independent time per frame, so that the network also
+learns the times between.
 """
 
 from __future__ import annotations
@@ -19,95 +20,92 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 STRENGTH_LOGIT_SHIFT = math.log(32)
-"""By which the logit of a draft's strength is shifted to noise. What holds for the whole picture, such as its light, is
-seen through most noise: at a time of .9 nothing of that changes, at .98, where a strength of .6 lies, much does."""
+"""Added to the logit of a condition's strength to get its mask value. Global properties such as the lighting survive
+most noise: at a mask value of 0.9 they do not change, at 0.98, which is that of a strength of 0.6, they do."""
 UNCONDITIONED_SHARE, INDEPENDENT_TIMES_SHARE = 0.5, 0.1
-"""Shares of training samples; the rest keeps random clean frames."""
+"""Shares of training samples without conditioned frames, with one time for all frames and with a time for each. The
+remaining samples have random conditioned frames."""
 
 
 @dataclass(frozen=True)
 class LatentState:
-    """Clips of equal size on their way from noise to video; leading dimensions are optional and batch."""
+    """Clips of equal size between noise and video. Leading dimensions are optional and batch."""
 
     latent: Float[Tensor, "*batch c t h w"]
     """The current latent; pure noise at the start."""
     clean_latent: Float[Tensor, "*batch c t h w"]
-    """What is known: it counts only where the mask is below 1."""
+    """What is given; read only where `denoise_mask` is below 1."""
     denoise_mask: Float[Tensor, "*batch t"]
     positions: Float[Tensor, "*batch t"]
-    """When each latent frame is."""
+    """Time of each latent frame in seconds."""
 
-    def keep(self, latent: Float[Tensor, "*batch c t h w"]) -> Float[Tensor, "*batch c t h w"]:
-        """`latent`, with the kept frames put back exactly."""
+    def restore_clean(self, latent: Float[Tensor, "*batch c t h w"]) -> Float[Tensor, "*batch c t h w"]:
+        """`latent` with the conditioned frames replaced by `clean_latent`."""
         return torch.where(self.denoise_mask[..., None, :, None, None] > 0, latent, self.clean_latent)
 
 
 @dataclass(frozen=True)
 class EditSource:
-    """Clips that are edited: what they were, of the same shape as what they become; leading dimensions are batch."""
+    """The clips that an edit starts from, of the same shape as the result. Leading dimensions are batch."""
 
     clean_latent: Float[Tensor, "*batch c t h w"]
     edited_frames: Bool[Tensor, "*batch t"]
-    """Which latent frames are edited; of the others `clean` may hold any numbers."""
+    """Which latent frames are edited; `clean_latent` is not read in the others."""
     text: list[Float[Tensor, "_ text_width"]]
-    """What is said of each clip as it was; of length 0 where nobody knows."""
+    """Token embeddings of each source's caption; of length 0 where it is unknown."""
 
     def noised(
         self, state: LatentState, t: float, latent: Float[Tensor, "*batch c t h w"]
     ) -> Float[Tensor, "*batch c t h w"]:
-        """What the edited clips were at this time, under the noise that `state` began with; elsewhere `latent`."""
-        share = state.denoise_mask[..., None, :, None, None]
-        noise = state.latent - (1 - share) * state.clean_latent  # that of `begin`, times the share
-        was = (1 - share * t) * self.clean_latent + t * noise
-        return torch.where(self.edited_frames[..., None, :, None, None], was, latent)
+        """The source at time t with the initial noise of `state` in the edited frames; `latent` in the others."""
+        mask = state.denoise_mask[..., None, :, None, None]
+        noise = state.latent - (1 - mask) * state.clean_latent  # mask · ε of `init_state`
+        noised = (1 - mask * t) * self.clean_latent + t * noise
+        return torch.where(self.edited_frames[..., None, :, None, None], noised, latent)
 
 
 def init_state(
-    clean: Float[Tensor, "*batch c t h w"],
-    mask: Float[Tensor, "*batch t"],
-    seconds: Float[Tensor, "*batch t"],
+    clean_latent: Float[Tensor, "*batch c t h w"],
+    denoise_mask: Float[Tensor, "*batch t"],
+    positions: Float[Tensor, "*batch t"],
     generator: torch.Generator,
 ) -> LatentState:
-    """A state of noise wherever frames are to be made, and of as much as the mask says where there is a draft.
+    """The state at t = 1: (1 − mask) · clean + mask · ε. `clean_latent` is not read where the mask is 1."""
+    noise = torch.randn(clean_latent.shape, generator=generator, device=generator.device).to(clean_latent)
+    mask = denoise_mask[..., None, :, None, None]
+    return LatentState((1 - mask) * clean_latent + mask * noise, clean_latent, denoise_mask, positions)
 
-    `clean` may hold any numbers where the mask is 1.
+
+def make_denoise_mask(strengths: Float[Tensor, " T"], temporal_compression: int) -> Float[Tensor, " t"]:
+    """The mask of t latent frames from the strengths of their T = 1 + temporal_compression · (t − 1) frames.
+
+    A frame's strength is 1 if it is generated, 0 if it is given exactly, between for a partially noised condition;
+    `STRENGTH_LOGIT_SHIFT` maps it to a mask value. A latent frame gets the mean of its frames' values times the share
+    of frames that are not given exactly. So a latent frame with some given frames starts from them, with less noise the
+    more of them there are. The product gave lower errors than the mean alone (docs/experiments).
     """
-    noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
-    share = mask[..., None, :, None, None]
-    return LatentState((1 - share) * clean + share * noise, clean, mask, seconds)
+    values = torch.sigmoid(torch.logit(strengths) + STRENGTH_LOGIT_SHIFT)  # maps 0 to 0 and 1 to 1
+    groups = values[1:].view(len(values) // temporal_compression, temporal_compression)
+    return torch.cat([values[:1], groups.mean(dim=1) * (groups > 0).to(groups).mean(dim=1)])
 
 
-def make_denoise_mask(strengths: Float[Tensor, " T"], time: int) -> Float[Tensor, " t"]:
-    """The mask of latent frames from the strength of each of their T = 1 + time · (t − 1) frames: the mean, times the
-    share of frames that aren't kept.
-
-    A frame's strength is 1 where it is to be made, 0 where it is kept, between for a draft, which is noised as far as
-    `DRAFT_SHIFT` says. So a latent frame of which only some frames are given starts from them, and the less noised the
-    more of them there are; of two ways to count them this one, by its square, measured nearer to the truth than the
-    mean alone (LOG.md).
-    """
-    shares = torch.sigmoid(torch.logit(strengths) + STRENGTH_LOGIT_SHIFT)  # 0 stays 0, and 1 stays 1
-    groups = shares[1:].view(len(shares) // time, time)
-    return torch.cat([shares[:1], groups.mean(dim=1) * (groups > 0).to(groups).mean(dim=1)])
-
-
-def short_gaps(mask: Float[Tensor, " t"], longest: int) -> Bool[Tensor, " t"]:
-    """The frames of gaps of at most so many, in which nothing is given, between others of which something is."""
-    gaps = torch.zeros_like(mask, dtype=torch.bool)
-    given = torch.nonzero(mask < 1).flatten().tolist()
+def short_gaps(denoise_mask: Float[Tensor, " t"], max_length: int) -> Bool[Tensor, " t"]:
+    """The frames of gaps of at most `max_length` generated frames between two frames of which something is given."""
+    gaps = torch.zeros_like(denoise_mask, dtype=torch.bool)
+    given = torch.nonzero(denoise_mask < 1).flatten().tolist()
     for before, after in pairwise(given):
-        gaps[before + 1 : after] = after - before <= longest + 1
+        gaps[before + 1 : after] = after - before <= max_length + 1
     return gaps
 
 
 def concat(states: Sequence[LatentState]) -> LatentState:
-    """Batches of clips of one size as one batch."""
+    """Batches of clips of equal size as one batch."""
     parts = zip(*((s.latent, s.clean_latent, s.denoise_mask, s.positions) for s in states), strict=True)
     return LatentState(*(torch.cat(part) for part in parts))
 
 
 def unbind(state: LatentState) -> list[LatentState]:
-    """A batch as batches of one."""
+    """The clips of a batch, each as a batch of one."""
     parts = zip(
         *(x.split(1) for x in (state.latent, state.clean_latent, state.denoise_mask, state.positions)), strict=True
     )
@@ -134,26 +132,34 @@ def keep_ends(frames: int, first: int = 1, last: int = 1) -> Float[Tensor, " t"]
     return keep_frames(frames, [*range(first), *range(frames - last, frames)])
 
 
-def keep_frames(frames: int, kept: range | list[int]) -> Float[Tensor, " t"]:
-    """Keeps the frames of these numbers. Raises ValueError for one that is not in the clip."""
-    for number in kept:
-        if not 0 <= number < frames:
-            raise ValueError(f"Frame {number} can't be kept in a clip of {frames} latent frames.")
+def keep_frames(frames: int, conditioned: range | list[int]) -> Float[Tensor, " t"]:
+    """The mask of `frames` latent frames that keeps those with indices `conditioned`.
+
+    Raises ValueError for an index that is not in the clip.
+    """
+    for index in conditioned:
+        if not 0 <= index < frames:
+            raise ValueError(f"Frame {index} can't be kept in a clip of {frames} latent frames.")
     mask = torch.ones(frames)
-    mask[list(kept)] = 0
+    mask[list(conditioned)] = 0
     return mask
 
 
 def frame_times(
-    mask: Float[Tensor, "*batch t"], t: Float[Tensor, "*#batch #t"] | float, kept: Float[Tensor, ""] | float = 0.0
+    denoise_mask: Float[Tensor, "*batch t"],
+    t: Float[Tensor, "*#batch #t"] | float,
+    condition_time: Float[Tensor, ""] | float = 0.0,
 ) -> Float[Tensor, "*batch t"]:
-    """The time of each frame: t where it is made, `kept` (0 = clean) where not."""
-    return mask * t + (1 - mask) * kept
+    """The time of each frame: t where it is generated, `condition_time` (0 = clean) where it is conditioned on."""
+    return denoise_mask * t + (1 - denoise_mask) * condition_time
 
 
 def draw_condition(frames: int, generator: torch.Generator) -> tuple[Float[Tensor, " t"], bool]:
-    """A mask for training, and whether all made frames share one time; otherwise each has its own (diffusion forcing,
-    arXiv:2407.01392), so that the network knows clips that are clearer at one end. A picture alone is always made."""
+    """A mask for training, and whether all generated frames share one time.
+
+    If not, each has its own (diffusion forcing, arXiv:2407.01392), so that the network also learns clips with less
+    noise at one end. A single frame is always generated.
+    """
     kind = torch.rand((), generator=generator, device=generator.device).item()
     if frames == 1 or kind < UNCONDITIONED_SHARE:
         return keep_nothing(frames), True
@@ -163,13 +169,13 @@ def draw_condition(frames: int, generator: torch.Generator) -> tuple[Float[Tenso
 
 
 def draw_mask(frames: int, generator: torch.Generator) -> Float[Tensor, " t"]:
-    """Keeps at least one frame and makes at least one: the first, a prefix, a suffix, both ends, or scattered ones.
+    """A mask that keeps the first frame, a prefix, a suffix, both ends or scattered frames, with equal probability.
 
-    Raises ValueError for a clip of fewer than two frames.
+    At least one frame is kept and at least one is generated. Raises ValueError for a clip of fewer than two frames.
     """
     if frames < 2:
-        raise ValueError(f"A clip of {frames} latent frames has none to keep beside one to make.")
-    kind, count = _integer(5, generator), 1 + _integer(frames - 1, generator)
+        raise ValueError(f"A clip of {frames} latent frames is too short to keep one frame and generate another.")
+    kind, count = _draw_below(5, generator), 1 + _draw_below(frames - 1, generator)
     if kind == 0:
         return keep_first(frames)
     if kind == 1:
@@ -177,12 +183,12 @@ def draw_mask(frames: int, generator: torch.Generator) -> Float[Tensor, " t"]:
     if kind == 2:
         return keep_suffix(frames, count)
     if kind == 3 and frames > 2:
-        first = 1 + _integer(frames - 2, generator)
-        return keep_ends(frames, first, 1 + _integer(frames - 1 - first, generator))
+        first = 1 + _draw_below(frames - 2, generator)
+        return keep_ends(frames, first, 1 + _draw_below(frames - 1 - first, generator))
     order = torch.randperm(frames, generator=generator, device=generator.device)
     return keep_frames(frames, order[:count].tolist())
 
 
-def _integer(count: int, generator: torch.Generator) -> int:
-    """From 0 to count − 1."""
+def _draw_below(count: int, generator: torch.Generator) -> int:
+    """An integer from 0 to count − 1."""
     return int(torch.randint(count, (), generator=generator, device=generator.device).item())

@@ -1,7 +1,7 @@
 """Flow matching (arXiv:2210.02747) with x-prediction (JiT, arXiv:2511.13720).
 
-The convention of time, said here once: t = 0 is data, t = 1 is noise, x_t = (1 − t)·x + t·ε, and the velocity is
-dx_t/dt = ε − x. The network predicts x; loss and sampling see the velocity that follows from it.
+The convention of time for the whole package: t = 0 is data, t = 1 is noise, x_t = (1 − t)·x + t·ε, and the velocity is
+dx_t/dt = ε − x. The network predicts x; the loss and the sampler use the velocity computed from it.
 """
 
 from __future__ import annotations
@@ -16,32 +16,33 @@ from torch.nn.functional import one_hot
 from lumora.config import FlowConfig
 from lumora.diffusion.condition import draw_condition, frame_times
 from lumora.model.packing import Batch, Span, drop_text
-from lumora.model.patchify import stacks_of_equals
+from lumora.model.patchify import stack_equal_shapes
 from lumora.model.token_layout import num_video_tokens
 from lumora.model.transformer import Transformer, batch_flops
 
 NUM_TIME_BINS = 4
-"""Equal ranges of time in which training reports its loss."""
+"""Number of equal ranges of time for which training reports the loss."""
 
 
 def interpolate(
     x: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"], t: Float[Tensor, "*#shape"] | float
 ) -> Float[Tensor, "*shape"]:
-    """x_t on the straight path from data to noise."""
+    """x_t = (1 − t)·x + t·ε, on the straight path from data to noise."""
     return (1 - t) * x + t * noise
 
 
 def velocity(
-    x_t: Float[Tensor, "*shape"], x: Float[Tensor, "*shape"], t: Float[Tensor, "*#shape"] | float, floor: float
+    x_t: Float[Tensor, "*shape"], x: Float[Tensor, "*shape"], t: Float[Tensor, "*#shape"] | float, t_min: float
 ) -> Float[Tensor, "*shape"]:
-    """ε − x, from the noisy and the predicted clean latent: (x_t − x) / t, where t is taken to be `floor` at least."""
-    return (x_t - x) / (t.clamp(min=floor) if isinstance(t, Tensor) else max(t, floor))
+    """ε − x = (x_t − x) / max(t, t_min), from the noisy latent x_t and the predicted clean latent x."""
+    return (x_t - x) / (t.clamp(min=t_min) if isinstance(t, Tensor) else max(t, t_min))
 
 
 def log_shift(tokens: int, config: FlowConfig) -> float:
-    """How far the logit of time is shifted to noise for a clip of so many video tokens.
+    """The shift of the logit of time towards noise for a clip of `tokens` video tokens.
 
-    A longer clip needs more noise to hide as much: ½ ln(tokens / reference), as in SD3 (arXiv:2403.03206, eq. 23).
+    More tokens need more noise to destroy the same information: ½ ln(tokens / base_seq_len), SD3 (arXiv:2403.03206,
+    eq. 23).
     """
     return config.logit_mean + 0.5 * math.log(tokens / config.base_seq_len)
 
@@ -62,36 +63,35 @@ def flow_matching_loss(
     subjects: list[Float[Tensor, "_ _ _"]] | None = None,
     spans: list[tuple[Span, ...]] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, float]]:
-    """The training loss on clean latents (C, t, h, w) with their captions and time stamps, ready for `backward`.
+    """The training loss on clean latents (C, t, h, w) with their captions and times in seconds, and metrics.
 
-    `spans` are the shots of each clip, if it has several captions. It draws times, masks, noise and which captions are
-    dropped, all from `generator`. The loss is the squared error of the velocity, averaged over all numbers of frames
-    that are made, with more weight where `subjects` (the share of each place (t, h, w) that they cover, if known) are;
-    see `emphasis`. Metrics are `loss`, `loss_t0` … `loss_t3` (the same in four ranges of time, those that occur) and
+    `spans` are the shots of each clip, where it has several captions. Times, masks, noise and dropped captions are
+    drawn from `generator`. The loss is the squared error of the velocity, averaged over all elements of generated
+    frames, weighted by `foreground_weights` where `subjects` (the share of each latent position (t, h, w) that subjects
+    cover) are known. Metrics are `loss`, `loss_t0` … `loss_t3` (the loss in four ranges of time, those that occur) and
     `flops` of the forward pass.
     """
-    # Clips of equal size side by side are handled as one tensor.
+    # Sorted by size, so that clips of equal size are stacked into one tensor.
     order = sorted(range(len(latents)), key=lambda i: latents[i].shape)
-    groups = [group.float() for group in stacks_of_equals([latents[i] for i in order])]
+    groups = [group.float() for group in stack_equal_shapes([latents[i] for i in order])]
     drawn = [_draw_conditions(group, transformer.patch, config, generator) for group in groups]
     noise = _noise_like(groups, generator)
     noisy = [interpolate(x, e, t[:, None, :, None, None]) for x, e, (_, t) in zip(groups, noise, drawn, strict=True)]
-    kept = (torch.rand(len(text), generator=generator, device=generator.device) >= config.caption_dropout).tolist()
-    text = [text[i] if kept[i] else text[i][:0] for i in order]
+    captioned = (torch.rand(len(text), generator=generator, device=generator.device) >= config.caption_dropout).tolist()
+    text = [text[i] if captioned[i] else text[i][:0] for i in order]
     times = [clip for _, t in drawn for clip in t]
-    shots = [spans[i] if kept[i] else drop_text(spans[i]) for i in order] if spans else None
+    shots = [spans[i] if captioned[i] else drop_text(spans[i]) for i in order] if spans else None
     batch = Batch([clip for group in noisy for clip in group], times, text, [seconds[i] for i in order], shots)
     predicted = transformer(batch)
 
     errors, weights = [], []
-    covered = stacks_of_equals([subjects[i] for i in order]) if subjects else [x.new_zeros(()) for x in groups]
-    for x, cover, (made, t) in zip(groups, covered, drawn, strict=True):
+    coverage = stack_equal_shapes([subjects[i] for i in order]) if subjects else [x.new_zeros(()) for x in groups]
+    for x, cover, (mask, t) in zip(groups, coverage, drawn, strict=True):
         x_hat = torch.stack([predicted.pop(0) for _ in x])
-        error = (x_hat - x).square().mean(dim=1) * foreground_weights(
-            cover, t[..., None, None], config.foreground_weight
-        )
+        foreground = foreground_weights(cover, t[..., None, None], config.foreground_weight)
+        error = (x_hat - x).square().mean(dim=1) * foreground
         errors.append(error.mean(dim=(2, 3)).flatten())
-        weights.append(made.flatten() * x[0, :, 0].numel())
+        weights.append(mask.flatten() * x[0, :, 0].numel())
     t = torch.cat(times)
     error, weight = torch.cat(errors) / t.clamp(min=config.t_min).square(), torch.cat(weights)
     loss = (error * weight).sum() / weight.sum()
@@ -101,10 +101,10 @@ def flow_matching_loss(
 def foreground_weights(
     cover: Float[Tensor, "*#shape"], t: Float[Tensor, "*#shape"], strength: float
 ) -> Float[Tensor, "*shape"]:
-    """Weight of the error where subjects cover a share of the picture: 1 + strength · (1 − t)² · cover.
+    """Weight of the error where subjects cover the share `cover`: 1 + strength · (1 − t)² · cover.
 
-    Near noise, where it is still open where a subject will be, a weight that depends on the answer would draw the
-    expected clip towards more subjects; so it comes in with the light, and late.
+    Near noise the position of a subject is undetermined, and a weight that depends on it would bias the expected clip
+    towards more subjects. So the weight grows as noise decreases.
     """
     return 1 + strength * (1 - t).square() * cover
 
@@ -112,14 +112,14 @@ def foreground_weights(
 def _draw_conditions(
     latents: Float[Tensor, "b c t h w"], patch: int, config: FlowConfig, generator: torch.Generator
 ) -> tuple[Float[Tensor, "b t"], Float[Tensor, "b t"]]:
-    """A mask (1 = make it) and a time for each frame of each clip."""
+    """A denoise mask and a time for each frame of each clip."""
     _, _, frames, height, width = latents.shape
     tokens = num_video_tokens((frames, height, width), patch)
     masks, times = [], []
     for _ in latents:
         mask, shared = draw_condition(frames, generator)
         t = sample_times(1 if shared else frames, tokens, config, generator).expand(frames)
-        # Half of the time what is kept carries slight noise: the cure for drift (SkyReels-V2, arXiv:2504.13074).
+        # Half of the clips get slightly noisy conditions, which reduces drift (SkyReels-V2, arXiv:2504.13074).
         noisy = torch.rand((), generator=generator, device=generator.device) < 0.5
         mask = mask.to(t.device)
         masks.append(mask)
@@ -128,7 +128,7 @@ def _draw_conditions(
 
 
 def _noise_like(latents: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Drawn where the latents are: a generator of another device only seeds one there."""
+    """Noise on the latents' device; a generator of another device seeds a new one there."""
     device = latents[0].device
     if generator.device != device:
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)

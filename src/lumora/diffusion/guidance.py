@@ -1,11 +1,14 @@
-"""From a transformer to a denoiser: the velocity of a state, guided towards its text."""
+"""From a transformer, which predicts clean latents, to a denoiser, which returns the velocity of a state.
+
+Notation: z_t is the noisy latent at time t, x(z_t, c) the clean latent that the network predicts from it with caption
+c, ∅ the empty caption. Each guider changes the prediction x; the velocity (z_t − x) / t is linear in it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -17,30 +20,100 @@ from lumora.model.packing import Batch, Span, drop_text
 from lumora.model.transformer import Transformer
 
 Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
-"""(latent, time) -> velocity, both latents of one shape; what a sampler integrates."""
-
-_Said: TypeAlias = tuple[list[Tensor], list[tuple[Span, ...]]]
-"""Words of each clip, and which belong to which of its shots."""
+"""(latent, time) -> velocity, both of one shape. Samplers integrate it."""
 
 X0Correction: TypeAlias = Callable[[Tensor], Tensor]
-"""From a predicted clean latent to a better one."""
+"""A change of the predicted clean latent, such as replacing the pixels that are known."""
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """Classifier-free guidance (arXiv:2207.12598), of x, and so of the velocity, which is linear in it."""
+    """Settings of classifier-free guidance (arXiv:2207.12598)."""
 
     scale: float = 1.0
-    """1 follows the text as training saw it, 0 ignores it, more exaggerates it."""
+    """1 uses the conditional prediction alone, 0 the unconditional one, more than 1 extrapolates."""
     interval: tuple[float, float] = (0.0, 1.0)
-    """Times at which a scale above 1 acts: near pure noise it costs variety, near data it brings nothing
-    (arXiv:2404.07724). A smaller scale acts at all times."""
+    """Times at which a scale above 1 is applied: near pure noise it reduces variety, near the data it has no effect
+    (arXiv:2404.07724). A scale below 1 is applied at all times."""
     rescale: float = 0.0
-    """Share by which the guided prediction gets the unguided one's contrast back (arXiv:2305.08891, eq. 15-16)."""
+    """Share by which the guided prediction is scaled back to the conditional prediction's standard deviation
+    (arXiv:2305.08891, eq. 15-16)."""
 
     def is_active(self, t: float) -> bool:
         low, high = self.interval
         return self.scale < 1 or (self.scale > 1 and low <= t <= high)
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Token embeddings of each clip's text, and which tokens describe which shot."""
+
+    text: list[Float[Tensor, "_ text_width"]]
+    spans: list[tuple[Span, ...]]
+
+    @classmethod
+    def of_single_shots(cls, text: list[Tensor], num_frames: int) -> Captions:
+        """Captions that each describe all `num_frames` latent frames of their clip."""
+        return cls(text, [(Span(len(tokens), num_frames),) for tokens in text])
+
+    def dropped(self) -> Captions:
+        """The empty caption for every shot."""
+        return Captions([tokens[:0] for tokens in self.text], [drop_text(shots) for shots in self.spans])
+
+
+@dataclass(frozen=True)
+class ForwardPass:
+    """Input of the network at one time: a latent (b, c, t, h, w) and a caption for each clip."""
+
+    latent: Tensor
+    captions: Captions
+
+
+class Guider(Protocol):
+    """A change of the prediction that needs one more forward pass."""
+
+    def forward_pass(self, latent: Tensor, t: float) -> ForwardPass | None:
+        """The additional forward pass; None where the guider is not active at time t."""
+        ...
+
+    def apply(self, x: Tensor, other: Tensor) -> Tensor:
+        """The changed prediction, from the current one and that of the additional forward pass."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClassifierFreeGuider:
+    """x ← x(z_t, ∅) + s · (x(z_t, c) − x(z_t, ∅)), arXiv:2207.12598, eq. 6. Edits take the source's caption for ∅."""
+
+    guidance: Guidance
+    negative: Captions
+
+    def forward_pass(self, latent: Tensor, t: float) -> ForwardPass | None:
+        return ForwardPass(latent, self.negative) if self.guidance.is_active(t) else None
+
+    def apply(self, x: Tensor, other: Tensor) -> Tensor:
+        return apply_guidance(x, other, self.guidance)
+
+
+@dataclass(frozen=True)
+class FlowEditGuider:
+    """x ← x(z_t, c) + x_src − x(z_t_src, c_src): adds the network's error on the source, under the same noise and with
+    the source's caption, so that an unchanged caption reproduces the source.
+
+    With the same noise at all times this is FlowEdit (arXiv:2412.08629, eq. 8-10): its path from source to result, plus
+    the source's noise, is the path here.
+    """
+
+    state: LatentState
+    source: EditSource
+    captions: Captions
+    """The source's captions."""
+
+    def forward_pass(self, latent: Tensor, t: float) -> ForwardPass:
+        return ForwardPass(self.source.noised(self.state, t, latent), self.captions)
+
+    def apply(self, x: Tensor, other: Tensor) -> Tensor:
+        return x + _per_frame(self.source.edited_frames) * (self.source.clean_latent - other)
 
 
 def make_denoiser(
@@ -52,62 +125,67 @@ def make_denoiser(
     spans: list[tuple[Span, ...]] | None = None,
     x0_correction: X0Correction | None = None,
     edit_source: EditSource | None = None,
+    negative_text: list[Float[Tensor, "_ text_width"]] | None = None,
 ) -> Denoiser:
-    """The velocity of all clips of `state`, which has one leading dimension, by their captions: one for each clip, or
-    for each of its shots, where `spans` say which they are.
+    """The denoiser of all clips of `state` (b, c, t, h, w): the prediction, the guiders that apply, `x0_correction`,
+    then the velocity.
 
-    Kept frames do not move. Where guidance acts, clips with and without captions go through the network as one batch.
-    `amend` is what is known of the clean latent besides, and changes each that is predicted.
-
-    A `source` is edited: what the network misses of it, by its own words and under the same noise, is added to what is
-    predicted, so that only what the words change changes. With one noise for all times this is FlowEdit
-    (arXiv:2412.08629, eq. 8 to 10): its path between the two clips plus the source's noise is the path here.
+    `text` is a caption for each clip; `spans` say which of its tokens describe which shot, where a clip has several.
+    With `edit_source` the result differs from the source only by what the captions change. `negative_text` is a caption
+    for each clip that replaces the empty one of classifier-free guidance; edits do not use it. Conditioned frames have
+    velocity 0. All forward passes of one time run as one batch.
     Raises ValueError if captions and clips differ in number.
     """
     clips = len(state.latent)
     if state.latent.dim() != 5 or len(text) != clips:
         raise ValueError(f"Each clip needs a caption: {len(text)} captions, latents of shape {(*state.latent.shape,)}.")
-    without, seconds = [words[:0] for words in text], [*state.positions]
-    shots: list[tuple[Span, ...]] = spans or [(Span(len(words), state.latent.shape[2]),) for words in text]
-    silent = [drop_text(spans) for spans in shots]
-    before: _Said = without, silent
+    num_frames = state.latent.shape[2]
+    captions = Captions(text, spans) if spans else Captions.of_single_shots(text, num_frames)
+    guiders: list[Guider] = []
     if edit_source:
-        before = edit_source.text, [(Span(len(words), state.latent.shape[2]),) for words in edit_source.text]
-
-    @torch.inference_mode()
-    def predict(t: float, latents: list[Tensor], said: list[_Said]) -> tuple[Tensor, ...]:
-        """The clean latents that are expected of noisy ones, by their words; all go through the network as one."""
-        texts, spans = (list(chain.from_iterable(part)) for part in zip(*said, strict=True))
-        times, when = [*frame_times(state.denoise_mask, t)] * len(said), seconds * len(said)
-        batch = Batch(list(chain.from_iterable(latents)), times, texts, when, spans)
-        return torch.stack(transformer(batch)).chunk(len(said))
+        source_captions = Captions.of_single_shots(edit_source.text, num_frames)
+        guiders.append(ClassifierFreeGuider(guidance, source_captions))
+        guiders.append(FlowEditGuider(state, edit_source, source_captions))
+    else:
+        negative = Captions.of_single_shots(negative_text, num_frames) if negative_text else captions.dropped()
+        guiders.append(ClassifierFreeGuider(guidance, negative))
+    mask = _per_frame(state.denoise_mask)
 
     def denoise(latent: Tensor, t: float) -> Tensor:
-        share = state.denoise_mask[:, None, :, None, None]
-        latents, said = [latent], [(text, shots)]
-        if guidance.is_active(t):
-            latents.append(latent)
-            said.append(before)
-        if edit_source:
-            latents.append(edit_source.noised(state, t, latent))
-            said.append(before)
-        x, *others = predict(t, latents, said)
-        if guidance.is_active(t):
-            x = apply_guidance(x, others[0], guidance)
-        if edit_source:
-            x = x + edit_source.edited_frames[:, None, :, None, None] * (edit_source.clean_latent - others[-1])
+        passes = [(guider, extra) for guider in guiders if (extra := guider.forward_pass(latent, t)) is not None]
+        x, *others = predict_clean(transformer, state, t, [ForwardPass(latent, captions), *(e for _, e in passes)])
+        for (guider, _), other in zip(passes, others, strict=True):
+            x = guider.apply(x, other)
         x = x0_correction(x) if x0_correction else x
-        # A draft's time is mask × t: it has less of the way to go, at its own velocity.
-        return velocity(latent, x, share * t, t_min) * share
+        # A partially noised frame is at time mask · t, so dz/dt = mask · velocity.
+        return velocity(latent, x, mask * t, t_min) * mask
 
     return denoise
+
+
+@torch.inference_mode()
+def predict_clean(
+    transformer: Transformer, state: LatentState, t: float, passes: list[ForwardPass]
+) -> tuple[Float[Tensor, "b c t h w"], ...]:
+    """The predicted clean latents of each forward pass at time t, computed as one batch."""
+    latents = [clip for each in passes for clip in each.latent]
+    text = [tokens for each in passes for tokens in each.captions.text]
+    spans = [shots for each in passes for shots in each.captions.spans]
+    times, seconds = [*frame_times(state.denoise_mask, t)] * len(passes), [*state.positions] * len(passes)
+    return torch.stack(transformer(Batch(latents, times, text, seconds, spans))).chunk(len(passes))
 
 
 def apply_guidance(
     conditional: Float[Tensor, "b c t h w"], unconditional: Float[Tensor, "b c t h w"], guidance: Guidance
 ) -> Float[Tensor, "b c t h w"]:
+    """x(∅) + s · (x(c) − x(∅)), then rescaled: arXiv:2305.08891, eq. 15-16."""
     guided = unconditional + guidance.scale * (conditional - unconditional)
     if guidance.rescale == 0:
         return guided
     contrast = conditional.std(dim=(1, 2, 3, 4), keepdim=True) / guided.std(dim=(1, 2, 3, 4), keepdim=True)
     return guided * (1 + guidance.rescale * (contrast - 1))
+
+
+def _per_frame(values: Tensor) -> Tensor:
+    """Values (b, t), one for each latent frame, broadcast over latents (b, c, t, h, w)."""
+    return values[:, None, :, None, None]

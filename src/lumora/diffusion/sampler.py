@@ -1,6 +1,7 @@
-"""From noise to data along a velocity field: ordinary differential equations, solved in few steps.
+"""Solvers of the ordinary differential equation from noise (t = 1) to data (t = 0).
 
-All is a pure function of a denoiser `(x, t) -> velocity`, so it can be tested on fields that have a solution.
+Everything here is a function of a denoiser `(x, t) -> velocity`, so it is tested on velocity fields with known
+solutions.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ from lumora.diffusion.condition import LatentState
 from lumora.diffusion.guidance import Denoiser
 
 Method: TypeAlias = Literal["ab2", "euler", "heun"]
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called after each step with (steps done, steps in all)."""
+StepProgress: TypeAlias = Callable[[int, int], None]
+"""Called after each step with (steps done, total steps)."""
+Step: TypeAlias = Callable[[Tensor, float, float], Tensor]
+"""(x, t, next t) -> x at the next t."""
 
 
 def time_schedule(num_inference_steps: int, log_shift: float = 0.0, final_jump_time: float = 0.0) -> list[float]:
-    """Times from 1 to 0 of so many steps. A positive shift of the logit (see `flow.log_shift`) spends more near noise.
+    """`num_inference_steps` + 1 times from 1 to 0, descending.
 
-    Where `leap` is positive, the last step goes from this time to 0 at once: nearer to data a network that predicts
-    the clean latent adds more error of its own than it takes away noise.
-
+    Uniform times u are shifted by logit t = logit u + `log_shift` (see `flow.log_shift`), so a positive shift puts more
+    steps near noise. If `final_jump_time` > 0, the last step goes from this time to 0: for smaller times a network that
+    predicts the clean latent adds more error than it removes.
     Raises ValueError for fewer than one step.
     """
     if num_inference_steps < 1:
         raise ValueError(f"Sampling needs at least 1 step, not {num_inference_steps}.")
-    shift, steady = math.exp(log_shift), num_inference_steps - (final_jump_time > 0)
-    even = [1 - i / max(steady, 1) for i in range(steady + 1)]
-    shifted = [1 - (1 - final_jump_time) * (1 - t) / (shift * t + (1 - t)) for t in even]
+    shift, intervals = math.exp(log_shift), num_inference_steps - (final_jump_time > 0)
+    uniform = [1 - i / max(intervals, 1) for i in range(intervals + 1)]
+    shifted = [1 - (1 - final_jump_time) * (1 - u) / (shift * u + (1 - u)) for u in uniform]
     return [*shifted, 0.0] if final_jump_time else shifted
 
 
@@ -42,59 +45,57 @@ def sample(
     state: LatentState,
     times: list[float],
     method: Method = "ab2",
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Float[Tensor, "*batch c t h w"]:
-    """The clean latent that the state's noise flows to along `times`, descending (see `schedule`).
+    """The clean latent at the end of the path that begins at `state`, along the descending `times`.
 
-    Kept frames come back exactly as they are. Heun evaluates the denoiser twice a step (but for the last); Euler and
-    Adams-Bashforth once.
+    Conditioned frames are returned exactly as given. Heun evaluates the denoiser twice per step, except in the last;
+    Euler and Adams-Bashforth evaluate it once.
     """
     step = {"ab2": _adams_bashforth, "euler": _euler, "heun": _heun}[method](denoise)
-    x = state.keep(state.latent)
-    steps = len(times) - 1
-    for i, (now, then) in enumerate(pairwise(times)):
-        x = state.keep(step(x, now, then))
+    x = state.restore_clean(state.latent)
+    total = len(times) - 1
+    for i, (t, t_next) in enumerate(pairwise(times)):
+        x = state.restore_clean(step(x, t, t_next))
         if progress:
-            progress(i + 1, steps)
+            progress(i + 1, total)
     return x
 
 
-Step: TypeAlias = Callable[[Tensor, float, float], Tensor]
-"""(latent, time, next time) -> latent then."""
-
-
 def _euler(denoise: Denoiser) -> Step:
-    """First order."""
-    return lambda x, now, then: x + (then - now) * denoise(x, now)
+    """First order: x + Δt · v(x, t)."""
+    return lambda x, t, t_next: x + (t_next - t) * denoise(x, t)
 
 
 def _heun(denoise: Denoiser) -> Step:
-    """Second order: the mean of both ends' velocities. At t = 0 there is no noise to see, so no second look."""
+    """Second order: the mean of the velocities at both ends. At t = 0 there is no noise left, so that step is
+    Euler's."""
 
-    def step(x: Tensor, now: float, then: float) -> Tensor:
-        v = denoise(x, now)
-        if then > 0:
-            v = (v + denoise(x + (then - now) * v, then)) / 2
-        return x + (then - now) * v
+    def step(x: Tensor, t: float, t_next: float) -> Tensor:
+        v = denoise(x, t)
+        if t_next > 0:
+            v = (v + denoise(x + (t_next - t) * v, t_next)) / 2
+        return x + (t_next - t) * v
 
     return step
 
 
 def _adams_bashforth(denoise: Denoiser) -> Step:
-    """Second order from one evaluation: the velocity goes on changing as it did over the last step, of whatever length.
+    """Second order with one evaluation per step: extrapolates the velocity linearly from the last two, for any step
+    sizes.
 
-    The first step is Euler's. So is the last: it ends on the predicted clean latent itself.
+    The first step is Euler's. So is the last one, which ends exactly at the predicted clean latent.
     """
     last: tuple[float, Tensor] | None = None
 
-    def step(x: Tensor, now: float, then: float) -> Tensor:
+    def step(x: Tensor, t: float, t_next: float) -> Tensor:
         nonlocal last
-        v = denoise(x, now)
+        v = denoise(x, t)
         mean = v
-        if last is not None and then > 0:
-            before, v_before = last
-            mean = v + (then - now) / (now - before) / 2 * (v - v_before)
-        last = (now, v)
-        return x + (then - now) * mean
+        if last is not None and t_next > 0:
+            t_last, v_last = last
+            mean = v + (t_next - t) / (t - t_last) / 2 * (v - v_last)
+        last = (t, v)
+        return x + (t_next - t) * mean
 
     return step

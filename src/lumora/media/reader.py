@@ -87,6 +87,12 @@ class FrameReader:
         return self._decoder.duration
 
     @property
+    def position(self) -> float:
+        """Seconds from the beginning that were read so far."""
+        times = self._decoder.times
+        return (times[-1] or times[-2] or 0.0) - (times[0] or 0.0) if len(times) > 1 else 0.0
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What was changed or lost so far, in sentences that begin with the file's name."""
         warnings = list(self._decoder.warnings)

@@ -1,8 +1,8 @@
-"""The wide ends of an hourglass (HDiT, arXiv:2401.11605): tokens of single latent places around the transformer's own.
+"""The fine level of an hourglass transformer (HDiT, arXiv:2401.11605), with one token per latent position.
 
-A token of 2×2 places is cheap, and where a thing ends within it is hard to tell. So a narrower network looks at every
-place: before, to tell the transformer more than a matrix could, and after, to draw in detail what the transformer
-means. Words are left to the middle. It adds to what the transformer does without it, and a new one adds nothing.
+The transformer's tokens cover 2×2 latent positions each, which is cheap but loses detail. A narrower network with a
+token per position runs before the transformer, to add to its input, and after it, to add to its output. It does not see
+text. With new weights it adds nothing.
 """
 
 from __future__ import annotations
@@ -13,68 +13,69 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumora.config import TransformerConfig
-from lumora.model.layers import Block, Positions, gather_rows, hidden_width, modulated
+from lumora.model.layers import Block, RotaryEmbedding, gather_rows, mlp_width, modulate
 from lumora.model.packing import Batch, drop_text
-from lumora.model.patchify import patchify, stacks_of_equals
+from lumora.model.patchify import patchify, stack_equal_shapes
 from lumora.model.token_layout import latents_from_tokens, layout_tokens
 
 
 class Hourglass(nn.Module):
-    """`hourglass_num_layers` blocks of `hourglass_hidden_size` before the transformer's blocks, and as many after them."""
+    """`hourglass_num_layers` blocks of width `hourglass_hidden_size` before the transformer, and as many after it."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        width, self.patch, heads = config.hourglass_hidden_size, config.patch_size[1], config.head_dim
-        blocks = [Block(width, heads, hidden_width(width)) for _ in range(2 * config.hourglass_num_layers)]
-        self.before, self.after = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
-        self.positions = Positions(heads)
-        self.embed = nn.Linear(config.latent_channels, width)
+        width, self.patch, head_dim = config.hourglass_hidden_size, config.patch_size[1], config.head_dim
+        blocks = [Block(width, head_dim, mlp_width(width)) for _ in range(2 * config.hourglass_num_layers)]
+        self.encoder_blocks, self.decoder_blocks = nn.ModuleList(blocks[::2]), nn.ModuleList(blocks[1::2])
+        self.rotary_embedding = RotaryEmbedding(head_dim)
+        self.patch_embed = nn.Linear(config.latent_channels, width)
         self.modulation = nn.Linear(config.hidden_size, 8 * width)
-        self.merge = nn.Linear(width * self.patch**2, config.hidden_size)
-        self.split = nn.Linear(config.hidden_size, width * self.patch**2)
-        self.head = nn.Linear(width, config.latent_channels)
+        self.to_coarse_proj = nn.Linear(width * self.patch**2, config.hidden_size)
+        self.to_fine_proj = nn.Linear(config.hidden_size, width * self.patch**2)
+        self.proj_out = nn.Linear(width, config.latent_channels)
 
     @property
-    def zero(self) -> tuple[nn.Linear, ...]:
-        """Layers that start at zero, so that all of it starts as nothing."""
-        return self.modulation, self.merge, self.head
+    def zero_initialized(self) -> tuple[nn.Linear, ...]:
+        """Layers whose weights start at zero, so that new weights add nothing."""
+        return self.modulation, self.to_coarse_proj, self.proj_out
 
-    def begin(self, batch: Batch, conditions: Float[Tensor, "rows width"]) -> HourglassPass:
-        """The first half of its work; `conditions` has a row for each latent frame and one for each caption."""
+    def encode(self, batch: Batch, conditions: Float[Tensor, "rows width"]) -> HourglassPass:
+        """Runs the blocks before the transformer; `conditions` has the transformer's rows of modulation input."""
         return HourglassPass(self, batch, conditions)
 
 
 class HourglassPass:
-    """One batch on its way: what the first half knows is there for the second."""
+    """The fine level's activations for one batch, kept from the blocks before the transformer for those after it."""
 
-    def __init__(self, fine: Hourglass, batch: Batch, conditions: Float[Tensor, "rows width"]) -> None:
-        self.fine, self.sizes = fine, [latent.shape[1:] for latent in batch.latents]
-        silent = [drop_text(spans) for spans in batch.shots]
-        self.places = layout_tokens(self.sizes, silent, batch.seconds, 1)
-        self.modulation = rearrange(fine.modulation(conditions), "rows (kind d) -> rows kind d", kind=8)
-        self.rotation = fine.positions(self.places.positions).to(conditions.dtype)[:, :, None]
-        x = torch.cat([patchify(stack, 1) for stack in stacks_of_equals(batch.latents)]).to(conditions.dtype)
-        self.x = self._through(fine.before, gather_rows(fine.embed(x), self.places.order))
+    def __init__(self, hourglass: Hourglass, batch: Batch, conditions: Float[Tensor, "rows width"]) -> None:
+        self.hourglass, self.sizes = hourglass, [latent.shape[1:] for latent in batch.latents]
+        shots = [drop_text(spans) for spans in batch.shots]
+        self.layout = layout_tokens(self.sizes, shots, batch.seconds, 1)
+        self.modulation = rearrange(hourglass.modulation(conditions), "rows (kind d) -> rows kind d", kind=8)
+        self.rotation = hourglass.rotary_embedding(self.layout.positions).to(conditions.dtype)[:, :, None]
+        x = torch.cat([patchify(stack, 1) for stack in stack_equal_shapes(batch.latents)]).to(conditions.dtype)
+        self.x = self._run(hourglass.encoder_blocks, gather_rows(hourglass.patch_embed(x), self.layout.order))
 
     def to_coarse(self) -> Float[Tensor, "video width"]:
-        """What it tells the transformer's video tokens, in the order of the samples."""
-        grids = latents_from_tokens(self._in_order(self.x), self.sizes, 1)
-        return self.fine.merge(torch.cat([patchify(stack, self.fine.patch) for stack in stacks_of_equals(grids)]))
+        """Addition to the transformer's video tokens, in the order of the samples."""
+        grids = latents_from_tokens(self._in_sample_order(self.x), self.sizes, 1)
+        tokens = torch.cat([patchify(stack, self.hourglass.patch) for stack in stack_equal_shapes(grids)])
+        return self.hourglass.to_coarse_proj(tokens)
 
     def to_fine(self, video: Float[Tensor, "video width"]) -> list[Float[Tensor, "c _ _ _"]]:
-        """What it adds to the predicted latents, from what the transformer's video tokens mean."""
-        grids = latents_from_tokens(self.fine.split(video), self.sizes, self.fine.patch)
-        meant = torch.cat([patchify(stack, 1) for stack in stacks_of_equals(grids)])
-        x = self._through(self.fine.after, self.x + gather_rows(meant, self.places.order))
+        """Addition to the predicted latents, from the transformer's video tokens at its end."""
+        grids = latents_from_tokens(self.hourglass.to_fine_proj(video), self.sizes, self.hourglass.patch)
+        fine = torch.cat([patchify(stack, 1) for stack in stack_equal_shapes(grids)])
+        x = self._run(self.hourglass.decoder_blocks, self.x + gather_rows(fine, self.layout.order))
         shift, scale = self.modulation[:, 6:].to(x.dtype).unbind(1)
-        tokens = self._in_order(self.fine.head(modulated(x, shift, scale, self.places.frame))).float()
-        return latents_from_tokens(tokens, self.sizes, 1)
+        x = self.hourglass.proj_out(modulate(x, shift, scale, self.layout.modulation_row))
+        return latents_from_tokens(self._in_sample_order(x).float(), self.sizes, 1)
 
-    def _through(self, blocks: nn.ModuleList, x: Tensor) -> Tensor:
+    def _run(self, blocks: nn.ModuleList, x: Tensor) -> Tensor:
         for block in blocks:
-            x = block(x, self.modulation[:, :6], self.places.frame, self.rotation, self.places.layout)
+            x = block(x, self.modulation[:, :6], self.layout.modulation_row, self.rotation, self.layout.attention)
         return x
 
-    def _in_order(self, x: Tensor) -> Tensor:
-        """From the packed sequence's order to that of the samples."""
-        return gather_rows(x, self.places.video)
+    def _in_sample_order(self, x: Tensor) -> Tensor:
+        """Tokens of the packed sequence in the order of the samples."""
+        return gather_rows(x, self.layout.video)

@@ -1,4 +1,4 @@
-"""What people do to videos before they show them to others, for measuring and learning what stands it."""
+"""What happens to videos before they are shown elsewhere, for measuring the detector and training the extractor."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lumora.media.video import Video
 from lumora.provenance.dct import CropBox
 
 
-def encoded(video: Video, crf: int) -> Video:
-    """Through H.264 at this rate factor, as `Video.save` and most programs do it."""
+def reencode(video: Video, crf: int) -> Video:
+    """Encodes the video with H.264 at this constant rate factor, as `Video.save` does, and decodes it."""
     file = io.BytesIO()
     frames = video.frames[:, : video.frames.shape[1] // 2 * 2, : video.frames.shape[2] // 2 * 2]
     with av.open(file, "w", format="mp4") as container:
@@ -30,43 +30,45 @@ def encoded(video: Video, crf: int) -> Video:
         return Video(np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]), video.fps)
 
 
-def cropped(video: Video, side: float, generator: np.random.Generator) -> tuple[Video, CropBox]:
-    """A part of the frame of this side, as large as the whole, and which part it is."""
+def crop(video: Video, side: float, generator: np.random.Generator) -> tuple[Video, CropBox]:
+    """A random crop with this fraction of each side, enlarged to the original size, and its crop box."""
     height, width = video.frames.shape[1:3]
-    h, w = round(side * height), round(side * width)
-    y, x = int(generator.integers(height - h + 1)), int(generator.integers(width - w + 1))
-    part = Video(video.frames[:, y : y + h, x : x + w], video.fps)
-    return part.resize(height, width), CropBox(y / height, x / width, h / height, w / width)
+    crop_height, crop_width = round(side * height), round(side * width)
+    top, left = int(generator.integers(height - crop_height + 1)), int(generator.integers(width - crop_width + 1))
+    part = Video(video.frames[:, top : top + crop_height, left : left + crop_width], video.fps)
+    box = CropBox(top / height, left / width, crop_height / height, crop_width / width)
+    return part.resize(height, width), box
 
 
-def hue_turned(video: Video, degrees: float) -> Video:
+def shift_hue(video: Video, degrees: float) -> Video:
     frames = []
     for frame in video.frames:
-        colours = np.asarray(Image.fromarray(frame).convert("HSV")).copy()
-        colours[..., 0] += np.uint8(round(degrees / 360 * 256))
-        frames.append(np.asarray(Image.fromarray(colours, "HSV").convert("RGB")))
+        hsv = np.asarray(Image.fromarray(frame).convert("HSV")).copy()
+        hsv[..., 0] += np.uint8(round(degrees / 360 * 256))
+        frames.append(np.asarray(Image.fromarray(hsv, "HSV").convert("RGB")))
     return Video(np.stack(frames), video.fps)
 
 
-def screen_recorded(video: Video) -> Video:
-    """Shown half as large again, a little brighter and cut at the edges, recorded at 1.5 times the rate."""
+def screen_recording(video: Video) -> Video:
+    """Enlarged 1.5 times, slightly brighter, cropped by 3 % at each edge, and captured at 1.5 times the frame rate."""
     height, width = video.frames.shape[1:3]
-    shown = video.resize(round(1.5 * height), round(1.5 * width)).frames
+    enlarged = video.resize(round(1.5 * height), round(1.5 * width)).frames
     edge = round(0.045 * height)
-    shown = (255 * (shown[:, edge:-edge, edge:-edge] / 255.0) ** 1.1 * 0.97 + 4).clip(0, 255).astype(np.uint8)
-    return encoded(Video(np.repeat(shown, 3, axis=0)[::2], 1.5 * video.fps), 26)
+    visible = enlarged[:, edge:-edge, edge:-edge] / 255.0
+    visible = (255 * visible**1.1 * 0.97 + 4).clip(0, 255).astype(np.uint8)
+    return reencode(Video(np.repeat(visible, 3, axis=0)[::2], 1.5 * video.fps), 26)
 
 
 def all_attacks(generator: np.random.Generator) -> dict[str, Callable[[Video], Video]]:
     return {
-        "as delivered": lambda v: v,
-        "CRF 28": lambda v: encoded(v, 28),
-        "CRF 33, half the size": lambda v: encoded(v.resize(v.frames.shape[1] // 2, v.frames.shape[2] // 2), 33),
-        "crop 0.85": lambda v: encoded(cropped(v, 0.85, generator)[0], 20),
-        "crop 0.71": lambda v: encoded(cropped(v, 0.71, generator)[0], 20),
-        "half the frames": lambda v: encoded(Video(v.frames[::2], v.fps / 2), 20),
-        "first half second cut": lambda v: encoded(Video(v.frames[4:], v.fps), 20),
-        "hue +30°": lambda v: encoded(hue_turned(v, 30), 20),
-        "hue +180°": lambda v: encoded(hue_turned(v, 180), 20),
-        "screen recording": screen_recorded,
+        "as published": lambda v: v,
+        "CRF 28": lambda v: reencode(v, 28),
+        "CRF 33, half the size": lambda v: reencode(v.resize(v.frames.shape[1] // 2, v.frames.shape[2] // 2), 33),
+        "crop 0.85": lambda v: reencode(crop(v, 0.85, generator)[0], 20),
+        "crop 0.71": lambda v: reencode(crop(v, 0.71, generator)[0], 20),
+        "half the frames": lambda v: reencode(Video(v.frames[::2], v.fps / 2), 20),
+        "first half second cut": lambda v: reencode(Video(v.frames[4:], v.fps), 20),
+        "hue +30°": lambda v: reencode(shift_hue(v, 30), 20),
+        "hue +180°": lambda v: reencode(shift_hue(v, 180), 20),
+        "screen recording": screen_recording,
     }

@@ -1,8 +1,12 @@
-"""The slow waves of a video's luma, in space and in time: what a mark is put into, and what looks are told by.
+"""Low-frequency DCT coefficients of a video's luma, in space and in time.
 
-They are a DCT of the whole frame, up to `WAVES` half waves a side, by a DCT of two seconds. Codecs, resizing and new
-frame rates hardly change them. Of a part of a frame, or with another beginning or speed, they are found by least
-squares under each of some places of the part in the whole: `stages` goes through these.
+The watermark is embedded in these coefficients, and fingerprints are made of them, because codecs, resizing and new
+frame rates hardly change them. In space they are a two-dimensional DCT-II of the whole frame (Ahmed, Natarajan and Rao,
+"Discrete cosine transform", 1974), in time cosines with a half period of at most two seconds. A frequency is counted in
+half cycles per side of the frame.
+
+When a video is a crop of the original, or starts later or plays faster, the coefficients of the original are estimated
+by ridge regression (Hoerl and Kennard, 1970) under an assumed alignment. `search_stages` goes through all alignments.
 """
 
 from __future__ import annotations
@@ -14,28 +18,31 @@ from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
 from lumora.media.video import Video
 
-WAVES, STILL_WAVES = 8.0, 28.0
-"""Most half waves a side; a picture lacks the waves in time, and gets more in space."""
-TIMES, TIMES_SECONDS = 17, 2.0
-"""Waves in time, and the duration of a half wave of the slowest one."""
+MIN_FREQUENCY = 1.5
+"""Lower limit of the watermark's band: the constant and the slopes of a frame carry no watermark."""
+VIDEO_MAX_FREQUENCY, IMAGE_MAX_FREQUENCY = 8.0, 28.0
+"""Upper limits of the watermark's band. An image has no frequencies in time, so it uses more of them in space."""
+REFERENCE_MAX_FREQUENCY = 12.0
+"""Upper limit for what is stored of an original video. A crop mixes frequencies slightly above the watermark's band
+into it. An image stores its watermark's band."""
+NUM_TIME_FREQUENCIES, TIME_HALF_PERIOD = 17, 2.0
+"""Frequencies in time, and the half period of the lowest one above zero in seconds."""
 TIME_RIDGE, SPACE_RIDGE = 3.0, 0.1
-"""Against waves that few frames, or a part of the frame, can't tell apart; of least squares."""
-SIDE = 64
-"""Pixels of the longer side of what is read; the waves are far longer."""
-LUMA = np.array([0.2126, 0.7152, 0.0722])
-WHOLE_WAVES = 12.0
-"""Most half waves a side of what is known of a whole video: those of the mark, the slowest, and some that a crop mixes
-with them; a picture's go no further than its mark."""
+"""Regularization of the regressions, for frequencies that few frames or a part of the frame cannot separate."""
+MAX_SIDE = 64
+"""Sides of the reduced frames in pixels, at most. The wavelengths used are far longer than one such pixel."""
+LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
+"""Weights of R, G and B in luma (ITU-R BT.709)."""
 
 
 @dataclass(frozen=True)
 class CropBox:
-    """The part of the original frame that a video shows, in shares of its height and width."""
+    """The part of the original frame that a video shows, as fractions of the original's height and width."""
 
     top: float = 0.0
     left: float = 0.0
@@ -43,116 +50,136 @@ class CropBox:
     width: float = 1.0
 
 
-Stage: TypeAlias = tuple[list[CropBox], Float[np.ndarray, "_ q n"]]
-"""Some places, and the waves at each."""
+@dataclass(frozen=True)
+class Alignment:
+    """Where a video lies in the original: its start in seconds, its speed, and the part of the frame it shows."""
+
+    start: float = 0.0
+    speed: float = 1.0
+    box: CropBox = CropBox()
 
 
-def reduction_stages(video: Video) -> Iterator[Stage]:
-    """The waves of a video as it is; then, some places at a time, as if it were a part of a frame of the same shape, or
-    had another beginning or speed."""
-    return reduction_stages_of(reduced(video), video.fps)
+@dataclass(frozen=True)
+class ReducedVideo:
+    """The luma of a video, on a scale of 0 to 255, with at most MAX_SIDE pixels a side. An image has one frame."""
+
+    luma: Float[np.ndarray, "t h w"]
+    fps: float
+
+    @property
+    def times(self) -> Float[np.ndarray, " t"]:
+        """When each frame begins, in seconds."""
+        return np.arange(len(self.luma)) / self.fps
 
 
-def reduction_stages_of(luma: Float[np.ndarray, "t h w"], fps: float) -> Iterator[Stage]:
-    """As `stages`, of what may be another thing than a video's luma."""
-    size, band = used_waves(len(luma))
+SearchStage: TypeAlias = tuple[list[CropBox], Float[np.ndarray, "_ q n"]]
+"""Crop boxes, and for each of them q × n coefficients: frequencies in time by frequencies of the band in space."""
+
+
+def reduced(video: Video) -> ReducedVideo:
+    return ReducedVideo(np.stack([reduced_luma(frame) for frame in video.frames]), video.fps)
+
+
+def reduced_luma(frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "small_h small_w"]:
+    """One frame's luma, averaged to at most MAX_SIDE pixels a side."""
+    luma = (frame @ LUMA_WEIGHTS).astype(np.float32)
+    height, width = (min(MAX_SIDE, pixels) for pixels in luma.shape)
+    if (height, width) == luma.shape:
+        return luma
+    return np.asarray(Image.fromarray(luma).resize((width, height), Image.Resampling.BOX))
+
+
+def search_stages(clip: ReducedVideo) -> Iterator[SearchStage]:
+    """The coefficients of a video as it is, then under the other alignments, several crop boxes at a time."""
+    size, band = watermark_band(len(clip.luma))
     for start, speed, boxes in _SEARCH:
-        planes = time_part(luma, time_waves(start + speed * np.arange(len(luma)) / fps))
-        yield boxes, np.stack([space_part(planes, size, band, box) for box in boxes])
+        planes = temporal_coefficients(clip.luma, time_basis(start + speed * clip.times))
+        yield boxes, np.stack([spatial_coefficients(planes, size, band, box) for box in boxes])
 
 
-def time_part(luma: Float[np.ndarray, "t h w"], in_time: Float[np.ndarray, "t q"]) -> Float[np.ndarray, "q h w"]:
-    """How much of each wave in time there is in every pixel."""
-    return np.tensordot(reading_in_time(in_time), luma, axes=1)
+def temporal_coefficients(
+    luma: Float[np.ndarray, "t h w"], basis: Float[np.ndarray, "t q"]
+) -> Float[np.ndarray, "q h w"]:
+    """The coefficient of each frequency in time at every pixel."""
+    return np.tensordot(temporal_estimator(basis), luma, axes=1)
 
 
-def reading_in_time(in_time: Float[np.ndarray, "t q"]) -> Float[np.ndarray, "q t"]:
-    """What frames are multiplied by, to see how much there is of each wave: least squares, with a ridge for waves that
-    frames can't tell apart."""
-    frames, waves = in_time.shape
-    gram = in_time.T @ in_time / frames + TIME_RIDGE / frames * np.eye(waves)
-    return np.linalg.solve(gram, in_time.T / frames)
+def temporal_estimator(basis: Float[np.ndarray, "t q"]) -> Float[np.ndarray, "q t"]:
+    """The matrix (BᵀB/t + λ/t·I)⁻¹·Bᵀ/t of the ridge regression: times the frames it gives coefficients in time."""
+    frames, frequencies = basis.shape
+    gram = basis.T @ basis / frames + TIME_RIDGE / frames * np.eye(frequencies)
+    return np.linalg.solve(gram, basis.T / frames)
 
 
-def space_part(
+def spatial_coefficients(
     planes: Float[np.ndarray, "q h w"], size: int, band: Bool[np.ndarray, "s s"], box: CropBox
 ) -> Float[np.ndarray, "q n"]:
-    """How much of each wave in space there is in every plane, of which `box` is seen: least squares again."""
-    down = space_waves(planes.shape[1], size, box.top, box.height)
-    across = space_waves(planes.shape[2], size, box.left, box.width)
-    found = ((down.T @ planes @ across)[:, band] / (len(down) * len(across))).T
+    """The coefficients in the band of `watermark_band` or `reference_band`, if the planes show `box` of the frame."""
+    rows = space_basis(planes.shape[1], size, box.top, box.height)
+    columns = space_basis(planes.shape[2], size, box.left, box.width)
+    products = ((rows.T @ planes @ columns)[:, band] / (len(rows) * len(columns))).T
     if box == CropBox():
-        return found.T  # the waves of a whole frame are orthogonal
-    return np.linalg.solve(mixing(down, across, band), found).T
+        return products.T  # over the whole frame the basis is orthonormal
+    return np.linalg.solve(spatial_gram(rows, columns, band), products).T
 
 
-def mixing(
-    down: Float[np.ndarray, "h s"], across: Float[np.ndarray, "w s"], band: Bool[np.ndarray, "s s"]
+def spatial_gram(
+    rows: Float[np.ndarray, "h s"], columns: Float[np.ndarray, "w s"], band: Bool[np.ndarray, "s s"]
 ) -> Float[np.ndarray, "n n"]:
-    """How much of each wave is seen in each other one where a part of a frame is seen, with a ridge."""
-    rows, columns = np.nonzero(band)
-    gram_down, gram_across = down.T @ down / len(down), across.T @ across / len(across)
-    gram = gram_down[np.ix_(rows, rows)] * gram_across[np.ix_(columns, columns)]
+    """BᵀB/(h·w) + λ·I for the two-dimensional basis B: how much a crop mixes the frequencies, with the ridge."""
+    row_index, column_index = np.nonzero(band)
+    row_gram, column_gram = rows.T @ rows / len(rows), columns.T @ columns / len(columns)
+    gram = row_gram[np.ix_(row_index, row_index)] * column_gram[np.ix_(column_index, column_index)]
     return gram + SPACE_RIDGE * np.eye(len(gram))
 
 
-def time_waves(moments: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t q"]:
-    """Cosines of mean square 1 at these moments in seconds; a picture has the first one alone."""
-    numbers = np.arange(TIMES if len(moments) > 1 else 1)
-    return np.where(numbers, math.sqrt(2), 1.0) * np.cos(np.pi * numbers * moments[:, None] / TIMES_SECONDS)
+def time_basis(seconds: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t q"]:
+    """√2·cos(πkt/TIME_HALF_PERIOD), and 1 for k = 0, at these times. An image has k = 0 only."""
+    k = np.arange(NUM_TIME_FREQUENCIES if len(seconds) > 1 else 1)
+    return np.where(k, math.sqrt(2), 1.0) * np.cos(np.pi * k * seconds[:, None] / TIME_HALF_PERIOD)
 
 
-def space_waves(pixels: int, size: int, begin: float, length: float) -> Float[np.ndarray, "pixels size"]:
-    """Cosines of mean square 1 over a whole side, at the centres of the pixels of a part of it."""
-    places = begin + length * (np.arange(pixels) + 0.5) / pixels
-    return np.where(np.arange(size), math.sqrt(2), 1.0) * np.cos(np.pi * np.arange(size) * places[:, None])
-
-
-@lru_cache(8)
-def used_waves(frames: int) -> tuple[int, Bool[np.ndarray, "s s"]]:
-    """How many waves a side, and which of their pairs are used: all slow ones but the three slowest."""
-    most = STILL_WAVES if frames == 1 else WAVES
-    size = math.ceil(most)
-    speed = np.hypot(*np.mgrid[:size, :size])
-    return size, (speed >= 1.5) & (speed < most)
+def space_basis(pixels: int, size: int, begin: float, length: float) -> Float[np.ndarray, "pixels size"]:
+    """The DCT-II basis √2·cos(πkx), and 1 for k = 0, where x are the centers of the pixels from `begin` to
+    `begin + length` on a side that goes from 0 to 1."""
+    x = begin + length * (np.arange(pixels) + 0.5) / pixels
+    k = np.arange(size)
+    return np.where(k, math.sqrt(2), 1.0) * np.cos(np.pi * k * x[:, None])
 
 
 @lru_cache(8)
-def whole_waves(frames: int) -> tuple[int, Bool[np.ndarray, "s s"]]:
-    """As `used_waves`, of what is known of a whole video: the slowest are among them."""
-    most = STILL_WAVES if frames == 1 else WHOLE_WAVES
-    size = math.ceil(most)
-    return size, np.hypot(*np.mgrid[:size, :size]) < most
+def watermark_band(frames: int) -> tuple[int, Bool[np.ndarray, "s s"]]:
+    """How many frequencies a side has, and which pairs of them carry the watermark of a video of so many frames."""
+    limit = IMAGE_MAX_FREQUENCY if frames == 1 else VIDEO_MAX_FREQUENCY
+    size = math.ceil(limit)
+    frequency = np.hypot(*np.mgrid[:size, :size])
+    return size, (frequency >= MIN_FREQUENCY) & (frequency < limit)
 
 
-def reduced(video: Video) -> Float[np.ndarray, "t h w"]:
-    """Its luma, of no more than SIDE pixels a side."""
-    luma = (video.frames @ LUMA).astype(np.float32)
-    height, width = (min(SIDE, n) for n in luma.shape[1:])
-    if (height, width) == luma.shape[1:]:
-        return luma
-    return np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.BOX)) for f in luma])
+@lru_cache(8)
+def reference_band(frames: int) -> tuple[int, Bool[np.ndarray, "s s"]]:
+    """As `watermark_band`, for what is stored of an original. It includes the lowest frequencies."""
+    limit = IMAGE_MAX_FREQUENCY if frames == 1 else REFERENCE_MAX_FREQUENCY
+    size = math.ceil(limit)
+    return size, np.hypot(*np.mgrid[:size, :size]) < limit
 
 
-def _crops() -> list[CropBox]:
-    """Parts of the frame of its own shape, down to 0.6 of a side, in steps that the waves forgive."""
+def _crop_boxes() -> list[CropBox]:
+    """Crops of the frame's own shape, down to 0.6 of a side. The steps are small against the wavelengths."""
     boxes = []
     for side in np.arange(0.96, 0.6, -0.04):
-        places = np.linspace(0, 1 - side, 1 + math.ceil((1 - side) / 0.06))
-        boxes += [CropBox(top, left, side, side) for top in places.tolist() for left in places.tolist()]
+        offsets = np.linspace(0, 1 - side, 1 + math.ceil((1 - side) / 0.06))
+        boxes += [CropBox(top, left, side, side) for top in offsets.tolist() for left in offsets.tolist()]
     return boxes
 
 
 _SEARCH = (
     (0.0, 1.0, [CropBox()]),
     *((0.0, speed, [CropBox()]) for speed in (0.5, 2.0)),
-    *((start / 8, 1.0, [CropBox()]) for start in range(1, 17)),
-    (0.0, 1.0, _crops()),
+    *((eighth / 8, 1.0, [CropBox()]) for eighth in range(1, 17)),
+    (0.0, 1.0, _crop_boxes()),
 )
-"""Start in seconds, speed, and parts of the frame."""
-PLACES = sum(len(boxes) for _, _, boxes in _SEARCH)
+"""Start in seconds, speed and crop boxes of each stage."""
 
-
-def place(number: int) -> tuple[float, float, CropBox]:
-    """Start in seconds, speed and part of the frame, as `stages` counts them."""
-    return [(start, speed, box) for start, speed, boxes in _SEARCH for box in boxes][number]
+ALIGNMENTS = tuple(Alignment(start, speed, box) for start, speed, boxes in _SEARCH for box in boxes)
+"""All alignments, in the order of `search_stages`."""

@@ -1,137 +1,186 @@
-"""Is this video one of ours? Three witnesses: the manifest, the mark in the pixels, and the index of what was
-delivered. A fourth one knows our model's hand (`passive.py`).
+"""Is this video one of ours? Combines the evidence of the manifest, the watermark and the index of published videos.
 
-For each record of the index, the looks say where in the video it would have to lie, and the mark is read there. Of a
-foreign video the two are independent (the key's coins know nothing of pictures), so their p-values join by Fisher's
-method, times the number of records. For the few records that it looks like most, which again are found without the key,
-the mark is read once more against what is known of their pixels (`known.py`). Beside it stands the mark alone, which
-needs no index. The best of the three counts three times.
+Three p-values are computed, and the smallest counts three times (Bonferroni):
 
-The passive trace is not joined to them, because it tells another thing: that the video is of this model, whoever ran
-it. What others made with it was never delivered here and has the trace all the same. So it changes no p-value and never
-says "ours"; it only takes back a "not ours".
+1. The watermark alone. This needs no index.
+2. The watermark and the fingerprint together, for each record of the index. The fingerprint gives the alignment, and
+   the watermark is read there. For a foreign video the two are independent, because the key does not depend on any
+   video, so their p-values are combined by Fisher's method, and multiplied by the number of records.
+3. The watermark read with knowledge of the original (`informed_detector.py`), for the records with the most similar
+   fingerprints.
+
+A file that is byte for byte a published one, or carries a trusted manifest of a published one, needs no p-value.
+
+The codec's trace (`model_attribution.py`) is evidence of another kind: it says that the model made the video, whoever
+ran it. Videos that others made with the same model were not published here and have the same trace. So it changes no
+p-value and never makes the answer "ours"; it only turns "not ours" into "cannot tell".
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import combine_pvalues
 
 from lumora.codec import Codec
+from lumora.media.reader import FrameReader
 from lumora.media.video import Video
 from lumora.provenance import watermark
-from lumora.provenance.dct import reduced, reduction_stages
-from lumora.provenance.fingerprint import Likeness, chance_of, likeness
+from lumora.provenance.dct import ALIGNMENTS, ReducedVideo, reduced_luma, search_stages
+from lumora.provenance.fingerprint import FingerprintMatch, fingerprint_p_value, match_fingerprints
 from lumora.provenance.index import Index, PublishedRecord
-from lumora.provenance.informed_detector import chance_of_mark
-from lumora.provenance.keystore import watermark_key
+from lumora.provenance.informed_detector import sign_p_value
+from lumora.provenance.keystore import existing_watermark_key
 from lumora.provenance.manifest import Manifest, read
-from lumora.provenance.model_attribution import CodecTrace, trace_of
+from lumora.provenance.model_attribution import TRACE_FRAMES, CodecTrace, central_part, trace_of
 
 Answer = Literal["ours", "not ours", "cannot tell"]
-OURS = 1e-6
-"""From this p-value on a video is ours: of a million foreign ones, one is taken for ours."""
-NOT_OURS = 1e-2
-"""From this p-value on there is no trace of us, which is no proof: strong changes remove all traces."""
-
-LIKEST = 32
-"""Records against which the mark is read once more; each takes up to two tenths of a second."""
+OURS_P_VALUE = 1e-6
+"""A video is ours up to this p-value: of a million foreign videos, at most one is taken for ours."""
+NOT_OURS_P_VALUE = 1e-2
+"""From this p-value on there is no evidence. That is no proof: strong attacks remove all traces."""
+MAX_INFORMED = 32
+"""Records that are tested by the informed detector, the most similar first. Each takes up to 0.2 s."""
 
 
 @dataclass(frozen=True)
 class Detection:
+    """The answer and the evidence for it."""
+
     answer: Answer
     p_value: float
-    """Chance, at most, that a foreign video gives as much evidence; 0 where a signature says it."""
+    """Upper bound of the probability of as much evidence for a foreign video. 0 where the file or its signature is
+    proof."""
     record: PublishedRecord | None
-    """Which delivered video it is."""
+    """The published video that it is."""
     manifest: Manifest
-    watermark: watermark.WatermarkReading
-    likeness: float | None
-    """How much it looks like `record`, from 0 to 1; None without a record."""
+    watermark: watermark.WatermarkReading | None
+    """None where there is no key, so nothing was ever watermarked here."""
+    similarity: float | None
+    """Of the fingerprint to that of `record`, from 0 to 1. None without a record."""
     codec_trace: CodecTrace | None
-    """Of the model, in a video that it or another lumora made; None where it was not looked for."""
+    """None where no codec was given, or the video is too small."""
 
 
-def detect(path: Path, index: Index | None = None, codec: Codec | None = None) -> Detection:
-    """With the model's `codec` it looks for passive traces too.
+def detect(
+    path: Path,
+    index: Index | None = None,
+    codec: Codec | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Detection:
+    """Examines a file. `index` is the one in the state folder by default; with `codec` the codec's trace is measured.
 
-    Raises ValueError, in a sentence, for a file that can't be read as a video or picture.
+    Nothing is written. `progress` is called with the work done and the total. Raises ValueError, with a sentence, for a
+    file that cannot be read as a video or an image.
     """
-    manifest, video = read(path), Video.load(path)
-    passive = trace_of(video, codec) if codec else None
-    mark = watermark.read(video, watermark_key(), enough=0.0)
-    records = (index or Index()).all()
-    alike = likeness(reduction_stages(video), [record.fingerprint for record in records])
-    signed = next((r for r in records if r.record == manifest.recipe.get("record")), None)
-    if manifest.state == "trusted" and signed:
-        return Detection("ours", 0.0, signed, manifest, mark, alike[records.index(signed)].value, passive)
-    chances = with_index(video, mark, records, alike, watermark_key())
-    best = min(range(len(records)), key=lambda n: chances[n], default=None)
-    p_value = joined(mark, chances)
-    answer = _answer(p_value, passive)
-    if best is None or chances[best] > NOT_OURS:
-        return Detection(answer, p_value, None, manifest, mark, None, passive)
-    return Detection(answer, p_value, records[best], manifest, mark, alike[best].value, passive)
+    report = progress or (lambda done, total: None)
+    manifest, records = read(path), (index or Index()).all()
+    clip, trace = _read_video(path, codec, lambda fraction: report(round(90 * fraction), 100))
+    key = existing_watermark_key()
+    reading = watermark.read(clip, key, stop_at=0.0) if key else None
+    report(95, 100)
+    matches = match_fingerprints(search_stages(clip), [record.fingerprint for record in records])
+    report(100, 100)
+    proven = _proven_record(path, manifest, records)
+    if proven is not None:
+        similarity = matches[proven].similarity
+        return Detection("ours", 0.0, records[proven], manifest, reading, similarity, trace)
+    if key is None or reading is None:
+        return Detection(_answer(1.0, trace), 1.0, None, manifest, None, None, trace)
+    p_values = index_p_values(clip, reading, records, matches, key)
+    p_value = combined_p_value(reading, p_values)
+    answer, best = _answer(p_value, trace), min(range(len(records)), key=p_values.__getitem__, default=None)
+    if best is None or p_values[best] > NOT_OURS_P_VALUE:
+        return Detection(answer, p_value, None, manifest, reading, None, trace)
+    return Detection(answer, p_value, records[best], manifest, reading, matches[best].similarity, trace)
 
 
-def _answer(p_value: float, passive: CodecTrace | None) -> Answer:
-    if p_value <= OURS:
-        return "ours"
-    traceless = p_value >= NOT_OURS and (passive is None or passive.p_value > NOT_OURS)
-    return "not ours" if traceless else "cannot tell"
+def combined_p_value(reading: watermark.WatermarkReading, by_index: Sequence[float]) -> float:
+    """The smallest of the three p-values at the top of this module, times three."""
+    return min(1.0, 3 * min([reading.p_value, *by_index]))
 
 
-def with_index(
-    video: Video,
-    mark: watermark.WatermarkReading,
+def index_p_values(
+    clip: ReducedVideo,
+    reading: watermark.WatermarkReading,
     records: Sequence[PublishedRecord],
-    alike: Sequence[Likeness],
+    matches: Sequence[FingerprintMatch],
     key: bytes,
 ) -> list[float]:
-    """For each record the chance, at most, that a foreign video has as much evidence for it or for another one, by the
-    better of the two ways that need the index. What is read once more counts by rank: the likest record has a half of
-    the trust, the next a sixth, a twelfth and so on, which add up to one."""
+    """For each record the smaller of the p-values that need the index, corrected for the number of records.
+
+    Fisher's is multiplied by the number of records. The informed detector's is weighted by the record's rank in
+    similarity (a weighted Bonferroni correction): 1/2 for the first, 1/6, 1/12 and so on, which add up to one.
+    """
     payloads = [int(record.record, 16) for record in records]
-    chances = [min(1.0, joint * len(records)) for joint in joint_p_values(mark, payloads, alike)]
-    luma, likest = reduced(video), sorted(range(len(records)), key=lambda n: -alike[n].value)[:LIKEST]
-    for rank, n in enumerate(likest, start=1):
-        signs = watermark.signs_of(payloads[n], key, len(luma))
-        chances[n] = min(chances[n], rank * (rank + 1) * informed_p_value(luma, video.fps, records[n], alike[n], signs))
-    return chances
+    p_values = [min(1.0, p * len(records)) for p in fisher_p_values(reading, payloads, matches)]
+    most_similar = sorted(range(len(records)), key=lambda n: -matches[n].similarity)[:MAX_INFORMED]
+    for rank, n in enumerate(most_similar, start=1):
+        signs = watermark.signs_of(payloads[n], key, len(clip.luma))
+        p_values[n] = min(p_values[n], rank * (rank + 1) * informed_p_value(clip, records[n], matches[n], signs))
+    return p_values
+
+
+def fisher_p_values(
+    reading: watermark.WatermarkReading, payloads: Sequence[int], matches: Sequence[FingerprintMatch]
+) -> list[float]:
+    """For each record the p-value of its watermark and its fingerprint together, by Fisher's method."""
+    if not matches:
+        return []
+    by_watermark = reading.p_values_of(payloads, [match.alignment for match in matches])
+    by_fingerprint = [fingerprint_p_value(match.similarity) for match in matches]
+    both = np.stack([np.maximum(by_watermark, 1e-300), by_fingerprint])  # the method takes logarithms
+    combined: Any = combine_pvalues(both, method="fisher", axis=0)  # scipy's annotations lack the result's type
+    return combined.pvalue.tolist()
 
 
 def informed_p_value(
-    luma: Float[np.ndarray, "t h w"],
-    fps: float,
-    record: PublishedRecord,
-    like: Likeness,
-    signs: Float[np.ndarray, "q n"],
+    clip: ReducedVideo, record: PublishedRecord, match: FingerprintMatch, signs: Float[np.ndarray, "q n"]
 ) -> float:
-    """As `chance_of_mark`, for the place where the looks say that a video lies in a record's, and for the whole of it:
-    those of a still scene are alike from any beginning."""
-    places = {0, like.place}
-    return len(places) * min(chance_of_mark(luma, fps, record.reference_dct, place, signs) for place in places)
+    """The informed detector's p-value at the alignment of the fingerprint, or at none: the fingerprints of a still
+    scene are the same from any start."""
+    candidates = {0, match.alignment}
+    p_values = (sign_p_value(clip, record.reference_dct, ALIGNMENTS[n], signs) for n in candidates)
+    return len(candidates) * min(p_values)
 
 
-def joined(mark: watermark.WatermarkReading, chances: Sequence[float]) -> float:
-    """The p-value of all witnesses: the mark alone, and two ways with the index."""
-    return min(1.0, 3 * min([mark.p_value, *chances]))
+def _read_video(
+    path: Path, codec: Codec | None, progress: Callable[[float], None]
+) -> tuple[ReducedVideo, CodecTrace | None]:
+    """The reduced video and its trace, frame by frame: at full size no more than one frame is held."""
+    luma: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
+    with FrameReader(path) as reader:
+        for number, frame in enumerate(reader):
+            luma.append(reduced_luma(frame))
+            if codec and number < TRACE_FRAMES:
+                parts.append(central_part(frame, codec.config.spatial_compression))
+            progress(min(1.0, reader.position / reader.duration) if reader.duration else 0.0)
+        order, fps = reader.schedule()
+    progress(1.0)
+    trace = None
+    if codec:
+        beginning = order[:TRACE_FRAMES]
+        trace = trace_of(Video(np.stack(parts)[beginning[beginning < len(parts)]], fps), codec)
+    return ReducedVideo(np.stack(luma)[order], fps), trace
 
 
-def joint_p_values(mark: watermark.WatermarkReading, payloads: Sequence[int], alike: Sequence[Likeness]) -> list[float]:
-    """For each record the chance, at most, that a foreign video has so much of its mark and its looks."""
-    fits = mark.p_values_of(payloads, [like.place for like in alike])
-    return [_fisher(float(fit), chance_of(like.value)) for fit, like in zip(fits, alike, strict=True)]
+def _proven_record(path: Path, manifest: Manifest, records: Sequence[PublishedRecord]) -> int | None:
+    """The number of the record whose file this is byte for byte, or that a trusted manifest names."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    signed = manifest.recipe.get("record") if manifest.state == "trusted" else None
+    return next((n for n, r in enumerate(records) if r.sha256 == sha256 or r.record == signed), None)
 
 
-def _fisher(first: float, second: float) -> float:
-    """The p-value of two independent ones: P(product ≤ p) = p · (1 − ln p)."""
-    product = max(first, 1e-300) * max(second, 1e-300)
-    return min(1.0, product * (1 - math.log(max(product, 1e-300))))
+def _answer(p_value: float, trace: CodecTrace | None) -> Answer:
+    if p_value <= OURS_P_VALUE:
+        return "ours"
+    no_trace = trace is None or trace.p_value > NOT_OURS_P_VALUE
+    return "not ours" if p_value >= NOT_OURS_P_VALUE and no_trace else "cannot tell"

@@ -1,8 +1,9 @@
-"""What a video looks like, in some hundred small numbers, and how alike another one is.
+"""Fingerprints of videos, and how similar two of them are.
 
-They are its slow waves (`waves.py`), each against the clearest ones. So a codec, another size, rate or colour hardly
-changes them, and a part of the frame, another beginning and another speed are found by the same search as the mark.
-They are taken before the video is marked, so they know nothing of the key, and what the mark says is a second witness.
+A fingerprint is the vector of a video's low-frequency DCT coefficients (`dct.py`), scaled and clipped. Codecs, resizing
+and changes of frame rate or color hardly change it, and crops, later starts and other speeds are found by the same
+search over alignments as the watermark. Fingerprints are taken before the video is watermarked, so they do not depend
+on the key, and the evidence of the watermark is independent of theirs.
 """
 
 from __future__ import annotations
@@ -15,61 +16,68 @@ import numpy as np
 from jaxtyping import Float, Int8
 
 from lumora.media.video import Video
-from lumora.provenance.dct import Stage, reduction_stages
+from lumora.provenance.dct import SearchStage, reduced, search_stages
 
 Fingerprint: TypeAlias = Int8[np.ndarray, "_"]
-"""17 · 52 numbers of a video, those in space alone of a picture."""
+"""17 · 52 numbers of a video, frequencies in time by those in space; 636 of an image."""
 
-CLEAR = 0.9
-"""This share of the waves is weaker than those that count in full."""
-
-
-def fingerprint_of(video: Video) -> Fingerprint:
-    _, waves = next(reduction_stages(video))
-    return np.rint(127 * _weighed(waves[0])).astype(np.int8).ravel()
+CLIP_QUANTILE = 0.9
+"""Coefficients above this quantile of their absolute values are clipped to it."""
 
 
 @dataclass(frozen=True)
-class Likeness:
-    value: float = 0.0
-    """The correlation of looks at the likest place, from 0 to 1."""
-    place: int = 0
-    """Its number, as `stages` goes through them."""
+class FingerprintMatch:
+    """How similar a video is to a fingerprint, under the best alignment."""
+
+    similarity: float = 0.0
+    """The correlation, from 0 to 1."""
+    alignment: int = 0
+    """The index of the best alignment in `dct.ALIGNMENTS`."""
 
 
-def likeness(seen: Iterable[Stage], others: Sequence[Fingerprint]) -> list[Likeness]:
-    """How much a video, of which the `stages` are `seen`, looks like each of others; not at all like a picture, if it
-    is none itself."""
-    best, began, known = [Likeness()] * len(others), 0, np.zeros((0, 0))
-    for _, waves in seen:
-        looks = _of_length_one(np.stack([_weighed(each).ravel() for each in waves]))
-        fitting = [number for number, other in enumerate(others) if len(other) == looks.shape[1]]
-        if not fitting:
-            break
-        if began == 0:
-            known = _of_length_one(np.stack([others[number] for number in fitting]).astype(float))
-        alike = looks @ known.T
-        for number, place, value in zip(
-            fitting, alike.argmax(axis=0).tolist(), alike.max(axis=0).tolist(), strict=True
-        ):
-            best[number] = max(best[number], Likeness(value, began + place), key=lambda found: found.value)
-        began += len(waves)
+def fingerprint_of(video: Video) -> Fingerprint:
+    _, coefficients = next(search_stages(reduced(video)))
+    return np.rint(127 * _clipped(coefficients[0])).astype(np.int8).ravel()
+
+
+def match_fingerprints(stages: Iterable[SearchStage], fingerprints: Sequence[Fingerprint]) -> list[FingerprintMatch]:
+    """Compares a video, given its `search_stages`, with each fingerprint.
+
+    The similarity of an image and a video is 0, and so is that of a fingerprint of another length (older versions).
+    """
+    best = [FingerprintMatch()] * len(fingerprints)
+    comparable: list[int] | None = None
+    known, offset = np.zeros((0, 0)), 0
+    for _, coefficients in stages:
+        rows = _normalized(np.stack([_clipped(each).ravel() for each in coefficients]))
+        if comparable is None:
+            comparable = [n for n, fingerprint in enumerate(fingerprints) if len(fingerprint) == rows.shape[1]]
+            if not comparable:
+                break
+            known = _normalized(np.stack([fingerprints[n] for n in comparable]).astype(float))
+        similarities = rows @ known.T
+        winners, values = similarities.argmax(axis=0).tolist(), similarities.max(axis=0).tolist()
+        for n, winner, value in zip(comparable, winners, values, strict=True):
+            if value > best[n].similarity:
+                best[n] = FingerprintMatch(value, offset + winner)
+        offset += len(coefficients)
     return best
 
 
-def chance_of(likeness: float) -> float:
-    """How often, at most, a foreign video looks that much like a given one of ours.
+def fingerprint_p_value(similarity: float) -> float:
+    """Upper bound of the probability that a foreign video is this similar to a given one of ours.
 
-    The line lies above all that was measured: of 72,010 pairs of clips of the simulated world, each with the whole
-    search from both sides, 10 % were alike by .212, 1 % by .354, .1 % by .530, .01 % by .705, and one by .847. It ends
-    at 1.8 · 10⁻⁵, a little more than one in so many pairs: more than that no likeness proves.
+    The line lies above all measured values. Of 72,010 pairs of clips of the simulated world, each with the whole search
+    from both sides, 10 % have a similarity of at least .212, 1 % of .354, .1 % of .530, .01 % of .705, and the highest
+    is .847. The line ends at 1.8 · 10⁻⁵, a little more than one in so many pairs: they cannot show a smaller value.
     """
-    return min(1.0, 10 ** -((min(likeness, 1.0) - 0.05) / 0.2))
+    return min(1.0, 10 ** -((min(similarity, 1.0) - 0.05) / 0.2))
 
 
-def _weighed(waves: Float[np.ndarray, "q n"]) -> Float[np.ndarray, "q n"]:
-    return np.clip(waves / max(float(np.quantile(np.abs(waves), CLEAR)), 1e-9), -1, 1)
+def _clipped(coefficients: Float[np.ndarray, "q n"]) -> Float[np.ndarray, "q n"]:
+    limit = float(np.quantile(np.abs(coefficients), CLIP_QUANTILE))
+    return np.clip(coefficients / max(limit, 1e-9), -1, 1)
 
 
-def _of_length_one(rows: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
+def _normalized(rows: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)

@@ -1,7 +1,7 @@
-"""The signed manifest in a file (C2PA 2.4): what made it, of what, and whether anything was changed since.
+"""The signed manifest in a file (C2PA 2.4): who made it, from what, and whether it was changed since.
 
-Its traits are those of the conformance programme's rubric for generators (version 0.2). Only a signer with a
-certificate of the programme's trust list is conformant; a repository can be no more than ready for it.
+Manifests have the traits of the C2PA conformance program's rubric for generators (version 0.2). Only a product with a
+certificate of the program's trust list is conformant; a repository can be no more than ready for it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -20,30 +21,51 @@ from lumora.atomic_io import error_reason
 from lumora.media.sniff import sniff
 from lumora.provenance.certificates import SigningIdentity, signing_identity, trusted_roots
 
-ManifestState = Literal["trusted", "intact", "tampered", "absent"]
-"""Signed by one who is trusted and unchanged; unchanged, by somebody unknown; changed since; without a manifest."""
+ManifestState = Literal["trusted", "intact", "expired", "not yet valid", "tampered", "absent", "remote", "unreadable"]
+"""What is known about a file:
+
+- "trusted": unchanged since it was signed, and the signer's certificate leads to a trusted root.
+- "intact": unchanged since it was signed, by an unknown signer.
+- "expired": unchanged since it was signed, but the signer's certificate has expired. Without a time stamp nobody can
+  tell whether it was valid at that time; the index knows files that were published here.
+- "not yet valid": unchanged since it was signed, but the signer's certificate is not valid yet. A clock is wrong.
+- "tampered": the content or the manifest was changed after it was signed. A hash or the signature does not match.
+- "absent": there is no manifest, or the file format cannot carry one.
+- "remote": the manifest is stored on a server, and nothing is fetched.
+- "unreadable": the file or its manifest cannot be parsed, or does not follow the specification.
+
+All but "tampered" may be used as ingredients: a new signature over a tampered file would make it look genuine, while
+the others claim nothing false. The first four say that the recipe is as the signer wrote it.
+"""
 Relation = Literal["parentOf", "componentOf", "inputTo"]
-"""A video that was changed or gone on with, of which there is one at most; another one that was put beside it; a
-picture that was only looked at, such as the one to begin with."""
+"""How an ingredient is used: a video that is edited or extended (at most one), a further video that becomes part of the
+result, or an image or video that is an input of the model, such as a first frame."""
 
 MIME = {".mp4": "video/mp4", ".gif": "image/gif", ".webp": "image/webp", ".png": "image/png"}
-"""The kinds of file that lumora writes; all of them can carry a manifest."""
+"""The file formats that lumora writes. All of them can carry a manifest."""
 RECIPE = "lumora.recipe"
-"""Label of the assertion that holds all that is needed to make the pixels again."""
+"""Label of the assertion that holds all that is needed to make the same frames again."""
 SOFT_BINDING = "lumora.watermark.1"
-"""Name of the mark in the pixels that leads back to a manifest which was stripped."""
+"""Name of the watermark, which leads back to a manifest that was stripped."""
 
 _GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _OFFLINE = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
 }
-_NO_LEARNING = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.ai_inference", "cawg.data_mining")
+_UNKNOWN_TYPE = "application/octet-stream"
+"""A media type that the library does not parse."""
+_MINING = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.ai_inference", "cawg.data_mining")
+_TRUSTED, _UNTRUSTED = "signingCredential.trusted", "signingCredential.untrusted"
+_OUTSIDE_VALIDITY = "signingCredential.expired"
+"""Validation codes of the specification (section 15.2). The last one is also used before the validity begins."""
+_CHANGED = ("assertion.missing", "assertion.undeclared", "assertion.boxesHash.unknownBox")
+"""Codes of what was removed from a signed file or added to it. Codes of other changes end with `mismatch`."""
 
 
 @dataclass(frozen=True)
 class Ingredient:
-    """A file that the new one is made of."""
+    """A file that the new one is made from."""
 
     path: Path
     relationship: Relation
@@ -55,24 +77,37 @@ class Manifest:
 
     state: ManifestState
     problems: tuple[str, ...] = ()
-    """C2PA's codes of what is wrong with the file, or with what it was made of."""
+    """C2PA's validation codes of what is wrong, or a sentence that says why the file cannot be read."""
     signer: str | None = None
     signed_at: str | None = None
+    """By a time stamp authority; lumora uses none."""
+    valid_from: str | None = None
+    valid_until: str | None = None
+    """The validity of the signer's certificate, where the present is outside of it."""
     generator: str | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     """Of lumora's own files: `request`, `model`, `record`."""
     ingredients: tuple[dict[str, Any], ...] = ()
-    """`title`, `relation`, and the `problems` that were found in it when it was used."""
+    """For each its `title`, `relation`, the `state` in which it was used, and its `problems`."""
+
+    @property
+    def usable_as_ingredient(self) -> bool:
+        return self.state != "tampered"
+
+    @property
+    def recipe_is_intact(self) -> bool:
+        """Whether the recipe is as the signer wrote it."""
+        return self.state in ("trusted", "intact", "expired", "not yet valid")
 
 
 def sign(
     source: Path, destination: Path, kind: str, title: str, recipe: dict[str, Any], parents: Sequence[Ingredient] = ()
 ) -> bytes:
-    """Writes `source`, a file of `kind` (a suffix in MIME), to `destination` with a signed manifest, which it gives
-    too.
+    """Writes `source` to `destination` with a signed manifest, and returns the manifest.
 
-    `recipe` holds `record`, the value of the watermark in the pixels. Raises ValueError for a certificate that can't
-    sign and OSError where the result does not read back as trusted; throw `destination` away then, whatever it holds.
+    `kind` is the file format, a key of MIME. `recipe` holds `record`, the payload of the watermark. Raises ValueError
+    for a certificate that cannot sign, and OSError where the result does not read back as trusted; discard
+    `destination` then.
     """
     assert source != destination, "the library would truncate the source"
     identity = signing_identity()
@@ -86,7 +121,7 @@ def sign(
         ):
             manifest = bytes(builder.sign(signer, MIME[kind], unsigned, signed))
     except c2pa.C2paError as error:
-        raise OSError(f"The file can't be signed: {error_reason(error)}.") from error
+        raise OSError(f"The file cannot be signed: {error_reason(error)}.") from error
     back = read(destination, identity)
     if back.state != "trusted" or back.recipe != json.loads(json.dumps(recipe)):
         raise OSError(f"The signature does not read back as it was made ({', '.join(back.problems) or back.state}).")
@@ -94,10 +129,10 @@ def sign(
 
 
 def read(path: Path, identity: SigningIdentity | None = None) -> Manifest:
-    """What the manifest of a file says; the content decides of what kind it is, not the name.
+    """What a file's manifest says. The content decides the file format, not the name.
 
-    Signatures are trusted that lead to the roots of `trusted_roots`, or to `identity`'s own certificates. Nothing is
-    fetched from the network. Raises ValueError for a file that isn't there.
+    Trusted are the roots of `trusted_roots`, and `identity`'s own certificates. Nothing is fetched from the network.
+    Raises ValueError, with a sentence, for a file that does not exist or cannot be opened.
     """
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
@@ -107,17 +142,28 @@ def read(path: Path, identity: SigningIdentity | None = None) -> Manifest:
             _context(identity) as context,
             c2pa.Reader(_format(path), file, context=context) as reader,
         ):
-            return _manifest(json.loads(reader.json()), reader.get_validation_state())
+            return _manifest(reader)
     except c2pa.C2paError as error:
-        # Kinds of the library's errors are attributes that it adds to their base class.
-        nothing = type(error).__name__ in ("_C2paManifestNotFound", "_C2paNotSupported")
-        return Manifest("absent") if nothing else Manifest("tampered", problems=(str(error),))
+        return _without_manifest(error)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error_reason(error)}.") from error
+
+
+def _without_manifest(error: c2pa.C2paError) -> Manifest:
+    """The kinds of the library's errors are subclasses, or the first word of the message."""
+    kind = type(error).__name__.removeprefix("_C2pa")
+    message = str(error)
+    if kind in ("ManifestNotFound", "NotSupported"):
+        return Manifest("absent")
+    if message.startswith("Remote"):
+        return Manifest("remote", problems=(message.removeprefix("Remote: "),))
+    return Manifest("unreadable", problems=(error_reason(error).partition(": ")[2] or message,))
 
 
 def _format(path: Path) -> str:
-    """The media type by the content; of what lumora can't read, the suffix."""
+    """The media type by the content."""
     found = sniff(path)
-    return found.mime if found else path.suffix.lower()[1:] or "bin"
+    return found.mime if found else _UNKNOWN_TYPE
 
 
 @contextlib.contextmanager
@@ -129,7 +175,7 @@ def _context(identity: SigningIdentity | None) -> Iterator[c2pa.Context]:
 
 
 def _signer(identity: SigningIdentity) -> c2pa.Signer:
-    # No time stamp authority: it would need the network.
+    # Without a time stamp authority, which would need the network.
     return c2pa.Signer.from_info(
         c2pa.C2paSignerInfo(identity.algorithm, identity.certificates.encode(), identity.key.encode(), None)
     )
@@ -141,15 +187,15 @@ def _builder(
 ) -> Iterator[c2pa.Builder]:
     agent = {"name": "lumora", "version": version("lumora")}
     actions = [*_inception(parents, agent), {"action": "c2pa.watermarked.bound", "softwareAgent": agent}]
-    mark = {"alg": SOFT_BINDING, "blocks": [{"scope": {}, "value": recipe["record"]}]}
-    mining = {"entries": {name: {"use": "notAllowed"} for name in _NO_LEARNING}}
+    watermark = {"alg": SOFT_BINDING, "blocks": [{"scope": {}, "value": recipe["record"]}]}
+    mining = {"entries": {name: {"use": "notAllowed"} for name in _MINING}}
     claims = {
         "c2pa.actions.v2": {"actions": actions, "allActionsIncluded": True},
-        "c2pa.soft-binding": mark,
+        "c2pa.soft-binding": watermark,
         "cawg.training-mining": mining,
-        RECIPE: {"json": json.dumps(recipe)},  # the library takes a list of numbers for bytes, and rounds others
+        RECIPE: {"json": json.dumps(recipe)},  # as text: the library rounds numbers, and stores some lists as bytes
     }
-    # Without `created` they'd be taken for assertions gathered from others: valid, but not conformant.
+    # Without `created` they become gathered assertions: valid, but not conformant.
     assertions = [{"label": label, "data": data, "created": True} for label, data in claims.items()]
     definition = {
         "claim_generator_info": [{**agent, "specVersion": "2.4.0"}],
@@ -159,50 +205,85 @@ def _builder(
     }
     with c2pa.Builder(definition, context) as builder:
         for number, parent in enumerate(parents):
-            about = {"title": parent.path.name, "relationship": parent.relationship, "label": _ingredient(number)}
-            with parent.path.open("rb") as file:
-                builder.add_ingredient(about, _format(parent.path), file)
+            _add_ingredient(builder, parent, _ingredient_label(number))
         yield builder
 
 
+def _add_ingredient(builder: c2pa.Builder, parent: Ingredient, label: str) -> None:
+    """Adds a file with its manifest, or without one where the library cannot parse the file."""
+    about = {"title": parent.path.name, "relationship": parent.relationship, "label": label}
+    parsable = read(parent.path).state not in ("unreadable", "remote")
+    with parent.path.open("rb") as file:
+        builder.add_ingredient(about, _format(parent.path) if parsable else _UNKNOWN_TYPE, file)
+
+
 def _inception(parents: Sequence[Ingredient], agent: dict[str, str]) -> list[dict[str, Any]]:
-    """A file that goes on with another opens and edits it; any other one is created, perhaps of something given."""
-    made = {"digitalSourceType": _GENERATED, "softwareAgent": agent, **_of(parents, "inputTo")}
-    placed = [{"action": "c2pa.placed", **which}] if (which := _of(parents, "componentOf")) else []
-    if opened := _of(parents, "parentOf"):
-        return [{"action": "c2pa.opened", **opened}, {"action": "c2pa.edited", **made}, *placed]
-    return [{"action": "c2pa.created", **made}, *placed]
+    """The first actions: a file with a parent opens and edits it; any other file is created, perhaps from inputs."""
+    generated = {"digitalSourceType": _GENERATED, "softwareAgent": agent, **_references(parents, "inputTo")}
+    components = _references(parents, "componentOf")
+    placed = [{"action": "c2pa.placed", **components}] if components else []
+    if opened := _references(parents, "parentOf"):
+        return [{"action": "c2pa.opened", **opened}, {"action": "c2pa.edited", **generated}, *placed]
+    return [{"action": "c2pa.created", **generated}, *placed]
 
 
-def _of(parents: Sequence[Ingredient], relation: Relation) -> dict[str, Any]:
-    which = [_ingredient(number) for number, parent in enumerate(parents) if parent.relationship == relation]
-    return {"parameters": {"ingredientIds": which}} if which else {}
+def _references(parents: Sequence[Ingredient], relation: Relation) -> dict[str, Any]:
+    labels = [_ingredient_label(number) for number, parent in enumerate(parents) if parent.relationship == relation]
+    return {"parameters": {"ingredientIds": labels}} if labels else {}
 
 
-def _ingredient(number: int) -> str:
+def _ingredient_label(number: int) -> str:
     return f"given{number}"
 
 
-def _manifest(store: dict[str, Any], state: str | None) -> Manifest:
+def _manifest(reader: c2pa.Reader) -> Manifest:
+    store = json.loads(reader.json())
     active = store["manifests"][store["active_manifest"]]
     signature = active.get("signature_info") or {}
-    results = store.get("validation_results") or {}
-    failures = (results.get("activeManifest") or {}).get("failure") or []
-    assertions = {a["label"]: a["data"] for a in active.get("assertions", ())}
+    codes = _codes(store, "failure")
+    state, validity = _state(store), {}
+    if state == "expired":
+        validity = _validity(json.loads(reader.crjson()), store["active_manifest"])
+        if validity["valid_from"] and datetime.fromisoformat(validity["valid_from"]) > datetime.now(UTC):
+            state = "not yet valid"
+    assertions = {assertion["label"]: assertion["data"] for assertion in active.get("assertions", ())}
     generator = (active.get("claim_generator_info") or [{}])[0]
     return Manifest(
-        {"Trusted": "trusted", "Valid": "intact"}.get(state or "", "tampered"),  # type: ignore[arg-type]
-        tuple(dict.fromkeys(f["code"] for f in failures)),
+        state,
+        tuple(dict.fromkeys(codes)),
         signature.get("common_name") or signature.get("issuer"),
         signature.get("time"),
-        " ".join(str(generator[k]) for k in ("name", "version") if generator.get(k)) or None,
-        _recipe(assertions.get(RECIPE)),
-        tuple(_parent(p) for p in active.get("ingredients", ())),
+        **validity,
+        generator=" ".join(str(generator[k]) for k in ("name", "version") if generator.get(k)) or None,
+        recipe=_recipe(assertions.get(RECIPE)),
+        ingredients=tuple(_ingredient(ingredient) for ingredient in active.get("ingredients", ())),
     )
 
 
+def _codes(validated: dict[str, Any], kind: Literal["success", "failure"]) -> list[str]:
+    """The validation codes of a manifest store or of an ingredient."""
+    results = validated.get("validation_results") or {}
+    return [found["code"] for found in (results.get("activeManifest") or {}).get(kind) or ()]
+
+
+def _state(validated: dict[str, Any]) -> ManifestState:
+    """The state of a file with a manifest; "expired" stands for "not yet valid" too."""
+    failures = set(_codes(validated, "failure"))
+    if any((code.endswith("mismatch") and not code.startswith("timeStamp")) or code in _CHANGED for code in failures):
+        return "tampered"
+    if others := failures - {_UNTRUSTED}:
+        return "expired" if others == {_OUTSIDE_VALIDITY} else "unreadable"
+    return "trusted" if _TRUSTED in _codes(validated, "success") and not failures else "intact"
+
+
+def _validity(crjson: dict[str, Any], label: str) -> dict[str, str | None]:
+    active = next((manifest for manifest in crjson["manifests"] if manifest["label"] == label), {})
+    validity = (active.get("signature", {}).get("certificateInfo") or {}).get("validity") or {}
+    return {"valid_from": validity.get("notBefore"), "valid_until": validity.get("notAfter")}
+
+
 def _recipe(found: Any) -> dict[str, Any]:
-    """Files of before it was text hold it as it is; what a stranger wrote may be anything, and counts as none."""
+    """The first files hold the recipe itself, later ones as text. Anything else, by other software, counts as none."""
     try:
         recipe = json.loads(found["json"]) if found and "json" in found else found
     except (TypeError, ValueError):
@@ -210,7 +291,11 @@ def _recipe(found: Any) -> dict[str, Any]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _parent(ingredient: dict[str, Any]) -> dict[str, Any]:
-    failures = ((ingredient.get("validation_results") or {}).get("activeManifest") or {}).get("failure") or []
-    problems = sorted({f["code"] for f in failures} - {"signingCredential.untrusted"})
-    return {"title": ingredient.get("title"), "relation": ingredient.get("relationship"), "problems": problems}
+def _ingredient(ingredient: dict[str, Any]) -> dict[str, Any]:
+    problems = set(_codes(ingredient, "failure")) - {_UNTRUSTED}
+    return {
+        "title": ingredient.get("title"),
+        "relation": ingredient.get("relationship"),
+        "state": _state(ingredient) if ingredient.get("active_manifest") else "absent",
+        "problems": sorted(problems),
+    }

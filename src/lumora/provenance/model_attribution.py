@@ -1,14 +1,15 @@
-"""Was a video made by this model, here or elsewhere? Traces of the codec in its pixels, which nobody put there.
+"""Traces that the model's codec leaves in every video it decodes: was a video made by this model, here or elsewhere?
 
-What an autoencoder's decoder has made, the same autoencoder gives back better than other pictures (AEROBLADE,
-arXiv:2401.17879). How well depends on what is shown, so two ratios are taken in which that cancels: a second pass
-through the codec to a first one (a foreign video loses much in the first, and of what is left little in the second),
-and a pass a few pixels beside the codec's grid of squares to one on it (a foreign video knows of no such grid).
-Blurred or empty pictures may show the first trace and squares of other codecs the second, so the weaker one counts.
+An autoencoder reconstructs its own output better than other images (Ricker, Lukovnikov and Fischer, "AEROBLADE",
+arXiv:2401.17879). The error of a reconstruction depends on the content, so the trace consists of two ratios in which
+that dependence cancels. `passes` compares a second pass through the codec with the first: a foreign video loses much
+in the first pass and little in the second. `grid` compares a pass that is shifted by a few pixels against the codec's
+grid of squares with one on the grid: a foreign video is not aligned to any such grid. Blurred or empty frames can show
+the first trace and the squares of other codecs the second, so the weaker of both counts.
 
-This says which *model* a video is of. It knows neither who ran it nor which video it is, and no small p-value can be
-shown by so few foreign videos as could be measured: it never makes a video ours, it only keeps it from being called
-foreign.
+This attributes a video to the *model*. It tells neither who ran the model nor which video it is, and the few foreign
+videos measured cannot show a small p-value. So a trace never makes the answer of `detect` "ours"; it only prevents
+"not ours".
 """
 
 from __future__ import annotations
@@ -17,88 +18,101 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from lumora.codec import Codec
 from lumora.media.video import Video
 
-FRAMES, SIDE = 17, 128
-"""How much of a video is looked at: its first frames and the squares around its middle, at most."""
-BESIDE = (2, 5)
-"""Pixels beside the grid, down and across: no part of a square that other codecs have too."""
-PASSES, GRID = (-2.7, 0.4), (0.02, 0.05)
-"""Mean and deviation of both traces, of foreign videos."""
-SMALLEST = 1 / 242
+TRACE_FRAMES, TRACE_SIDE = 17, 128
+"""Only the first frames are used, and of these the central part, at most this many pixels a side."""
+GRID_SHIFT = (2, 5)
+"""Shift against the grid in pixels, down and across: no fraction of a square that other codecs use as well."""
+FOREIGN_PASSES, FOREIGN_GRID = (-2.7, 0.4), (0.02, 0.05)
+"""Mean and standard deviation of both ratios over foreign videos."""
+MIN_P_VALUE = 1 / 242
 """The smallest p-value that 241 foreign clips can show."""
-EVEN_ERROR = (2 / 255) ** 2 / 12
-"""The mean square error that rounding to 8 bits alone makes, in units of a codec's pixels."""
+ROUNDING_ERROR = (2 / 255) ** 2 / 12
+"""The mean square error of rounding to 8 bits, for pixels from −1 to 1."""
 
 
 @dataclass(frozen=True)
 class CodecTrace:
-    """Natural logarithms of ratios of mean square errors; of foreign videos about −2.7 and 0, of ours −1 and .5."""
+    """Natural logarithms of ratios of mean square errors: about −2.7 and 0 for foreign videos, −1 and 0.5 for ours."""
 
     passes: float
-    """A second pass through the codec to the first one."""
+    """The second pass through the codec to the first."""
     grid: float
-    """Beside the grid of squares to on it."""
+    """A pass off the grid to one on it."""
 
     @cached_property
-    def clearness(self) -> float:
-        """How many standard deviations of foreign videos the weaker of both lies above their mean."""
-        return min((self.passes - PASSES[0]) / PASSES[1], (self.grid - GRID[0]) / GRID[1])
+    def z_score(self) -> float:
+        """How many standard deviations of foreign videos the weaker ratio lies above their mean."""
+        ratios = ((self.passes, *FOREIGN_PASSES), (self.grid, *FOREIGN_GRID))
+        return min((value - mean) / deviation for value, mean, deviation in ratios)
 
     @property
     def p_value(self) -> float:
-        """How often, at most, a foreign video has such a trace."""
-        return chance_of(self.clearness)
+        """Upper bound of the rate at which foreign videos have such a trace."""
+        return trace_p_value(self.z_score)
 
 
 def trace_of(video: Video, codec: Codec) -> CodecTrace | None:
-    """None for a video that is too small for it, of less than four squares of the codec's grid a side."""
-    pixels, space = _looked_at(video, codec), codec.config.spatial_compression
-    height, width = (side // space * space - space for side in pixels.shape[-2:])
-    if min(height, width) < 3 * space:
+    """The trace in a video of at least four squares of the codec's grid a side; None for a smaller one.
+
+    Of a larger video than `central_part` gives, only that part is used.
+    """
+    pixels, square = _pixels(video, codec), codec.config.spatial_compression
+    height, width = (side // square * square - square for side in pixels.shape[-2:])
+    if min(height, width) < 3 * square:
         return None
     with torch.inference_mode():
-        once = _pass(codec, pixels)
-        down, across = BESIDE
+        once = _reconstruct(codec, pixels)
+        down, across = GRID_SHIFT
         part = (..., slice(down, down + height), slice(across, across + width))
-        inner = (..., slice(space, -space), slice(space, -space))  # at its borders a pass errs more
+        inner = (..., slice(square, -square), slice(square, -square))  # errors are larger at the borders
+        off_grid = _reconstruct(codec, pixels[part]) - pixels[part]
         return CodecTrace(
-            passes=_log_ratio(_pass(codec, once) - once, once - pixels),
-            grid=_log_ratio((_pass(codec, pixels[part]) - pixels[part])[inner], (once - pixels)[part][inner]),
+            passes=_log_ratio(_reconstruct(codec, once) - once, once - pixels),
+            grid=_log_ratio(off_grid[inner], (once - pixels)[part][inner]),
         )
 
 
-def chance_of(clearness: float) -> float:
-    """How often, at most, a foreign video's trace is so clear.
+def central_part(frame: UInt8[np.ndarray, "h w 3"], square: int) -> UInt8[np.ndarray, "part_h part_w 3"]:
+    """The part of a frame that `trace_of` uses: whole squares of the codec's grid around the center."""
+    for axis in (0, 1):
+        limit = TRACE_SIDE // square * square
+        begin = max(0, frame.shape[axis] - limit) // 2 // square * square
+        frame = frame.take(range(begin, min(begin + limit, frame.shape[axis])), axis)
+    return frame
 
-    The line lies above what was measured of 241 foreign clips (of the simulated world, films, photographs) as they
-    would be delivered, 122 of them also through H.264 at CRF 28: of the first 5 % were as clear as .57, 1 % as .94 and
-    one as 1.67; of the others 5 % as .92, 1 % as 1.19 and one as 1.76.
+
+def trace_p_value(z_score: float) -> float:
+    """Upper bound of the rate at which foreign videos have a z-score this high.
+
+    The line lies above the measured rates of 241 foreign clips (the simulated world, films, photographs) as lumora
+    would publish them, and of 122 of them after H.264 at CRF 28. Of the first, 5 % have a z-score of at least .57, 1 %
+    of .94, and the highest is 1.67; of the others, 5 % have .92, 1 % have 1.19, and the highest is 1.76.
     """
-    return max(SMALLEST, 10 ** -(max(clearness, 0.0) / 0.8))
+    return max(MIN_P_VALUE, 10 ** -(max(z_score, 0.0) / 0.8))
 
 
-def _looked_at(video: Video, codec: Codec) -> Float[Tensor, "1 3 t h w"]:
-    """As many frames as the codec takes, and whole squares of its grid around the middle."""
-    time, space = codec.config.temporal_compression, codec.config.spatial_compression
-    frames = video.frames[: (min(FRAMES, len(video.frames)) - 1) // time * time + 1]
-    for axis in (1, 2):
-        most = SIDE // space * space
-        begin = max(0, frames.shape[axis] - most) // 2 // space * space
-        frames = frames.take(range(begin, min(begin + most, frames.shape[axis])), axis)
+def _pixels(video: Video, codec: Codec) -> Float[Tensor, "1 3 t h w"]:
+    """The central part of as many of the first frames as the codec takes, from −1 to 1."""
+    step, square = codec.config.temporal_compression, codec.config.spatial_compression
+    count = (min(TRACE_FRAMES, len(video.frames)) - 1) // step * step + 1
+    frames = np.stack([central_part(frame, square) for frame in video.frames[:count]])
     device = next(codec.parameters()).device
     return torch.from_numpy(frames).to(device).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
 
 
-def _pass(codec: Codec, pixels: Float[Tensor, "1 3 t h w"]) -> Float[Tensor, "1 3 t h w"]:
+def _reconstruct(codec: Codec, pixels: Float[Tensor, "1 3 t h w"]) -> Float[Tensor, "1 3 t h w"]:
     height, width = pixels.shape[-2:]
     return codec.decode(codec.encode(pixels), size=(height, width), clamp=True)
 
 
-def _log_ratio(above: Tensor, below: Tensor) -> float:
-    return math.log(float(above.square().mean()) + EVEN_ERROR) - math.log(float(below.square().mean()) + EVEN_ERROR)
+def _log_ratio(numerator: Tensor, denominator: Tensor) -> float:
+    errors = (float(difference.square().mean()) + ROUNDING_ERROR for difference in (numerator, denominator))
+    return math.log(next(errors)) - math.log(next(errors))

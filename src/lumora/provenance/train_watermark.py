@@ -1,13 +1,15 @@
-"""Trains the eye of the mark, in a quarter of an hour of a processor.
+"""Trains the watermark's extractor, in a quarter of an hour on one CPU core.
 
-    python -m lumora.provenance.train_watermark data/plain/frames data/films/frames --out mark.safetensors [--minutes 15]
+    python -m lumora.provenance.train_watermark data/plain/frames data/films/frames --out extractor.safetensors
 
-Clips from folders of frames (the first is drawn from three times as often as the others together) are marked for the
-eye as it is at that time, with another key each, changed as people change videos, through the real codec, and read. No
-gradient goes through the codec: the embedding follows from the eye and has nothing else to learn. What grows is the
-logarithm of a reading's clearness, so that what is hardly read counts as much as what is read well.
-The last shards of each folder are held out. Each minute or so it saves, and beside the weights what it needs to go on
-when it is started again (.pt).
+Each example is a clip that is watermarked for the extractor as it is at that time, with a key of its own, then attacked
+(`attacks.py`) and encoded with the real codec. No gradient goes through the codec or the embedder: the embedder has no
+parameters of its own. The loss is the mean of −log(1 + softplus(z)), with z the score of the correct payload in
+standard deviations, so that examples that are hard to read count as much as easy ones.
+
+Clips come from folders of frames. Three of four come from the first folder. The last shards of each folder are held
+out. Weights are saved about every minute, together with the state of the training in a .pt file, from which an
+interrupted training continues.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -27,50 +29,53 @@ from torch import Tensor, nn
 
 from lumora.media.video import Video
 from lumora.provenance import watermark
-from lumora.provenance.attacks import cropped, encoded, hue_turned, screen_recorded
+from lumora.provenance.attacks import crop, reencode, screen_recording, shift_hue
 from lumora.provenance.dct import (
-    PLACES,
+    ALIGNMENTS,
     CropBox,
-    mixing,
-    place,
-    reading_in_time,
     reduced,
-    space_waves,
-    time_waves,
-    used_waves,
+    space_basis,
+    spatial_gram,
+    temporal_estimator,
+    time_basis,
+    watermark_band,
 )
-from lumora.provenance.extractor import Extractor, still
+from lumora.provenance.extractor import Extractor, temporal_median
 
-RATE, WARM = 2e-3, 50
-"""Adam's, after so many steps."""
-BATCH, KEPT, EVERY = 4, 480, 4
-"""Examples a step, most examples that are drawn from, and steps after which there are two new ones."""
-FIRST, UNSEEN = 32, 16
-"""Clips to begin with, and held-out ones; each gives two examples."""
-HELD_OUT = 2
-"""Shards of each folder."""
+LEARNING_RATE, WARMUP_STEPS = 2e-3, 50
+BATCH_SIZE, POOL_SIZE, STEPS_PER_CLIP = 4, 480, 4
+"""Examples in a step, examples that are kept to draw from, and steps after which a clip adds two new ones."""
+INITIAL_CLIPS, VALIDATION_CLIPS = 32, 16
+"""Each clip gives two examples."""
+HELD_OUT_SHARDS = 2
+"""Of each folder."""
+FPS = 8.0
+"""Frame rate of the folders' clips."""
+LOG_SECONDS = 45
 
-Seen: TypeAlias = tuple[Video, float, CropBox]
-"""A changed video, which second of the marked one it begins with, and which part of the frame it shows."""
+AttackedVideo: TypeAlias = tuple[Video, float, CropBox]
+"""A video, its start in the original in seconds, and the part of the original frame that it shows."""
 
 
 @dataclass(frozen=True)
 class WatermarkExample:
+    """An attacked video as tensors, with its true alignment and the signs of its watermark."""
+
     luma: Float[Tensor, "t h w"]
-    calm: Float[Tensor, "t h w"]
-    in_time: Float[Tensor, "q t"]
-    down: Float[Tensor, "half_h s"]
-    across: Float[Tensor, "half_w s"]
-    apart: Float[Tensor, "n n"]
-    """Tells the waves apart that a part of a frame mixes."""
+    median: Float[Tensor, "t h w"]
+    time_estimator: Float[Tensor, "q t"]
+    rows: Float[Tensor, "half_h s"]
+    columns: Float[Tensor, "half_w s"]
+    space_estimator: Float[Tensor, "n n"]
+    """The inverse of `spatial_gram`."""
     signs: Float[Tensor, "q n"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+", help="with frames-*.npy, uint8 (n, t, h, w, 3), at 8 a second")
+    parser.add_argument("folders", type=Path, nargs="+", help="with frames-*.npy, uint8 (n, t, h, w, 3), 8 frames/s")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=15.0, help="of a processor")
+    parser.add_argument("--minutes", type=float, default=15.0, help="of CPU time, earlier runs included")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -78,129 +83,146 @@ def main() -> None:
 
 
 def train(folders: list[Path], out: Path, seconds: float, seed: int) -> None:
-    """Goes on where it was stopped; `seconds` are of a processor, those of before included."""
-    eye, kept = Extractor(), out.with_suffix(".pt")
-    optimizer = torch.optim.AdamW(eye.parameters(), lr=RATE, weight_decay=1e-4)
-    step, spent = 0, 0.0
-    if kept.exists():
-        saved = torch.load(kept, weights_only=True)
-        eye.load_state_dict(saved["eye"])
-        optimizer.load_state_dict(saved["optimizer"])
-        step, spent = saved["step"], saved["spent"]
-    generator, other = np.random.default_rng([seed, step]), np.random.default_rng(77)
-    learnt_from, held_out = _shards(folders, slice(-HELD_OUT)), _shards(folders, slice(-HELD_OUT, None))
-    unseen = [example for _ in range(UNSEEN) for example in _drawn(Extractor(), held_out, other)]
-    examples = [example for _ in range(FIRST) for example in _drawn(eye, learnt_from, generator)]
-    began = said = time.process_time()
+    """Trains for `seconds` of CPU time in total and writes the weights to `out`. Continues from `out`'s .pt file."""
+    extractor = Extractor()
+    optimizer = torch.optim.AdamW(extractor.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
+    step, spent = _restore(out.with_suffix(".pt"), extractor, optimizer)
+    generator, validation_generator = np.random.default_rng([seed, step]), np.random.default_rng(77)
+    training, held_out = _shards(folders, slice(-HELD_OUT_SHARDS)), _shards(folders, slice(-HELD_OUT_SHARDS, None))
+    validation = _examples(Extractor(), held_out, validation_generator, VALIDATION_CLIPS)
+    pool = _examples(extractor, training, generator, INITIAL_CLIPS)
+    started = logged = time.process_time()
     while spent < seconds:
-        if step % EVERY == 0:
-            examples = [*examples, *_drawn(eye, learnt_from, generator)][-KEPT:]
-        rate = RATE * min(1.0, (step + 1) / WARM) * max(0.05, min(1.0, (1 - spent / seconds) / 0.6))
-        _learn(eye, optimizer, rate, _alike(examples, generator))
-        step, spent, began = step + 1, spent + time.process_time() - began, time.process_time()
-        if step == 1 or began - said > 45 or spent >= seconds:
+        if step % STEPS_PER_CLIP == 0:
+            pool = [*pool, *_examples(extractor, training, generator, 1)][-POOL_SIZE:]
+        decay = max(0.05, min(1.0, (1 - spent / seconds) / 0.6))
+        learning_rate = LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS) * decay
+        _optimizer_step(extractor, optimizer, learning_rate, _batch(pool, generator))
+        now = time.process_time()
+        step, spent, started = step + 1, spent + now - started, now
+        if step == 1 or now - logged > LOG_SECONDS or spent >= seconds:
             with torch.inference_mode():
-                clear = np.mean([float(clearness(eye, [example])) for example in unseen])
-            print(f"step {step}, {spent:.0f} s: held-out examples at {clear:.2f} deviations", flush=True)
-            state = {"eye": eye.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": spent}
-            torch.save(state, kept)
-            save_file(eye.state_dict(), out)
-            said = began = time.process_time()
+                score = np.mean([float(watermark_scores(extractor, [example])) for example in validation])
+            print(f"step {step}, {spent:.0f} s: held-out score {score:.2f} standard deviations", flush=True)
+            state = {"extractor": extractor.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save({**state, "step": step, "spent": spent}, out.with_suffix(".pt"))
+            save_file(extractor.state_dict(), out)
+            logged = started = time.process_time()
 
 
-def clearness(eye: Extractor, examples: list[WatermarkExample]) -> Float[Tensor, " b"]:
-    """By how many standard deviations of fair coins each is read, with its payload known."""
-    parts = [[getattr(example, name) for example in examples] for name in WatermarkExample.__dataclass_fields__]
-    luma, calm, in_time, down, across, apart, signs = (torch.stack(part) for part in parts)
-    seen = torch.einsum("bqt,bthw->bqhw", in_time, eye.extract(luma.float(), calm.float()))
-    grid = torch.einsum("bqhw,bhi,bwj->bqij", seen, down, across) / (seen.shape[2] * seen.shape[3])
-    rows, columns = np.nonzero(used_waves(2)[1])
-    counts = eye.soft_weights(grid[:, :, rows, columns] @ apart)
-    return (signs * counts).sum(dim=(1, 2)) / counts.square().sum(dim=(1, 2)).sqrt()
+def watermark_scores(extractor: Extractor, examples: list[WatermarkExample]) -> Float[Tensor, " b"]:
+    """For each example the score of the correct payload, in standard deviations of fair coin flips."""
+    fields = [[getattr(example, name) for example in examples] for name in WatermarkExample.__dataclass_fields__]
+    luma, median, time_estimator, rows, columns, space_estimator, signs = (torch.stack(field) for field in fields)
+    planes = torch.einsum("bqt,bthw->bqhw", time_estimator, extractor.extract(luma.float(), median.float()))
+    grid = torch.einsum("bqhw,bhi,bwj->bqij", planes, rows, columns) / (planes.shape[2] * planes.shape[3])
+    row_index, column_index = np.nonzero(watermark_band(2)[1])
+    weights = extractor.soft_weights(grid[:, :, row_index, column_index] @ space_estimator)
+    return (signs * weights).sum(dim=(1, 2)) / weights.square().sum(dim=(1, 2)).sqrt()
 
 
-def _learn(eye: Extractor, optimizer: torch.optim.Optimizer, rate: float, examples: list[WatermarkExample]) -> None:
+def example_of(attacked: AttackedVideo, signs: Float[np.ndarray, "q n"]) -> WatermarkExample:
+    """An attacked video at the alignment that a reader would use, with the signs of its watermark."""
+    video, start, shown = attacked
+    clip, box = reduced(video), _nearest_box(shown)
+    size, band = watermark_band(len(clip.luma))
+    height, width = ((pixels + 1) // 2 for pixels in clip.luma.shape[1:])
+    rows, columns = space_basis(height, size, box.top, box.height), space_basis(width, size, box.left, box.width)
+    gram = spatial_gram(rows, columns, band)
+    space_estimator = np.eye(len(gram)) if box == CropBox() else np.linalg.inv(gram)
+    time_estimator = temporal_estimator(time_basis(start + clip.times))
+    fields = (clip.luma, temporal_median(clip), time_estimator, rows, columns, space_estimator, signs)
+    return WatermarkExample(*(torch.from_numpy(np.ascontiguousarray(field, np.float32)) for field in fields))
+
+
+def _restore(path: Path, extractor: Extractor, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+    """Loads the state of an interrupted training; returns its steps and seconds."""
+    if not path.exists():
+        return 0, 0.0
+    saved: dict[str, Any] = torch.load(path, weights_only=True)
+    if "extractor" not in saved:
+        raise ValueError(f"{path} was written by an older version; remove it to start again.")
+    extractor.load_state_dict(saved["extractor"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved["step"], saved["spent"]
+
+
+def _optimizer_step(
+    extractor: Extractor, optimizer: torch.optim.Optimizer, learning_rate: float, batch: list[WatermarkExample]
+) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
-    loss = -torch.log(1 + F.softplus(clearness(eye, examples))).mean()
+        group["lr"] = learning_rate
+    loss = -torch.log(1 + F.softplus(watermark_scores(extractor, batch))).mean()
     optimizer.zero_grad()
     loss.backward()
-    nn.utils.clip_grad_norm_(eye.parameters(), 1.0)
+    nn.utils.clip_grad_norm_(extractor.parameters(), 1.0)
     optimizer.step()
 
 
-def _alike(examples: list[WatermarkExample], generator: np.random.Generator) -> list[WatermarkExample]:
-    """Some of one shape."""
-    shape = examples[generator.integers(len(examples))].luma.shape
-    fitting = [example for example in examples if example.luma.shape == shape]
-    return [fitting[n] for n in generator.permutation(len(fitting))[:BATCH]]
+def _batch(pool: list[WatermarkExample], generator: np.random.Generator) -> list[WatermarkExample]:
+    """Random examples of one shape."""
+    shape = pool[generator.integers(len(pool))].luma.shape
+    same_shape = [example for example in pool if example.luma.shape == shape]
+    return [same_shape[n] for n in generator.permutation(len(same_shape))[:BATCH_SIZE]]
 
 
 def _shards(folders: list[Path], part: slice) -> list[list[Path]]:
     return [sorted(folder.glob("frames-*.npy"))[part] for folder in folders]
 
 
-def _drawn(eye: Extractor, shards: list[list[Path]], generator: np.random.Generator) -> list[WatermarkExample]:
-    """A clip, marked and changed in two ways."""
+def _examples(
+    extractor: Extractor, shards: list[list[Path]], generator: np.random.Generator, clips: int
+) -> list[WatermarkExample]:
+    return [example for _ in range(clips) for example in _examples_of_clip(extractor, shards, generator)]
+
+
+def _examples_of_clip(
+    extractor: Extractor, shards: list[list[Path]], generator: np.random.Generator
+) -> list[WatermarkExample]:
+    """Two examples: a random clip, watermarked once and attacked twice."""
     folder = 0 if len(shards) == 1 or generator.random() < 0.75 else int(generator.integers(1, len(shards)))
     clips = np.load(shards[folder][generator.integers(len(shards[folder]))], mmap_mode="r")
     frames = np.array(clips[generator.integers(len(clips))])
-    video = Video(frames[:, :, ::-1].copy() if generator.random() < 0.5 else frames, 8.0)
+    video = Video(frames[:, :, ::-1].copy() if generator.random() < 0.5 else frames, FPS)
     payload, key = int(generator.integers(2**watermark.BITS)), generator.bytes(32)
-    marked = encoded(watermark.embed(video, payload, key, eye), 16)
+    marked = reencode(watermark.embed(video, payload, key, extractor), 16)
     signs = watermark.signs_of(payload, key, len(frames))
-    return [example_of(_changed(marked, generator), signs) for _ in range(2)]
+    return [example_of(_random_attack(marked, generator), signs) for _ in range(2)]
 
 
-def example_of(seen: Seen, signs: Float[np.ndarray, "q n"]) -> WatermarkExample:
-    video, start, shown = seen
-    luma = reduced(video)
-    calm, box = still(luma, video.fps), _nearest(shown)
-    in_time = reading_in_time(time_waves(start + np.arange(len(luma)) / video.fps))
-    size, band = used_waves(len(luma))
-    down, across = (
-        space_waves((pixels + 1) // 2, size, begin, length)
-        for pixels, begin, length in zip(luma.shape[1:], (box.top, box.left), (box.height, box.width), strict=True)
-    )
-    mixed = mixing(down, across, band)
-    apart = np.eye(len(mixed)) if box == CropBox() else np.linalg.inv(mixed)
-    parts = (luma, calm, in_time, down, across, apart, signs)
-    return WatermarkExample(*(torch.from_numpy(np.ascontiguousarray(part, np.float32)) for part in parts))
+def _nearest_box(shown: CropBox) -> CropBox:
+    """The crop box of the search that is nearest to the true one."""
 
-
-def _nearest(shown: CropBox) -> CropBox:
-    """Of the places that a reader tries."""
-
-    def off(box: CropBox) -> float:
+    def distance(box: CropBox) -> float:
         down = box.top + box.height / 2 - shown.top - shown.height / 2
         across = box.left + box.width / 2 - shown.left - shown.width / 2
         return 2 * abs(box.height - shown.height) + abs(down) + abs(across)
 
-    return min((place(number)[2] for number in range(PLACES)), key=off)
+    return min((alignment.box for alignment in ALIGNMENTS), key=distance)
 
 
-def _changed(video: Video, generator: np.random.Generator) -> Seen:
-    """As people change videos, some way or other."""
+def _random_attack(video: Video, generator: np.random.Generator) -> AttackedVideo:
     frames, crf = video.frames, int(generator.integers(18, 26))
     match int(generator.integers(10)):
         case 0:
             return video, 0.0, CropBox()
         case 1 | 2:
-            return encoded(video, int(generator.integers(22, 32))), 0.0, CropBox()
+            return reencode(video, int(generator.integers(22, 32))), 0.0, CropBox()
         case 3:
             half = video.resize(frames.shape[1] // 2, frames.shape[2] // 2)
-            return encoded(half, int(generator.integers(24, 34))), 0.0, CropBox()
+            return reencode(half, int(generator.integers(24, 34))), 0.0, CropBox()
         case 4 | 5 | 6:
-            part, box = cropped(video, generator.uniform(0.64, 0.95), generator)
-            return encoded(part, crf), 0.0, box
+            part, box = crop(video, generator.uniform(0.64, 0.95), generator)
+            return reencode(part, crf), 0.0, box
         case 7:
-            return encoded(Video(frames[::2], video.fps / 2), crf), 0.0, CropBox()
+            return reencode(Video(frames[::2], video.fps / 2), crf), 0.0, CropBox()
         case 8:
-            cut = int(generator.integers(1, 7))
-            return encoded(Video(frames[cut:], video.fps), crf), cut / video.fps, CropBox()
+            removed = int(generator.integers(1, 7))
+            return reencode(Video(frames[removed:], video.fps), crf), removed / video.fps, CropBox()
         case _:
-            other = screen_recorded(video) if generator.random() < 0.7 else hue_turned(video, generator.uniform(0, 360))
-            return encoded(other, 20), 0.0, CropBox()
+            recorded = generator.random() < 0.7
+            changed = screen_recording(video) if recorded else shift_hue(video, generator.uniform(0, 360))
+            return reencode(changed, 20), 0.0, CropBox()
 
 
 if __name__ == "__main__":

@@ -85,9 +85,9 @@ class FinetuneTrainer:
 
     def logits(self, pack: PackedTexts) -> Float[Tensor, "n k"]:
         with torch.no_grad():
-            x = self.frozen.through(range(TUNED_LAYERS.start), self.frozen.embedded(pack.ids, pack), pack)
+            x = self.frozen.run_layers(range(TUNED_LAYERS.start), self.frozen.embed(pack.ids, pack), pack)
         with autocast(torch.device("cpu")):
-            x = self.tuned.through(TUNED_LAYERS, x.float(), pack)
+            x = self.tuned.run_layers(TUNED_LAYERS, x.float(), pack)
         return self.head(pack.pooled(x) * EMBEDDING_SCALE)
 
     def result(self) -> EmbeddingClassifier:
@@ -102,5 +102,5 @@ def _packs(
     shuffled = [sentences[index] for index in generator.permutation(len(sentences))]
     labels = iter([classes.index(s.group) if s.group in classes else len(classes) - 1 for s in shuffled])
     for pack in encoder.packs([sentence.text for sentence in shuffled]):
-        keep = torch.from_numpy(generator.random(len(pack.places)) >= TOKEN_DROPOUT)
-        yield pack.kept(keep | (pack.places == 0)), [next(labels) for _ in range(int(pack.owner[-1]) + 1)]
+        keep = torch.from_numpy(generator.random(len(pack.positions)) >= TOKEN_DROPOUT)
+        yield pack.select(keep | (pack.positions == 0)), [next(labels) for _ in range(int(pack.text_index[-1]) + 1)]

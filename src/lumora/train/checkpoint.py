@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lumora.atomic_io import atomic_write
+from lumora.model.transformer import Transformer, rename_keys
 
 FORMAT_VERSION = 2
 
@@ -86,8 +87,10 @@ def load_checkpoint(
     module.load_state_dict(content["module"])
     optimizer.load_state_dict(content["optimizer"])
     for decay, state in ema.states.items():
+        saved = content["ema"][decay]
+        saved = rename_keys(saved) if isinstance(module, Transformer) else saved
         for name, tensor in state.items():
-            tensor.copy_(content["ema"][decay][name])
+            tensor.copy_(saved[name])
     return TrainProgress(**content["progress"])
 
 

@@ -107,9 +107,9 @@ class FlowObjective:
         self._batch = Prefetcher(self._draw_batch)
 
     def optimizer(self) -> MuonAdam:
-        hourglass = self.module.fine
-        levels = (hourglass.before, hourglass.after) if hourglass else ()
-        muon = matrix_parameters(self.module.blocks, self.module.refiner, *levels)
+        hourglass = self.module.hourglass
+        levels = (hourglass.encoder_blocks, hourglass.decoder_blocks) if hourglass else ()
+        muon = matrix_parameters(self.module.blocks, self.module.text_refiner, *levels)
         return make_optimizer(self.module, self.config.optimizer, muon)
 
     def flops(self, step: int) -> float:

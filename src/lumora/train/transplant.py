@@ -27,11 +27,11 @@ def transplant(old: Transformer, new: Transformer, old_latents: LatentDataset, n
     """
     own, known = new.state_dict(), old.state_dict()
     # The layers at the latent, with the side of the patch that they see.
-    ends = {("embed", "head"): (old.patch, new.patch)}
-    if old.fine and new.fine:
-        ends |= {("fine.embed", "fine.head"): (1, 1)}
+    ends = {("patch_embed", "proj_out"): (old.patch, new.patch)}
+    if old.hourglass and new.hourglass:
+        ends |= {("hourglass.patch_embed", "hourglass.proj_out"): (1, 1)}
     kept = {name: w for name, w in known.items() if name.rsplit(".", 1)[0] not in sum(ends, ())}
-    needed = {name for name in own if old.fine or not name.startswith("fine.")}
+    needed = {name for name in own if old.hourglass or not name.startswith("hourglass.")}
     if needed != set(known) or any(own[name].shape != w.shape for name, w in kept.items()):
         raise ValueError("Both networks must have the same hidden size, depth and text encoder.")
     if len(old_latents) != len(new_latents):

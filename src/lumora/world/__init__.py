@@ -1,1 +1,1 @@
-"""A physical world, procedurally made, rendered and captioned, with exact ground truth."""
+"""A procedural physical world: scenes are sampled, simulated, rendered and captioned, with exact ground truth."""

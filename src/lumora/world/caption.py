@@ -1,10 +1,10 @@
-"""Captions: facts put into English, in many ways, and the list of the facts that each text states.
+"""English captions of facts in many wordings, each with the list of the facts that it states.
 
     caption(facts, "sentence", generator)
     -> Caption("On a beach at dusk, a tiny scarlet ball rolls to the left.", (Fact("size", "small", 0), ...))
 
-A caption is made from facts alone, so that the mirror image of a clip is captioned by its mirrored facts. It lists
-exactly what it says: whoever puts a fact into words (`Writer`) also records it.
+A caption is written from facts alone, so the mirror image of a clip is captioned by its mirrored facts. `Writer`
+records each fact when it writes it, so the list is exact.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Caption:
 
 
 def caption(facts: Sequence[Fact], length: Length, generator: np.random.Generator) -> Caption:
-    """`facts` in a few words (some of them), a sentence (most of them) or a paragraph (all of them).
+    """A caption that states some of the `facts` (short), most of them (sentence) or all of them (paragraph).
 
     Raises ValueError for facts without a subject, or another length.
     """
     if not any(f.category == "kind" for f in facts):
-        raise ValueError("Nothing can be said of a clip without a subject: give the facts of at least one.")
+        raise ValueError("A caption needs the facts of at least one subject.")
     writer = Writer(facts, generator)
     if length == "short":
         text = _short(writer)
@@ -51,7 +51,7 @@ def caption(facts: Sequence[Fact], length: Length, generator: np.random.Generato
 
 
 def _short(writer: Writer) -> str:
-    """One subject or all of them, and one more thing: what it does, or where."""
+    """One subject or all of them, and an action or a place."""
     subjects = writer.subjects
     looks = ("color", *(("size",) if writer.chance(0.2) else ()), *(("emotion",) if writer.chance(0.5) else ()))
     bare = writer.chance(0.4)
@@ -95,9 +95,9 @@ def _sentence(writer: Writer) -> str:
 
 def _clauses(writer: Writer, looks: Sequence[str]) -> str:
     """Finite clauses: a red ball rolls to the left while a blue cube stands still."""
-    event = writer.pick(writer.deeds()) if writer.deeds() and writer.chance(0.85) else None
+    event = writer.pick(writer.events()) if writer.events() and writer.chance(0.85) else None
     if event is not None:
-        return _deed_clauses(writer, event, looks)
+        return _event_clauses(writer, event, looks)
     relation = writer.pick(writer.relations()) if writer.relations() and writer.chance(0.4) else None
     if relation is not None:
         return _relation_clauses(writer, relation, looks)
@@ -105,20 +105,20 @@ def _clauses(writer: Writer, looks: Sequence[str]) -> str:
 
 
 def _clause(writer: Writer, index: int, looks: Sequence[str]) -> str:
-    """What one subject does, with everything that it does it to introduced as well."""
+    """The action of one subject; introduces the subjects that it involves."""
     name = writer.name(index, looks)
     doing = writer.predicate(index, "third", looks)
     return f"{name} {doing}" if doing else f"there is {name}"
 
 
-def _deed_clauses(writer: Writer, event: Fact, looks: Sequence[str]) -> str:
+def _event_clauses(writer: Writer, event: Fact, looks: Sequence[str]) -> str:
     if event.value == "bite":
         clauses = [_clause(writer, i, looks) for i in writer.shuffled(writer.subjects)]
-        return f"{_join(writer, clauses)}, and {writer.deed(event, 'third')}"
+        return f"{_join(writer, clauses)}, and {writer.event_phrase(event, 'third')}"
     assert event.subject is not None
     first = _clause(writer, event.subject, looks)
     joint = writer.pick((" and ", " and ", " and then "))
-    text = first + joint + writer.deed(event, "third", looks)
+    text = first + joint + writer.event_phrase(event, "third", looks)
     rest = [i for i in writer.subjects if i not in writer.introduced]
     return _join(writer, [text, *(_clause(writer, i, looks) for i in rest)])
 
@@ -131,14 +131,14 @@ def _relation_clauses(writer: Writer, relation: Fact, looks: Sequence[str]) -> s
 
 def _fragments(writer: Writer, looks: Sequence[str]) -> str:
     """Participles: a red ball rolling to the left and a blue cube standing still."""
-    deeds = [f for f in writer.deeds() if f.value != "bite"]
+    events = [f for f in writer.events() if f.value != "bite"]
     parts: list[str] = []
-    if deeds and writer.chance(0.85):
-        event = writer.pick(deeds)
+    if events and writer.chance(0.85):
+        event = writer.pick(events)
         assert event.subject is not None
         name, doing = writer.name(event.subject, looks), writer.predicate(event.subject, "ing", looks)
-        parts.append(f"{name} {doing} and {writer.deed(event, 'ing', looks)}" if doing else
-                     f"{name} {writer.deed(event, 'ing', looks)}")  # fmt: skip
+        parts.append(f"{name} {doing} and {writer.event_phrase(event, 'ing', looks)}" if doing else
+                     f"{name} {writer.event_phrase(event, 'ing', looks)}")  # fmt: skip
     for index in writer.shuffled([i for i in writer.subjects if i not in writer.introduced]):
         parts.append(f"{writer.name(index, looks)} {writer.predicate(index, 'ing', looks)}".strip())
     return enumerate_in_english(parts)
@@ -153,7 +153,7 @@ def _join(writer: Writer, clauses: list[str]) -> str:
 
 
 def _paragraph(writer: Writer) -> str:
-    """Everything: setting, subjects, relations, motions, deeds and camera, a sentence or so each."""
+    """Setting, subjects, relations, actions, events and camera, in about a sentence each."""
     looks = ("size", "emotion", "material", "color")
     setting_first = writer.chance(0.6)
     setting = writer.setting(light=True)
@@ -164,9 +164,9 @@ def _paragraph(writer: Writer) -> str:
     sentences += _opening(writer, looks, setting, setting_first)
     sentences += [f"{writer.pick(('', 'At the start, ', 'At first, '))}{writer.relation_clause(f)}" for f in
                   writer.relations() if f not in writer.stated]  # fmt: skip
-    sentences += _doings(writer)
-    for event in writer.deeds():
-        sentences.append(writer.deed_clause(event))
+    sentences += _actions(writer)
+    for event in writer.events():
+        sentences.append(writer.event_clause(event))
     if setting and not setting_first:
         sentences.append(
             f"{writer.pick(('It all happens', 'This takes place', 'The scene is set', 'We are'))} {setting}"
@@ -180,7 +180,7 @@ def _paragraph(writer: Writer) -> str:
 
 
 def _opening(writer: Writer, looks: Sequence[str], setting: str, setting_first: bool) -> list[str]:
-    """Introduces all subjects with all their looks and their number, with the setting before or in the same breath."""
+    """Introduces all subjects with all their looks and their number, and the setting before or with them."""
     relations = writer.relations()
     if len(writer.subjects) == 2 and relations and writer.chance(0.4):
         cast = writer.relation(relations[0], looks)
@@ -195,8 +195,8 @@ def _opening(writer: Writer, looks: Sequence[str], setting: str, setting_first: 
     return [f"{writer.pick(('The scene is', 'We are', 'The scene is set', 'The clip is set'))} {setting}", opening]
 
 
-def _doings(writer: Writer) -> list[str]:
-    """What the subjects do, two to a sentence at most."""
+def _actions(writer: Writer) -> list[str]:
+    """The actions of the subjects, at most two in a sentence."""
     indices = writer.shuffled([i for i in writer.subjects if writer.value("motion", i)])
     clauses: list[str] = []
     for position, index in enumerate(indices):

@@ -1,4 +1,7 @@
-"""Clips: the scene, what happened, pictures, facts and captions of one number; and films, which are clips in a row."""
+"""Clips and films of the world: scenes, trajectories, frames, facts and captions of one index.
+
+A film is a clip of several shots with hard cuts.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ from lumora.world.trajectory import Trajectory
 from lumora.world.visibility import visibility
 
 PICTURE_SECONDS = 2.0
-"""A picture is the beginning of a clip of this length."""
+"""Length of the clip of which a still image is the first frame."""
 _CAPTION_STREAM = 1
-"""Keeps the draws of captions apart from those of scenes."""
+"""Number of the random stream of captions, which differs from that of scenes."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class FilmClip:
-    """A film: of each shot the scene, what happened, and its facts; the pictures of all; and what can be said of it."""
+    """A film: scene, trajectory and facts of each shot, all frames, and captions."""
 
     scenes: tuple[Scene, ...]
     trajectories: tuple[Trajectory, ...]
@@ -49,19 +52,19 @@ class FilmClip:
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """The frames at which shots begin, but for the first."""
+        """The first frame of each shot except the first one."""
         lengths = [len(trajectory.times) for trajectory in self.trajectories]
         return tuple(accumulate(lengths[:-1]))
 
     def visibility(self) -> Float[np.ndarray, "t n"]:
-        """The share of each of the cast that shows in each frame."""
+        """The visible share of each subject in each frame."""
         aspect = self.frames.shape[2] / self.frames.shape[1]
         pairs = zip(self.scenes, self.trajectories, strict=True)
         return np.concatenate([visibility(scene, trajectory, aspect) for scene, trajectory in pairs])
 
 
 def make_scene(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[Scene, Trajectory]:
-    """Scene `index` of a seed, moved but not yet drawn; rendering goes best in batches of these.
+    """Scene `index` of a seed and its trajectory, not rendered, so that callers can render in batches.
 
     Raises ValueError as `sample_scene` and `simulate` do.
     """
@@ -71,7 +74,7 @@ def make_scene(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[S
 
 
 def make_captions(facts: tuple[Fact, ...], seed: int, index: int) -> dict[Length, Caption]:
-    """Captions of clip `index` of a seed at every length, each from draws of its own."""
+    """Captions of clip `index` of a seed, one of each length, each with its own random stream."""
     return {
         length: caption(facts, length, np.random.default_rng([seed, index, _CAPTION_STREAM, number]))
         for number, length in enumerate(LENGTHS)
@@ -79,7 +82,7 @@ def make_captions(facts: tuple[Fact, ...], seed: int, index: int) -> dict[Length
 
 
 def make_clip(preset: str, seed: int, index: int, shape: VideoShape) -> Clip:
-    """Clip `index` of a seed, the same whatever was made before it. Raises ValueError as `make_scene` does."""
+    """Clip `index` of a seed, which depends on no other clip. Raises ValueError as `make_scene` does."""
     scene, trajectory = make_scene(preset, seed, index, shape)
     frames = render([scene], [trajectory], shape.height, shape.width).frames[0]
     facts = facts_of(scene, trajectory, shape.width / shape.height)
@@ -87,18 +90,18 @@ def make_clip(preset: str, seed: int, index: int, shape: VideoShape) -> Clip:
 
 
 def has_films(preset: str) -> bool:
-    """Whether clips of this preset of the world may have cuts."""
+    """Whether clips of this preset can have several shots."""
     return preset in PRESETS and len(PRESETS[preset].shots) > 1
 
 
 def make_shots(preset: str, seed: int, index: int, shape: VideoShape) -> list[tuple[Scene, Trajectory]]:
-    """The shots of film `index` of a seed, moved but not yet drawn. Raises ValueError as `sample_film` does."""
+    """Scene and trajectory of each shot of film `index` of a seed. Raises ValueError as `sample_film` does."""
     shots = sample_film(preset, seed, index, shape).shots
     return [(scene, simulate(scene, shape.fps, round(scene.seconds * shape.fps))) for scene in shots]
 
 
 def make_scripts(facts: tuple[tuple[Fact, ...], ...], seed: int, index: int) -> dict[Length, Script]:
-    """Of film `index` of a seed at every length, each from draws of its own."""
+    """Captions of film `index` of a seed, one of each length, each with its own random stream."""
     return {
         length: script(facts, length, np.random.default_rng([seed, index, _CAPTION_STREAM, number]))
         for number, length in enumerate(LENGTHS)
@@ -106,7 +109,7 @@ def make_scripts(facts: tuple[tuple[Fact, ...], ...], seed: int, index: int) -> 
 
 
 def make_film(preset: str, seed: int, index: int, shape: VideoShape) -> FilmClip:
-    """Film `index` of a seed, the same whatever was made before it. Raises ValueError as `sample_film` does."""
+    """Film `index` of a seed, which depends on no other film. Raises ValueError as `sample_film` does."""
     scenes, trajectories = zip(*make_shots(preset, seed, index, shape), strict=True)
     pairs = list(zip(scenes, trajectories, strict=True))
     frames = torch.cat([render([s], [t], shape.height, shape.width).frames[0] for s, t in pairs])

@@ -1,6 +1,6 @@
-"""Facts: the ground truth of a clip, in a form that captions state, a probe reads from pixels and a file keeps.
+"""Facts: the ground truth of a clip, for captions, for probes that predict them from pixels, and for files.
 
-A fact is a category and a value, about one subject, two, or the whole clip:
+A fact is a category and a value, about one subject, two subjects, or the whole clip:
 
     Fact("place", "meadow")   Fact("color", "red", subject=0)   Fact("relation", "left of", subject=0, other=1)
 """
@@ -48,7 +48,7 @@ VALUES: dict[Category, tuple[str, ...]] = {
     "place": PLACES, "light": LIGHTS, "motion": VERBS, "direction": DIRECTIONS, "speed": SPEEDS,
     "relation": RELATIONS, "camera": CAMERA_MOVES + GLANCES, "event": EVENTS, "style": STYLES[1:],
 }  # fmt: skip
-"""All values that a fact of a category can have. The plain style goes without saying: it is no fact."""
+"""All values of each category. The plain style is not a fact."""
 
 _MIRRORED = {
     "left": "right", "right": "left", "left of": "right of", "right of": "left of",
@@ -63,14 +63,14 @@ class Fact:
     subject: int | None = None
     """Index of the subject it is about; None for the whole clip."""
     other: int | None = None
-    """Index of the second subject of a relation, an event, an orbit, or None."""
+    """Index of the second subject of a relation, an event or an orbit, otherwise None."""
 
 
 def facts_of(scene: Scene, trajectory: Trajectory, aspect: float = 1.0) -> tuple[Fact, ...]:
-    """All that is true of the clip and visible in it; where the evidence is not clear-cut there is no fact.
+    """All facts that are true and visible in the clip; ambiguous ones are left out.
 
-    Only who leaves the picture depends on its `aspect`, and only where the camera glances aside: otherwise scenes are
-    made so that all stay in it. A picture (a trajectory of one frame) has no facts of motion, events or camera.
+    `aspect` = width / height decides which subjects leave the picture in clips whose camera glances aside; in all other
+    scenes every subject stays in it. A trajectory of one frame has no facts of motion, events or camera.
     """
     moving = len(trajectory.times) > 1
     facts = [Fact("count", str(len(scene.subjects)))]
@@ -100,7 +100,7 @@ def facts_to_dicts(facts: Iterable[Fact]) -> list[dict[str, Any]]:
 
 
 def facts_from_dicts(rows: Iterable[dict[str, Any]]) -> tuple[Fact, ...]:
-    """The inverse of `facts_to_dicts`. Raises ValueError for what is no fact."""
+    """The inverse of `facts_to_dicts`. Raises ValueError for invalid facts."""
     facts = tuple(from_dict(Fact, row) for row in rows)
     for fact in facts:
         if fact.value not in VALUES[fact.category]:
@@ -114,7 +114,7 @@ def value_of(facts: Sequence[Fact], category: Category, subject: int | None = No
 
 
 def subjects_of(facts: Iterable[Fact]) -> list[int]:
-    """Indices of the subjects that the facts speak of."""
+    """Indices of the subjects of the facts."""
     return sorted({f.subject for f in facts if f.subject is not None})
 
 
@@ -126,7 +126,7 @@ def _looks(scene: Scene, index: int) -> list[Fact]:
         Fact("material", subject.material, index),
         Fact("size", subject.size, index),
     ]
-    if scene.style == "black and white":  # where nobody can see a colour
+    if scene.style == "black and white":  # Colors are not visible.
         del looks[1]
     return looks + ([Fact("emotion", subject.emotion, index)] if subject.emotion else [])
 
@@ -144,7 +144,7 @@ def _motion(scene: Scene, trajectory: Trajectory, index: int) -> list[Fact]:
         return []
     motion = [Fact("motion", verb, index, scene.subjects[index].motion.around if verb == "orbit" else None)]
     if verb in TRAVELLING:
-        # A glance looks somewhere else in mid-clip.
+        # A glancing camera looks elsewhere in the middle of the clip.
         direction = direction_of(trajectory, index, 0 if scene.camera.move in GLANCES else None)
         motion += [Fact("direction", direction, index)] if direction else []
     if verb in ("roll", "slide", "walk"):

@@ -1,6 +1,6 @@
-"""The wordings of looks, places and ways (those of deeds are in `verbs`): plain data, the plainest wording first.
+"""Wordings of looks, places and directions; those of motions and events are in `verbs`. The plainest wording is first.
 
-No wording belongs to two values of a category, so a caption can be read back (tests/test_world_caption.py does).
+No wording belongs to two values of a category, so facts can be read from a caption (tests/test_world_caption.py).
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ RELATION: dict[str, tuple[str, ...]] = {
         "sitting on top of",
     ),
 }  # fmt: skip
-"""Each may also be said of the two the other way round (`OPPOSITE`)."""
+"""`OPPOSITE` has the wordings with the two subjects exchanged."""
 
 OPPOSITE: dict[str, tuple[str, ...]] = {
     "left of": RELATION["right of"],
@@ -261,6 +261,6 @@ STYLE: dict[str, tuple[str, ...]] = {
         "like a retro computer game", "pixelated", "in chunky pixels",
     ),
 }  # fmt: skip
-"""How a clip is drawn; of the plain style nobody speaks."""
+"""Visual styles; the plain style is not mentioned."""
 
 NUMBER: dict[str, str] = {"1": "one", "2": "two", "3": "three"}

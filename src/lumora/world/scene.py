@@ -1,7 +1,7 @@
-"""A scene: plain data in SI units. Physics, renderer, captioner and facts all interpret this one description.
+"""Scenes as plain data in SI units, which physics, renderer, captions and facts interpret.
 
 World axes: x points right, y points away from the default camera, z points up; the ground is the plane z = 0. Lengths
-are metres, angles radians, times seconds.
+are in meters, angles in radians, times in seconds.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ LIGHTS: tuple[Light, ...] = get_args(Light)
 VERBS: tuple[Verb, ...] = get_args(Verb)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 GLANCES: tuple[CameraMove, ...] = ("glance left", "glance right")
-"""The camera turns away to that side, so that all leave the picture, and back again."""
+"""The camera turns to that side until no subject is in the picture, then back."""
 CAMERA_MOVES: tuple[CameraMove, ...] = tuple(move for move in get_args(CameraMove) if move not in GLANCES)
-"""Those that keep everybody in the picture."""
+"""Moves that keep all subjects in the picture."""
 EVENTS: tuple[EventKind, ...] = get_args(EventKind)
 STYLES: tuple[Style, ...] = get_args(Style)
 
 Vector: TypeAlias = tuple[float, float, float]
 
 HALF_EXTENT: dict[Size, float] = {"small": 0.3, "large": 0.5}
-"""Half the height (and roughly half the width) of a subject in metres; its centre rests at this height."""
+"""Half the height (and about half the width) of a subject in meters; at rest its center is at this height."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What a subject sets out to do; contacts may change what becomes of it."""
+    """The initial motion of a subject; contacts may change it."""
 
     verb: Verb = "still"
     direction: Direction | None = None
     speed: float = 0.0
-    """Metres a second; radians a second for spin and orbit."""
+    """Meters per second; radians per second for spin and orbit."""
     start: float = 0.0
     """Seconds from the start of the clip until the motion begins."""
     around: int | None = None
@@ -71,12 +71,12 @@ class Subject:
     material: Material
     size: Size
     position: Vector
-    """Centre of the body at time 0; at rest on the ground z is HALF_EXTENT[size]."""
+    """Center of the body at time 0; z is HALF_EXTENT[size] at rest on the ground."""
     heading: float = 0.0
-    """Turn about z; 0 faces the default camera (the −y direction), positive turns counter-clockwise seen from above."""
+    """Rotation about z in radians: 0 faces −y, the default camera; positive is counterclockwise seen from above."""
     motion: Motion = Motion()
     emotion: Emotion | None = None
-    """Set for characters only."""
+    """None except for characters."""
 
     @property
     def half_extent(self) -> float:
@@ -89,21 +89,21 @@ class Camera:
     target: Vector
     move: CameraMove = "static"
     speed: float = 0.0
-    """Radians a second for pans, tilts, orbits and glances; metres a second for moves in and out."""
+    """Radians per second for pans, tilts, orbits and glances; meters per second for moves in and out."""
     reach: float = 0.0
-    """Radians by which a glance turns away."""
+    """Largest angle of a glance in radians."""
     follows: int | None = None
-    """Index of the subject that a following camera keeps in view."""
+    """Index of the subject that a following camera moves with."""
     field_of_view: float = 0.8
-    """Full angle across the shorter side of the picture."""
+    """Full angle across the shorter side of the picture in radians."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A cause with an effect that lasts: subject `actor` does `kind` to subject `target` at about `time`.
+    """A planned event: subject `actor` does `kind` to subject `target` at about `time` seconds.
 
-    A `bite` has no actor (the bite simply appears, as in an animated film); in `hide`, `actor` passes behind `target`.
-    Nobody plans a `leave`: it is what happens to those whom the camera loses from sight and finds again.
+    A `bite` has no actor: it appears at once. In `hide`, `actor` passes behind `target`. A `leave` is never planned: it
+    is the fact that a subject leaves the picture and comes back.
     """
 
     kind: EventKind
@@ -121,21 +121,21 @@ class Scene:
     seconds: float
     event: Event | None = None
     texture_seed: int = 0
-    """Chooses clouds, stars, ground texture and other decoration, never anything that a caption states."""
+    """Seed of clouds, stars, ground texture and other decoration, which captions never state."""
     style: Style = "plain"
-    """How it is drawn; `plain` is the ray tracer's own picture."""
+    """Visual style; `plain` is the unmodified output of the renderer."""
     begins: float = 0.0
-    """Seconds for which the subjects have been at it when the camera begins to run; `seconds` count from there."""
+    """Simulated seconds before the first frame; `seconds` count from there."""
     unpainted: bool = False
-    """Whether bodies have one tone instead of painted patterns."""
+    """Whether bodies have a single color instead of patterns."""
 
 
 @dataclass(frozen=True)
 class Film:
-    """Shots with hard cuts between them, of one cast and in one style, in one place or several.
+    """Shots of the same subjects in the same style, in one place or several, with hard cuts between them.
 
-    A shot of n frames lasts n frames, until the first one of the next. In the same place the action goes on across a
-    cut, seen from elsewhere: the later shot is the same scene, which `begins` later.
+    Within a place the motion continues across a cut with another camera: the later shot is the same scene with a larger
+    `begins`.
     """
 
     shots: tuple[Scene, ...]

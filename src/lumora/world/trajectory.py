@@ -1,4 +1,4 @@
-"""What happened in a scene, frame by frame: the output of physics and the input of renderer, facts and evaluation."""
+"""The states of a scene in each frame: the output of physics and the input of renderer, facts and evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 @dataclass(frozen=True)
 class Contact:
-    """The first touch of two subjects: `time` in seconds, indices a < b."""
+    """The first contact of two subjects: `time` in seconds, indices a < b."""
 
     time: float
     a: int
@@ -19,24 +19,24 @@ class Contact:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """States at T frame times of N subjects. Units: seconds, metres, metres a second; world axes as in `scene`."""
+    """States at T frame times of N subjects. Units: seconds, meters, meters per second; axes as in `scene`."""
 
     times: Float[np.ndarray, " t"]
     positions: Float[np.ndarray, "t n 3"]
-    """Centres of the bodies (where z = half_extent means resting upright on the ground)."""
+    """Centers of the bodies; z = half_extent is upright on the ground."""
     rotations: Float[np.ndarray, "t n 4"]
     """Unit quaternions (w, x, y, z) from body to world axes; an upright body with heading 0 has (1, 0, 0, 0)."""
     velocities: Float[np.ndarray, "t n 3"]
     bites: Float[np.ndarray, "t n"]
-    """0 while a subject is whole, 1 once a bite has been taken."""
+    """1 from the frame in which a bite is taken from the subject, 0 before."""
     gait: Float[np.ndarray, "t n"]
-    """Phase in radians of the steps of a walking character; constant 0 for all else."""
+    """Phase in radians of the steps of a walking character; 0 for all others."""
     camera_positions: Float[np.ndarray, "t 3"]
     camera_targets: Float[np.ndarray, "t 3"]
     contacts: tuple[Contact, ...] = ()
 
     def beginning(self, frames: int) -> Trajectory:
-        """The first so many frames of it."""
+        """The first `frames` frames."""
         arrays = {f.name: getattr(self, f.name)[:frames] for f in fields(self) if f.name != "contacts"}
-        seen = tuple(contact for contact in self.contacts if contact.time <= arrays["times"][-1])
-        return replace(self, **arrays, contacts=seen)
+        contacts = tuple(contact for contact in self.contacts if contact.time <= arrays["times"][-1])
+        return replace(self, **arrays, contacts=contacts)

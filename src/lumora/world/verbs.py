@@ -1,4 +1,4 @@
-"""The wordings of what subjects and cameras do, as pairs of third person and participle, the plainest first."""
+"""Wordings of the actions of subjects and cameras, as pairs (third person, participle), the plainest first."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ MOTION: dict[str, Verbs] = {
         ("moves around", "moving around"),
     ),
 }  # fmt: skip
-"""`still`, `spin` and `orbit` take no direction; `orbit` must be followed by what is orbited."""
+"""`still`, `spin` and `orbit` have no direction; `orbit` is followed by its center."""
 
 IN_PLACE: dict[str, Verbs] = {
     "bounce": (
@@ -78,7 +78,7 @@ IN_PLACE: dict[str, Verbs] = {
         ("leaps into the air", "leaping into the air"), ("hops on the spot", "hopping on the spot"),
     ),
 }  # fmt: skip
-"""More wordings for what has no direction."""
+"""Additional wordings for motions without a direction."""
 
 EVENT: dict[str, Verbs] = {
     "hit": (

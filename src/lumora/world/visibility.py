@@ -1,4 +1,4 @@
-"""Who can be seen when: ground truth for things that leave the picture, or are hidden, and come back."""
+"""The visible share of each subject in each frame: ground truth for subjects that disappear and come back."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from lumora.world.scene import Scene
 from lumora.world.trajectory import Trajectory
 
 POINTS = 48
-"""Of each subject that are looked at."""
+"""Sample points for each subject."""
 SEEN = 0.5
-"""Whoever shows more than this share is seen."""
+"""A subject of which more than this share is visible is seen."""
 GONE = 0.05
-"""Whoever shows less than this share is gone."""
+"""A subject of which at most this share is visible is gone."""
 
 
 def visibility(scene: Scene, trajectory: Trajectory, aspect: float = 1.0) -> Float[np.ndarray, "t n"]:
-    """The share of each subject that shows: in a picture of width / height = `aspect` and not behind another.
+    """The share of each subject that is inside a picture of width / height = `aspect` and not behind another subject.
 
-    Subjects count as discs of their half extents.
+    Subjects are approximated by discs with the radius of their half extent.
     """
     centres, scale = project(
         scene.camera, trajectory.camera_positions, trajectory.camera_targets, trajectory.positions.astype(np.float64)
@@ -42,12 +42,12 @@ def visibility(scene: Scene, trajectory: Trajectory, aspect: float = 1.0) -> Flo
 
 
 def comes_back(shown: Float[np.ndarray, " t"]) -> bool:
-    """Whether what shows this much is seen at first, then gone for two frames or more, and seen again at the end."""
+    """Whether a subject of these visible shares is seen first, gone for at least two frames, and seen at the end."""
     return bool(shown[0] > SEEN and shown[-1] > SEEN and absences(shown).sum() > 1)
 
 
 def absences(shown: Float[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
-    """The frames in which it is gone, between two in which it is seen."""
+    """The frames in which a subject is gone, between frames in which it is seen."""
     seen = np.flatnonzero(shown > SEEN)
     absent = shown <= GONE
     if len(seen) == 0:
@@ -57,7 +57,7 @@ def absences(shown: Float[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
 
 
 def _disc() -> Float[np.ndarray, "points 2"]:
-    """Points spread evenly over the unit disc (Vogel's spiral), whose mean is nearly its centre."""
+    """Points spread evenly over the unit disc (Vogel's spiral), with mean 0."""
     number = np.arange(POINTS)
     radius, angle = np.sqrt((number + 0.5) / POINTS), number * math.pi * (3 - math.sqrt(5))
     points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)

@@ -1,4 +1,4 @@
-"""The writer of captions: puts single facts into words, remembers which it has stated and whom it has introduced."""
+"""Wording of single facts; keeps track of the facts that are stated and the subjects that are introduced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 Form: TypeAlias = Literal["third", "ing"]
 
 PLAIN = 0.35
-"""How often the plainest wording is taken; the rest share what remains equally."""
+"""Probability of the plainest wording; the others are equally probable."""
 
 _ADJECTIVES: dict[str, dict[str, tuple[str, ...]]] = {
     "size": phrases.SIZE,
@@ -27,7 +27,7 @@ _ORDERS = (("size", "emotion", "material", "color"), ("emotion", "size", "materi
 
 
 class Writer:
-    """Writes about one clip. Every method that returns words also records the facts that they state."""
+    """Writes about one clip. Every method that returns text also records the facts that it states."""
 
     def __init__(self, facts: Sequence[Fact], generator: np.random.Generator):
         self.facts = tuple(facts)
@@ -37,8 +37,8 @@ class Writer:
         self.introduced: list[int] = []
         self._words: dict[tuple[str, int], str] = {}
 
-    def continued(self, facts: Sequence[Fact]) -> Writer:
-        """A writer about another shot of the same subjects, whom the reader knows by now from this one's words."""
+    def for_next_shot(self, facts: Sequence[Fact]) -> Writer:
+        """A writer for another shot of the same subjects, which this one has introduced."""
         other = Writer(facts, self.generator)
         other.introduced, other._words = list(self.introduced), dict(self._words)
         return other
@@ -52,7 +52,7 @@ class Writer:
         return options[int(self.generator.integers(len(options)))]
 
     def word(self, options: Sequence[T]) -> T:
-        """One wording, often the plainest, which is the first."""
+        """A random wording, with probability `PLAIN` the first, plainest one."""
         return options[0] if self.chance(PLAIN) else self.pick(options)
 
     def shuffled(self, items: Iterable[T]) -> list[T]:
@@ -68,7 +68,7 @@ class Writer:
         fact = self.fact(category, subject)
         return None if fact is None else fact.value
 
-    def deeds(self) -> list[Fact]:
+    def events(self) -> list[Fact]:
         return [f for f in self.facts if f.category == "event"]
 
     def relations(self) -> list[Fact]:
@@ -81,11 +81,12 @@ class Writer:
     # Subjects
 
     def name(self, index: int, looks: Sequence[str] = ("color",)) -> str:
-        """The subject with its looks if it is new, a reference to it if it has been introduced."""
+        """Introduces the subject with its looks, or refers to it if it has been introduced."""
         return self.refer(index) if index in self.introduced else self.introduce(index, looks)
 
     def introduce(self, index: int, looks: Sequence[str], article: bool = True) -> str:
-        """An indefinite noun phrase: `a tiny red ball with a glossy finish`; `another` if there was one like it."""
+        """An indefinite noun phrase: `a tiny red ball with a glossy finish`; `another` for a subject like a previous
+        one."""
         kind = self.fact("kind", index)
         shown = [f for c in self.pick(_ORDERS) if c in looks and (f := self.fact(c, index)) is not None]  # type: ignore[arg-type]
         twin = any(self._alike(index, i, [f.category for f in shown] + ["kind"]) for i in self.introduced)
@@ -100,7 +101,7 @@ class Writer:
         return f"another {phrase}" if twin else with_article(phrase)
 
     def refer(self, index: int, other: bool = False) -> str:
-        """A definite reference that can mean no other subject of the clip."""
+        """A definite noun phrase that identifies the subject."""
         noun = self._words["kind", index]
         if len(self.subjects) == 1:
             return "it" if self.chance(0.5) else f"the {noun}"
@@ -108,14 +109,14 @@ class Writer:
             return "the other one"
         unique = [c for c in (("kind",), ("color",), ("kind", "color"), ("kind", "size")) if self._identifies(index, c)]
         if not unique:
-            place = ("first", "second", "third")[self.introduced.index(index)]
-            return f"the {place} one"
+            ordinal = ("first", "second", "third")[self.introduced.index(index)]
+            return f"the {ordinal} one"
         chosen = self.word(unique)
         adjectives = [self._words[c, index] for c in ("size", "color") if c in chosen]
         return " ".join(["the", *adjectives, noun if "kind" in chosen else "one"])
 
     def state_count(self) -> None:
-        """Whoever names all there is says how many there are."""
+        """Records the number of subjects as stated if all have been introduced."""
         count = self.fact("count")
         if count is not None and set(self.introduced) == set(self.subjects):
             self.stated.add(count)
@@ -130,10 +131,10 @@ class Writer:
         noun = "figures" if all(characters) else "objects" if not any(characters) else "things"
         return self.pick(_SEVERAL).format(cast, number=phrases.NUMBER[str(len(self.subjects))], noun=noun)
 
-    # What they do
+    # Actions and events
 
     def predicate(self, index: int, form: Form, looks: Sequence[str] = ("color",)) -> str:
-        """What the subject does, such as `rolls slowly to the left`; empty if nothing is known."""
+        """A verb phrase such as `rolls slowly to the left`; empty if the motion is unknown."""
         motion, direction, speed = (self.fact(c, index) for c in ("motion", "direction", "speed"))
         if motion is None:
             return ""
@@ -144,16 +145,16 @@ class Writer:
         self.stated.add(motion)
         if motion.value == "orbit" and motion.other is not None:
             verb = f"{verb} {self.name(motion.other, looks)}"
-        ways = [self._way(direction, " " in verb)] if direction else []
+        where = [self._direction_phrase(direction, " " in verb)] if direction else []
         if speed is None:
-            return " ".join([verb, *ways])
+            return " ".join([verb, *where])
         pace = self.word(phrases.SPEED[speed.value])
         self.stated.add(speed)
         if pace.endswith("ly") and " " not in verb and self.chance(0.3):
-            return " ".join([pace, verb, *ways])
-        return " ".join([verb, pace, *ways] if self.chance(0.5) else [verb, *ways, pace])
+            return " ".join([pace, verb, *where])
+        return " ".join([verb, pace, *where] if self.chance(0.5) else [verb, *where, pace])
 
-    def deed(self, event: Fact, form: Form, looks: Sequence[str] = ("color",)) -> str:
+    def event_phrase(self, event: Fact, form: Form, looks: Sequence[str] = ("color",)) -> str:
         """A verb phrase such as `bumps into a blue cube`, or a clause for a bite."""
         self.stated.add(event)
         if event.value == "bite":
@@ -162,13 +163,13 @@ class Writer:
         wording = self.word(verbs.EVENT[event.value])[0 if form == "third" else 1]
         return wording if event.other is None else wording.format(self.name(event.other, looks))
 
-    def deed_clause(self, event: Fact) -> str:
+    def event_clause(self, event: Fact) -> str:
         if event.value == "bite":
-            return self.deed(event, "third")
+            return self.event_phrase(event, "third")
         assert event.subject is not None
-        return f"{self.refer(event.subject)} {self.deed(event, 'third')}"
+        return f"{self.refer(event.subject)} {self.event_phrase(event, 'third')}"
 
-    # Where, when, and seen how
+    # Relations, setting, style and camera
 
     def relation(self, fact: Fact, looks: Sequence[str] = ("color",)) -> str:
         """A noun phrase such as `a red ball to the left of a blue cube`."""
@@ -187,7 +188,7 @@ class Writer:
         return self.word(phrases.PLACE[place.value])
 
     def setting(self, light: bool) -> str:
-        """Place, and light where wanted: `in the desert at dusk`."""
+        """The place and, if `light`, the light: `in the desert at dusk`."""
         place, when = self.fact("place"), self.fact("light")
         if not light or when is None:
             return self.place()
@@ -201,7 +202,7 @@ class Writer:
         return self.fact("style") is not None
 
     def style(self) -> str:
-        """How it is drawn: `as a cartoon`."""
+        """The visual style: `as a cartoon`."""
         style = self.fact("style")
         assert style is not None
         self.stated.add(style)
@@ -214,7 +215,7 @@ class Writer:
         return f"the camera {third}"
 
     def camera_tail(self, fragment: bool) -> str:
-        """What the camera does, to follow a comma."""
+        """The camera's move, to be appended after a comma."""
         third, ing = self._camera_verb()
         if self.camera_move() == "static" and self.chance(0.4):
             return self.pick(("static shot", "fixed camera", "static camera")) if fragment else "in a static shot"
@@ -228,12 +229,12 @@ class Writer:
         return all(self.value(c, a) == self.value(c, b) for c in categories)  # type: ignore[arg-type]
 
     def _identifies(self, index: int, categories: Sequence[str]) -> bool:
-        """Whether these looks of a subject have been stated, and no other subject shares them all."""
+        """Whether these looks of the subject have been stated and no other subject has all of them."""
         known = all((c, index) in self._words for c in categories)
         return known and not any(self._alike(index, i, categories) for i in self.subjects if i != index)
 
     def _adjectives(self, index: int, shown: Sequence[Fact]) -> tuple[list[str], list[str], list[str]]:
-        """Words for the looks: adjectives, metals (which come last), and at most one phrase after the noun."""
+        """Wordings of looks: adjectives, words for metal, which come last, and at most one phrase after the noun."""
         before: list[str] = []
         metal: list[str] = []
         after: list[str] = []
@@ -252,12 +253,12 @@ class Writer:
         nouns = phrases.KIND[kind] if kind else ("thing",)
         return self.word([n for n in nouns if not (metal and n.startswith(("wooden", "rubber", "baked")))])
 
-    def _way(self, direction: Fact, after_several_words: bool) -> str:
+    def _direction_phrase(self, direction: Fact, after_several_words: bool) -> str:
         self.stated.add(direction)
-        ways = phrases.DIRECTION[direction.value]
-        if after_several_words:  # "rolls along right" is no English, "rolls along to the right" is
-            ways = tuple(way for way in ways if way not in ("right", "left", "away"))
-        return self.word(ways)
+        wordings = phrases.DIRECTION[direction.value]
+        if after_several_words:  # "rolls along to the right", not "rolls along right"
+            wordings = tuple(word for word in wordings if word not in ("right", "left", "away"))
+        return self.word(wordings)
 
     def _relation_ends(self, fact: Fact) -> tuple[int, int, tuple[str, ...]]:
         assert fact.subject is not None and fact.other is not None
@@ -293,7 +294,7 @@ _SEVERAL = (
 
 
 def with_article(phrase: str) -> str:
-    """`phrase` after `a` or `an`, by the sound that the wordings of this world begin with."""
+    """`phrase` with `a` or `an`, by the first sound of the wordings that occur here."""
     return f"an {phrase}" if phrase[0] in "aeiou" and not phrase.startswith(("one", "uni", "eu")) else f"a {phrase}"
 
 

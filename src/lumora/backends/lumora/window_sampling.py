@@ -89,6 +89,9 @@ class WindowSampler:
         edit_source = self._edit_source(batch, frames)
         local = self._window_state(state, in_window)
         text, spans = self._encode_prompts([i.segment.prompts_for(frames, window.shot) for i in batch.inputs])
+        negative_text = None
+        if request.negative_prompt.strip():
+            negative_text, _ = self._encode_prompts([[(request.negative_prompt, len(frames))] for _ in batch.inputs])
         continues = edit_source is None and bool((local.denoise_mask == 0).any())
         interval = EDIT_GUIDANCE_INTERVAL if edit_source else GUIDANCE_INTERVAL
         denoise = make_denoiser(
@@ -99,6 +102,7 @@ class WindowSampler:
             spans=spans,
             x0_correction=self._pixel_replacement(batch.inputs, frames),
             edit_source=edit_source,
+            negative_text=negative_text,
         )
         tokens = num_video_tokens(local.latent.shape[2:], self.transformer.patch)
         assert request.num_inference_steps is not None, "The backend's plan decides the number of steps."

@@ -19,7 +19,7 @@ from lumora.world.clip import FilmClip, make_film, make_scene
 from lumora.world.facts import Category, Fact, facts_of, value_of
 from lumora.world.physics import simulate
 from lumora.world.render import render
-from lumora.world.sample import FIRST_HELD_OUT_SEED, PRESETS, held_out, restaged, sample_scene
+from lumora.world.sample import FIRST_HELD_OUT_SEED, PRESETS, held_out, rearranged, sample_scene
 from lumora.world.sample.cast import choice
 from lumora.world.scene import LIGHTS, PLACES, SIZES, CameraMove, Scene
 
@@ -115,7 +115,7 @@ def retold(
     for _ in range(RETELLINGS * clips):
         scene = _left_open(rng, case.scene, case.stated, preset)
         move = value_of(case.stated, "camera") or _draw_move(rng, preset)
-        scene = restaged(rng, scene, cast(CameraMove, move), shape.width / shape.height)
+        scene = rearranged(rng, scene, cast(CameraMove, move), shape.width / shape.height)
         if scene is None or len(found) == clips:
             break
         trajectory = simulate(scene, shape.fps, shape.num_frames)

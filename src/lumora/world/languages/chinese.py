@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from lumora.world.facts import Category
-from lumora.world.languages.grammar import Case, Language, Noun
+from lumora.world.languages.grammar import GrammaticalCase, Language, Noun
 
 
-def _inflect(stem: str, gender: str, case: Case) -> str:
+def _inflect(stem: str, gender: str, case: GrammaticalCase) -> str:
     return stem
 
 
-def _phrase(noun: Noun, case: Case, adjectives: list[tuple[Category, str]], position: str) -> str:
+def _phrase(noun: Noun, case: GrammaticalCase, adjectives: list[tuple[Category, str]], position: str) -> str:
     return "".join([position, "一", noun.gender, *(a for _, a in adjectives), noun.word])
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from lumora.world.facts import Category
-from lumora.world.languages.grammar import Case, Language, Noun
+from lumora.world.languages.grammar import GrammaticalCase, Language, Noun
 
 
-def _inflect(stem: str, gender: str, case: Case) -> str:
+def _inflect(stem: str, gender: str, case: GrammaticalCase) -> str:
     """A stem is one form, or two with a bar between: masculine|feminine."""
     masculine, _, feminine = stem.partition("|")
     return feminine if gender == "f" and feminine else masculine
 
 
-def _phrase(noun: Noun, case: Case, adjectives: list[tuple[Category, str]], position: str) -> str:
+def _phrase(noun: Noun, case: GrammaticalCase, adjectives: list[tuple[Category, str]], position: str) -> str:
     before = [a for category, a in adjectives if category == "size"]
     words = [a for category, a in sorted(adjectives, key=lambda pair: pair[0] != "color") if category != "size"]
     after = " et ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

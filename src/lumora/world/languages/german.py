@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lumora.world.facts import Category
-from lumora.world.languages.grammar import Case, Language, Noun
+from lumora.world.languages.grammar import GrammaticalCase, Language, Noun
 
 _ENDINGS = {"nominative": {"m": "er", "f": "e", "n": "es"}, "accusative": {"m": "en", "f": "e", "n": "es"}}
 _ARTICLES = {
@@ -12,11 +12,11 @@ _ARTICLES = {
 }
 
 
-def _inflect(stem: str, gender: str, case: Case) -> str:
+def _inflect(stem: str, gender: str, case: GrammaticalCase) -> str:
     return stem + _ENDINGS[case][gender]
 
 
-def _phrase(noun: Noun, case: Case, adjectives: list[tuple[Category, str]], position: str) -> str:
+def _phrase(noun: Noun, case: GrammaticalCase, adjectives: list[tuple[Category, str]], position: str) -> str:
     word = noun.object if case == "accusative" and noun.object else noun.word
     return " ".join(
         [_ARTICLES[case][noun.gender], *(a for _, a in adjectives), word, *([position] if position else [])]

@@ -17,7 +17,7 @@ from lumora.world.caption import Caption, Length
 from lumora.world.facts import Category, Fact
 
 T = TypeVar("T")
-Case: TypeAlias = Literal["nominative", "accusative"]
+GrammaticalCase: TypeAlias = Literal["nominative", "accusative"]
 Words: TypeAlias = dict[str, tuple[str, ...]]
 """The wordings of each value of a category, the plainest first."""
 
@@ -45,9 +45,9 @@ class Language:
 
     nouns: dict[str, tuple[Noun, ...]]
     adjectives: dict[Category, Words]
-    inflect: Callable[[str, str, Case], str]
+    inflect: Callable[[str, str, GrammaticalCase], str]
     """(stem, gender, case) -> form."""
-    phrase: Callable[[Noun, Case, list[tuple[Category, str]], str], str]
+    phrase: Callable[[Noun, GrammaticalCase, list[tuple[Category, str]], str], str]
     """(noun, case, adjectives in their forms, where it stands or "") -> the whole noun phrase."""
     motion: Words
     """Verb phrases; `{}` is the accusative of what is orbited."""
@@ -138,7 +138,7 @@ class _Writer:
         text = language.tail.join([text, *tails])
         return text if brief else f"{text[0].upper()}{text[1:]}{language.stop}"
 
-    def noun_phrase(self, subject: int, case: Case) -> str:
+    def noun_phrase(self, subject: int, case: GrammaticalCase) -> str:
         kind = self.fact("kind", subject)
         assert kind is not None
         noun = self.word(self.language.nouns[kind.value])

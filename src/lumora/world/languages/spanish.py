@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from lumora.world.facts import Category
-from lumora.world.languages.grammar import Case, Language, Noun
+from lumora.world.languages.grammar import GrammaticalCase, Language, Noun
 
 
-def _inflect(stem: str, gender: str, case: Case) -> str:
+def _inflect(stem: str, gender: str, case: GrammaticalCase) -> str:
     """Stems in -o have two forms, all others one."""
     return f"{stem[:-1]}a" if gender == "f" and stem.endswith("o") else stem
 
 
-def _phrase(noun: Noun, case: Case, adjectives: list[tuple[Category, str]], position: str) -> str:
+def _phrase(noun: Noun, case: GrammaticalCase, adjectives: list[tuple[Category, str]], position: str) -> str:
     words = [a for _, a in sorted(adjectives, key=lambda pair: pair[0] != "color")]
     after = " y ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
     article = "una" if noun.gender == "f" else "un"

@@ -1,6 +1,6 @@
-"""Physics: a scene moved by MuJoCo.
+"""Simulation of scenes with MuJoCo.
 
-`bodies` says what things are made of, `motion` what they set out to do, `camera` where we look from.
+`body_models` has shapes and materials, `subject_motion` the driven motion, `camera_motion` the path of the camera.
 """
 
 from lumora.world.physics.camera_motion import camera_path

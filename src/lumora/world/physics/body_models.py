@@ -1,7 +1,7 @@
-"""What MuJoCo is told about each subject: shapes for contact, joints and surfaces.
+"""MuJoCo models of subjects: collision shapes, joints and surfaces.
 
-A body either tumbles (a free joint) or keeps upright: three slides and a turn about z. Whatever slides, hops, walks or
-spins keeps upright, and so do the characters, whose feet no contact shape could do justice to.
+A body either has a free joint or stays upright, with three slide joints and a hinge about z. Subjects that slide, hop,
+walk or spin stay upright, and so do characters, whose feet have no collision shapes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from lumora.world.scene import CHARACTERS, Kind, Material, Scene, Verb
 
 STIFFNESS = 1e4
-"""Of a contact, in 1/s²: a thing at rest sinks by g / STIFFNESS = 1 mm, and a contact lasts π/√STIFFNESS = 31 ms."""
+"""Stiffness of contacts in 1/s²: a body at rest sinks by g / STIFFNESS = 1 mm; a contact lasts π/√STIFFNESS = 31 ms."""
 
 RESTITUTION: dict[Verb, float] = {
     "still": 0.3,
@@ -24,23 +24,23 @@ RESTITUTION: dict[Verb, float] = {
     "walk": 0.05,
     "orbit": 0.1,
 }
-"""Share of its speed that a thing gets back from the ground; two that meet share their damping."""
+"""Coefficient of restitution with the ground; two bodies in contact share their damping."""
 DENSITY: dict[Material, float] = {"matte": 100.0, "shiny": 100.0, "metal": 200.0}
-"""Kilograms a cubic metre."""
-BLOW = 2.7
-"""Times the usual density of what is to topple another."""
+"""Kilograms per cubic meter."""
+TOPPLING_DENSITY_FACTOR = 2.7
+"""Factor of the density of a body that is to topple another."""
 FRICTIONLESS: tuple[Verb, ...] = ("slide", "bounce", "jump", "walk", "orbit", "spin")
 UPRIGHT: tuple[Verb, ...] = ("slide", "bounce", "jump", "spin", "walk", "orbit")
 LYING_RADIUS: dict[Kind, float] = {"cylinder": 0.75, "capsule": 0.55}
-"""Of the kinds that lie down to roll, in half extents."""
+"""Radius in half extents of the kinds that roll lying on their side."""
 
 _SHAPES: dict[Kind, tuple[str, ...]] = {
     "ball": ('type="sphere" size="1"',),
     "cube": ('type="box" size=".95 .95 1"',),
     "crate": ('type="box" size=".95 .95 1"',),
-    # A round base rocks on its three moving points of contact; what stands on one has a square foot in it.
+    # A round base would rock on its three contact points, so it contains a square foot.
     "cylinder": ('type="cylinder" size=".75 .995" pos="0 0 .005"', 'type="box" size=".53 .53 .05" pos="0 0 -.95"'),
-    # Three stacked discs rest and tip like a cone and spare the compilation of a mesh.
+    # Three stacked discs stand and tip like a cone, and need no mesh.
     "cone": (
         'type="cylinder" size=".85 .05" pos="0 0 -.94"',
         'type="box" size=".6 .6 .05" pos="0 0 -.95"',
@@ -55,13 +55,13 @@ _SHAPES: dict[Kind, tuple[str, ...]] = {
     "duck": ('type="box" size=".6 .75 1"',),
     "cat": ('type="box" size=".55 .75 1"',),
 }
-"""Geoms of a body with half extent 1; it spans z from −1 to 1."""
+"""Geoms of a body of half extent 1, from z = −1 to 1."""
 
 _LENGTHS = ("size", "pos")
 
 
 def rest_height(kind: Kind, verb: Verb, half_extent: float) -> float:
-    """Height in metres of the centre of a body on the ground, lying down if it has to in order to roll."""
+    """Height in meters of the center of a body on the ground; some kinds lie on their side to roll."""
     return half_extent * (LYING_RADIUS.get(kind, 1.0) if verb == "roll" else 1.0)
 
 
@@ -76,7 +76,7 @@ def keeps_upright(scene: Scene, index: int) -> bool:
 
 
 def model_xml(scene: Scene, timestep: float) -> str:
-    """The MJCF description of a scene whose bodies all sit at the origin; `simulate` puts them in place."""
+    """The MJCF description of a scene with all bodies at the origin; `simulate` moves them to their positions."""
     bodies = "".join(_body_xml(scene, index) for index in range(len(scene.subjects)))
     return (
         '<mujoco><compiler angle="radian"/>'
@@ -98,7 +98,7 @@ def _body_xml(scene: Scene, index: int) -> str:
     surface = _surface(scene, index)
     shapes = _SHAPES[subject.kind]
     if subject.motion.verb == "roll":
-        shapes = shapes[:1]  # without the foot, which would make it wobble
+        shapes = shapes[:1]  # The foot would make it wobble.
     geoms = "".join(f"<geom {_scaled(shape, subject.half_extent)} {surface}/>" for shape in shapes)
     return f'<body name="{index}">{joints}{geoms}</body>'
 
@@ -117,23 +117,24 @@ def _scaled(shape: str, scale: float) -> str:
 def _surface(scene: Scene, index: int) -> str:
     subject = scene.subjects[index]
     verb = subject.motion.verb
-    struck = scene.event is not None and scene.event.kind == "hit" and scene.event.target == index
-    restitution = RESTITUTION["roll" if struck else verb]
+    is_hit = scene.event is not None and scene.event.kind == "hit" and scene.event.target == index
+    restitution = RESTITUTION["roll" if is_hit else verb]
     damping = 2 * damping_ratio(restitution) * math.sqrt(STIFFNESS)
-    density = DENSITY[subject.material] * (BLOW if _deals_a_blow(scene, index) else 1.0)
-    grip = f'condim="3" friction="{_friction(scene, index):g} 0 0"'
+    density = DENSITY[subject.material] * (TOPPLING_DENSITY_FACTOR if _topples(scene, index) else 1.0)
+    contact = f'condim="3" friction="{_friction(scene, index):g} 0 0"'
     if verb in FRICTIONLESS:
-        grip = 'condim="1" friction="0 0 0"'
-    return f'{grip} solref="{-STIFFNESS:g} {-damping:.6g}" solimp=".98 .98 .001" density="{density:g}"'
+        contact = 'condim="1" friction="0 0 0"'
+    return f'{contact} solref="{-STIFFNESS:g} {-damping:.6g}" solimp=".98 .98 .001" density="{density:g}"'
 
 
-def _deals_a_blow(scene: Scene, index: int) -> bool:
+def _topples(scene: Scene, index: int) -> bool:
     event = scene.event
     return event is not None and event.kind == "topple" and event.actor == index
 
 
 def _friction(scene: Scene, index: int) -> float:
-    """What is to be pushed or sent off glides; what is to be toppled has a firm stand, or it would only slip away."""
+    """Sliding friction: low for targets of pushes and hits, high for targets that topple, which would slide
+    otherwise."""
     event, verb = scene.event, scene.subjects[index].motion.verb
     if event is None or verb != "still":
         return 0.7
@@ -141,6 +142,6 @@ def _friction(scene: Scene, index: int) -> float:
 
 
 def damping_ratio(restitution: float) -> float:
-    """Of a linear spring and damper that gives back this share of the speed: e = exp(−πζ/√(1 − ζ²)), solved for ζ."""
+    """Damping ratio ζ of a linear spring and damper with this restitution: e = exp(−πζ/√(1 − ζ²)), solved for ζ."""
     decay = -math.log(restitution)
     return decay / math.hypot(math.pi, decay)

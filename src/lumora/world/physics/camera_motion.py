@@ -1,4 +1,4 @@
-"""Where the camera is and where it looks, frame by frame."""
+"""Position and target of the camera in each frame."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _UP = np.array([0.0, 0.0, 1.0])
 def camera_path(
     camera: Camera, times: Float[np.ndarray, " t"], followed: Float[np.ndarray, "t 3"] | None = None
 ) -> tuple[Float[np.ndarray, "t 3"], Float[np.ndarray, "t 3"]]:
-    """Positions and targets at `times`; `followed` are the centres of the subject that a camera follows.
+    """Positions and targets at `times` in seconds; `followed` has the centers of the subject that a camera follows.
 
-    Raises ValueError where the camera follows but nobody says whom.
+    Raises ValueError if the camera follows and `followed` is None.
     """
     position, target = np.array(camera.position), np.array(camera.target)
     view = target - position
@@ -26,34 +26,34 @@ def camera_path(
             return position + still, target + still
         case "pan left" | "pan right":
             turn = amount if camera.move == "pan left" else -amount
-            return position + still, position + _turned(view, _UP, turn)
+            return position + still, position + _rotated(view, _UP, turn)
         case "glance left" | "glance right":
-            # Away and back at `speed` on the mean, without a jerk; then it stays.
+            # Turns away and back smoothly with mean angular velocity `speed`, then stays.
             phase = np.minimum(amount / (2 * max(camera.reach, 1e-9)), 1.0)
             turn = camera.reach * np.sin(np.pi * phase) ** 2
-            return position + still, position + _turned(view, _UP, turn if camera.move == "glance left" else -turn)
+            return position + still, position + _rotated(view, _UP, turn if camera.move == "glance left" else -turn)
         case "tilt up" | "tilt down":
             side = np.array([view[1], -view[0], 0.0])
             turn = amount if camera.move == "tilt up" else -amount
-            return position + still, position + _turned(view, side / np.linalg.norm(side), turn)
+            return position + still, position + _rotated(view, side / np.linalg.norm(side), turn)
         case "move in" | "move out":
             step = amount if camera.move == "move in" else -amount
             shift = step[:, None] * view / np.linalg.norm(view)
-            # The target moves along, so that the camera never runs into the point that it looks at.
+            # The target moves too, so that the camera never reaches it.
             return position + shift, target + shift
         case "orbit":
-            return target - _turned(view, _UP, amount), target + still
+            return target - _rotated(view, _UP, amount), target + still
         case "follow":
             if followed is None:
                 raise ValueError("A following camera needs the path of the subject that it follows.")
-            # Up and down is left out: a camera that hops along with its subject would hide the hopping.
+            # Vertical motion is ignored: a camera that moves up and down with its subject would hide that it jumps.
             shift = (followed - followed[:1]) * np.array([1.0, 1.0, 0.0])
             return position + shift, target + shift
 
 
-def _turned(
+def _rotated(
     vector: Float[np.ndarray, " 3"], axis: Float[np.ndarray, " 3"], angles: Float[np.ndarray, " t"]
 ) -> Float[np.ndarray, "t 3"]:
-    """`vector` turned counter-clockwise about the unit `axis` (Rodrigues' formula)."""
+    """`vector` rotated counterclockwise about the unit `axis` (Rodrigues' formula)."""
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
     return cos * vector + sin * np.cross(axis, vector) + (1 - cos) * axis * (axis @ vector)

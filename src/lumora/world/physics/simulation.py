@@ -1,4 +1,4 @@
-"""From a scene to what happens in it."""
+"""Simulation of a scene: from a `Scene` to a `Trajectory`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from lumora.world.physics.subject_motion import Body
 from lumora.world.scene import CHARACTERS, Scene
 from lumora.world.trajectory import Contact, Trajectory
 
-STEPS_A_SECOND = 240
-"""At least; more where that makes every frame fall on a step."""
+STEPS_PER_SECOND = 240
+"""Minimum number of steps per second; more if needed so that every frame coincides with a step."""
 STRIDE = 1.6
-"""Length of a full cycle of two steps, in half extents."""
+"""Length of two steps of a walking character in half extents."""
 
 
 def simulate(scene: Scene, fps: float, frames: int) -> Trajectory:
-    """Moves a scene for `frames` frames at `fps`, the first at time 0, which is when it `begins`.
+    """Simulates `frames` frames at `fps`; the first is at time 0, `scene.begins` seconds after the start of the motion.
 
     Raises ValueError unless both are positive.
     """
     if fps <= 0 or frames < 1:
         raise ValueError(f"A simulation needs a positive frame rate and at least one frame, not {fps} and {frames}.")
     mujoco = _mujoco()
-    substeps = max(1, math.ceil(STEPS_A_SECOND / fps))
+    substeps = max(1, math.ceil(STEPS_PER_SECOND / fps))
     model = mujoco.MjModel.from_xml_string(model_xml(scene, 1 / (fps * substeps)))
     data = mujoco.MjData(model)
     bodies = _bodies(scene, model)
@@ -37,14 +37,14 @@ def simulate(scene: Scene, fps: float, frames: int) -> Trajectory:
         body.drive(data)
     mujoco.mj_forward(model, data)
 
-    count, unseen = len(bodies), round(scene.begins * fps)
+    count, skipped = len(bodies), round(scene.begins * fps)
     positions, velocities = np.empty((frames, count, 3)), np.empty((frames, count, 3))
     rotations = np.empty((frames, count, 4))
     speeds = np.array([range(body.v, body.v + 3) for body in bodies], dtype=int).reshape(count, 3)
-    touches: dict[tuple[int, int], float] = {}
-    for frame in range(-unseen, frames):
-        if frame > -unseen:
-            _advance(mujoco, model, data, bodies, substeps, touches)
+    first_contacts: dict[tuple[int, int], float] = {}
+    for frame in range(-skipped, frames):
+        if frame > -skipped:
+            _advance(mujoco, model, data, bodies, substeps, first_contacts)
         if frame < 0:
             continue
         positions[frame], rotations[frame] = data.xpos[1:], data.xquat[1:]
@@ -65,19 +65,19 @@ def simulate(scene: Scene, fps: float, frames: int) -> Trajectory:
         camera_targets=camera_targets,
         contacts=tuple(
             Contact(time - scene.begins, *pair)
-            for pair, time in sorted(touches.items(), key=lambda item: item[1])
+            for pair, time in sorted(first_contacts.items(), key=lambda item: item[1])
             if time >= scene.begins
         ),
     )
 
 
 def masses(scene: Scene) -> Float[np.ndarray, " n"]:
-    """Kilograms of each subject."""
-    return _mujoco().MjModel.from_xml_string(model_xml(scene, 1 / STEPS_A_SECOND)).body_mass[1:].copy()
+    """Mass of each subject in kilograms."""
+    return _mujoco().MjModel.from_xml_string(model_xml(scene, 1 / STEPS_PER_SECOND)).body_mass[1:].copy()
 
 
 def _mujoco() -> Any:
-    """The library, imported only when something moves; its compiled names are hidden from type checkers."""
+    """The mujoco module, imported on first use because the import is slow; type checkers do not know its members."""
     import mujoco
 
     return mujoco
@@ -101,28 +101,28 @@ def _bodies(scene: Scene, model: Any) -> list[Body]:
 
 
 def _advance(
-    mujoco: Any, model: Any, data: Any, bodies: list[Body], substeps: int, touches: dict[tuple[int, int], float]
+    mujoco: Any, model: Any, data: Any, bodies: list[Body], substeps: int, first_contacts: dict[tuple[int, int], float]
 ) -> None:
-    """Goes on by `substeps` steps, and notes the first touch of each pair of subjects."""
-    restless = [body for body in bodies if body.restless]
-    if not restless and len(bodies) == 1:
+    """Simulates `substeps` steps and records the time of the first contact of each pair of subjects."""
+    driven = [body for body in bodies if body.is_driven]
+    if not driven and len(bodies) == 1:
         mujoco.mj_step(model, data, substeps)
     else:
         for _ in range(substeps):
-            for body in restless:
+            for body in driven:
                 body.drive(data)
             mujoco.mj_step(model, data)
             if len(bodies) > 1 and data.ncon:
-                _note_touches(model, data, touches)
-    # A step ends with new coordinates but old positions of the bodies.
+                _record_contacts(model, data, first_contacts)
+    # A step updates the coordinates, but not the positions of the bodies.
     mujoco.mj_kinematics(model, data)
 
 
-def _note_touches(model: Any, data: Any, touches: dict[tuple[int, int], float]) -> None:
+def _record_contacts(model: Any, data: Any, first_contacts: dict[tuple[int, int], float]) -> None:
     for pair in model.geom_bodyid[data.contact.geom]:
         a, b = sorted((int(pair[0]) - 1, int(pair[1]) - 1))
         if a >= 0:  # body 0 is the ground
-            touches.setdefault((a, b), float(data.time))
+            first_contacts.setdefault((a, b), float(data.time))
 
 
 def _bites(scene: Scene, times: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t n"]:
@@ -133,10 +133,10 @@ def _bites(scene: Scene, times: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t
 
 
 def _gait(scene: Scene, positions: Float[np.ndarray, "t n 3"]) -> Float[np.ndarray, "t n"]:
-    """Steps follow the way that was really made, so that feet do not glide."""
+    """Phase of the steps, from the distance along the actual path, so that feet do not slide."""
     gait = np.zeros(positions.shape[:2])
     for index, subject in enumerate(scene.subjects):
         if subject.motion.verb == "walk" or (subject.motion.verb == "orbit" and subject.kind in CHARACTERS):
-            way = np.linalg.norm(np.diff(positions[:, index, :2], axis=0), axis=-1)
-            gait[1:, index] = 2 * math.pi * np.cumsum(way) / (STRIDE * subject.half_extent)
+            distance = np.linalg.norm(np.diff(positions[:, index, :2], axis=0), axis=-1)
+            gait[1:, index] = 2 * math.pi * np.cumsum(distance) / (STRIDE * subject.half_extent)
     return gait

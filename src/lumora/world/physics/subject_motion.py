@@ -1,4 +1,4 @@
-"""What subjects set out to do, as changes to the state of a MuJoCo simulation at its every step."""
+"""Driven motion of subjects: changes to the state of a MuJoCo simulation before its steps."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ import numpy as np
 from lumora.world.physics.body_models import rest_height
 from lumora.world.scene import Direction, Kind, Subject
 
-WAYS: dict[Direction, tuple[float, float]] = {
+DIRECTION_VECTORS: dict[Direction, tuple[float, float]] = {
     "right": (1.0, 0.0),
     "left": (-1.0, 0.0),
     "toward": (0.0, -1.0),
     "away": (0.0, 1.0),
 }
-"""Unit vectors on the ground."""
+"""Unit vectors on the ground: (x, y)."""
 
 JUMP_HEIGHT = 0.65
-"""Metres a jump rises."""
+"""Height of a jump in meters."""
 GRAVITY = 9.81
-REST = 0.12
+JUMP_PAUSE = 0.12
 """Seconds on the ground between two jumps."""
 
 Quaternion = tuple[float, float, float, float]
 
 
 def velocity_of(subject: Subject) -> tuple[float, float]:
-    """Metres a second along x and y that a subject sets out with."""
-    way = subject.motion.direction
-    if way is None:
+    """Initial velocity of a subject along x and y in meters per second."""
+    direction = subject.motion.direction
+    if direction is None:
         return 0.0, 0.0
-    return WAYS[way][0] * subject.motion.speed, WAYS[way][1] * subject.motion.speed
+    x, y = DIRECTION_VECTORS[direction]
+    return x * subject.motion.speed, y * subject.motion.speed
 
 
 def initial_rotation(subject: Subject) -> Quaternion:
-    """(w, x, y, z): turned by its heading, or for kinds that lie down to roll, with z across the way."""
-    verb, way = subject.motion.verb, subject.motion.direction
-    if verb == "roll" and way is not None and _lies_down(subject.kind):
-        x, y = WAYS[way]
-        # A quarter turn about the way itself takes z to the horizontal across it.
+    """(w, x, y, z) of the heading; kinds that roll lying on their side have z across the direction instead."""
+    verb, direction = subject.motion.verb, subject.motion.direction
+    if verb == "roll" and direction is not None and _lies_down(subject.kind):
+        x, y = DIRECTION_VECTORS[direction]
+        # A quarter turn about the direction of motion.
         return math.sqrt(0.5), x * math.sqrt(0.5), y * math.sqrt(0.5), 0.0
     return math.cos(subject.heading / 2), 0.0, 0.0, math.sin(subject.heading / 2)
 
@@ -52,25 +53,25 @@ def _lies_down(kind: Kind) -> bool:
 
 @dataclass
 class Body:
-    """A subject in the simulation: its first coordinates (`q` of positions, `v` of velocities), and what moves it."""
+    """A subject in the simulation; `q` and `v` are the indices of its first position and velocity coordinate."""
 
     subject: Subject
     upright: bool
     q: int
     v: int
     centre: tuple[float, float] = (0.0, 0.0)
-    """Of its orbit."""
+    """Center of its orbit."""
     _grounded_since: float | None = field(default=None, repr=False)
     _launched: bool = field(default=False, repr=False)
 
     @property
-    def restless(self) -> bool:
-        """Whether something other than contacts and gravity acts on it after the first moment."""
+    def is_driven(self) -> bool:
+        """Whether `drive` acts on it after the first step; otherwise only contacts and gravity do."""
         motion = self.subject.motion
         return motion.verb in ("jump", "spin", "walk", "orbit") or (motion.verb != "still" and motion.start > 0)
 
     def place(self, data: Any) -> None:
-        """Puts the body where the scene says."""
+        """Sets the initial position and rotation."""
         subject = self.subject
         x, y, z = subject.position
         if subject.motion.verb == "roll":
@@ -82,7 +83,7 @@ class Body:
             data.qpos[self.q + 3 : self.q + 7] = initial_rotation(subject)
 
     def drive(self, data: Any) -> None:
-        """Acts for one step; called before every step, or only before the first if not `restless`."""
+        """Acts for one step; called before every step, or only before the first if not `is_driven`."""
         motion = self.subject.motion
         if data.time < motion.start - 1e-9:
             self._hold(data)
@@ -101,7 +102,7 @@ class Body:
                 self._orbit(data)
 
     def _hold(self, data: Any) -> None:
-        """Something that falls or bounces hangs in the air until its time has come."""
+        """Keeps a subject that falls or bounces in the air until its motion starts."""
         if self.subject.motion.verb in ("fall", "bounce"):
             data.qpos[self.q : self.q + 3] = self.subject.position
             data.qvel[self.v : self.v + 3] = 0.0
@@ -124,9 +125,9 @@ class Body:
         if self._grounded_since is None:
             first = not self._launched
             self._launched = True
-            self._grounded_since = float(data.time) - (REST if first else 0.0)
+            self._grounded_since = float(data.time) - (JUMP_PAUSE if first else 0.0)
             data.qvel[self.v : self.v + 2] = 0.0
-        if data.time >= self._grounded_since + REST:
+        if data.time >= self._grounded_since + JUMP_PAUSE:
             data.qvel[self.v : self.v + 2] = velocity_of(self.subject)
             data.qvel[self.v + 2] = math.sqrt(2 * GRAVITY * JUMP_HEIGHT)
 
@@ -152,14 +153,14 @@ class Body:
             self._set_rolling(data, -motion.speed * y, motion.speed * x)
 
     def _set_rolling(self, data: Any, x: float, y: float) -> None:
-        """ω = z × velocity / radius, which MuJoCo takes along the axes of the body."""
+        """Sets ω = z × velocity / radius, in the axes of the body as MuJoCo expects it."""
         radius = rest_height(self.subject.kind, "roll", self.subject.half_extent)
-        turn = np.array([-y, x, 0.0]) / radius
-        data.qvel[self.v + 3 : self.v + 6] = rotate_back(data.qpos[self.q + 3 : self.q + 7], turn)
+        angular = np.array([-y, x, 0.0]) / radius
+        data.qvel[self.v + 3 : self.v + 6] = to_body_axes(data.qpos[self.q + 3 : self.q + 7], angular)
 
 
-def rotate_back(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """A world vector along the axes of a body with this rotation (w, x, y, z)."""
+def to_body_axes(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """A world vector in the axes of a body with this rotation (w, x, y, z)."""
     w, axis = quaternion[0], -quaternion[1:]
     cross = 2 * np.cross(axis, vector)
     return vector + w * cross + np.cross(axis, cross)

@@ -1,4 +1,4 @@
-"""The renderer: a closed-form ray tracer in torch, batched over clips and frames, the same on CPU and GPU."""
+"""A ray tracer of closed-form primitives in PyTorch, batched over clips and frames, for CPU and GPU."""
 
 from lumora.world.render.renderer import Rendering, render
 

@@ -1,4 +1,4 @@
-"""Everything behind and below the subjects: sky and ground outdoors, houses along the street, the walls of the room."""
+"""Everything except the subjects: sky and ground outdoors, houses in the street, walls and floor of the room."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from lumora.world.scene import PLACES, Place, Scene
 from lumora.world.trajectory import Trajectory
 
 HOUSES = 9.0
-"""Metres from the middle of the street to the fronts of the houses."""
+"""Meters from the middle of the street to the fronts of the houses."""
 
 
 @dataclass(frozen=True)
 class Backdrop:
     color: Tensor
-    """(3, V, H, W) light."""
+    """(3, V, H, W) linear light."""
     depth: Tensor
-    """(V, H, W) metres along the viewing axis; infinite in the sky."""
+    """(V, H, W) depth in meters; infinite in the sky."""
     floor: Tensor
     """(V, H, W) whether the pixel shows the ground z = 0."""
 
 
 def paint_backdrop(cameras: Cameras, clip: Tensor, scenes: Sequence[Scene], lights: Lights, rooms: Tensor) -> Backdrop:
-    """V views; `clip` (V,) is the scene of each, `rooms` (3, C) the rooms' half width, half depth and height."""
+    """The backdrop of V views; `clip` (V,) is the scene of each, `rooms` (3, C) half width, half depth and height."""
     views, shape = len(clip), (len(clip), cameras.height, cameras.width)
     place = torch.tensor([PLACES.index(s.place) for s in scenes], device=clip.device)[clip]
     present = place.unique().tolist()
@@ -50,7 +50,7 @@ def paint_backdrop(cameras: Cameras, clip: Tensor, scenes: Sequence[Scene], ligh
 
 
 def room_sizes(scenes: Sequence[Scene], trajectories: Sequence[Trajectory]) -> np.ndarray:
-    """(3, C): rooms that hold the camera and the subjects for the whole clip."""
+    """(3, C): half width, half depth and height of rooms that contain the camera and the subjects at all times."""
     sizes = []
     for trajectory in trajectories:
         inside = np.concatenate([trajectory.positions.reshape(-1, 3), trajectory.camera_positions])
@@ -89,7 +89,7 @@ def _paint_ground(
     """The ground's light (3, V, h, W) with haze, and its depth (V, h, W)."""
     origin = cameras.origin.view(3, -1, 1, 1)
     far = origin[2] / (-direction[2]).clamp(min=1e-6) + 0 * direction[0]
-    near = far.clamp(max=400.0)  # beyond, haze hides what is there
+    near = far.clamp(max=400.0)  # Beyond this distance haze covers everything.
     wide = near / focal * torch.rsqrt((-direction[2]).clamp(min=1e-3))
     x, y = origin[0] + near * direction[0], origin[1] + near * direction[1]
     surface = ground.albedo(place, x, y, wide, lights.draws[16:20])
@@ -99,7 +99,7 @@ def _paint_ground(
 
 
 def _build_houses(cameras: Cameras, lights: Lights, color: Tensor, depth: Tensor, floor: Tensor) -> None:
-    """Fronts of houses on both sides, painted over the sky in place; their windows are lit at night."""
+    """Paints the fronts of houses on both sides over the sky, in place; some windows are lit at night."""
     direction, focal = cameras.grid(0, cameras.height), cameras.focal.view(-1, 1, 1)
     origin = cameras.origin.view(3, -1, 1, 1)
     behind = torch.minimum(origin[1] - 1.0, origin[1].new_tensor(-HOUSES))
@@ -130,7 +130,7 @@ def _build_houses(cameras: Cameras, lights: Lights, color: Tensor, depth: Tensor
 
 
 def _indoors(cameras: Cameras, lights: Lights, room: Tensor) -> Backdrop:
-    """The inside of a box: board floor, painted walls with skirting and a window, pale ceiling."""
+    """The inside of a box: floor boards, walls with skirting and a window, and a ceiling."""
     direction, origin = cameras.grid(0, cameras.height), cameras.origin.view(3, -1, 1, 1)
     step = 1 / torch.where(direction.abs() < 1e-6, 1e-6, direction)
     tx = (torch.where(step[0] > 0, room[0], -room[0]) - origin[0]) * step[0]
@@ -155,7 +155,7 @@ def _indoors(cameras: Cameras, lights: Lights, room: Tensor) -> Backdrop:
 
 
 def _walls(u: Tensor, z: Tensor, wide: Tensor, back: Tensor, lights: Lights, light: Tensor) -> Tensor:
-    """The walls' light (3, V, H, W) at metres u along and z up."""
+    """Light (3, V, H, W) of the walls at u meters along them and z meters up."""
     hue = lights.draws[5]
     warm, cool = u.new_tensor(rgb(0.87, 0.80, 0.68)), u.new_tensor(rgb(0.68, 0.78, 0.80))
     paint = warm.view(3, 1, 1, 1) + (cool - warm).view(3, 1, 1, 1) * hue

@@ -1,4 +1,4 @@
-"""Every kind of subject, put together from primitives. Axes are those of the scene; units half extents."""
+"""The primitives of every kind of subject, in the axes of the scene and in half extents."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from lumora.world.scene import Color, Emotion, Kind, Subject, Vector
 
 
 @dataclass(frozen=True)
-class Part:
-    """One primitive of a body: `sizes` scales the unit shape, `turn` (about x, y, z in turn) and `centre` place it."""
+class BodyPart:
+    """One primitive of a body: `sizes` scales the unit shape, `turn` rotates it about x, y, then z, `centre` moves
+    it."""
 
     shape: int
     centre: Vector
@@ -24,15 +25,16 @@ class Part:
     turn: Vector = (0.0, 0.0, 0.0)
     k: float = 0.5
     swing: float = 0.0
-    """Radians by which a walking character swings this part about its upper end; opposite legs have opposite signs."""
+    """Amplitude in radians of the swing about the upper end when a character walks; opposite legs have opposite
+    signs."""
     neck: float | None = None
-    """Part of a head: y of the upright axis about which it turns to look towards the camera."""
+    """For parts of a head: y of the vertical axis about which the head turns towards the camera."""
     own_material: bool = True
-    """Whether the part is made of the subject's material; scarves, eyes and the like are matte."""
+    """Whether the part has the subject's material; others, such as scarves and eyes, are matte."""
 
 
 def rgb(red: float, green: float, blue: float) -> Vector:
-    """Light (gamma 2) of a colour as it should look on screen."""
+    """Linear light (gamma 2) of a color in display values."""
     return red * red, green * green, blue * blue
 
 
@@ -59,7 +61,7 @@ def mix(a: Vector, b: Vector, share: float) -> Vector:
 
 
 def accent(color: Color) -> Vector:
-    """The second tone of a pattern: lighter, or for white darker, but never another of the ten colours."""
+    """The second color of a pattern: lighter, or darker for white, and not another of the ten colors."""
     if color == "white":
         return rgb(0.66, 0.70, 0.76)
     if color == "black":
@@ -67,8 +69,8 @@ def accent(color: Color) -> Vector:
     return mix(PALETTE[color], CREAM, 0.85)
 
 
-def parts_of(subject: Subject) -> tuple[Part, ...]:
-    """The primitives of a subject at rest, in its body frame."""
+def parts_of(subject: Subject) -> tuple[BodyPart, ...]:
+    """The primitives of a subject at rest, in body coordinates."""
     color = PALETTE[subject.color]
     tones = (color, accent(subject.color))
     if subject.kind in _SOLIDS:
@@ -80,30 +82,34 @@ _WHITE = (1.0, 1.0, 1.0)
 _HERE = (0.0, 0.0, 0.0)
 _UPRIGHT_RING = (math.pi / 2, 0.0, 0.0)
 
-_SOLIDS: dict[Kind, Part] = {
-    "ball": Part(ELLIPSOID, _HERE, (1.0, 1.0, 1.0), _WHITE, paint=paint.BALL),
-    "cube": Part(BOX, _HERE, (0.95, 0.95, 1.0), _WHITE, paint=paint.INSET),
-    "crate": Part(BOX, _HERE, (0.95, 0.95, 1.0), _WHITE, paint=paint.PLANKS),
-    "cylinder": Part(CYLINDER, _HERE, (0.75, 0.75, 1.0), _WHITE, paint=paint.BAND),
-    "cone": Part(CONE, _HERE, (0.85, 0.85, 1.0), _WHITE, paint=paint.HOOPS),
-    "capsule": Part(CAPSULE, _HERE, (0.55, 0.55, 1.0), _WHITE, paint=paint.BELT, k=0.55),
-    "ring": Part(TORUS, _HERE, (1.0, 1.0, 1.0), _WHITE, paint=paint.SEGMENTS, turn=_UPRIGHT_RING, k=0.28),
-    "cookie": Part(COOKIE, _HERE, (1.0, 1.0, 0.22), _WHITE, paint=paint.CHIPS, turn=_UPRIGHT_RING, k=0.0),
+_SOLIDS: dict[Kind, BodyPart] = {
+    "ball": BodyPart(ELLIPSOID, _HERE, (1.0, 1.0, 1.0), _WHITE, paint=paint.BALL),
+    "cube": BodyPart(BOX, _HERE, (0.95, 0.95, 1.0), _WHITE, paint=paint.INSET),
+    "crate": BodyPart(BOX, _HERE, (0.95, 0.95, 1.0), _WHITE, paint=paint.PLANKS),
+    "cylinder": BodyPart(CYLINDER, _HERE, (0.75, 0.75, 1.0), _WHITE, paint=paint.BAND),
+    "cone": BodyPart(CONE, _HERE, (0.85, 0.85, 1.0), _WHITE, paint=paint.HOOPS),
+    "capsule": BodyPart(CAPSULE, _HERE, (0.55, 0.55, 1.0), _WHITE, paint=paint.BELT, k=0.55),
+    "ring": BodyPart(TORUS, _HERE, (1.0, 1.0, 1.0), _WHITE, paint=paint.SEGMENTS, turn=_UPRIGHT_RING, k=0.28),
+    "cookie": BodyPart(COOKIE, _HERE, (1.0, 1.0, 0.22), _WHITE, paint=paint.CHIPS, turn=_UPRIGHT_RING, k=0.0),
 }
 
 
-def _limb(x: float, y: float, top: float, bottom: float, radius: float, color: Vector, swing: float, own: bool) -> Part:
+def _limb(
+    x: float, y: float, top: float, bottom: float, radius: float, color: Vector, swing: float, own: bool
+) -> BodyPart:
     half = 0.5 * (top - bottom)
     sizes = (radius, radius, half)
-    return Part(CAPSULE, (x, y, bottom + half), sizes, color, k=min(radius / half, 1.0), swing=swing, own_material=own)
+    return BodyPart(
+        CAPSULE, (x, y, bottom + half), sizes, color, k=min(radius / half, 1.0), swing=swing, own_material=own
+    )
 
 
-def _robot(color: Vector, second: Vector, subject: Subject) -> tuple[Part, ...]:
+def _robot(color: Vector, second: Vector, subject: Subject) -> tuple[BodyPart, ...]:
     metal = rgb(0.40, 0.42, 0.46) if subject.color == "black" else STEEL
-    head = partial(Part, neck=0.0)
+    head = partial(BodyPart, neck=0.0)
     return (
         head(BOX, (0.0, 0.0, 0.36), (0.66, 0.50, 0.46), color, SCREEN, paint.FACE_SCREEN),
-        Part(BOX, (0.0, 0.0, -0.40), (0.44, 0.34, 0.32), color, second, paint.CHEST),
+        BodyPart(BOX, (0.0, 0.0, -0.40), (0.44, 0.34, 0.32), color, second, paint.CHEST),
         head(CYLINDER, (0.0, 0.0, 0.85), (0.05, 0.05, 0.06), metal, own_material=False),
         head(ELLIPSOID, (0.0, 0.0, 0.92), (0.10, 0.10, 0.08), second, own_material=False),
         head(CYLINDER, (-0.70, 0.0, 0.36), (0.16, 0.16, 0.06), metal, turn=(0.0, math.pi / 2, 0.0), own_material=False),
@@ -115,27 +121,31 @@ def _robot(color: Vector, second: Vector, subject: Subject) -> tuple[Part, ...]:
     )
 
 
-def _snowman(color: Vector, second: Vector, subject: Subject) -> tuple[Part, ...]:
-    head = partial(Part, neck=0.0, own_material=False)
+def _snowman(color: Vector, second: Vector, subject: Subject) -> tuple[BodyPart, ...]:
+    head = partial(BodyPart, neck=0.0, own_material=False)
     return (
-        Part(ELLIPSOID, (0.0, 0.0, -0.54), (0.62, 0.60, 0.46), color, SNOW, paint.SWEATER),
+        BodyPart(ELLIPSOID, (0.0, 0.0, -0.54), (0.62, 0.60, 0.46), color, SNOW, paint.SWEATER),
         head(ELLIPSOID, (0.0, 0.0, 0.19), (0.58, 0.54, 0.54), SNOW, INK, paint.FACE_HIGH),
-        Part(TORUS, (0.0, 0.0, -0.24), (0.48, 0.48, 0.48), mix(color, INK, 0.3), k=0.24, own_material=False),
+        BodyPart(TORUS, (0.0, 0.0, -0.24), (0.48, 0.48, 0.48), mix(color, INK, 0.3), k=0.24, own_material=False),
         head(CYLINDER, (0.0, 0.0, 0.65), (0.54, 0.54, 0.04), color),
         head(CYLINDER, (0.0, 0.0, 0.83), (0.37, 0.37, 0.17), color, second, paint.HATBAND),
         head(CONE, (0.0, -0.62, 0.22), (0.09, 0.09, 0.18), CARROT, turn=(math.pi / 2, 0.0, 0.0)),
-        Part(CAPSULE, (-0.68, 0.0, -0.36), (0.06, 0.06, 0.30), WOOD, turn=(0.0, -0.9, 0.0), k=0.2, own_material=False),
-        Part(CAPSULE, (0.68, 0.0, -0.36), (0.06, 0.06, 0.30), WOOD, turn=(0.0, 0.9, 0.0), k=0.2, own_material=False),
+        BodyPart(
+            CAPSULE, (-0.68, 0.0, -0.36), (0.06, 0.06, 0.30), WOOD, turn=(0.0, -0.9, 0.0), k=0.2, own_material=False
+        ),
+        BodyPart(
+            CAPSULE, (0.68, 0.0, -0.36), (0.06, 0.06, 0.30), WOOD, turn=(0.0, 0.9, 0.0), k=0.2, own_material=False
+        ),
     )
 
 
-def _duck(color: Vector, second: Vector, subject: Subject) -> tuple[Part, ...]:
-    """Its bill is its mouth: wide open in surprise, a little in joy, hanging in sorrow, pressed shut in anger."""
+def _duck(color: Vector, second: Vector, subject: Subject) -> tuple[BodyPart, ...]:
+    """The bill shows the emotion: wide open if surprised, slightly open if happy, drooping if sad, closed if angry."""
     gape, droop, width = _BILLS[subject.emotion or "happy"]
-    head = partial(Part, neck=-0.14)
+    head = partial(BodyPart, neck=-0.14)
     wing = mix(color, second, 0.3)
     return (
-        Part(ELLIPSOID, (0.0, 0.12, -0.44), (0.56, 0.70, 0.42), color),
+        BodyPart(ELLIPSOID, (0.0, 0.12, -0.44), (0.56, 0.70, 0.42), color),
         head(ELLIPSOID, (0.0, -0.14, 0.34), (0.60, 0.54, 0.56), color, second, paint.FACE_BILL),
         head(
             ELLIPSOID, (0.0, -0.70, 0.16 + gape), (width, 0.24, 0.08), BEAK, turn=(droop, 0.0, 0.0), own_material=False
@@ -149,9 +159,9 @@ def _duck(color: Vector, second: Vector, subject: Subject) -> tuple[Part, ...]:
             own_material=False,
         ),
         head(CONE, (0.0, -0.10, 0.92), (0.12, 0.12, 0.08), color),
-        Part(ELLIPSOID, (-0.54, 0.16, -0.40), (0.10, 0.40, 0.26), wing, turn=(0.3, 0.0, 0.0)),
-        Part(ELLIPSOID, (0.54, 0.16, -0.40), (0.10, 0.40, 0.26), wing, turn=(0.3, 0.0, 0.0)),
-        Part(ELLIPSOID, (0.0, 0.80, -0.20), (0.20, 0.26, 0.10), color, turn=(0.7, 0.0, 0.0)),
+        BodyPart(ELLIPSOID, (-0.54, 0.16, -0.40), (0.10, 0.40, 0.26), wing, turn=(0.3, 0.0, 0.0)),
+        BodyPart(ELLIPSOID, (0.54, 0.16, -0.40), (0.10, 0.40, 0.26), wing, turn=(0.3, 0.0, 0.0)),
+        BodyPart(ELLIPSOID, (0.0, 0.80, -0.20), (0.20, 0.26, 0.10), color, turn=(0.7, 0.0, 0.0)),
         _limb(-0.22, 0.02, -0.66, -1.0, 0.12, BEAK, 0.7, False),
         _limb(0.22, 0.02, -0.66, -1.0, 0.12, BEAK, -0.7, False),
     )
@@ -163,18 +173,18 @@ _BILLS: dict[Emotion, tuple[float, float, float]] = {
     "angry": (0.00, 0.0, 0.34),
     "surprised": (0.10, 0.0, 0.22),
 }
-"""Half the gap, the droop in radians, the half width of a duck's bill."""
+"""Half the opening, the rotation in radians and the half width of a duck's bill."""
 
 
-def _cat(color: Vector, second: Vector, subject: Subject) -> tuple[Part, ...]:
-    head = partial(Part, neck=-0.12)
+def _cat(color: Vector, second: Vector, subject: Subject) -> tuple[BodyPart, ...]:
+    head = partial(BodyPart, neck=-0.12)
     return (
-        Part(ELLIPSOID, (0.0, 0.18, -0.45), (0.42, 0.58, 0.36), color),
+        BodyPart(ELLIPSOID, (0.0, 0.18, -0.45), (0.42, 0.58, 0.36), color),
         head(ELLIPSOID, (0.0, -0.12, 0.20), (0.68, 0.52, 0.54), color, second, paint.FACE_CAT),
         head(CONE, (-0.40, -0.05, 0.76), (0.24, 0.14, 0.24), color, ROSE, paint.EAR, turn=(0.0, -0.25, 0.0)),
         head(CONE, (0.40, -0.05, 0.76), (0.24, 0.14, 0.24), color, ROSE, paint.EAR, turn=(0.0, 0.25, 0.0)),
-        Part(ELLIPSOID, (0.0, -0.24, -0.52), (0.26, 0.20, 0.26), second, own_material=False),
-        Part(CAPSULE, (0.18, 0.80, -0.10), (0.10, 0.10, 0.42), color, turn=(-0.35, 0.25, 0.0), k=0.24),
+        BodyPart(ELLIPSOID, (0.0, -0.24, -0.52), (0.26, 0.20, 0.26), second, own_material=False),
+        BodyPart(CAPSULE, (0.18, 0.80, -0.10), (0.10, 0.10, 0.42), color, turn=(-0.35, 0.25, 0.0), k=0.24),
         _limb(-0.24, -0.16, -0.50, -1.0, 0.15, color, 0.6, True),
         _limb(0.24, -0.16, -0.50, -1.0, 0.15, color, -0.6, True),
         _limb(-0.26, 0.50, -0.50, -1.0, 0.15, color, -0.6, True),

@@ -1,6 +1,6 @@
-"""A pinhole camera that always stands upright, for many frames at once.
+"""Upright pinhole cameras, batched over frames.
 
-Vectors keep their three components on the first axis, (3, …), so that every component is contiguous.
+Vectors have their components on the first axis, (3, …), so that each component is contiguous.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from lumora.world.render.vectors import at, normalize
 
 @dataclass(frozen=True)
 class Cameras:
-    """F cameras of one picture size. A ray through image-plane point (x, y) is forward + x·right + y·up, not
-    normalised, so its parameter is the depth along the viewing axis in metres."""
+    """F cameras of one image size. The ray through image-plane point (x, y) is forward + x·right + y·up. It is not
+    normalized, so its parameter is the depth in meters."""
 
     origin: Tensor
     forward: Tensor
@@ -35,7 +35,7 @@ class Cameras:
         forward = normalize(target - origin)
         vertical = forward.new_tensor([0.0, 0.0, 1.0]).view(3, 1).expand_as(forward)
         right = torch.linalg.cross(forward, vertical, dim=0)
-        steep = right.square().sum(0) < 1e-8  # straight up or down: any horizontal direction will do
+        steep = right.square().sum(0) < 1e-8  # Straight up or down: any horizontal direction is valid.
         right[0] = torch.where(steep, torch.ones_like(right[0]), right[0])
         right = normalize(right)
         focal = 0.5 * min(height, width) / torch.tan(0.5 * field_of_view)
@@ -47,11 +47,12 @@ class Cameras:
         return Cameras(origin, forward, right, up, at(self.focal, index), self.height, self.width)
 
     def plane(self, column: Tensor, row: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
-        """Image-plane coordinates of positions in pixels (a pixel's centre is its index + ½; rows count downwards)."""
+        """Image-plane coordinates of positions in pixels; the center of a pixel is its index + ½, rows count
+        downwards."""
         return (column - 0.5 * self.width) / focal, (0.5 * self.height - row) / focal
 
     def grid(self, first_row: int, last_row: int) -> Tensor:
-        """Ray directions (3, F, rows, W) through the centres of the pixels of rows first_row … last_row − 1."""
+        """Ray directions (3, F, rows, W) through the centers of the pixels of rows first_row … last_row − 1."""
         device = self.origin.device
         rows = torch.arange(first_row, last_row, device=device).view(1, -1, 1) + 0.5
         columns = torch.arange(self.width, device=device).view(1, 1, -1) + 0.5
@@ -60,9 +61,9 @@ class Cameras:
         return forward + y * up + x * right
 
     def horizon_rows(self) -> tuple[int, int]:
-        """(first, last): rows before `first` see the ground in no camera, rows from `last` on see nothing else in any.
+        """(first, last): in all cameras rows before `first` show no ground, and rows from `last` on only ground.
 
-        Upright cameras have level horizons, so whole rows can be left out of the sky or of the ground.
+        Upright cameras have level horizons, so whole rows can be skipped for the sky or the ground.
         """
         slope = self.up[2].clamp(min=1e-3)
         row = 0.5 * self.height + self.focal * self.forward[2] / slope
@@ -70,7 +71,7 @@ class Cameras:
         return min(max(first, 0), self.height), min(max(last, 0), self.height)
 
     def project(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(column, row, depth) in pixels and metres of `points` (3, F, …), one camera for each index of axis 1."""
+        """(column, row, depth) in pixels and meters of `points` (3, F, …), one camera for each index of axis 1."""
         shape = (3, -1) + (1,) * (points.dim() - 2)
         offset = points - self.origin.view(shape)
         depth = (offset * self.forward.view(shape)).sum(0)

@@ -1,7 +1,7 @@
-"""Faces: eyes, brows and mouth that tell happy, sad, angry and surprised apart on a head of twelve pixels.
+"""Faces whose emotions are distinguishable on a head of 12 pixels.
 
-Coordinates: u to the picture's right and v up on the front of a head, both about −1 … 1. Features are large and few, as
-in picture books, because a face has few pixels; every edge is softened over the pixel's width.
+u points to the right of the picture and v up on the front of the head, both from about −1 to 1. Features are few and
+large; edges are antialiased over the width of a pixel.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _BROW_OUTER = (0.64, 0.44, 0.72, 0.80)
 _BROW_ARCH = (0.16, 0.0, 0.0, 0.14)
 _EYE_X, _EYE_Y = 0.40, 0.20
 NEUTRAL = EMOTIONS.index("happy")
-"""A character without an emotion looks friendly."""
+"""Emotion of the faces of characters without one."""
 
 
 def draw(skin: Tensor, u: Tensor, v: Tensor, w: Tensor, emotion: Tensor, front: Tensor, mouth: bool = True) -> Tensor:
-    """`skin` (3, J) with a face painted over it where `front` (J,); `mouth` is False for those with a bill."""
-    ink = torch.where(skin.amax(0) < 0.16, 0.75, 0.008).expand_as(skin)  # light lines on a dark face
+    """`skin` (3, J) with a face painted over it where `front` (J,); characters with a bill have no mouth."""
+    ink = torch.where(skin.amax(0) < 0.16, 0.75, 0.008).expand_as(skin)  # Light lines on a dark face.
     a = u.abs()
     on = front.to(u.dtype)
     look = {name: torch.tensor(row, device=u.device)[emotion] for name, row in _LOOK.items()}
 
     eye = (a - _EYE_X, v - _EYE_Y)
-    rim = 0.6 * _ellipse(*eye, look["wide"] + 0.07, look["tall"] + 0.07, w)  # so that white eyes show on white skin
+    rim = 0.6 * _ellipse(*eye, look["wide"] + 0.07, look["tall"] + 0.07, w)  # Makes white eyes visible on white skin.
     color = _over(skin, _tone(skin, 0.02, 0.02, 0.03), on * rim)
     color = _over(color, _tone(skin, 0.93, 0.94, 0.96), on * _ellipse(*eye, look["wide"], look["tall"], w))
     pupil = _ellipse(a - _EYE_X + 0.03, v - _EYE_Y - look["gaze"], look["pupil"], 1.2 * look["pupil"], w)

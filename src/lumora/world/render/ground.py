@@ -1,8 +1,8 @@
-"""The ground of each place: albedo as closed-form functions of world coordinates.
+"""The albedo of the ground of each place, as closed-form functions of world coordinates.
 
-Patterns are made of few, smooth, low waves, and each one fades where a pixel grows wider than half its length, so that
-nothing flickers. Arguments: x, y metres, `wide` the width of a pixel on the ground in metres, all (V, h, W); `draws`
-(n, V, 1, 1) random numbers. Results (3, V, h, W) as light (gamma 2).
+Patterns are sums of a few smooth waves. Each wave fades where a pixel is wider than half its length, which prevents
+flicker. Arguments: x and y in meters and `wide`, the width of a pixel on the ground in meters, all (V, h, W); `draws`
+(n, V, 1, 1) random numbers. Results (3, V, h, W) are linear light (gamma 2).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ GROUND_TONE: dict[Place, Vector] = {
     "street": rgb(0.40, 0.41, 0.44),
     "room": rgb(0.66, 0.50, 0.36),
 }
-"""The mean colour, which lights bodies from below and shows in metal."""
+"""The mean color, which lights bodies from below and is reflected by metal."""
 
-KERB, SHORE = 3.2, 3.6
-"""Metres from the middle to the kerb and to the water line, along y."""
+CURB, SHORE = 3.2, 3.6
+"""y in meters of the curb and of the water line."""
 
 
 def albedo(place: Place, x: Tensor, y: Tensor, wide: Tensor, draws: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def albedo(place: Place, x: Tensor, y: Tensor, wide: Tensor, draws: Tensor) -> T
 
 
 def _wave(phase: Tensor, length: float, wide: Tensor) -> Tensor:
-    """A sine of `phase`, `length` metres from crest to crest, faded where pixels are too wide to show it."""
+    """sin(phase) with a wavelength of `length` meters, faded where pixels are too wide for it."""
     return torch.sin(phase) * (2 - 4 * wide / length).clamp(0, 1)
 
 
@@ -79,7 +79,7 @@ def _snow(x: Tensor, y: Tensor, wide: Tensor, p: Tensor) -> Tensor:
 
 
 def _beach(x: Tensor, y: Tensor, wide: Tensor, p: Tensor) -> Tensor:
-    """Sand, then wet sand, a line of foam, and the sea, greener where it is shallow."""
+    """Sand, wet sand, a line of foam, and the sea, which is greener in shallow water."""
     dip = _wave(1.1 * y + 0.4 * x + 1.3 * torch.sin(0.6 * x + p[0]), 5.5, wide)
     soft = _wave(3.1 * x + p[1], 2.0, wide) * _wave(3.7 * y + p[2], 1.7, wide)
     color = _blend(rgb(0.80, 0.70, 0.50), rgb(0.96, 0.89, 0.72), (0.55 + 0.2 * dip + 0.16 * soft).clamp(0, 1))
@@ -95,16 +95,16 @@ def _beach(x: Tensor, y: Tensor, wide: Tensor, p: Tensor) -> Tensor:
 
 
 def _street(x: Tensor, y: Tensor, wide: Tensor, p: Tensor) -> Tensor:
-    """A road along x with a broken middle line, a kerb, and slabs beyond it."""
+    """A road along x with a dashed line, a curb, and slabs."""
     worn = _wave(1.3 * x + torch.sin(0.9 * y + p[0]) + p[1], 4.8, wide) * _wave(1.7 * y + p[2], 3.6, wide)
     color = _blend(rgb(0.34, 0.35, 0.38), rgb(0.46, 0.47, 0.50), (0.5 + 0.4 * worn).clamp(0, 1))
     dash = _cover((torch.frac(x / 3 + 64).sub(0.5).abs() - 0.28) * 3, wide)
     color = _over(color, rgb(0.88, 0.87, 0.80), 0.9 * _cover((y + 1.7).abs() - 0.09, wide) * dash)
-    color = _over(color, rgb(0.80, 0.79, 0.74), 0.8 * _cover((y - KERB + 0.5).abs() - 0.06, wide))
+    color = _over(color, rgb(0.80, 0.79, 0.74), 0.8 * _cover((y - CURB + 0.5).abs() - 0.06, wide))
     seam = _cover(torch.frac(x / 1.5 + 64).sub(0.5).abs() * 1.5 - 0.03, wide) * (2 - 8 * wide).clamp(0, 1)
     slabs = _blend(rgb(0.62, 0.60, 0.58), rgb(0.50, 0.48, 0.47), 0.7 * seam)
-    color = color + (slabs - color) * _cover(KERB - y, wide)
-    return _over(color, rgb(0.74, 0.73, 0.71), _cover((y - KERB - 0.12).abs() - 0.12, wide))
+    color = color + (slabs - color) * _cover(CURB - y, wide)
+    return _over(color, rgb(0.74, 0.73, 0.71), _cover((y - CURB - 0.12).abs() - 0.12, wide))
 
 
 def _room(x: Tensor, y: Tensor, wide: Tensor, p: Tensor) -> Tensor:

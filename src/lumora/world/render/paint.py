@@ -1,7 +1,7 @@
-"""What is painted on the primitives: closed-form functions of the surface point in unit space, with soft edges.
+"""Patterns on primitives: antialiased closed-form functions of the surface point in unit space.
 
-A painter takes points p (3, J), the two tones a and b (3, J), the width of a pixel in unit space w (J,), the emotion's
-number (J,) and the shape parameter k (J,); it returns the albedo (3, J) as light (gamma 2).
+A pattern takes points p (3, J), two colors a and b (3, J), the width w of a pixel in unit space (J,), the index of the
+emotion (J,) and the shape parameter k (J,); it returns the albedo (3, J) as linear light (gamma 2).
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ _POLE = (0.48, -0.36, 0.80)
 
 
 def albedo(kind: Tensor, p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Tensor) -> Tensor:
-    """The albedo (3, J) where sample j is painted with painter kind[j]."""
+    """The albedo (3, J), where sample j has pattern kind[j]."""
     color = a.clone()
     for number in kind.unique().tolist():
         if number == PLAIN:
             continue
         index = (kind == number).nonzero()[:, 0]
-        some = (at(v, index) for v in (p, a, b, w, emotion, k))
-        color[:, index] = _PAINTERS[number](*some)
+        selected = (at(v, index) for v in (p, a, b, w, emotion, k))
+        color[:, index] = _PATTERNS[number](*selected)
     return color
 
 
 def cover(distance: Tensor, w: Tensor) -> Tensor:
-    """The share of a pixel of width w that lies inside an edge; `distance` is negative inside."""
+    """The share of a pixel of width w inside an edge at signed `distance`, which is negative inside."""
     return (0.5 - distance / w).clamp(0, 1)
 
 
 def _ball(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Tensor) -> Tensor:
-    """A belt and two caps about a tilted axis, so that rolling shows."""
+    """A belt and two caps about a tilted axis, which make rolling visible."""
     along = p[0] * _POLE[0] + p[1] * _POLE[1] + p[2] * _POLE[2]
     return a + (b - a) * torch.maximum(cover(along.abs() - 0.17, w), cover(0.90 - along.abs(), w))
 
 
 def _face_coordinates(p: Tensor) -> tuple[Tensor, Tensor]:
-    """Two coordinates on the face of the box on which each point lies."""
+    """Two coordinates on the box face of each point."""
     size = p.abs()
     on_x, on_z = size[0] >= size.amax(0), size[2] >= size.amax(0)
     return torch.where(on_x, p[1], p[0]), torch.where(on_z & ~on_x, p[1], p[2])
@@ -71,7 +71,7 @@ def _planks(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Tens
 
 
 def _band(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Tensor) -> Tensor:
-    """A broken belt and a dot on the lids, so that turning about the axis shows."""
+    """A dashed belt and a dot on the lids, which make rotation visible."""
     side = p[2].abs() < 0.9995
     wedge = torch.sin(3 * torch.atan2(p[1], p[0])) / 3
     belt = cover(p[2].abs() - 0.3, w) * cover(-wedge, w)
@@ -93,7 +93,7 @@ def _segments(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Te
 
 
 def _chips(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Tensor) -> Tensor:
-    """Chips on both sides, a browned rim, and pale crumb where it was bitten."""
+    """Chips on both sides, a dark rim, and a pale color where it is bitten."""
     x, y = p[0], p[1]
     nearest = torch.stack([((x - cx).square() + (y - cy).square()).sqrt() - r for cx, cy, r in _CHIPS]).amin(0)
     top = p[2].abs() > 0.9995
@@ -115,7 +115,7 @@ def _chest(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Tenso
 
 
 def _sweater(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Tensor) -> Tensor:
-    """Buttons down the front and a hem of snow."""
+    """Buttons on the front and a hem of snow."""
     front = (p[1] < 0).float()
     u = p[0].square()
     gap = torch.minimum((u + (p[2] - 0.42).square()).sqrt(), (u + (p[2] + 0.08).square()).sqrt()) - 0.11
@@ -133,7 +133,7 @@ def _ear(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Tensor)
 
 
 def _face_high(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Tensor) -> Tensor:
-    """A face above a scarf and below a hat's brim."""
+    """A face between scarf and hat."""
     return faces.draw(a, p[0] * 1.1, p[2] * 1.15 - 0.14, w, emotion, p[1] < 0)
 
 
@@ -159,7 +159,7 @@ def _face_cat(p: Tensor, a: Tensor, b: Tensor, w: Tensor, emotion: Tensor, k: Te
     return drawn + (drawn.new_tensor([0.85, 0.25, 0.32]).view(3, 1) - drawn) * nose
 
 
-_PAINTERS = {
+_PATTERNS = {
     BALL: _ball, INSET: _inset, PLANKS: _planks, BAND: _band, HOOPS: _hoops, BELT: _belt, SEGMENTS: _segments,
     CHIPS: _chips, CHEST: _chest, SWEATER: _sweater, HATBAND: _hatband, EAR: _ear,
     FACE_HIGH: _face_high, FACE_SCREEN: _face_screen, FACE_BILL: _face_bill, FACE_CAT: _face_cat,

@@ -1,4 +1,4 @@
-"""Scenes and trajectories turned into flat tables of primitives, one row for every primitive in every frame."""
+"""Scenes and trajectories as flat tables, with a row for every primitive in every frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lumora.world.render.body_parts import Part, parts_of
+from lumora.world.render.body_parts import BodyPart, parts_of
 from lumora.world.render.cameras import Cameras
 from lumora.world.render.faces import NEUTRAL
 from lumora.world.render.paint import PLAIN
@@ -18,14 +18,14 @@ from lumora.world.scene import CHARACTERS, EMOTIONS, MATERIALS, Scene, Subject
 from lumora.world.trajectory import Trajectory
 
 _BOB = 0.08
-"""How far a walking character rises in a step, in half extents."""
+"""Height by which a walking character rises in a step, in half extents."""
 _LOOK = 0.9
-"""How far a head turns towards a camera at its side, radians."""
+"""Largest rotation of a head towards the camera in radians."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """F frames of C clips with P primitives in all, sorted by shape. Vectors have their components first."""
+class PrimitiveTable:
+    """P primitives of F frames of C clips, sorted by shape. Vectors have their components on the first axis."""
 
     cameras: Cameras
     """One for each frame."""
@@ -52,26 +52,26 @@ class Stage:
     material: Tensor
     emotion: Tensor
     """(Q,) numbers."""
-    balls: Tensor
+    bounding_spheres: Tensor
     """(4, F, N) bounding spheres (x, y, z, radius) of the subjects, radius 0 where a scene has fewer than N."""
 
 
-def set_stage(
+def build_primitive_table(
     scenes: Sequence[Scene], trajectories: Sequence[Trajectory], height: int, width: int, device: torch.device
-) -> Stage:
-    """Lay out all frames of all clips on `device`."""
+) -> PrimitiveTable:
+    """The table of all frames of all clips on `device`."""
     most = max(len(scene.subjects) for scene in scenes)
     tables: list[dict[str, np.ndarray]] = []
-    parts: list[tuple[Part, Subject]] = []
-    balls, clip, first_frame = [], [], 0
+    parts: list[tuple[BodyPart, Subject]] = []
+    bounding_spheres, clip, first_frame = [], [], 0
     for number, (scene, trajectory) in enumerate(zip(scenes, trajectories, strict=True)):
         frames = len(trajectory.times)
         for index, subject in enumerate(scene.subjects):
             body = parts_of(subject)
             body = [replace(part, paint=PLAIN) for part in body] if scene.unpainted else body
-            tables.append(_place(subject, index, body, trajectory, first_frame, len(parts)))
+            tables.append(_subject_rows(subject, index, body, trajectory, first_frame, len(parts)))
             parts.extend((part, subject) for part in body)
-        balls.append(_bounding_balls(scene, trajectory, most))
+        bounding_spheres.append(_bounding_spheres(scene, trajectory, most))
         clip.append(np.full(frames, number))
         first_frame += frames
     rows = {key: np.concatenate([t[key] for t in tables]) for key in tables[0]} if tables else _EMPTY
@@ -81,16 +81,16 @@ def set_stage(
     def real(x: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(device)
 
-    def whole(x: np.ndarray) -> Tensor:
+    def integer(x: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x, dtype=np.int64)).to(device)
 
     clips = np.concatenate(clip)
-    return Stage(
+    return PrimitiveTable(
         cameras=_cameras(scenes, trajectories, real, clips, height, width),
-        clip=whole(clips),
-        frame=whole(rows["frame"]),
-        subject=whole(rows["subject"]),
-        part=whole(rows["part"]),
+        clip=integer(clips),
+        frame=integer(rows["frame"]),
+        subject=integer(rows["subject"]),
+        part=integer(rows["part"]),
         shape_counts=tuple(np.bincount(rows["shape"], minlength=COOKIE + 1).tolist()),
         to_unit=real(rows["to_unit"].transpose(1, 2, 0)),
         to_world=real(rows["to_world"].transpose(1, 2, 0)),
@@ -98,10 +98,10 @@ def set_stage(
         k=real(rows["k"]),
         color=real(np.array([p.color for p, _ in parts]).reshape(-1, 3).T),
         second=real(np.array([p.second for p, _ in parts]).reshape(-1, 3).T),
-        paint=whole(np.array([p.paint for p, _ in parts])),
-        material=whole(np.array([MATERIALS.index(s.material) if p.own_material else 0 for p, s in parts])),
-        emotion=whole(np.array([EMOTIONS.index(s.emotion) if s.emotion else NEUTRAL for _, s in parts])),
-        balls=real(np.concatenate(balls).transpose(2, 0, 1)),
+        paint=integer(np.array([p.paint for p, _ in parts])),
+        material=integer(np.array([MATERIALS.index(s.material) if p.own_material else 0 for p, s in parts])),
+        emotion=integer(np.array([EMOTIONS.index(s.emotion) if s.emotion else NEUTRAL for _, s in parts])),
+        bounding_spheres=real(np.concatenate(bounding_spheres).transpose(2, 0, 1)),
     )
 
 
@@ -119,10 +119,10 @@ def _cameras(
     return Cameras.look_at(origin, target, view, height, width)
 
 
-def _place(
-    subject: Subject, index: int, body: Sequence[Part], trajectory: Trajectory, first_frame: int, first_part: int
+def _subject_rows(
+    subject: Subject, index: int, body: Sequence[BodyPart], trajectory: Trajectory, first_frame: int, first_part: int
 ) -> dict[str, np.ndarray]:
-    """Rows for all parts of one subject in all its frames; part-major, so (parts × frames) rows."""
+    """Rows of all parts of one subject in all frames, (parts × frames), part-major."""
     frames, count = len(trajectory.times), len(body)
     h = subject.half_extent
     gait = trajectory.gait[:, index] if subject.kind in CHARACTERS else np.zeros(frames)
@@ -155,11 +155,11 @@ def _place(
     }
 
 
-def _moves(body: Sequence[Part], gait: np.ndarray, viewer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How parts move in the body: rotations (parts, T, 3, 3) about pivots (parts, 3); `viewer` (T, 3) is the camera.
+def _moves(body: Sequence[BodyPart], gait: np.ndarray, viewer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Motion of parts in the body: rotations (parts, T, 3, 3) about pivots (parts, 3); `viewer` (T, 3) is the camera.
 
-    Legs swing with the gait. Heads look a little towards the viewer, by the sine of the angle so that a spinning
-    character's head never jumps: a face in profile would hide what its owner feels.
+    Legs swing with the gait. Heads turn towards the camera so that the emotion is visible, in proportion to the sine of
+    the angle, which is continuous for spinning characters.
     """
     sideways = viewer[:, 0] / np.hypot(viewer[:, 0], viewer[:, 1]).clip(1e-6)
     looking, still = _turn_z(_LOOK * sideways), np.broadcast_to(np.eye(3), (len(gait), 3, 3))
@@ -182,7 +182,7 @@ _EMPTY = {
 }
 
 
-def _bounding_balls(scene: Scene, trajectory: Trajectory, most: int) -> np.ndarray:
+def _bounding_spheres(scene: Scene, trajectory: Trajectory, most: int) -> np.ndarray:
     """(T, most, 4)."""
     table = np.zeros((len(trajectory.times), most, 4))
     for index, subject in enumerate(scene.subjects):
@@ -213,7 +213,7 @@ def _turn_z(angle: np.ndarray) -> np.ndarray:
 
 
 def _euler(turn: tuple[float, float, float]) -> np.ndarray:
-    """Turns about x, then y, then z."""
+    """Rotation matrix of turns about x, then y, then z."""
     c, s = np.cos(turn[1]), np.sin(turn[1])
     about_y = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
     return _turn_z(np.array(turn[2])) @ about_y @ _turn_x(np.array(turn[0]))

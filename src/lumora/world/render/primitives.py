@@ -1,8 +1,8 @@
-"""Where rays enter and leave the solid shapes that every body is put together from.
+"""Intersections of rays with the solid shapes that bodies consist of.
 
-Each shape lives in its own unit space and fits the cube [−1, 1]³; an affine map takes the world there, which leaves the
-ray parameter as it is. An intersector takes origins and directions (3, J) and a shape parameter k (J,), and returns
-(enter, exit), each (J,); enter is +inf where the ray misses.
+Each shape is defined in a unit space, inside the cube [−1, 1]³. An affine map leads from the world to it and keeps the
+ray parameter. An intersection function takes origins and directions (3, J) and a shape parameter k (J,), and returns
+(enter, exit), each (J,); enter is +inf if the ray misses.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ INF = float("inf")
 ELLIPSOID, BOX, CYLINDER, CONE, CAPSULE, TORUS, COOKIE = range(7)
 
 SCALLOPS = ((0.62, 0.72, 0.36), (0.95, 0.42, 0.34), (0.28, 0.98, 0.32), (1.0, 1.0, 0.62))
-"""The bite: circles (x, y, radius) in the plane of the unit disc, in the order in which a ray is pushed out of them."""
+"""The bite: circles (x, y, radius) in the plane of the unit disc, in the order of the intersection test."""
 
 
 def intersect(shape: int, origin: Tensor, direction: Tensor, k: Tensor) -> Interval:
-    """Enter and exit of rays and one `shape`. Roots are counted from the ray's middle, for float32's sake."""
+    """Enter and exit of rays for one `shape`. The ray parameter starts at the closest point, for float32 precision."""
     shift = -dot(origin, direction) / dot(direction, direction)
     enter, leave = _SHAPES[shape](origin + shift * direction, direction, k)
     hit = leave > enter
@@ -32,7 +32,7 @@ def intersect(shape: int, origin: Tensor, direction: Tensor, k: Tensor) -> Inter
 
 
 def normal(shape: int, p: Tensor, k: Tensor) -> Tensor:
-    """Outward gradient (3, J), not normalised, at surface points `p` (3, J) in unit space."""
+    """Outward gradient (3, J), not normalized, at surface points `p` (3, J) in unit space."""
     x, y, z = p
     zero = torch.zeros_like(x)
     if shape == ELLIPSOID:
@@ -63,7 +63,7 @@ def _ellipsoid(o: Tensor, d: Tensor, _: Tensor) -> Interval:
 
 
 def _slab(o: Tensor, d: Tensor, half: Tensor | float) -> Interval:
-    """Between the planes ±half of one coordinate."""
+    """The space between the planes ±half of one coordinate."""
     inverse = 1 / torch.where(d.abs() < 1e-9, 1e-9, d)
     centre, reach = -o * inverse, half * inverse.abs()
     return centre - reach, centre + reach
@@ -75,7 +75,7 @@ def _box(o: Tensor, d: Tensor, _: Tensor) -> Interval:
 
 
 def _tube(o: Tensor, d: Tensor, radius: Tensor | float = 1.0) -> Interval:
-    """The endless cylinder about z."""
+    """The infinite cylinder about z."""
     a = (d[0] * d[0] + d[1] * d[1]).clamp(min=1e-12)
     middle = -(o[0] * d[0] + o[1] * d[1]) / a
     x, y = o[0] + middle * d[0], o[1] + middle * d[1]
@@ -102,8 +102,8 @@ def _cone(o: Tensor, d: Tensor, _: Tensor) -> Interval:
     square = b * b - a * c
     root = square.clamp(min=0).sqrt()
     low, high = (-b - root) / a, (-b + root) / a
-    # Flat rays (a > 0) are inside between the roots, if that is our nappe and not its mirror image above the apex;
-    # steep rays are inside beyond one root, on the side where w grows.
+    # Flat rays (a > 0) are inside between the roots, if they hit this cone and not its mirror image above the apex.
+    # Steep rays are inside beyond one root, on the side where w grows.
     flat = (a > 0) & (square > 0) & (w - dw * b / a > 0)
     enter = torch.where(a > 0, torch.where(flat, low, INF), torch.where(dw > 0, torch.maximum(low, high), -INF))
     leave = torch.where(a > 0, high, torch.where(dw > 0, INF, torch.minimum(low, high)))
@@ -111,7 +111,7 @@ def _cone(o: Tensor, d: Tensor, _: Tensor) -> Interval:
 
 
 def _capsule(o: Tensor, d: Tensor, k: Tensor) -> Interval:
-    """Radius 1 in x and y; round caps of height k in z, so that a map with z scale 1/k of x makes them half spheres."""
+    """Radius 1 in x and y; caps of height k in z, which are half spheres if the map scales z by 1/k relative to x."""
     enter, leave = _both(_tube(o, d), _slab(o[2], d[2], 1 - k))
     enter = torch.where(leave > enter, enter, INF)
     leave = torch.where(leave > enter, leave, -INF)
@@ -126,8 +126,7 @@ def _capsule(o: Tensor, d: Tensor, k: Tensor) -> Interval:
 
 
 def _torus(o: Tensor, d: Tensor, k: Tensor) -> Interval:
-    """Outer radius 1, tube radius k, axis z. The quartic is not worth its branches: from the enclosing tyre, steps as
-    long as the distance function reach the surface soon (Hart 1996, sphere tracing)."""
+    """Outer radius 1, tube radius k, axis z, by sphere tracing (Hart 1996) from the enclosing cylinder."""
     enter, leave = _both(_tube(o, d), _slab(o[2], d[2], k))
     speed = dot(d, d).sqrt()
     candidate = leave > enter
@@ -142,7 +141,7 @@ def _torus(o: Tensor, d: Tensor, k: Tensor) -> Interval:
 
 
 def _cookie(o: Tensor, d: Tensor, k: Tensor) -> Interval:
-    """A disc about z; k > ½ takes the bite: a ray that starts inside a scallop goes on to where it leaves it."""
+    """A disc about z, bitten if k > ½: a ray that enters inside a circle of the bite continues to its exit."""
     enter, leave = _cylinder(o, d, k)
     bitten = k > 0.5
     for cx, cy, radius in SCALLOPS + SCALLOPS:
@@ -166,7 +165,7 @@ def _cookie_normal(p: Tensor, k: Tensor) -> Tensor:
 
 
 def bitten_wall(p: Tensor, k: Tensor) -> Tensor:
-    """Whether cookie points (3, J) lie on the torn edge of the bite."""
+    """Whether points (3, J) of a cookie are on the edge of the bite."""
     inner = (p[0].square() + p[1].square() < 0.985) & (p[2].abs() < 0.9995)
     return inner & (k > 0.5)
 

@@ -1,7 +1,7 @@
-"""Which primitive every pixel sees.
+"""The visible primitive at every pixel.
 
-A primitive is tried only in the pixels of its screen bounds: a job is one (primitive, pixel) pair, and the jobs of all
-frames of all clips are worked off together, one shape at a time.
+A primitive is tested only in the pixels of its screen bounds. The candidates, which are (primitive, pixel) pairs, of
+all frames of all clips are processed together, one shape at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lumora.world.render import primitives
 from lumora.world.render.cameras import Cameras
-from lumora.world.render.primitive_tables import Stage
+from lumora.world.render.primitive_tables import PrimitiveTable
 from lumora.world.render.primitives import INF
 from lumora.world.render.vectors import at
 
@@ -30,10 +30,10 @@ class Rays:
     basis: Tensor
 
     @classmethod
-    def of(cls, stage: Stage) -> Rays:
-        cameras = stage.cameras.select(stage.frame)
-        origin = _turn(stage.to_unit, cameras.origin - stage.centre)
-        basis = [_turn(stage.to_unit, v) for v in (cameras.forward, cameras.right, cameras.up)]
+    def of(cls, table: PrimitiveTable) -> Rays:
+        cameras = table.cameras.select(table.frame)
+        origin = _turn(table.to_unit, cameras.origin - table.centre)
+        basis = [_turn(table.to_unit, v) for v in (cameras.forward, cameras.right, cameras.up)]
         return cls(origin, torch.cat(basis))
 
     def direction(self, prim: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -43,20 +43,20 @@ class Rays:
 
 
 @dataclass(frozen=True)
-class Jobs:
-    """(J,) each: primitive and pixel; sorted by primitive, hence by shape."""
+class Candidates:
+    """Primitive and pixel of each candidate, (J,) each, sorted by primitive and so by shape."""
 
     prim: Tensor
     column: Tensor
     row: Tensor
 
-    def keep(self, index: Tensor) -> Jobs:
-        return Jobs(at(self.prim, index), at(self.column, index), at(self.row, index))
+    def keep(self, index: Tensor) -> Candidates:
+        return Candidates(at(self.prim, index), at(self.column, index), at(self.row, index))
 
 
 @dataclass(frozen=True)
 class Hits:
-    """(K,) each: samples that see a primitive, where they are in the picture, and the slot that each one fills."""
+    """Samples that hit a primitive, (K,) each: primitive, position in the image, depth, and index of the sample."""
 
     prim: Tensor
     column: Tensor
@@ -68,41 +68,41 @@ class Hits:
         return Hits(*(at(v, index) for v in (self.prim, self.column, self.row, self.depth, self.slot)))
 
 
-def screen_jobs(stage: Stage) -> Jobs:
-    """All pixels that each primitive might cover."""
-    return jobs_in(stage.cameras.select(stage.frame), corners(stage))
+def screen_candidates(table: PrimitiveTable) -> Candidates:
+    """Candidates for all pixels that each primitive may cover."""
+    return candidates_in(table.cameras.select(table.frame), corners(table))
 
 
-def corners(stage: Stage) -> Tensor:
-    """(3, P, 8) world corners of the unit cubes around all primitives."""
-    signs = stage.centre.new_tensor(_CORNERS).T  # (3, 8)
-    return stage.centre[..., None] + torch.einsum("ijp,jc->ipc", stage.to_world, signs)
+def corners(table: PrimitiveTable) -> Tensor:
+    """(3, P, 8) corners of the unit cubes of all primitives in world space."""
+    signs = table.centre.new_tensor(_CORNERS).T  # (3, 8)
+    return table.centre[..., None] + torch.einsum("ijp,jc->ipc", table.to_world, signs)
 
 
-def jobs_in(cameras: Cameras, points: Tensor) -> Jobs:
-    """Jobs for the pixel rectangles around the projections of `points` (3, P, n), whole pictures if one is behind."""
+def candidates_in(cameras: Cameras, points: Tensor) -> Candidates:
+    """Candidates for the bounding rectangles of the projected `points` (3, P, n); whole images if a point is behind."""
     column, row, depth = cameras.project(points)
     behind = depth.amin(1) < _NEAR
-    gone = depth.amax(1) < _NEAR
+    invisible = depth.amax(1) < _NEAR
     bounds = []
     for position, size in ((column, cameras.width), (row, cameras.height)):
         low = torch.where(behind, 0, position.amin(1).clamp(-1, size + 1).floor().long()).clamp(0, size)
         high = torch.where(behind, size, position.amax(1).clamp(-1, size + 1).ceil().long()).clamp(0, size)
-        bounds.append((low, torch.where(gone, low, high)))
+        bounds.append((low, torch.where(invisible, low, high)))
     (left, right), (top, bottom) = bounds
     wide = right - left
     count = wide * (bottom - top)
     prim = torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
-    place = torch.arange(len(prim), device=count.device) - at(count.cumsum(0) - count, prim)
+    offset = torch.arange(len(prim), device=count.device) - at(count.cumsum(0) - count, prim)
     wide = at(wide, prim)
-    down = torch.div(place, wide, rounding_mode="floor")
-    return Jobs(prim, at(left, prim) + place - down * wide, at(top, prim) + down)
+    down = torch.div(offset, wide, rounding_mode="floor")
+    return Candidates(prim, at(left, prim) + offset - down * wide, at(top, prim) + down)
 
 
-def solve(stage: Stage, prim: Tensor, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+def solve(table: PrimitiveTable, prim: Tensor, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     """Enter and exit (J,) of rays in unit space; `prim` must be sorted."""
-    k = at(stage.k, prim)
-    ends = torch.tensor((0, *stage.shape_counts), device=prim.device).cumsum(0)
+    k = at(table.k, prim)
+    ends = torch.tensor((0, *table.shape_counts), device=prim.device).cumsum(0)
     cuts = torch.searchsorted(prim, ends).tolist()
     enter, leave = torch.empty_like(k), torch.empty_like(k)
     for shape, (a, b) in enumerate(pairwise(cuts)):
@@ -111,15 +111,17 @@ def solve(stage: Stage, prim: Tensor, origin: Tensor, direction: Tensor) -> tupl
     return enter, leave
 
 
-def cast(stage: Stage, rays: Rays, jobs: Jobs, column: Tensor, row: Tensor, slot: Tensor, slots: int) -> Hits:
-    """The nearest primitive in each of `slots` slots; job j tries a ray through (column, row)[j] pixels for slot[j]."""
-    x, y = stage.cameras.plane(column, row, at(stage.cameras.focal, at(stage.frame, jobs.prim)))
-    depth, _ = solve(stage, jobs.prim, at(rays.origin, jobs.prim), rays.direction(jobs.prim, x, y))
+def cast_rays(
+    table: PrimitiveTable, rays: Rays, candidates: Candidates, column: Tensor, row: Tensor, slot: Tensor, slots: int
+) -> Hits:
+    """The nearest primitive of each of `slots` samples; candidate j is a ray through (column, row)[j] for slot[j]."""
+    x, y = table.cameras.plane(column, row, at(table.cameras.focal, at(table.frame, candidates.prim)))
+    depth, _ = solve(table, candidates.prim, at(rays.origin, candidates.prim), rays.direction(candidates.prim, x, y))
     found = ((depth > _NEAR) & (depth < INF)).nonzero()[:, 0]
-    depth, slot, prim = at(depth, found), at(slot, found), at(jobs.prim, found)
+    depth, slot, prim = at(depth, found), at(slot, found), at(candidates.prim, found)
     nearest = torch.full((slots,), INF, device=depth.device).scatter_reduce_(0, slot, depth, "amin")
     first = (depth == at(nearest, slot)).nonzero()[:, 0]
-    # Of several at the very same depth the last one in the table is seen, on every device.
+    # Of several primitives at the same depth the last one in the table is taken, on every device.
     owner = torch.full((slots,), -1, dtype=torch.int32, device=depth.device)
     owner = owner.scatter_reduce_(0, slot[first], prim[first].int(), "amax")
     first = first[at(owner, at(slot, first)) == at(prim, first)]

@@ -1,4 +1,4 @@
-"""Skies: gradient, sun or moon, clouds, stars, and the silhouettes on the horizon of each place."""
+"""The sky: gradient, sun or moon, clouds, stars, and silhouettes on the horizon of each place."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ RIDGES: dict[Place, tuple[tuple[str, float, float, Vector], ...]] = {
     "street": (("towers", 0.150, 0.55, rgb(0.50, 0.54, 0.62)), ("towers", 0.085, 0.25, rgb(0.46, 0.44, 0.48))),
     "room": (),
 }
-"""Silhouettes from far to near: form, height in radians, share of haze, colour."""
+"""Silhouettes from far to near: form, height in radians, share of haze, color."""
 
 
 def paint_sky(direction: Tensor, place: Place, lights: Lights, focal: Tensor) -> Tensor:
-    """The sky's light (3, V, h, W) along `direction` (3, V, h, W); `focal` (V, 1, 1) in pixels softens every edge."""
+    """Light (3, V, h, W) of the sky in `direction` (3, V, h, W); `focal` (V, 1, 1) in pixels is for antialiasing."""
     x, y, z = direction / direction.square().sum(0).sqrt()
     azimuth = torch.atan2(x, y)
     color = lights.sky(z)
@@ -51,7 +51,7 @@ def _column(value: Vector, like: Tensor) -> Tensor:
 
 
 def _clouds(azimuth: Tensor, z: Tensor, lights: Lights) -> Tensor:
-    """Share of cloud (…): flat-bottomed heaps from a few warped waves."""
+    """Share of clouds (…), from a few distorted waves."""
     p = lights.draws[12:16] * _TURN
     warp = torch.sin(5 * azimuth + 19 * z + p[0])
     heap = torch.sin(7 * azimuth + 1.3 * warp + p[1]) + 0.8 * torch.sin(30 * z + 1.1 * warp + p[2])
@@ -61,7 +61,7 @@ def _clouds(azimuth: Tensor, z: Tensor, lights: Lights) -> Tensor:
 
 
 def _stars(azimuth: Tensor, z: Tensor, focal: Tensor, draw: Tensor) -> Tensor:
-    """One star in some of the cells of a grid, never smaller than a pixel."""
+    """At most one star in each cell of a grid, at least a pixel large."""
     u, v = azimuth * (90 / _TURN) + (1000 * draw).floor(), z * 15
     column, row = u.floor(), v.floor()
     bright = hashed(column, row, 5)
@@ -71,7 +71,7 @@ def _stars(azimuth: Tensor, z: Tensor, focal: Tensor, draw: Tensor) -> Tensor:
 
 
 def hashed(column: Tensor, row: Tensor, salt: int) -> Tensor:
-    """A number in [0, 1) for each integer cell, the same on every device."""
+    """A pseudorandom number in [0, 1) for each integer cell, equal on all devices."""
     n = column.long() * 73856093 + row.long() * 19349663 + salt * 83492791
     n = (n ^ (n >> 13)) * 1274126177
     return ((n ^ (n >> 16)) & 0xFFFF).float() / 65536
@@ -84,7 +84,7 @@ def _hills(azimuth: Tensor, draws: Tensor) -> Tensor:
 
 
 def _dunes(azimuth: Tensor, draws: Tensor) -> Tensor:
-    """Long backs with a sharper crest."""
+    """Smooth dunes with sharp crests."""
     p = draws * _TURN
     long = torch.sin(6 * azimuth + p[0] + 0.6 * torch.sin(6 * azimuth + p[0]))
     return 0.35 + 0.45 * (1 - long.abs()) + 0.15 * torch.sin(4 * azimuth + p[1])

@@ -1,7 +1,7 @@
-"""Visual styles: what is done to a plain picture, in the values that are shown (0 to 1, gamma 2).
+"""Visual styles: effects on rendered frames in display values (0 to 1, gamma 2).
 
-All is a function of the picture, of which surface each pixel sees, and of the clip's seed: so a style holds through a
-clip, and through all shots of a film.
+Effects depend only on the frame, on the surface at each pixel and on the seed of the clip, so a style is consistent
+within a clip and across the shots of a film.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from torch import Tensor
 from lumora.world.scene import Scene
 
 SHADES, LEVELS = 5, 9
-"""Of brightness in a cartoon and in pixel art."""
+"""Number of brightness levels in the styles toon and pixel art."""
 TONE = 0.6
-"""Where in its band of brightness a shade lies."""
+"""Relative position of a level in its range of brightness."""
 VIVID = 1.35
-"""How much more colour they have."""
+"""Factor of the saturation."""
 PIXELS = 32
-"""Of pixel art along the shorter side."""
+"""Number of large pixels along the shorter side in pixel art."""
 GRAIN, GRAINS = 0.022, 96
-"""Deviation of film grain, and how many grains there are along the shorter side at most."""
+"""Standard deviation of film grain, and maximum number of grains along the shorter side."""
 VIGNETTE = 0.45
-"""Share of light that film lacks in the corners."""
+"""Share of light that is missing in the corners of old film."""
 LUMINANCE = (0.30, 0.59, 0.11)
 
 
-def stylise(
+def apply_style(
     color: Tensor, surface: Tensor, subject: Tensor, scenes: Sequence[Scene], clip: Tensor, times: Sequence[float]
 ) -> None:
-    """Redraws the frames (3, F, H, W) of clips in another style than the plain one, in place.
+    """Applies the style of each scene to its frames in `color` (3, F, H, W), in place.
 
-    `surface` and `subject` (F, H, W) say what each pixel sees, −1 being the backdrop; `clip` (F,) is the scene of each
-    frame and `times` its second.
+    `surface` and `subject` (F, H, W) are the indices at each pixel, −1 for the backdrop; `clip` (F,) is the scene and
+    `times` the time in seconds of each frame.
     """
     clips = clip.tolist()
     for number, scene in enumerate(scenes):
         if scene.style == "plain":
             continue
-        some = [frame for frame, c in enumerate(clips) if c == number]
-        part = slice(some[0], some[-1] + 1)  # the frames of a clip lie side by side
+        frames = [frame for frame, c in enumerate(clips) if c == number]
+        part = slice(frames[0], frames[-1] + 1)  # The frames of a clip are contiguous.
         if scene.style == "toon":
             color[:, part] = _toon(color[:, part], surface[part], subject[part])
         elif scene.style == "pixel art":
@@ -54,7 +54,7 @@ def stylise(
 
 
 def _toon(color: Tensor, surface: Tensor, subject: Tensor) -> Tensor:
-    """Few shades, vivid colours, and ink around things and along their edges."""
+    """Few brightness levels, saturated colors, and black outlines."""
     smooth = torch.where(subject >= 0, color, F.avg_pool2d(color, 3, 1, 1, count_include_pad=False))
     wide = max(1, round(min(color.shape[-2:]) / 96))
     ink = torch.maximum(0.9 * _outline(subject, wide), 0.5 * _outline(surface, max(1, wide // 2)))
@@ -62,15 +62,15 @@ def _toon(color: Tensor, surface: Tensor, subject: Tensor) -> Tensor:
 
 
 def _shaded(color: Tensor, shades: int) -> Tensor:
-    """Of so many shades of brightness alone, and of more vivid hues."""
-    bright = _grey(color)
+    """The image with quantized brightness and higher saturation."""
+    bright = _gray(color)
     flat = ((bright * shades).floor().clamp(max=shades - 1) + TONE) / shades
     drawn = color * (flat / bright.clamp(min=1e-3))
     return (flat + VIVID * (drawn - flat)).clamp(0, 1)
 
 
 def _outline(number: Tensor, wide: int) -> Tensor:
-    """1 in the pixels (F, H, W) of things from which something else of a lower number is less than `wide` away."""
+    """1 in pixels (F, H, W) with an object that are within `wide` pixels of a lower number, 0 elsewhere."""
     shown = number.float()[:, None]
     size = 2 * wide + 1
     nearby = -F.max_pool2d(-F.pad(shown, (wide,) * 4, mode="replicate"), size, 1)
@@ -78,10 +78,10 @@ def _outline(number: Tensor, wide: int) -> Tensor:
 
 
 def _old_film(color: Tensor, seed: int, times: Sequence[float]) -> Tensor:
-    """Grey, of more contrast, darker to the corners, with grain that is another one in each frame."""
+    """Gray with more contrast, dark corners, and grain that differs in each frame."""
     height, width = color.shape[-2:]
-    grey = _grey(color)
-    grey = grey + 0.5 * (grey * grey * (3 - 2 * grey) - grey)
+    gray = _gray(color)
+    gray = gray + 0.5 * (gray * gray * (3 - 2 * gray) - gray)
     y = torch.linspace(-1, 1, height, device=color.device)[:, None]
     x = torch.linspace(-1, 1, width, device=color.device)
     vignette = 1 - VIGNETTE * ((x.square() + y.square()) / 2).pow(1.5)
@@ -92,11 +92,11 @@ def _old_film(color: Tensor, seed: int, times: Sequence[float]) -> Tensor:
     ).astype(np.float32)
     grain = torch.from_numpy(grains).to(color.device)
     grain = grain.repeat_interleave(coarse, -2).repeat_interleave(coarse, -1)[:, :height, :width]
-    return (grey * vignette + GRAIN * grain).clamp(0, 1).expand_as(color)
+    return (gray * vignette + GRAIN * grain).clamp(0, 1).expand_as(color)
 
 
 def _pixel_art(color: Tensor) -> Tensor:
-    """Large pixels of few shades."""
+    """Large pixels with few brightness levels."""
     height, width = color.shape[-2:]
     side = pixel_side(height, width)
     padded = F.pad(color, (0, -width % side, 0, -height % side), mode="replicate")
@@ -105,10 +105,10 @@ def _pixel_art(color: Tensor) -> Tensor:
 
 
 def pixel_side(height: int, width: int) -> int:
-    """Of pixel art's large pixels, in pixels of the picture."""
+    """Side of the large pixels of pixel art, in pixels."""
     return max(2, round(min(height, width) / PIXELS))
 
 
-def _grey(color: Tensor) -> Tensor:
+def _gray(color: Tensor) -> Tensor:
     """Brightness (F, H, W)."""
     return torch.einsum("c,cfhw->fhw", color.new_tensor(LUMINANCE), color)

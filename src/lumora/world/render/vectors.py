@@ -1,4 +1,4 @@
-"""Operations on vectors, components on the first axis, and on tables, entries on the last axis."""
+"""Operations on vectors, with components on the first axis, and on tables, with entries on the last axis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def at(table: Tensor, index: Tensor) -> Tensor:
-    """table[…, index] for `index` (J,); several times as fast as indexing on a CPU."""
+    """table[…, index] for `index` (J,), several times as fast as indexing on a CPU."""
     if table.dim() == 1:
         return table.index_select(0, index)
     rows = table.flatten(0, -2)

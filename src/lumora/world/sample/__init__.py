@@ -1,7 +1,7 @@
-"""Scenes by chance: scene n of a seed is always the same, and can be made alone.
+"""Random scenes: scene n of a seed is always the same and depends on no other scene.
 
-`cast` chooses who and what, `situations` how they meet, `staging` where and how fast, `lens` the camera; `framing` says
-whether it can all be seen.
+`cast` draws subjects, `situations` their arrangement, `placement` positions and speeds, `camera_setup` the camera;
+`framing` checks that everything is visible.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from dataclasses import replace
 import numpy as np
 
 from lumora.world.sample.camera_setup import draw_camera
-from lumora.world.sample.cast import PRESETS, Preset, choice, held_out
+from lumora.world.sample.cast import PRESETS, ScenePreset, choice, held_out
 from lumora.world.sample.closeup import closeup
-from lumora.world.sample.framing import apart, in_view
-from lumora.world.sample.situations import SITUATIONS, Hall, Play, spread_out
+from lumora.world.sample.framing import in_view, stay_apart
+from lumora.world.sample.situations import SITUATIONS, Arrangement, ClipFormat, spread_out
 from lumora.world.scene import GLANCES, LIGHTS, PLACES, Camera, CameraMove, Scene
 
-__all__ = ["FIRST_HELD_OUT_SEED", "PRESETS", "held_out", "restaged", "sample_scene"]
+__all__ = ["FIRST_HELD_OUT_SEED", "PRESETS", "held_out", "rearranged", "sample_scene"]
 
 FIRST_HELD_OUT_SEED = 1_000
-"""Seeds from here on are for evaluation alone. In the scenes of smaller ones some combinations of kind, colour and
-motion never occur (`cast.held_out`): so it can be measured what a model makes of them."""
+"""Seeds from this one on are for evaluation only. In scenes of smaller seeds some combinations of kind, color and
+motion never occur (`cast.held_out`), so that generalization to them can be measured."""
 
-TRIES = 40
-"""Stagings tried before a scene is cast anew; the camera steps back a little with each."""
-CASTS = 50
-"""Casts tried before the camera stands still instead, and then as many before everybody goes their own way."""
+MAX_ATTEMPTS = 40
+"""Arrangements tried for the same subjects; the camera moves back a little with each."""
+MAX_CASTS = 50
+"""Sets of subjects tried before the camera becomes static, and again before the situation becomes `at large`."""
 
 
 def sample_scene(preset: str, seed: int, index: int, seconds: float = 2.0, aspect: float = 1.0) -> Scene:
     """Scene `index` of a seed, for a picture of width / height = `aspect`.
 
-    Seeds below FIRST_HELD_OUT_SEED are for training, and leave some combinations out.
+    Seeds below FIRST_HELD_OUT_SEED are for training and leave out held-out combinations.
     Raises ValueError for an unknown preset, a negative seed or index, or an impossible length or shape.
     """
     rng = generator_of(preset, seed, index)
@@ -43,83 +43,98 @@ def sample_scene(preset: str, seed: int, index: int, seconds: float = 2.0, aspec
 
 
 def generator_of(preset: str, seed: int, index: int, *stream: int) -> np.random.Generator:
-    """For the draws of scene `index` of a seed; others than those of the scene itself have a `stream` of their own.
+    """The generator of scene `index` of a seed; `stream` selects an independent one for other purposes.
 
     Raises ValueError for an unknown preset, or a negative seed or index.
     """
     if preset not in PRESETS:
         raise ValueError(f"There is no preset {preset!r}; choose one of {', '.join(PRESETS)}.")
     if seed < 0 or index < 0:
-        raise ValueError(f"Seed and index count from 0 up; they are {seed} and {index}.")
+        raise ValueError(f"Seed and index must not be negative; they are {seed} and {index}.")
     return np.random.default_rng([seed, index, list(PRESETS).index(preset), *stream])
 
 
-def draw_scene(rng: np.random.Generator, preset: Preset, seconds: float, aspect: float, training: bool) -> Scene:
-    """A scene of a preset; in training some combinations never occur."""
-    # What is settled here stays through all tries, so that what is hard to frame is not rarer.
+def draw_scene(rng: np.random.Generator, preset: ScenePreset, seconds: float, aspect: float, training: bool) -> Scene:
+    """A scene of a preset; without held-out combinations if `training`."""
+    # Drawn once for all attempts, so that what is difficult to frame is not less probable.
     place, light, texture = choice(rng, PLACES), choice(rng, LIGHTS), int(rng.integers(2**31))
     decoration = _decoration(preset, texture)
     situation = SITUATIONS[choice(rng, tuple(preset.situations), tuple(preset.situations.values()))]
     move = draw_move(rng, preset)
-    # Where there is but one style nothing is drawn, so that the scenes of those presets are what they ever were.
+    # With a single style nothing is drawn, which keeps the random streams of those presets unchanged.
     style, *others = preset.styles
     style = choice(rng, (style, *others)) if others else style
     if move == "follow" or move in GLANCES:
         situation = SITUATIONS["at large"]
-    hall = Hall(seconds, min(max(aspect, 1.0), 1.8))
+    clip_format = ClipFormat(seconds, min(max(aspect, 1.0), 1.8))
     for cast in itertools.count():
-        if cast == CASTS:
+        if cast == MAX_CASTS:
             move = "static"
-        if cast == 2 * CASTS:
+        if cast == 2 * MAX_CASTS:
             situation = SITUATIONS["at large"]
-        stage = situation(rng, preset, move == "follow")
-        for attempt in range(TRIES):
-            play = stage(rng, hall)
-            if training and any(map(held_out, play.subjects)):
+        arrange = situation(rng, preset, move == "follow")
+        for attempt in range(MAX_ATTEMPTS):
+            arrangement = arrange(rng, clip_format)
+            if training and any(map(held_out, arrangement.subjects)):
                 break
-            camera = draw_view(rng, play, move, seconds, attempt / TRIES, preset.gentle)
+            camera = draw_view(rng, arrangement, move, seconds, attempt / MAX_ATTEMPTS, preset.camera_speed)
             scene = Scene(
-                play.subjects, place, light, camera, seconds, play.event, decoration, style, unpainted=preset.unpainted
+                arrangement.subjects,
+                place,
+                light,
+                camera,
+                seconds,
+                arrangement.event,
+                decoration,
+                style,
+                unpainted=preset.unpainted,
             )
-            if not in_view(scene, aspect, play.overlap) or not (play.touching or apart(scene)):
+            if not in_view(scene, aspect, arrangement.overlap) or not (arrangement.touching or stay_apart(scene)):
                 continue
             near = _nearest(rng, scene, preset, aspect)
             if near is not None:
                 return near
-    raise AssertionError("The count of casts has no end.")
+    raise AssertionError("itertools.count is infinite")
 
 
-def _nearest(rng: np.random.Generator, scene: Scene, preset: Preset, aspect: float) -> Scene | None:
-    """The scene as close as its preset wants it; a camera that glances aside stays where it is."""
-    return closeup(rng, scene, aspect) if preset.close and scene.camera.move not in GLANCES else scene
+def _nearest(rng: np.random.Generator, scene: Scene, preset: ScenePreset, aspect: float) -> Scene | None:
+    """The scene with a closer camera if the preset asks for it and the camera does not glance; None if it is
+    impossible."""
+    return closeup(rng, scene, aspect) if preset.close_up and scene.camera.move not in GLANCES else scene
 
 
-def _decoration(preset: Preset, texture: int) -> int:
+def _decoration(preset: ScenePreset, texture: int) -> int:
     if preset.unpainted:
         return 0
     return texture % preset.decorations if preset.decorations else texture
 
 
-def draw_move(rng: np.random.Generator, preset: Preset) -> CameraMove:
-    return "static" if rng.random() < preset.static else choice(rng, preset.moves)
+def draw_move(rng: np.random.Generator, preset: ScenePreset) -> CameraMove:
+    return "static" if rng.random() < preset.static_share else choice(rng, preset.moves)
 
 
-def restaged(
+def rearranged(
     rng: np.random.Generator,
     scene: Scene,
     move: CameraMove,
     aspect: float = 1.0,
-    preset: Preset = PRESETS["simple"],
+    preset: ScenePreset = PRESETS["simple"],
 ) -> Scene | None:
-    """The same cast somewhere else, at large, filmed anew by a camera that makes `move`, with other decoration; None
-    where no staging of so many tries can be seen. Of `preset` counts how large the stage is and how near the camera."""
-    stage, hall = spread_out(scene.subjects, preset.stage_size), Hall(scene.seconds, min(max(aspect, 1.0), 1.8))
-    for attempt in range(TRIES):
-        play = stage(rng, hall)
-        camera = draw_view(rng, play, move, scene.seconds, attempt / TRIES)
+    """The same subjects in a new `at large` arrangement, with a new camera of this move and new decoration.
+
+    `preset` determines the size of the arrangement and the distance of the camera. None if nothing suitable was found
+    in `MAX_ATTEMPTS` attempts.
+    """
+    arrange, clip_format = (
+        spread_out(scene.subjects, preset.stage_size),
+        ClipFormat(scene.seconds, min(max(aspect, 1.0), 1.8)),
+    )
+    for attempt in range(MAX_ATTEMPTS):
+        arrangement = arrange(rng, clip_format)
+        camera = draw_view(rng, arrangement, move, scene.seconds, attempt / MAX_ATTEMPTS)
         decoration = scene.texture_seed if scene.unpainted else _decoration(preset, int(rng.integers(2**31)))
-        other = replace(scene, subjects=play.subjects, camera=camera, event=None, texture_seed=decoration)
-        if in_view(other, aspect, play.overlap) and apart(other):
+        other = replace(scene, subjects=arrangement.subjects, camera=camera, event=None, texture_seed=decoration)
+        if in_view(other, aspect, arrangement.overlap) and stay_apart(other):
             near = _nearest(rng, other, preset, aspect)
             if near is not None:
                 return near
@@ -127,19 +142,24 @@ def restaged(
 
 
 def draw_view(
-    rng: np.random.Generator, play: Play, move: CameraMove, seconds: float, back: float, gentle: float = 1.0
+    rng: np.random.Generator,
+    arrangement: Arrangement,
+    move: CameraMove,
+    seconds: float,
+    back: float,
+    camera_speed: float = 1.0,
 ) -> Camera:
-    """A camera near enough for the smallest subjects to be well seen; `back` from 0 to 1 is how far it steps back, and
-    `gentle` its speed relative to the usual one."""
-    airborne = any(subject.motion.verb in ("fall", "bounce") for subject in play.subjects)
-    largest = max(subject.half_extent for subject in play.subjects)
-    distance = rng.uniform(4.0, 4.6) * play.width * (1.0 if largest > 0.4 else 0.88) * (1 + 0.35 * back)
-    height, near = 1.1 if airborne else 0.65, min(play.width, 1.0)
+    """A camera close enough for small subjects; `back` from 0 to 1 increases the distance, `camera_speed` scales its
+    speed."""
+    airborne = any(subject.motion.verb in ("fall", "bounce") for subject in arrangement.subjects)
+    largest = max(subject.half_extent for subject in arrangement.subjects)
+    distance = rng.uniform(4.0, 4.6) * arrangement.width * (1.0 if largest > 0.4 else 0.88) * (1 + 0.35 * back)
+    height, near = 1.1 if airborne else 0.65, min(arrangement.width, 1.0)
     camera = draw_camera(rng, move, seconds, height * near**0.5, distance, near)
-    camera = replace(camera, speed=gentle * camera.speed)
+    camera = replace(camera, speed=camera_speed * camera.speed)
     if move != "follow":
         return camera
-    x, y, _ = play.subjects[0].position
+    x, y, _ = arrangement.subjects[0].position
     return replace(
         camera,
         position=(camera.position[0] + x, camera.position[1] + y, camera.position[2]),

@@ -1,4 +1,4 @@
-"""Who is in a scene and what each sets out to do; where they stand is decided by `staging`."""
+"""Presets, and random subjects with their initial motions; `placement` draws positions and speeds."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ KINDS_FOR: dict[Verb, tuple[Kind, ...]] = {
     "bounce": SOLIDS,
     "fall": (*SOLIDS, "cookie", "crate"),
     "jump": (*SOLIDS, *CHARACTERS),
-    # Only what does not look the same from all sides.
+    # Only kinds that do not look the same from all sides.
     "spin": ("cube", "ring", "cookie", "crate", *CHARACTERS),
     "walk": CHARACTERS,
     "orbit": ("ball", "cube", *CHARACTERS),
 }
-"""Whose motion can be told apart in a picture: a ball that slid would look like one that rolls."""
+"""Kinds for each verb whose motion is recognizable: a ball that slides would look like one that rolls."""
 
-WAYS_FOR: dict[Verb, tuple[tuple[Direction | None, ...], tuple[float, ...]]] = {
+DIRECTIONS_FOR: dict[Verb, tuple[tuple[Direction | None, ...], tuple[float, ...]]] = {
     "roll": (("right", "left", "toward", "away"), (0.33, 0.33, 0.17, 0.17)),
     "slide": (("right", "left", "toward", "away"), (0.33, 0.33, 0.17, 0.17)),
     "walk": (("right", "left", "toward", "away"), (0.33, 0.33, 0.17, 0.17)),
@@ -60,47 +60,49 @@ HEADINGS: dict[Direction, float] = {"right": math.pi / 2, "left": -math.pi / 2, 
 
 
 def held_out(subject: Subject) -> bool:
-    """Whether no training sees its kind, colour and motion together: of the pairs of kind and colour every twentieth is
-    held out, and of the others, of the triples, every twentieth too."""
+    """Whether this combination of kind, color and motion never occurs in training.
+
+    Every 20th pair of kind and color is held out, and of the others every 20th triple.
+    """
     pair = KINDS.index(subject.kind) * len(COLORS) + COLORS.index(subject.color)
     return pair % 20 == 7 or (pair + 3 * VERBS.index(subject.motion.verb)) % 20 == 3
 
 
 @dataclass(frozen=True)
-class Preset:
-    """One step of the curriculum: what may appear, and how often."""
+class ScenePreset:
+    """Distribution of scenes: what may occur and with what probability."""
 
     counts: tuple[float, ...]
-    """Shares of scenes with one, two … subjects."""
+    """Probabilities of one, two … subjects."""
     kinds: tuple[Kind, ...]
     verbs: tuple[Verb, ...]
     materials: dict[Material, float]
     moves: tuple[CameraMove, ...]
     situations: dict[str, float]
-    """Shares of the ways to arrange a scene, by their names in `situations`."""
+    """Probabilities of situations, by their names in `situations`."""
     styles: tuple[Style, ...] = ("plain",)
     shots: tuple[float, ...] = (1.0,)
-    """Shares of films with one, two … shots."""
+    """Probabilities of one, two … shots in a film."""
     unpainted: bool = False
-    """Whether bodies have no patterns, and each place by each light always the same decoration."""
+    """Whether bodies have no patterns, and each combination of place and light has a single decoration."""
     decorations: int = 0
-    """How many decorations each place has by each light; 0: any number. `unpainted` has one."""
+    """Number of decorations for each combination of place and light; 0: unlimited. `unpainted` has one."""
     kind_weights: dict[Kind, float] = field(default_factory=dict)
-    """How often a kind is chosen among those that suit a verb; 1 for kinds not listed. Empty: all alike."""
-    large: float = 0.5
-    """Share of large subjects, where a situation leaves the size open."""
-    static: float = 0.5
-    """Share of scenes with a static camera."""
-    gentle: float = 1.0
-    """Speed of the camera relative to the usual one."""
+    """Relative probabilities of kinds; 1 for kinds that are not listed."""
+    large_share: float = 0.5
+    """Probability of large subjects, where the situation does not determine the size."""
+    static_share: float = 0.5
+    """Probability of a static camera."""
+    camera_speed: float = 1.0
+    """Factor of the speed of the camera."""
     stage_size: float = 1.0
-    """Size of the stage, places and ways, relative to the usual one."""
-    close: bool = False
-    """Whether the camera is as near as the action allows: up to where a large subject is half as high as the picture,
-    and a small one 0.3 of it."""
+    """Factor of the distances between subjects and along their paths."""
+    close_up: bool = False
+    """Whether the camera is as close as the motion allows, at most so that a large subject has half the height of the
+    picture and a small one 0.3 of it."""
 
 
-_SIMPLE = Preset(
+_SIMPLE = ScenePreset(
     counts=(0.55, 0.45),
     kinds=SOLIDS,
     verbs=("roll", "slide", "bounce", "fall", "jump", "spin"),
@@ -109,9 +111,9 @@ _SIMPLE = Preset(
     situations={"at large": 1.0},
 )
 
-PRESETS: dict[str, Preset] = {
+PRESETS: dict[str, ScenePreset] = {
     "simple": _SIMPLE,
-    "medium": Preset(
+    "medium": ScenePreset(
         counts=(0.45, 0.55),
         kinds=KINDS,
         verbs=("roll", "slide", "bounce", "fall", "jump", "spin", "walk", "walk"),
@@ -119,7 +121,7 @@ PRESETS: dict[str, Preset] = {
         moves=CAMERA_MOVES[1:],
         situations={"at large": 0.74, "in front": 0.09, "on top": 0.07, "orbit": 0.1},
     ),
-    "full": Preset(
+    "full": ScenePreset(
         counts=(0.3, 0.4, 0.3),
         kinds=KINDS,
         verbs=("roll", "slide", "bounce", "fall", "jump", "spin", "walk", "walk"),
@@ -138,7 +140,7 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "plain": replace(_SIMPLE, unpainted=True),
-    "film": Preset(
+    "film": ScenePreset(
         counts=(0.4, 0.6),
         kinds=KINDS,
         verbs=("roll", "slide", "bounce", "fall", "jump", "spin", "walk", "walk"),
@@ -158,7 +160,7 @@ PRESETS["plain-film"] = replace(
     shots=(0.15, 0.6, 0.25),
     unpainted=True,
 )
-PRESETS["stage"] = Preset(
+PRESETS["stage"] = ScenePreset(
     counts=(0.25, 0.75),
     kinds=KINDS,
     verbs=("roll", "slide", "bounce", "fall", "jump", "jump", "spin", "walk", "walk"),
@@ -167,11 +169,11 @@ PRESETS["stage"] = Preset(
     situations={"at large": 0.66, "hit": 0.12, "push": 0.06, "bite": 0.12, "on top": 0.04},
     decorations=4,
     kind_weights={"cone": 1.3, "ring": 1.5, "cookie": 1.4, **dict.fromkeys(CHARACTERS, 1.6)},
-    large=0.65,
-    static=0.7,
-    gentle=0.7,
+    large_share=0.65,
+    static_share=0.7,
+    camera_speed=0.7,
     stage_size=0.7,
-    close=True,
+    close_up=True,
 )
 PRESETS["stage-film"] = replace(
     PRESETS["stage"],
@@ -183,68 +185,71 @@ PRESETS["stage-film"] = replace(
 
 
 def choice(rng: np.random.Generator, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
-    """One of the options, which may be anything (numpy's own would turn them into an array)."""
+    """A random option of any type; `Generator.choice` of NumPy would convert options to an array."""
     if weights is None:
         return options[int(rng.integers(len(options)))]
     share = np.cumsum(weights) / np.sum(weights)
     return options[int(np.searchsorted(share, rng.random(), side="right"))]
 
 
-def draw_verb(rng: np.random.Generator, preset: Preset, stillness: float) -> Verb:
+def draw_verb(rng: np.random.Generator, preset: ScenePreset, stillness: float) -> Verb:
     return "still" if rng.random() < stillness else choice(rng, preset.verbs)
 
 
 def draw_subject(
     rng: np.random.Generator,
-    preset: Preset,
+    preset: ScenePreset,
     verb: Verb,
     color: Color,
     kinds: tuple[Kind, ...] = KINDS,
     size: Size | None = None,
-    ways: tuple[Direction, ...] | None = None,
+    directions: tuple[Direction, ...] | None = None,
 ) -> Subject:
-    """A subject at the origin, with its verb, direction and heading but no speed yet; one of `kinds` that suits."""
+    """A subject at the origin with verb, direction and heading, without speed, of one of `kinds` that suits the
+    verb."""
     allowed: list[Kind] = [kind for kind in kinds if kind in preset.kinds and kind in KINDS_FOR[verb]]
     weights = [preset.kind_weights.get(kind, 1.0) for kind in allowed] if preset.kind_weights else None
     kind = choice(rng, allowed, weights)
-    way = choice(rng, ways) if ways else draw_way(rng, verb)
-    return _dressed(rng, preset, kind, color, size or draw_size(rng, preset), Motion(verb, way))
+    direction = choice(rng, directions) if directions else draw_direction(rng, verb)
+    return _make_subject(rng, preset, kind, color, size or draw_size(rng, preset), Motion(verb, direction))
 
 
-def draw_size(rng: np.random.Generator, preset: Preset) -> Size:
-    return choice(rng, SIZES, None if preset.large == 0.5 else (1 - preset.large, preset.large))
+def draw_size(rng: np.random.Generator, preset: ScenePreset) -> Size:
+    return choice(rng, SIZES, None if preset.large_share == 0.5 else (1 - preset.large_share, preset.large_share))
 
 
-def _dressed(rng: np.random.Generator, preset: Preset, kind: Kind, color: Color, size: Size, motion: Motion) -> Subject:
-    """A subject of this kind with a material and, if it has a face, an emotion; turned the way that it goes."""
+def _make_subject(
+    rng: np.random.Generator, preset: ScenePreset, kind: Kind, color: Color, size: Size, motion: Motion
+) -> Subject:
+    """A subject of this kind with a random material, an emotion if it is a character, and a heading."""
     material = choice(rng, tuple(preset.materials), tuple(preset.materials.values()))
     emotion = choice(rng, EMOTIONS) if kind in CHARACTERS else None
     heading = _draw_heading(rng, kind, motion)
     return Subject(kind, color, material, size, (0.0, 0.0, 0.0), heading, motion, emotion)
 
 
-def draw_way(rng: np.random.Generator, verb: Verb) -> Direction | None:
-    return choice(rng, *WAYS_FOR[verb]) if verb in WAYS_FOR else None
+def draw_direction(rng: np.random.Generator, verb: Verb) -> Direction | None:
+    return choice(rng, *DIRECTIONS_FOR[verb]) if verb in DIRECTIONS_FOR else None
 
 
 def _draw_heading(rng: np.random.Generator, kind: Kind, motion: Motion) -> float:
-    """Walkers look where they go, wheels stand along their way, the rest turns a little from the camera."""
-    verb, way = motion.verb, motion.direction
-    if way is not None and (verb == "walk" or (verb == "jump" and kind in CHARACTERS)):
-        return HEADINGS[way]
-    if way is not None and verb == "roll":
-        return 0.0 if way in ("right", "left") else math.pi / 2
+    """Characters face their direction of motion, rolling kinds are aligned with it, others face the camera roughly."""
+    verb, direction = motion.verb, motion.direction
+    if direction is not None and (verb == "walk" or (verb == "jump" and kind in CHARACTERS)):
+        return HEADINGS[direction]
+    if direction is not None and verb == "roll":
+        return 0.0 if direction in ("right", "left") else math.pi / 2
     return rng.uniform(-0.5, 0.5)
 
 
-def with_deed(rng: np.random.Generator, preset: Preset, subject: Subject, stillness: float) -> Subject:
-    """The same subject, at the origin, with something else to do that suits its kind."""
-    suiting: list[Verb] = [verb for verb in preset.verbs if subject.kind in KINDS_FOR[verb]]
-    verb: Verb = "still" if rng.random() < stillness or not suiting else choice(rng, suiting)
-    motion = Motion(verb, draw_way(rng, verb))
+def with_new_motion(rng: np.random.Generator, preset: ScenePreset, subject: Subject, stillness: float) -> Subject:
+    """The same subject at the origin with another random motion that suits its kind."""
+    suitable: list[Verb] = [verb for verb in preset.verbs if subject.kind in KINDS_FOR[verb]]
+    verb: Verb = "still" if rng.random() < stillness or not suitable else choice(rng, suitable)
+    motion = Motion(verb, draw_direction(rng, verb))
     return replace(subject, position=(0.0, 0.0, 0.0), motion=motion, heading=_draw_heading(rng, subject.kind, motion))
 
 
 def draw_colors(rng: np.random.Generator, count: int) -> list[Color]:
-    """All different."""
+    """`count` different colors."""
     return [COLORS[i] for i in rng.permutation(len(COLORS))[:count]]

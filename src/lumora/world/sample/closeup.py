@@ -1,4 +1,4 @@
-"""Close framing: the camera of a scene moved as near as everything that happens allows."""
+"""Close framing: moves the camera of a scene as close as the motion of its subjects allows."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from lumora.world.scene import Camera, Scene
 
 FPS = 8.0
 NEAREST, FARTHEST = 2.35, 5.5
-"""Metres between the camera and its target. At the nearest a large subject is half as high as the picture."""
+"""Meters between the camera and its target. At the smallest distance a large subject has half the picture's height."""
 STEP = 1.06
-"""Ratio of two distances that are tried one after the other."""
+"""Ratio of successive distances that are tried."""
 MARGIN = 1.12
 """Radii of a subject, in half extents, that must stay in the picture."""
 OFFSET = 0.12
-"""Largest distance in metres between the target and the middle of the action, to each side."""
+"""Maximum distance in meters between the target and the middle of the motion along each axis."""
 HEIGHT = (0.42, 0.52)
 """Height of the target as a share of the highest point that a subject reaches."""
 
 
 def closeup(rng: np.random.Generator, scene: Scene, aspect: float) -> Scene | None:
-    """`scene` with its camera aimed at the middle of the action, from the nearest distance at which all of it is in the
-    picture at all times; None where it is not even from `FARTHEST`. The camera must not follow or glance.
+    """`scene` with its camera aimed at the middle of the motion from the smallest distance at which everything is in
+    the picture at all times; None if that is more than `FARTHEST`. The camera must not follow or glance.
     """
     paths = simulate(scene, FPS, 1 + max(1, round(FPS * scene.seconds))).positions
     times = np.linspace(0.0, scene.seconds, len(paths))

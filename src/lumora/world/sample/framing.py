@@ -1,4 +1,4 @@
-"""Whether a planned scene can be seen: where its subjects will be in the picture, before any physics has run."""
+"""Whether the subjects of a scene will be visible, from estimates of their paths without simulation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lumora.world.physics.subject_motion import GRAVITY, JUMP_HEIGHT, velocity_o
 from lumora.world.scene import GLANCES, Camera, Scene, Subject
 
 MOMENTS = 9
-"""At which a plan is checked."""
+"""Number of moments at which visibility is checked."""
 FOOTPRINT = 1.2
-"""Radius on the ground that a body may take, in half extents (a cube's corner reaches 1.34)."""
+"""Radius of a body on the ground in half extents, for collisions (the corner of a cube is at 1.34)."""
 
 
 def planned_paths(scene: Scene, moments: int = MOMENTS) -> Float[np.ndarray, "t n 3"]:
-    """Centres at evenly spaced moments, roughly: what hops is now low, now high; a blow halts whoever deals it."""
+    """Estimated centers at evenly spaced moments. Jumps alternate between low and high; a hit stops the actor."""
     times = scene.begins + np.linspace(0.0, scene.seconds, moments)
     paths = np.stack([_planned_path(scene, subject, times) for subject in scene.subjects], axis=1)
     event = scene.event
@@ -28,7 +28,7 @@ def planned_paths(scene: Scene, moments: int = MOMENTS) -> Float[np.ndarray, "t 
         onward = np.maximum(times - event.time, 0.0)[:, None] * velocity
         if event.kind == "push":
             paths[:, event.target] += onward
-        else:  # a blow stops the one that deals it, more or less
+        else:  # A hit roughly stops the actor.
             paths[:, event.actor] -= onward
     return paths
 
@@ -59,9 +59,10 @@ def project(
     targets: Float[np.ndarray, "t 3"],
     points: Float[np.ndarray, "t n 3"],
 ) -> tuple[Float[np.ndarray, "t n 2"], Float[np.ndarray, "t n"]]:
-    """Where points are in the picture, and the length of one metre there.
+    """Positions of points in the picture, and the length of one meter there.
 
-    Both are in units of half the picture's shorter side, from its middle, right and up; what is behind is at infinity.
+    Both are in half sides of the picture's shorter side, relative to its middle, to the right and up; points behind the
+    camera are at infinity.
     """
     forward = targets - positions
     forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
@@ -69,17 +70,17 @@ def project(
     right /= np.linalg.norm(right, axis=-1, keepdims=True)
     up = np.cross(right, forward)
     axes = np.stack([right, up, forward], axis=1)
-    seen = np.einsum("tij,tnj->tni", axes, points - positions[:, None])
-    ahead = seen[..., 2] > 0.1
-    scale = 1 / (math.tan(camera.field_of_view / 2) * np.where(ahead, seen[..., 2], 1.0))
-    centres = np.where(ahead[..., None], seen[..., :2] * scale[..., None], np.inf)
+    relative = np.einsum("tij,tnj->tni", axes, points - positions[:, None])
+    ahead = relative[..., 2] > 0.1
+    scale = 1 / (math.tan(camera.field_of_view / 2) * np.where(ahead, relative[..., 2], 1.0))
+    centres = np.where(ahead[..., None], relative[..., :2] * scale[..., None], np.inf)
     return centres, np.where(ahead, scale, np.inf)
 
 
 def in_view(scene: Scene, aspect: float, overlap: float = 0.2) -> bool:
-    """Whether all stay in the picture and no two cover each other by more than the share `overlap` of their width.
+    """Whether all subjects stay in the picture, and no two overlap by more than the share `overlap` of their width.
 
-    From a glance they are in it wherever the camera looks before and after.
+    With a glance this holds for the view before and after it.
     """
     paths = planned_paths(scene)
     times = np.linspace(0.0, scene.seconds, len(paths))
@@ -93,19 +94,19 @@ def in_view(scene: Scene, aspect: float, overlap: float = 0.2) -> bool:
         return False
     for b in range(len(scene.subjects)):
         for a in range(b):
-            apart = np.linalg.norm(centres[:, a] - centres[:, b], axis=-1)
-            if (apart < (1 - overlap) * (radii[:, a] + radii[:, b])).any():
+            distance = np.linalg.norm(centres[:, a] - centres[:, b], axis=-1)
+            if (distance < (1 - overlap) * (radii[:, a] + radii[:, b])).any():
                 return False
     return True
 
 
-def apart(scene: Scene) -> bool:
-    """Whether the subjects keep clear of each other all the way."""
+def stay_apart(scene: Scene) -> bool:
+    """Whether no two subjects touch at any time."""
     paths = planned_paths(scene, 2 * MOMENTS - 1)
-    paths[..., 2] = paths[..., 2].min(axis=0)  # what hops over another at one moment lands on it at the next
+    paths[..., 2] = paths[..., 2].min(axis=0)  # A subject must not jump over another.
     for b, second in enumerate(scene.subjects):
         for a, first in enumerate(scene.subjects[:b]):
-            room = FOOTPRINT * (first.half_extent + second.half_extent)
-            if (np.linalg.norm((paths[:, a] - paths[:, b])[:, :2], axis=-1) < room).any():
+            clearance = FOOTPRINT * (first.half_extent + second.half_extent)
+            if (np.linalg.norm((paths[:, a] - paths[:, b])[:, :2], axis=-1) < clearance).any():
                 return False
     return True

@@ -1,4 +1,4 @@
-"""The text encoder: the same numbers as the reference implementation, and no text depends on its neighbours."""
+"""The text encoder: agreement with the reference implementation, independence of texts, and the small copy."""
 
 from pathlib import Path
 
@@ -27,45 +27,45 @@ def test_embeddings_agree_with_the_reference_implementation(encoder: TextEncoder
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_a_text_does_not_depend_on_its_batch_mates(encoder: TextEncoder):
+def test_texts_of_a_batch_are_independent(encoder: TextEncoder):
     together = encoder.encode([*TEXTS, *(f"a {n} ball" for n in range(9))], batch=4)
     for text, tokens in zip(TEXTS, together, strict=False):
         torch.testing.assert_close(tokens, encoder.encode([text])[0], atol=1e-5, rtol=1e-5)
     assert torch.equal(encoder.encode(TEXTS)[0], encoder.encode(TEXTS)[0])
 
 
-def test_pooled_texts_share_a_row_and_see_themselves_alone(encoder: TextEncoder):
+def test_packed_texts_are_independent(encoder: TextEncoder):
     texts = [*TEXTS, *(f"a {n} ball on " + "a red " * n for n in range(40))]
     assert len(list(encoder.packs(texts))) > 1
     means = torch.stack([tokens.mean(0) for tokens in encoder.encode(texts)])
     torch.testing.assert_close(encoder.pooled(texts), torch.nn.functional.normalize(means), atol=1e-5, rtol=1e-4)
 
 
-def test_long_texts_are_cut_and_empty_ones_have_an_embedding(encoder: TextEncoder):
+def test_long_texts_are_truncated_and_empty_texts_have_embeddings(encoder: TextEncoder):
     lengths = [len(tokens) for tokens in encoder.encode(TEXTS)]
     assert lengths[2] == 2
     assert lengths[3] == MAX_TOKENS
 
 
-def test_unknown_words_land_near_known_ones(encoder: TextEncoder):
+def test_synonyms_have_similar_embeddings(encoder: TextEncoder):
     known = encoder.pooled(["a red ball", "a sad robot", "a desert at night"])
     unknown = encoder.pooled(["a crimson sphere", "an unhappy automaton", "dunes under the stars"])
     assert (unknown @ known.T).argmax(1).tolist() == [0, 1, 2]
     torch.testing.assert_close(known.norm(dim=1), torch.ones(3))
 
 
-def test_the_small_copy_means_the_same_with_the_words_it_keeps(encoder: TextEncoder, tmp_path: Path):
+def test_the_small_copy_agrees_on_its_vocabulary(encoder: TextEncoder, tmp_path: Path):
     write_small(wheel_folder(), tmp_path, TEXTS[:2])
     assert (tmp_path / SMALL).stat().st_size < 13e6
     small = TextEncoder.load(tmp_path)
     known = ["a red sphere rolls", "a crimson ball"]
     assert float((small.pooled(known) * encoder.pooled(known)).sum(1).min()) > 0.99
-    unknown = ["a green cat", "a purple dog"]  # all that it can tell is where they stand
+    unknown = ["a green cat", "a purple dog"]  # All unknown words have the embedding of [UNK].
     assert torch.equal(*small.encode(unknown))
     assert float((small.pooled(unknown) * encoder.pooled(unknown)).sum(1).max()) < 0.9
 
 
-def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_missing_and_wrong_weights_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LUMORA_TEXT_ENCODER", str(tmp_path))
     with pytest.raises(ValueError, match="is missing; set LUMORA_TEXT_ENCODER"):
         TextEncoder.load()

@@ -1,6 +1,6 @@
 """Measures what moderation, watermark, signature and registration add to generating a clip of 2 s.
 
-    python benchmarks/deliver.py [--runs N] [--steps K]
+    python benchmarks/publish.py [--runs N] [--steps K]
 
 Processor time is measured, which other load on the machine changes little.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 PROMPT = "a red ball bounces past a blue cube on a meadow"
 
 
-def processor_time_of(code: str) -> float:
+def processor_time(code: str) -> float:
     before = os.times()
     subprocess.run([sys.executable, "-c", code], check=True)
     after = os.times()
@@ -42,36 +42,36 @@ def measure(folder: Path, runs: int, steps: int) -> None:
     from lumora.service.moderation import Moderation, check_texts
     from lumora.service.publish import publish
 
-    began = time.process_time()
+    start = time.process_time()
     backend = LumoraBackend()
     pipeline = backend.pipeline
-    loaded = time.process_time() - began
+    loaded = time.process_time() - start
     request = Request(PROMPT, num_inference_steps=steps)
-    began = time.process_time()
+    start = time.process_time()
     video = pipeline.generate(request)
-    made = time.process_time() - began
-    began = time.process_time()
+    made = time.process_time() - start
+    start = time.process_time()
     moderation = Moderation.load()
-    woken = time.process_time() - began
-    saved, delivered = [], []
+    moderators_loaded = time.process_time() - start
+    saved, published = [], []
     for number in range(runs):
-        began = time.process_time()
+        start = time.process_time()
         video.save(folder / "plain.mp4")
-        saved.append(time.process_time() - began)
-        began = time.process_time()
+        saved.append(time.process_time() - start)
+        start = time.process_time()
         check_texts(request, moderation)
         publish(video, request, folder / f"{number}.mp4", moderation, backend.identity())
-        delivered.append(time.process_time() - began)
-    base = processor_time_of("import lumora.backends.lumora.pipeline")
+        published.append(time.process_time() - start)
+    base = processor_time("import lumora.backends.lumora.pipeline")
     imports = (
-        processor_time_of("import lumora.backends.lumora.pipeline, lumora.service.publish, lumora.safety.moderators")
+        processor_time("import lumora.backends.lumora.pipeline, lumora.service.publish, lumora.safety.moderators")
         - base
     )
     before = base + loaded + made + statistics.median(saved)
-    added = imports + woken + statistics.median(delivered) - statistics.median(saved)
+    added = imports + moderators_loaded + statistics.median(published) - statistics.median(saved)
     print(f"imports, loading, making, encoding   {before:6.2f} s")
-    print(f"moderation, watermark, signature       {added:6.3f} s: +{added / before:.1%} ", end="")
-    print(f"(imports {imports:.3f} s, loading the moderators {woken:.3f} s, the first file {delivered[0]:.3f} s)")
+    print(f"moderation, watermark, signature     {added:6.3f} s: +{added / before:.1%}", end=" ")
+    print(f"(imports {imports:.3f} s, loading {moderators_loaded:.3f} s, the first file {published[0]:.3f} s)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Styles, films and things out of sight: what holds through a film, where it is cut, and who can be seen when."""
+"""Styles, films and visibility of subjects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHAPE = VideoShape(33, 32, 32, 8.0)
 numbers = st.integers(0, 10**6)
 
 
-def drawn(scene: Scene, style: Style, frames: int = 2, side: int = 48) -> torch.Tensor:
+def render_in_style(scene: Scene, style: Style, frames: int = 2, side: int = 48) -> torch.Tensor:
     """Frames of a scene in a style, from 0 to 1."""
     scene = replace(scene, style=style)
     return render([scene], [simulate(scene, 8.0, frames)], side, side).frames[0].float() / 255
@@ -39,8 +39,8 @@ def scene() -> Scene:
     return Scene((ball, cube), "meadow", "noon", Camera((0.0, -4.5, 1.4), (0.3, 0.0, 0.5)), 2.0, texture_seed=3)
 
 
-def test_a_style_is_told_from_the_pixels(scene: Scene) -> None:
-    pictures = {style: drawn(scene, style) for style in STYLES}
+def test_styles_differ_in_their_pixels(scene: Scene) -> None:
+    pictures = {style: render_in_style(scene, style) for style in STYLES}
     grey = pictures["black and white"]
     assert torch.equal(grey[..., 0], grey[..., 1]) and torch.equal(grey[..., 1], grey[..., 2])
     assert 0.005 < (grey[0] - grey[1]).std() < 0.05  # nothing moves but the grain
@@ -52,7 +52,7 @@ def test_a_style_is_told_from_the_pixels(scene: Scene) -> None:
     assert colours["pixel art"] < colours["plain"] / 2
 
 
-def test_a_style_changes_no_ground_truth_and_is_a_function_of_the_seed(scene: Scene) -> None:
+def test_styles_keep_the_ground_truth_and_are_determined_by_the_seed(scene: Scene) -> None:
     old = replace(scene, style="black and white")
     trajectory = simulate(scene, 8.0, 3)
     both = render([scene, old], [trajectory] * 2, 32, 32)
@@ -64,7 +64,7 @@ def test_a_style_changes_no_ground_truth_and_is_a_function_of_the_seed(scene: Sc
     assert not torch.equal(other[:, :, :, 0] > 128, both.frames[1, ..., 0] > 128)
 
 
-def test_in_black_and_white_nobody_can_tell_colours(scene: Scene) -> None:
+def test_black_and_white_has_no_color_facts(scene: Scene) -> None:
     trajectory = simulate(scene, 8.0, 9)
     facts = facts_of(replace(scene, style="black and white"), trajectory)
     assert Fact("style", "black and white") in facts and not [f for f in facts if f.category == "color"]
@@ -74,7 +74,9 @@ def test_in_black_and_white_nobody_can_tell_colours(scene: Scene) -> None:
 
 @settings(max_examples=15)
 @given(numbers, st.integers(5, 65), st.sampled_from([(32, 32), (32, 48), (48, 32)]))
-def test_a_film_has_one_cast_and_style_and_cuts_between_latent_frames(index: int, frames: int, size: tuple) -> None:
+def test_a_film_has_the_same_subjects_and_style_and_cuts_between_latent_frames(
+    index: int, frames: int, size: tuple
+) -> None:
     shape = VideoShape(frames, size[0], size[1], 8.0)
     film = sample_film("film", 7, index, shape)
     lengths = [round(shot.seconds * 8) for shot in film.shots]
@@ -94,7 +96,7 @@ def test_a_film_has_one_cast_and_style_and_cuts_between_latent_frames(index: int
     assert film == sample_film("film", 7, index, shape)
 
 
-def test_films_differ_and_other_presets_have_one_shot() -> None:
+def test_films_differ_and_presets_without_films_have_one_shot() -> None:
     films = [sample_film("film", 2, index, SHAPE) for index in range(40)]
     assert {len(film.shots) for film in films} == {1, 2, 3, 4}
     assert {film.shots[0].style for film in films} == set(STYLES)
@@ -106,7 +108,7 @@ def test_films_differ_and_other_presets_have_one_shot() -> None:
         sample_film("film", 0, -1, SHAPE)
 
 
-def test_the_action_goes_on_across_a_cut() -> None:
+def test_motion_continues_across_a_cut_in_the_same_place() -> None:
     ball = Subject("ball", "red", "matte", "small", (-1.0, 0.0, 0.3), motion=Motion("roll", "right", 1.0))
     whole = Scene((ball,), "meadow", "noon", Camera((0.0, -4.5, 1.4), (0.0, 0.0, 0.4)), 2.0)
     early, late = replace(whole, seconds=1.0), replace(whole, seconds=1.0, begins=1.0)
@@ -115,7 +117,7 @@ def test_the_action_goes_on_across_a_cut() -> None:
     assert simulate(late, 8.0, 8).times[0] == 0
 
 
-def test_a_film_is_whole_and_can_be_made_alone() -> None:
+def test_a_film_depends_only_on_its_seed_and_index() -> None:
     film = make_film("film", 3, 1, SHAPE)
     assert film.frames.shape == (33, 32, 32, 3) and film.visibility().shape == (33, len(film.scenes[0].subjects))
     assert torch.equal(make_film("film", 3, 1, SHAPE).frames, film.frames)
@@ -127,7 +129,7 @@ def test_a_film_is_whole_and_can_be_made_alone() -> None:
 
 @settings(max_examples=12)
 @given(numbers)
-def test_a_script_describes_the_cast_once_and_states_what_it_lists(index: int) -> None:
+def test_a_script_introduces_subjects_once_and_states_what_it_lists(index: int) -> None:
     shots = make_shots("film", 11, index, SHAPE)
     facts = tuple(facts_of(*shot) for shot in shots)
     scripts = make_scripts(facts, 11, index)
@@ -145,7 +147,7 @@ def test_a_script_describes_the_cast_once_and_states_what_it_lists(index: int) -
     assert make_scripts(mirrored, 11, index)["paragraph"].shots[0].facts == mirrored[0]
 
 
-def test_a_script_needs_a_cast() -> None:
+def test_a_script_without_subjects_is_rejected() -> None:
     with pytest.raises(ValueError, match="at least one shot"):
         make_scripts((), 0, 0)
     with pytest.raises(ValueError, match="at least one subject"):
@@ -153,7 +155,7 @@ def test_a_script_needs_a_cast() -> None:
 
 
 @pytest.mark.parametrize("move", GLANCES)
-def test_a_glance_leaves_and_comes_back_to_where_it_was(move) -> None:
+def test_a_glance_returns_to_the_initial_view(move) -> None:
     camera = Camera((0.0, -4.5, 1.4), (0.0, 0.0, 0.5), move, speed=1.5, reach=1.5)
     positions, targets = camera_path(camera, np.linspace(0.0, 2.0, 17))
     assert (positions == positions[0]).all()
@@ -162,8 +164,8 @@ def test_a_glance_leaves_and_comes_back_to_where_it_was(move) -> None:
     assert side < -4 if move == "glance left" else side > 4
 
 
-def test_who_is_out_of_sight_agrees_with_the_pixels() -> None:
-    """Of scenes with glances and hidings, the share that should show and the pixels that do go together."""
+def test_visibility_agrees_with_the_rendered_pixels() -> None:
+    """In scenes with glances and hide events the computed visibility agrees with the rendered pixels."""
     seen, pixels = [], []
     for index in range(40):
         made = sample_scene("film", 5, index)
@@ -180,7 +182,7 @@ def test_who_is_out_of_sight_agrees_with_the_pixels() -> None:
     assert (area[shown > 0.5] >= 4).mean() > 0.97
 
 
-def test_leaving_and_returning_is_a_fact() -> None:
+def test_leaving_and_returning_gives_a_leave_event() -> None:
     cat = Subject("cat", "black", "matte", "large", (0.2, 0.0, 0.5), emotion="happy")
     camera = Camera((0.0, -4.5, 1.4), (0.0, 0.0, 0.5), "glance right", speed=1.5, reach=1.5)
     made = Scene((cat,), "snow", "noon", camera, 2.0)
@@ -193,7 +195,7 @@ def test_leaving_and_returning_is_a_fact() -> None:
     assert Fact("event", "leave", 0) not in facts_of(stays, simulate(stays, 8.0, 17))
 
 
-def test_a_walker_keeps_its_direction_when_the_camera_glances_aside() -> None:
+def test_directions_do_not_depend_on_a_glance() -> None:
     cat = Subject("cat", "black", "matte", "large", (-0.6, 0.0, 0.5), np.pi / 2, Motion("walk", "right", 0.6), "sad")
     camera = Camera((0.0, -4.5, 1.4), (0.0, 0.0, 0.5), "glance left", speed=1.5, reach=1.5)
     made = Scene((cat,), "snow", "noon", camera, 2.0)
