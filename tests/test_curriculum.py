@@ -20,7 +20,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, default = tmp_path_factory.mktemp("curriculum"), script("default")
     words = ["--preset", "tiny-stage", "--run-dir", str(folder), "--workers", "0"]
     assert default.main([*words, "--max-minutes", "1e-6"]) == 3
-    assert not (folder / "32" / "transformer").exists()
+    assert not (folder / "32" / "transformer").exists() and not (folder / "codec" / CODEC).exists()
     assert default.main(words) == 0
     return folder
 

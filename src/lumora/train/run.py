@@ -30,8 +30,8 @@ from lumora.weights_io import Module, load_weights, save_weights
 CODEC = Path("weights") / "codec.safetensors"
 LINEAR_INIT_CLIPS = 120
 """Clips from which the initial linear layers of the codec are computed."""
-METRIC_CLIPS = 60
-"""Clips from which the effect of each latent channel on the pixels is measured."""
+METRIC_PIXELS = 60 * 64 * 64
+"""The effect of each latent channel on the pixels is measured from so many pixels, first frames of clips counted."""
 PIXEL_METRIC_EXPONENT = 1.0
 """How closely distances of latents follow distances of pixels (see `align_to_pixel_metric`)."""
 
@@ -50,7 +50,8 @@ def train_codec(
     device: str | None = None,
     init_from: Path | None = None,
 ) -> TrainProgress:
-    """Starts or resumes the training of the codec on the clips in `run_dir`, and exports its weights.
+    """Starts or resumes the training of the codec on the clips in `run_dir`, and exports its weights
+    when it is finished.
 
     The initial weights are those in the .safetensors file `init_from`, or else the best linear codec.
     """
@@ -64,9 +65,11 @@ def train_codec(
         objective = CodecObjective(codec, frames, preset.codec, dist)
         description = to_json(preset.model.codec)
         progress = train(objective, preset.codec, run_dir / "codec", dist, description, max_minutes)
-        if dist.is_main:
+        if dist.is_main and progress.step == progress.max_steps:
             codec = load_ema(Codec(preset.model.codec), run_dir / "codec")
-            align_to_pixel_metric(codec.eval(), frames.sample(METRIC_CLIPS), PIXEL_METRIC_EXPONENT)
+            pixels = preset.buckets[0].height * preset.buckets[0].width
+            sample = frames.sample(max(1, METRIC_PIXELS // pixels))
+            align_to_pixel_metric(codec.eval(), sample, PIXEL_METRIC_EXPONENT)
             save_weights(codec, run_dir / CODEC)
     return progress
 
