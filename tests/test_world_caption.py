@@ -182,7 +182,7 @@ def test_captions_are_determined_by_the_generator():
 
 
 def test_invalid_arguments_are_rejected():
-    with pytest.raises(ValueError, match="without a subject"):
+    with pytest.raises(ValueError, match="at least one subject"):
         say((Fact("place", "room"),), "short", 0)
     with pytest.raises(ValueError, match="cannot be 'turquoise'"):
         facts_from_dicts([{"category": "color", "value": "turquoise", "subject": 0}])

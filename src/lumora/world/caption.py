@@ -64,11 +64,14 @@ def _short(writer: Writer) -> str:
         text = writer.introduce(index, looks, article=not bare)
         if len(subjects) == 1:
             writer.state_count()
+        stated = set(writer.stated)
         doing = writer.predicate(index, "ing" if bare or writer.chance(0.5) else "third")
         if doing and (moving or writer.chance(0.5)):
             text += f" {doing}"
-        elif writer.chance(0.3):
-            return f"{text} {writer.place()}".strip()
+        else:
+            writer.stated = stated  # The action is left out of the text.
+            if writer.chance(0.3):
+                return f"{text} {writer.place()}".strip()
     return text if writer.chance(0.6) else f"{text} {writer.place()}".strip()
 
 

@@ -94,7 +94,7 @@ def caption_in(language: Language, facts: Sequence[Fact], length: Length, genera
     Raises ValueError for facts without a subject.
     """
     if not any(f.category == "kind" for f in facts):
-        raise ValueError("Nothing can be said of a clip without a subject: give the facts of at least one.")
+        raise ValueError("A caption needs the facts of at least one subject.")
     writer = _Writer(language, facts, length, generator)
     text = writer.write()
     return Caption(text, tuple(f for f in facts if f in writer.stated))
