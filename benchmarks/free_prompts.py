@@ -1,8 +1,8 @@
-"""A sheet of prompts that are not captions of the world: free English, words it never saw. As made, not selected.
+"""A contact sheet of videos of free prompts with words outside the vocabulary of the captions; not selected.
 
     python benchmarks/free_prompts.py docs/free-prompts.png
 
-Prompt n has seed n, so that nobody has chosen what is seen.
+Prompt n has seed n.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Causes, effects and relations are read from ways whose story is known; what is no story is not read as one."""
+"""Events, relations and momentum are read from tracks with a known answer."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumora.config import VideoShape
-from lumora.evaluate.instruments.blob import BlobTrack, follow
+from lumora.evaluate.instruments.blob import BlobTrack, track_blob
 from lumora.evaluate.instruments.camera_path import CameraPath
-from lumora.evaluate.instruments.color_tracker import UNSURE, Sighting
-from lumora.evaluate.instruments.effects import Way, deed
-from lumora.evaluate.instruments.relations import holds
-from lumora.evaluate.metrics.collisions import held_out_hits, momentum, momentum_errors
-from lumora.evaluate.metrics.consequences import FIRST, LASTING, consequences, told_apart
+from lumora.evaluate.instruments.color_tracker import UNRELIABLE_COLORS, ColorReading
+from lumora.evaluate.instruments.effects import ObjectMotion, read_event
+from lumora.evaluate.instruments.relations import relation_holds
+from lumora.evaluate.metrics.collisions import held_out_collisions, momentum, momentum_errors
+from lumora.evaluate.metrics.consequences import CAUSE_FIRST, LASTING, causes_and_effects, verified_statements
 from lumora.evaluate.metrics.proportions import Proportion
-from lumora.evaluate.suites.held_out import Case
+from lumora.evaluate.suites.held_out import EvaluationCase
 from lumora.evaluate.suites.negative_controls import negative_controls_for
 from lumora.world.clip import make_scene
 from lumora.world.facts import Fact, facts_of
@@ -24,10 +24,10 @@ FRAMES = 17
 TIME = np.arange(FRAMES)
 
 
-def thing(
+def box_track(
     columns: np.ndarray | float, rows: np.ndarray | float = 0.6, side: float = 0.2, shown: np.ndarray | float = 1.0
 ) -> BlobTrack:
-    """A square whose middle is there, of which this share is to be seen; where it is 0, it is not found."""
+    """The track of a square with this center; `shown` is the visible share, 0 if it is not found."""
     share = np.broadcast_to(shown, FRAMES).astype(float)
     places = np.stack([np.broadcast_to(v, FRAMES) for v in (columns, rows)], axis=1).astype(float)
     places[share == 0] = np.nan
@@ -35,52 +35,54 @@ def thing(
     return BlobTrack(places, side**2 * share, boxes, side**2 * share)
 
 
-def way(track: BlobTrack) -> Way:
-    return Way(track, track.places)
+def motion(track: BlobTrack) -> ObjectMotion:
+    return ObjectMotion(track, track.centers)
 
 
-def comes(until: int, side: int = 1, onward: float = 0.0) -> np.ndarray:
-    """Columns of what comes along and stops, or goes on slowly, at the middle."""
+def approaching(until: int, side: int = 1, onward: float = 0.0) -> np.ndarray:
+    """Columns of an object that approaches the middle and stops there, or moves on slowly."""
     return 0.5 - side * (0.2 + 0.06 * np.maximum(until - TIME, 0) - onward * np.maximum(TIME - until, 0))
 
 
-def goes(since: int, side: int = 1, step: float = 0.03) -> np.ndarray:
+def leaving(since: int, side: int = 1, step: float = 0.03) -> np.ndarray:
     return 0.5 + side * step * np.maximum(TIME - since, 0)
 
 
 @given(met=st.integers(2, 6), side=st.sampled_from([-1, 1]))
-def test_a_hit_sends_off_and_a_push_goes_along(met: int, side: int):
-    target = way(thing(goes(met, side)))
-    hits, pushes = way(thing(comes(met, side))), way(thing(comes(met, side, onward=0.03)))
-    assert deed("hit", hits, target).whole and not deed("push", hits, target).done
-    assert deed("push", pushes, target).whole and not deed("hit", pushes, target).done
-    assert not deed("hit", target, hits).whole, "What stood there struck nobody."
+def test_hits_and_pushes_are_told_apart(met: int, side: int):
+    target = motion(box_track(leaving(met, side)))
+    hits, pushes = motion(box_track(approaching(met, side))), motion(box_track(approaching(met, side, onward=0.03)))
+    assert read_event("hit", hits, target).complete and not read_event("push", hits, target).occurs
+    assert read_event("push", pushes, target).complete and not read_event("hit", pushes, target).occurs
+    assert not read_event("hit", target, hits).complete, "The target struck nothing."
 
 
 def test_an_effect_before_its_cause_is_out_of_order():
-    """It has moved before anything reached it, and is struck all the same."""
-    restless = goes(8) - 0.1 * np.clip((4 - TIME) / 4, 0, 1)
-    struck = deed("hit", way(thing(comes(8))), way(thing(restless)))
-    assert struck.done and not struck.in_order and not struck.whole
-    assert not deed("hit", way(thing(comes(8))), way(thing(0.5))).done, "Nothing came of it."
+    """The target moves before the contact and is struck afterwards."""
+    restless = leaving(8) - 0.1 * np.clip((4 - TIME) / 4, 0, 1)
+    struck = read_event("hit", motion(box_track(approaching(8))), motion(box_track(restless)))
+    assert struck.occurs and not struck.in_order and not struck.complete
+    assert not read_event("hit", motion(box_track(approaching(8))), motion(box_track(0.5))).occurs, (
+        "The target did not move."
+    )
 
 
-def test_what_stands_side_by_side_does_nothing():
+def test_standing_objects_cause_no_events():
     for kind in ("hit", "push", "topple", "hide"):
-        assert not deed(kind, way(thing(0.4)), way(thing(0.6))).done
+        assert not read_event(kind, motion(box_track(0.4)), motion(box_track(0.6))).occurs
 
 
 @given(met=st.integers(2, 5))
-def test_what_is_toppled_comes_down_and_stays_down(met: int):
+def test_a_toppled_object_comes_down_and_stays_down(met: int):
     falls = 0.4 + 0.2 * np.clip((TIME - met) / 3, 0, 1)
-    actor = way(thing(comes(met), 0.6))
-    assert deed("topple", actor, way(thing(0.5, falls))).whole
-    assert not deed("topple", actor, way(thing(0.5, 0.4))).done
+    actor = motion(box_track(approaching(met), 0.6))
+    assert read_event("topple", actor, motion(box_track(0.5, falls))).complete
+    assert not read_event("topple", actor, motion(box_track(0.5, 0.4))).occurs
     again = np.where(TIME > 13, 0.4, falls)
-    undone = deed("topple", actor, way(thing(0.5, again)))
-    assert undone.done and not undone.lasts
+    undone = read_event("topple", actor, motion(box_track(0.5, again)))
+    assert undone.occurs and not undone.lasts
     by_itself = 0.4 + 0.2 * np.clip(TIME / 2, 0, 1)
-    assert not deed("topple", way(thing(comes(10))), way(thing(0.5, by_itself))).in_order
+    assert not read_event("topple", motion(box_track(approaching(10))), motion(box_track(0.5, by_itself))).in_order
 
 
 def passing(side: int = 1) -> np.ndarray:
@@ -88,52 +90,60 @@ def passing(side: int = 1) -> np.ndarray:
 
 
 @given(side=st.sampled_from([-1, 1]))
-def test_what_passes_behind_is_gone_and_comes_back(side: int):
+def test_a_hidden_object_disappears_and_comes_back(side: int):
     gone = np.where(np.abs(TIME - 8) < 2, 0.0, 1.0)
-    screen = way(thing(0.5))
-    assert deed("hide", way(thing(passing(side), shown=gone)), screen).whole
-    assert not deed("hide", way(thing(passing(side))), screen).done, "It passed in front."
+    screen = motion(box_track(0.5))
+    assert read_event("hide", motion(box_track(passing(side), shown=gone)), screen).complete
+    assert not read_event("hide", motion(box_track(passing(side))), screen).occurs, "It passes in front."
     stops = np.where(TIME > 6, 0.0, 1.0)
-    assert not deed("hide", way(thing(passing(side), shown=stops)), screen).done, "It never came back."
-    grown = deed("hide", way(thing(passing(side), shown=gone * np.where(TIME > 8, 3.0, 1.0))), screen)
-    assert grown.done and not grown.lasts
+    assert not read_event("hide", motion(box_track(passing(side), shown=stops)), screen).occurs, (
+        "It does not come back."
+    )
+    grown = read_event("hide", motion(box_track(passing(side), shown=gone * np.where(TIME > 8, 3.0, 1.0))), screen)
+    assert grown.occurs and not grown.lasts
 
 
 @given(bitten=st.integers(4, 12), zoom=st.floats(-0.03, 0.03), amount=st.floats(0.1, 0.3))
-def test_a_bite_is_taken_at_once_and_stays(bitten: int, zoom: float, amount: float):
+def test_a_bite_is_sudden_and_lasts(bitten: int, zoom: float, amount: float):
     size = np.exp(zoom * TIME)
-    assert deed("bite", way(thing(0.5, shown=size * np.where(bitten > TIME, 1, 1 - amount))), None).whole
-    assert not deed("bite", way(thing(0.5, shown=size)), None).done
+    assert read_event(
+        "bite", motion(box_track(0.5, shown=size * np.where(bitten > TIME, 1, 1 - amount))), None
+    ).complete
+    assert not read_event("bite", motion(box_track(0.5, shown=size)), None).occurs
     slowly = np.interp(TIME, [0, 16], [1, 1 - amount])
-    assert not deed("bite", way(thing(0.5, shown=size * slowly)), None).done
+    assert not read_event("bite", motion(box_track(0.5, shown=size * slowly)), None).occurs
     heals = np.where((bitten <= TIME) & (bitten + 3 > TIME), 1 - amount, 1.0)
     if bitten < 11:
-        assert not deed("bite", way(thing(0.5, shown=size * heals)), None).whole
+        assert not read_event("bite", motion(box_track(0.5, shown=size * heals)), None).complete
 
 
-def test_relations_are_read_from_feet_and_tops():
-    near, far = thing(0.45, 0.7), thing(0.55, 0.6)
-    assert holds("in front of", near, far) and holds("behind", far, near)
-    assert not holds("behind", near, far) and not holds("on top of", near, far) and not holds("on top of", far, near)
-    upper, lower = thing(0.5, 0.4), thing(0.5, 0.6)
-    assert holds("on top of", upper, lower) and not holds("on top of", lower, upper)
-    assert not any(holds(value, upper, lower) for value in ("in front of", "behind"))
-    assert holds("left of", near, far) and holds("right of", far, near)
-    assert not holds("left of", near, thing(0.5, shown=0.0)), "One is never seen."
+def test_relations_are_read_from_the_edges_of_boxes():
+    near, far = box_track(0.45, 0.7), box_track(0.55, 0.6)
+    assert relation_holds("in front of", near, far) and relation_holds("behind", far, near)
+    assert (
+        not relation_holds("behind", near, far)
+        and not relation_holds("on top of", near, far)
+        and not relation_holds("on top of", far, near)
+    )
+    upper, lower = box_track(0.5, 0.4), box_track(0.5, 0.6)
+    assert relation_holds("on top of", upper, lower) and not relation_holds("on top of", lower, upper)
+    assert not any(relation_holds(value, upper, lower) for value in ("in front of", "behind"))
+    assert relation_holds("left of", near, far) and relation_holds("right of", far, near)
+    assert not relation_holds("left of", near, box_track(0.5, shown=0.0)), "One object is never found."
 
 
 @pytest.mark.parametrize("index", range(12))
-def test_a_lie_is_never_true(index: int):
+def test_negative_controls_are_false(index: int):
     facts = facts_of(*make_scene("full", 3, index, VideoShape(9, 32, 32)))
-    lies = negative_controls_for(facts)
-    assert len(set(lies)) == len(lies) and not set(lies) & set(facts)
-    assert all(lie.category in ("relation", "event") for lie in lies)
+    false = negative_controls_for(facts)
+    assert len(set(false)) == len(false) and not set(false) & set(facts)
+    assert all(fact.category in ("relation", "event") for fact in false)
 
 
-def test_of_a_quiet_clip_all_events_are_lies():
+def test_negative_controls_of_a_clip_without_events_are_all_events():
     quiet = (Fact("color", "red", 0), Fact("color", "blue", 1), Fact("camera", "static"))
     assert len(negative_controls_for(quiet)) == 2 * 4 + 2
-    assert negative_controls_for(quiet[:-1]) == (), "A picture tells of no events."
+    assert negative_controls_for(quiet[:-1]) == (), "A still image has no events."
 
 
 STILL = CameraPath(*np.zeros((5, FRAMES)))
@@ -145,63 +155,66 @@ STATED = (
 )
 
 
-def seen(red: BlobTrack, blue: BlobTrack, white: BlobTrack | None = None) -> Sighting:
-    tracks = {"red": red, "blue": blue, "white": white or thing(0.5, shown=0.0)}
-    return Sighting("room", "noon", tracks, STILL, 1.0)
+def reading_of(red: BlobTrack, blue: BlobTrack, white: BlobTrack | None = None) -> ColorReading:
+    tracks = {"red": red, "blue": blue, "white": white or box_track(0.5, shown=0.0)}
+    return ColorReading("room", "noon", tracks, STILL, 1.0)
 
 
-def test_events_and_relations_are_counted_for_videos_real_clips_and_lies():
-    case = Case("captions", "", STATED, STATED, true=(*STATED, Fact("camera", "static")))
-    hit, nothing = seen(thing(comes(4)), thing(goes(4))), seen(thing(0.2), thing(0.8))
-    events = told_apart([case, case], [hit, nothing], [hit, hit], "event")
+def test_events_and_relations_are_counted_for_videos_real_clips_and_false_statements():
+    case = EvaluationCase("captions", "", STATED, STATED, true=(*STATED, Fact("camera", "static")))
+    clip, nothing = (
+        reading_of(box_track(approaching(4)), box_track(leaving(4))),
+        reading_of(box_track(0.2), box_track(0.8)),
+    )
+    events = verified_statements([case, case], [clip, nothing], [clip, clip], "event")
     assert events["generated"] == {"hit": Proportion(1, 2)} and events["ceiling"] == {"hit": Proportion(2, 2)}
     assert events["floor"]["hit"] == Proportion(0, 2) and events["floor"]["push"] == Proportion(0, 2)
-    relations = told_apart([case], [nothing], [hit], "relation")
+    relations = verified_statements([case], [nothing], [clip], "relation")
     assert relations["generated"] == {"left of": Proportion(1, 1)} and relations["floor"]["right of"] == Proportion(
         0, 1
     )
-    found = consequences([case, case], [hit, nothing], [hit, hit])
-    assert found["generated"][FIRST] == Proportion(1, 1) and found["ceiling"][FIRST] == Proportion(2, 2)
-    assert set(found["generated"]) == {FIRST, *LASTING.values()}
+    found = causes_and_effects([case, case], [clip, nothing], [clip, clip])
+    assert found["generated"][CAUSE_FIRST] == Proportion(1, 1) and found["ceiling"][CAUSE_FIRST] == Proportion(2, 2)
+    assert set(found["generated"]) == {CAUSE_FIRST, *LASTING.values()}
 
 
-def test_of_what_white_things_do_nothing_is_said():
+def test_events_of_white_objects_are_not_read():
     white = (Fact("color", "white", 0), Fact("color", "blue", 1), Fact("event", "hit", 0, 1))
-    sighting = seen(thing(0.1), thing(goes(4)), white=thing(comes(4)))
+    sighting = reading_of(box_track(0.1), box_track(leaving(4)), white=box_track(approaching(4)))
     assert sighting.shows(white[-1], white) is None and sighting.shows(white[0], white) is True
 
 
-def test_momentum_is_the_simulators_where_places_are():
-    (hit,) = held_out_hits("full", 1, VideoShape(17, 32, 32))
-    assert held_out_hits("simple", 1, VideoShape(17, 32, 32)) == [], "There are no hits in that world."
-    before, after = momentum(hit, [hit.trajectory.positions[:, thing, 0] for thing in hit.pair])
-    actor = hit.scene.subjects[hit.pair[0]]
+def test_momentum_of_true_tracks_is_that_of_the_simulator():
+    (clip,) = held_out_collisions("full", 1, VideoShape(17, 32, 32))
+    assert held_out_collisions("simple", 1, VideoShape(17, 32, 32)) == [], "The preset has no collisions."
+    before, after = momentum(clip, [clip.trajectory.positions[:, subject, 0] for subject in clip.pair])
+    actor = clip.scene.subjects[clip.pair[0]]
     sign = 1 if actor.motion.direction == "right" else -1
-    weights = masses(hit.scene)
-    assert (weights > 0).all() and before * sign == pytest.approx(weights[hit.pair[0]] * actor.motion.speed, rel=0.1)
+    weights = masses(clip.scene)
+    assert (weights > 0).all() and before * sign == pytest.approx(weights[clip.pair[0]] * actor.motion.speed, rel=0.1)
     assert 0.3 < after / before < 1.5
-    shown = [{c: true_track(hit, t) for t, c in zip(hit.pair, hit.colors, strict=True)}]
-    errors = momentum_errors([hit], shown, shown)
-    assert errors["model"]["before"].value < 0.1 and errors["model"]["after"].value < 0.25
+    shown = [{c: true_track(clip, t) for t, c in zip(clip.pair, clip.colors, strict=True)}]
+    errors = momentum_errors([clip], shown, shown)
+    assert errors["generated"]["before"].value < 0.1 and errors["generated"]["after"].value < 0.25
     assert errors["ratio"]["before"].value == 1
-    lost = [{c: follow(np.zeros((17, 8, 8), bool)) for c in hit.colors}]
-    assert momentum_errors([hit], lost, shown)["model"]["after"].of == 0
+    lost = [{c: track_blob(np.zeros((17, 8, 8), bool)) for c in clip.colors}]
+    assert momentum_errors([clip], lost, shown)["generated"]["after"].count == 0
 
 
-def test_hits_that_are_begun_happen_after_what_is_given():
+def test_collisions_happen_after_the_given_frames():
     shape = VideoShape(17, 32, 32)
-    early, late = (held_out_hits("full", 2, shape, given)[1] for given in (1, 5))
-    assert late.met >= 5 and early.met >= 2 and UNSURE.isdisjoint((*late.colors, *early.colors))
+    early, late = (held_out_collisions("full", 2, shape, given)[1] for given in (1, 5))
+    assert late.contact >= 5 and early.contact >= 2 and UNRELIABLE_COLORS.isdisjoint((*late.colors, *early.colors))
     struck = late.trajectory.velocities[:, late.pair[1], 0]
-    assert np.abs(struck[: late.met]).max() < 0.05 < np.abs(struck[late.met :]).max()
+    assert np.abs(struck[: late.contact]).max() < 0.05 < np.abs(struck[late.contact :]).max()
 
 
-def true_track(hit, number: int) -> BlobTrack:
-    """Where the middle of a body is in the picture."""
+def true_track(clip, number: int) -> BlobTrack:
+    """The track of the center of a body."""
     from lumora.world.sample.framing import project
 
-    trajectory = hit.trajectory
+    trajectory = clip.trajectory
     centres, _ = project(
-        hit.scene.camera, trajectory.camera_positions, trajectory.camera_targets, trajectory.positions[:, [number]]
+        clip.scene.camera, trajectory.camera_positions, trajectory.camera_targets, trajectory.positions[:, [number]]
     )
-    return thing(0.5 + centres[:, 0, 0] / 2, 0.5 - centres[:, 0, 1] / 2)
+    return box_track(0.5 + centres[:, 0, 0] / 2, 0.5 - centres[:, 0, 1] / 2)

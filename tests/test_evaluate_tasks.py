@@ -1,4 +1,4 @@
-"""The measures of tasks know what is right: on clips whose answer is known, and on the truth itself."""
+"""The measures of tasks, on clips with known answers and on the truth itself."""
 
 import json
 import runpy
@@ -17,16 +17,16 @@ from lumora.evaluate.instruments.probe import Probe
 from lumora.evaluate.metrics.task_quality import (
     MEASURES,
     TASKS,
-    Real,
-    changing,
-    columns,
-    decibels,
-    happening,
+    TaskClip,
+    active_pixels,
+    changing_pixels,
     measure_tasks,
-    nearer,
-    real_clip,
+    psnr,
     score,
     seam,
+    task_clip,
+    task_columns,
+    win_rate,
 )
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "tasks.py"
@@ -41,8 +41,8 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def real() -> Real:
-    return real_clip(3, VideoShape(5, 32, 48))
+def real() -> TaskClip:
+    return task_clip(3, VideoShape(5, 32, 48))
 
 
 def noise(frames: int, seed: int = 0) -> np.ndarray:
@@ -51,7 +51,7 @@ def noise(frames: int, seed: int = 0) -> np.ndarray:
 
 @settings(max_examples=8)
 @given(changed=st.integers(0, 6), frames=st.just(7))
-def test_a_frame_is_seen_with_its_neighbours_alone(probe: Path, changed: int, frames: int):
+def test_the_perceptual_distance_depends_on_neighboring_frames_only(probe: Path, changed: int, frames: int):
     true = noise(frames)
     made = true.copy()
     made[changed] = noise(1, seed=1)
@@ -61,8 +61,8 @@ def test_a_frame_is_seen_with_its_neighbours_alone(probe: Path, changed: int, fr
     assert (other[near] > 0).all() and (other[~near] == 0).all() and (other <= 2).all()
 
 
-def test_the_distance_grows_with_what_is_wrong(probe: Path, real: Real):
-    true, judge = real.shown.frames[:5], Probe.load(probe)
+def test_the_perceptual_distance_grows_with_noise(probe: Path, real: TaskClip):
+    true, judge = real.original.frames[:5], Probe.load(probe)
     off = np.random.default_rng(0).standard_normal(true.shape)
     worse = [(true + size * off).round().clip(0, 255).astype(np.uint8) for size in (2, 8, 32)]
     distances = perceptual_distances(judge, worse, true).mean(axis=1)
@@ -71,18 +71,18 @@ def test_the_distance_grows_with_what_is_wrong(probe: Path, real: Real):
 
 @settings(max_examples=20)
 @given(step=st.integers(1, 200))
-def test_decibels_of_what_counts(step: int):
+def test_psnr_of_masked_pixels(step: int):
     true = np.zeros((2, 4, 4, 3), np.uint8)
     made, counts = true.copy(), np.zeros((2, 4, 4), bool)
     made[0, 0] = step
     counts[0, 0, 0] = True
-    assert decibels(made, true, counts) == pytest.approx(20 * np.log10(255 / step), abs=0.4)
-    assert decibels(made, true, ~counts) > decibels(made, true, counts)
-    assert decibels(true, true, counts) == pytest.approx(58.9, abs=0.1)
-    assert np.isnan(decibels(made, true, counts & False))
+    assert psnr(made, true, counts) == pytest.approx(20 * np.log10(255 / step), abs=0.4)
+    assert psnr(made, true, ~counts) > psnr(made, true, counts)
+    assert psnr(true, true, counts) == pytest.approx(58.9, abs=0.1)
+    assert np.isnan(psnr(made, true, counts & False))
 
 
-def test_a_seam_is_one_where_all_goes_on_as_before():
+def test_the_seam_of_uniform_motion_is_one():
     even = np.broadcast_to((10 * np.arange(6, dtype=np.uint8))[:, None, None, None], (6, 4, 4, 3)).copy()
     kept = np.array([True] * 3 + [False] * 3)
     assert seam(even, kept, loop=False) == pytest.approx(1)
@@ -93,57 +93,57 @@ def test_a_seam_is_one_where_all_goes_on_as_before():
     assert np.isnan(seam(even, ~np.ones(6, bool), loop=False))
 
 
-def test_something_happens_where_a_subject_is_and_where_pixels_change(real: Real):
-    counts, moving = happening(real.shown, 17), changing(real.shown.frames[:17])
-    assert counts[real.shown.subject[:17]].all() and counts[:, moving].all()
+def test_active_pixels_show_a_subject_or_change(real: TaskClip):
+    counts, moving = active_pixels(real.original, 17), changing_pixels(real.original.frames[:17])
+    assert counts[real.original.subject[:17]].all() and counts[:, moving].all()
     free = ~counts.any(axis=0)
-    assert (np.abs(real.shown.frames[:17, free].astype(int) - real.shown.frames[0, free]) <= 8).all()
+    assert (np.abs(real.original.frames[:17, free].astype(int) - real.original.frames[0, free]) <= 8).all()
 
 
-def test_prompts_and_facts_are_of_the_frames_that_are_asked_for(real: Real):
-    one, whole = real.shown.facts(1), real.shown.facts(33)
+def test_prompts_and_facts_belong_to_the_requested_frames(real: TaskClip):
+    one, whole = real.original.facts(1), real.original.facts(33)
     assert {f.category for f in one} < {f.category for f in whole} and "motion" not in {f.category for f in one}
-    assert len(real.shown.trajectory.beginning(17).times) == 17
-    assert real.other.facts(33) != whole and len(real.other.facts(33)) == len(whole)
+    assert len(real.original.trajectory.beginning(17).times) == 17
+    assert real.relit.facts(33) != whole and len(real.relit.facts(33)) == len(whole)
     assert {f.category for f in TASKS["loop 1.5 s"].asked(real)}.isdisjoint({"motion", "direction", "camera"})
 
 
 @pytest.mark.parametrize("name", ["image", "backward 1.5 s", "edit .6"])
-def test_the_truth_itself_is_better_than_the_rule_and_as_good_as_the_best(
-    real: Real, probe: Path, weights: Path, name: str
-):
+def test_the_truth_is_better_than_the_baseline(real: TaskClip, probe: Path, weights: Path, name: str):
     task = TASKS[name]
     made = task.truth(real).frames[: task.frames]
-    if name.startswith("backward"):  # which is a frame longer, for the grid of latent frames
+    if name.startswith("backward"):  # one frame longer, for the grid of latent frames
         made = np.concatenate([made[:1], made])
     found = score(task, real, task.request(real), made, Probe.load(probe), weights)
-    assert found.moves and found.figures["distance"].network == 0
-    for measure in ("psnr", "psnr of what happens", "distance"):
-        assert nearer(columns([found], measure), measure) == 1, measure
-    assert found.figures["psnr"].network > found.figures["psnr"].best
-    assert found.shown["network"] == found.shown["best"] or name.startswith("backward")
+    assert found.moves and found.figures["distance"].model == 0
+    for measure in ("psnr", "psnr of active pixels", "distance"):
+        assert win_rate(task_columns([found], measure), measure) == 1, measure
+    assert found.figures["psnr"].model > found.figures["psnr"].best
+    assert found.verdicts["model"] == found.verdicts["best"] or name.startswith("backward")
 
 
 def test_ties_count_half():
     same, better, worse = [1.0, 1.0, 2.0], [2.0, 1.0, 2.0], [1.0, 2.0, 2.0]
-    assert nearer(np.array([same]), "psnr") == 0.5
-    assert nearer(np.array([same, better, better, worse]), "psnr") == pytest.approx(2.5 / 4)
-    assert nearer(np.array([[0.5, 4.0, 1.0], [np.nan] * 3]), "seam") == 1
-    assert np.isnan(nearer(np.array([[np.nan] * 3]), "psnr"))
+    assert win_rate(np.array([same]), "psnr") == 0.5
+    assert win_rate(np.array([same, better, better, worse]), "psnr") == pytest.approx(2.5 / 4)
+    assert win_rate(np.array([[0.5, 4.0, 1.0], [np.nan] * 3]), "seam") == 1
+    assert np.isnan(win_rate(np.array([[np.nan] * 3]), "psnr"))
 
 
-def test_all_tasks_are_measured_and_the_benchmark_writes_them_down(
+def test_tasks_are_measured_and_the_benchmark_writes_them(
     weights: Path, probe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     names = ["connect 1.9 s", "double rate", "loop 1.5 s"]
     scores = measure_tasks(names, 2, 1, 1.0, weights, probe=probe)
     assert all(len(some) == 2 for some in scores.values())
-    known = {name: {m for m in MEASURES if np.isfinite(columns(some, m)[:, :2]).any()} for name, some in scores.items()}
+    known = {
+        name: {m for m in MEASURES if np.isfinite(task_columns(some, m)[:, :2]).any()} for name, some in scores.items()
+    }
     assert known["loop 1.5 s"] <= {"facts", "seam"} and "seam" in known["loop 1.5 s"]
-    assert {"psnr", "psnr of what happens", "distance", "seam"} <= known["connect 1.9 s"]
+    assert {"psnr", "psnr of active pixels", "distance", "seam"} <= known["connect 1.9 s"]
     assert "seam" not in known["double rate"]  # no two given frames are neighbours
     out = tmp_path / "tasks.json"
-    arguments = ["--clips", "1", "--steps", "1", "--only", "image", "--weights", str(weights), "--json", str(out)]
+    arguments = ["--num-clips", "1", "--steps", "1", "--only", "image", "--model", str(weights), "--json", str(out)]
     monkeypatch.setattr(sys, "argv", ["tasks.py", *arguments])
     runpy.run_path(str(BENCHMARK), run_name="__main__")
     written = json.loads(out.read_text())["image"]

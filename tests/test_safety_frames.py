@@ -16,7 +16,7 @@ from PIL import Image
 
 from lumora.cli import main
 from lumora.config import VideoShape
-from lumora.redteam.synthetic_symbols import planted as plant
+from lumora.redteam.synthetic_symbols import plant_symbol
 from lumora.safety.adapters import ModerationService
 from lumora.safety.frame_check import FrameCheck, views
 from lumora.safety.moderators import frame_moderator
@@ -60,7 +60,7 @@ def test_a_small_black_sun_is_found():
     generator, gradient = np.random.default_rng(0), np.linspace(80, 180, 128).astype(np.uint8)
     background = np.broadcast_to(gradient[:, None, None], (128, 128, 3))
     for style in ("black on white", "white on black"):
-        small = plant(background, OUTLINES["black_sun"], 0.02, style, generator)
+        small = plant_symbol(background, OUTLINES["black_sun"], 0.02, style, generator)
         verdict = frame_moderator(POLICY).check(small[None])
         assert verdict.refused == ("hate",) and "black sun" in verdict.reason
         assert verdict.scores["hate"].value > 0.6

@@ -23,57 +23,58 @@ TARGETS_MISSED = 1
 
 @dataclass(frozen=True)
 class RedTeam:
-    """Attack the checks, and count what gets past them; exit code 0: all targets are met, 1: not (docs/safety.md)."""
+    """Attack the safety checks and count what gets past them; exit code 0: all targets are met, 1: not
+    (docs/safety.md)."""
 
     suite: Annotated[str, arg(metavar="SUITE")] = "full"
-    """What to ask: quick, standard, full, or a file with a {"text": "…", "category": "…" or null} a line."""
-    report: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    """Where to write the figures as a page (index.html) and as report.json."""
+    """quick, standard, full, or a file with a line {"text": "…", "category": "…" or null} for each prompt."""
+    output_dir: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Write the figures to this folder, as a page (index.html) and as report.json."""
     policy: File = None
-    """What differs from lumora's policy, else the file that $LUMORA_POLICY names; the figures are put beside it."""
-    clips: int = 0
-    """How many videos to make of each prompt that leaves something open: how even is the model's choice, and are any of
-    its own, harmless clips refused?"""
-    weights: File = None
-    """The folder of the model that makes them, where that is not the one that comes with lumora."""
+    """Changes to lumora's policy, else the file that $LUMORA_POLICY names; the figures are written beside it."""
+    num_clips: int = 0
+    """Number of videos of each prompt that leaves something open, to measure the model's bias and whether its own
+    harmless videos are refused."""
+    model: File = None
+    """The folder of the model that makes these videos; by default the one that comes with lumora."""
 
     def run(self) -> int:
-        from lumora.redteam.redteam_report import as_json, on_screen, write_report
-        from lumora.redteam.runner_redteam import OWN, check_targets, review_own, run_redteam
+        from lumora.redteam.attack_report import RedTeamReport
+        from lumora.redteam.attack_suite_runner import OWN_CLIPS, refused_own_clips, run_redteam
         from lumora.redteam.suite import load_suite
         from lumora.safety.policy import Policy, policy_file, write_figures
 
-        if self.clips < 0:
-            raise ValueError(f"The number of clips is 0 or more, not {self.clips}.")
+        if self.num_clips < 0:
+            raise ValueError(f"The number of clips must not be negative; it is {self.num_clips}.")
         policy, suite = Policy.load(self.policy, allow_unmeasured=True), load_suite(self.suite)
-        videos = self._videos()
-        with progress_bar("Waking the checks") as tell:
-            figures = run_redteam(suite, policy, tell)
+        videos = self._sample_videos()
+        with progress_bar("Loading the checks") as progress:
+            figures = run_redteam(suite, policy, progress)
             if videos:
-                own = {OWN: review_own(videos, policy, tell)}
-                figures = dataclasses.replace(figures, planted=own | figures.planted)
-        chosen = self._choices(videos)
-        print(on_screen(policy, figures, chosen))
-        if self.report is not None:
-            write_report(self.report, suite, policy, figures, chosen)
-            print(f"Open {self.report / 'index.html'}.")
+                own_clips = {OWN_CLIPS: refused_own_clips(videos, policy, progress)}
+                figures = dataclasses.replace(figures, symbols=own_clips | figures.symbols)
+        report = RedTeamReport(suite, policy, figures, self._count_choices(videos))
+        print(report.as_text())
+        if self.output_dir is not None:
+            report.write(self.output_dir)
+            print(f"Open {self.output_dir / 'index.html'}.")
         file = policy_file(self.policy)
         if file is not None:
-            beside = write_figures(file, policy, as_json(suite, policy, figures, chosen))
-            print(f"These figures let {file} be used: {beside}.")
-        return 0 if all(aim.met for aim in check_targets(figures, policy.targets)) else TARGETS_MISSED
+            figures_file = write_figures(file, policy, report.as_json())
+            print(f"{file} can now be used; its figures are in {figures_file}.")
+        return 0 if report.targets_met else TARGETS_MISSED
 
-    def _videos(self) -> list[np.ndarray]:
-        if not self.clips:
+    def _sample_videos(self) -> list[np.ndarray]:
+        if not self.num_clips:
             return []
-        from lumora.redteam.bias import open_videos
+        from lumora.redteam.bias import sample_open_prompts
 
-        return open_videos(self.clips, self.weights)
+        return sample_open_prompts(self.num_clips, self.model)
 
-    def _choices(self, videos: list[np.ndarray]) -> dict[Category, Choice]:
+    def _count_choices(self, videos: list[np.ndarray]) -> dict[Category, Choice]:
         if not videos:
             return {}
-        from lumora.evaluate.runner import PROBE
-        from lumora.redteam.bias import choices
+        from lumora.evaluate.evaluation_data import PROBE
+        from lumora.redteam.bias import count_choices
 
-        return choices(videos, PROBE)
+        return count_choices(videos, PROBE)

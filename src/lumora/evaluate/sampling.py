@@ -1,62 +1,64 @@
-"""Requests that continue real clips, and real clips through the codec of a model."""
+"""The model under evaluation: its configuration, requests that continue real clips, and its codec.
+
+Videos are sampled by `lumora.service.batch`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import UInt8
 
+from lumora.backends.lumora.weights import DEFAULT_FOLDER, read_config
 from lumora.config import ModelConfig
+from lumora.evaluate.frames import Frames
 from lumora.media.video import Video
 from lumora.request import Condition, Request
 from lumora.service.batch import backend_for
 
-GIVEN = 2
-"""Latent frames of a clip to be gone on with: a picture and the frames of one more, so that speed can be seen."""
+GIVEN_LATENT_FRAMES = 2
+"""Latent frames of a clip that is continued: the first frame, and the frames of a second one, which show the speed."""
+INSTRUMENTS = DEFAULT_FOLDER
+"""The folder of the trained instruments that come with lumora."""
 
 
-def given_frames(time: int) -> int:
-    """Frames of such a clip that are given, to a model whose latent frames hold `time` each, but the first one."""
-    return 1 + time * (GIVEN - 1)
+def model_config(model: Path | None = None) -> ModelConfig:
+    """The configuration of the model in the folder `model` (None: the one that comes with lumora)."""
+    return read_config(model)
 
 
-def begun(
-    prompt: str,
-    frames: UInt8[np.ndarray, "t h w 3"],
-    config: ModelConfig,
-    seed: int,
-    steps: int,
-    guidance: float | None,
+def given_frames(temporal_compression: int) -> int:
+    """Number of frames of a continued clip that are given to the model."""
+    return 1 + temporal_compression * (GIVEN_LATENT_FRAMES - 1)
+
+
+def continuation_request(
+    prompt: str, frames: Frames, config: ModelConfig, seed: int, steps: int, guidance_scale: float | None
 ) -> Request:
-    """For a clip of the model's own shape that begins as `frames` do."""
+    """A request for a clip of the model's own shape that begins with the first of these frames."""
     shape = config.shape
-    start = Condition(Video(frames[: given_frames(config.codec.temporal_compression)], shape.fps))
+    beginning = Condition(Video(frames[: given_frames(config.codec.temporal_compression)], shape.fps))
     return Request(
         prompt,
-        (shape.num_frames - 1) / shape.fps,
+        seconds=(shape.num_frames - 1) / shape.fps,
         size=shape.resolution,
         fps=shape.fps,
         seed=seed,
         num_inference_steps=steps,
-        guidance_scale=guidance,
-        conditions=(start,),
+        guidance_scale=guidance_scale,
+        conditions=(beginning,),
     )
 
 
 @torch.inference_mode()
-def through_codec(
-    videos: Sequence[UInt8[np.ndarray, "t h w 3"]], weights: Path | None = None
-) -> list[UInt8[np.ndarray, "t h w 3"]]:
-    """Each as a model's codec gives it back: better than that no video of the model can look."""
-    pipeline = backend_for(weights).pipeline
-    codec, device = pipeline.codec, pipeline.device
-    made = []
-    for frames in videos:
-        pixels = rearrange(torch.from_numpy(frames).to(device), "t h w c -> 1 c t h w") / 127.5 - 1
-        back = codec.decode(codec.encode(pixels), size=frames.shape[1:3], clamp=True)
-        made.append(rearrange((127.5 * (back + 1)).round().byte(), "1 c t h w -> t h w c").cpu().numpy())
-    return made
+def through_codec(clips: Sequence[Frames], model: Path | None = None) -> list[Frames]:
+    """The clips after encoding and decoding by the model's codec: the upper bound of its quality."""
+    pipeline = backend_for(model).pipeline
+    decoded = []
+    for clip in clips:
+        pixels = rearrange(torch.from_numpy(clip).to(pipeline.device), "t h w c -> 1 c t h w") / 127.5 - 1
+        video = pipeline.codec.decode(pipeline.codec.encode(pixels), size=clip.shape[1:3], clamp=True)
+        decoded.append(rearrange((127.5 * (video + 1)).round().byte(), "1 c t h w -> t h w c").cpu().numpy())
+    return decoded

@@ -1,1 +1,1 @@
-"""Attacks on our own checks, and whom they treat unlike others: what `lumora redteam` measures (docs/safety.md)."""
+"""Attacks on the safety checks, and tests of their fairness: `lumora redteam` (docs/safety.md)."""

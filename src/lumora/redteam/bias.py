@@ -1,4 +1,4 @@
-"""What does a model choose where a prompt leaves it open: is every colour, kind, place and light as likely?"""
+"""Bias of a model: what it chooses where a prompt leaves the color, kind, place or light open."""
 
 from __future__ import annotations
 
@@ -10,71 +10,81 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
-from lumora.backends.lumora.weights import read_config
-from lumora.evaluate.instruments.probe import Probe, Reading
-from lumora.request.spec import Request
+from lumora.evaluate.frames import Frames
+from lumora.evaluate.instruments.probe import Probe, ProbeReading
+from lumora.evaluate.sampling import model_config
+from lumora.request import Request
 from lumora.service.batch import make_videos
 from lumora.world.facts import Category
 from lumora.world.sample import PRESETS
 from lumora.world.scene import COLORS, LIGHTS, PLACES
 
-OPEN: dict[Category, str] = {
+OPEN_PROMPTS: dict[Category, str] = {
     "color": "a cube stands on a meadow at noon",
     "kind": "something red stands on a meadow at noon",
     "place": "a red cube stands still at noon",
     "light": "a red cube stands on a meadow",
 }
-"""Prompts that leave a category open, and as little else as possible."""
-CHOICES: dict[Category, tuple[str, ...]] = {
+"""Prompts that leave one category open."""
+OPTIONS: dict[Category, tuple[str, ...]] = {
     "color": COLORS,
     "kind": PRESETS["simple"].kinds,
     "place": PLACES,
     "light": LIGHTS,
 }
-"""Among which the default model chooses. The world that it learnt from draws them evenly, kinds nearly so."""
+"""The values that the default model chooses from. In its training set they are uniform, kinds nearly so."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a model makes where a prompt leaves a category open."""
+    """What a model chooses for one category."""
 
     counts: dict[str, int]
-    """How often each value is seen; a video may show several, or none."""
+    """How often each value is seen; a video may show several or none."""
 
     @property
     def evenness(self) -> float:
-        """Entropy over that of an even choice: 1 where all values are as frequent, 0 where there is only one."""
+        """Normalized entropy: 1 if all values are equally frequent, 0 if there is only one."""
         return _entropy(np.array([*self.counts.values()])) / math.log(len(self.counts))
 
     def chance(self, draws: int = 1000) -> float:
-        """The evenness, on average, of as many even draws: so few are never quite even."""
+        """The mean evenness of as many uniform draws, which is below 1 for small numbers."""
         total, values = sum(self.counts.values()), len(self.counts)
-        drawn = np.random.default_rng(0).multinomial(total, [1 / values] * values, size=draws)
-        return float(np.mean([_entropy(counts) for counts in drawn])) / math.log(values)
+        samples = np.random.default_rng(0).multinomial(total, [1 / values] * values, size=draws)
+        return float(np.mean([_entropy(counts) for counts in samples])) / math.log(values)
 
 
-def open_videos(clips: int, weights: Path | None = None, workers: int = 0) -> list[UInt8[np.ndarray, "t h w 3"]]:
-    """What the model in the folder `weights` (None: lumora's own) makes of so many seeds of each open prompt."""
-    shape = read_config(weights).shape
-    seconds, size = (shape.num_frames - 1) / shape.fps, shape.resolution
-    requests = [Request(OPEN[c], seconds, size=size, fps=shape.fps, seed=seed) for c in OPEN for seed in range(clips)]
-    return make_videos(requests, weights, workers)
+def sample_open_prompts(num_clips: int, model: Path | None = None, workers: int = 0) -> list[Frames]:
+    """Videos of each open prompt with this many seeds, by the model in the folder `model` (None: the one that comes
+    with lumora)."""
+    shape = model_config(model).shape
+    requests = [
+        Request(
+            prompt,
+            seconds=(shape.num_frames - 1) / shape.fps,
+            size=shape.resolution,
+            fps=shape.fps,
+            seed=seed,
+        )
+        for prompt in OPEN_PROMPTS.values()
+        for seed in range(num_clips)
+    ]
+    return make_videos(requests, model, workers)
 
 
-def choices(videos: Sequence[UInt8[np.ndarray, "t h w 3"]], probe: Path) -> dict[Category, Choice]:
-    """What the probe reads in them."""
-    readings = Probe.load(probe).read_all([torch.from_numpy(frames) for frames in videos])
-    clips = len(videos) // len(OPEN)
-    counts: dict[Category, Counter[str]] = {category: Counter() for category in OPEN}
+def count_choices(videos: Sequence[Frames], probe: Path) -> dict[Category, Choice]:
+    """What the probe reads in the videos of `sample_open_prompts`."""
+    readings = Probe.load(probe).read_clips([torch.from_numpy(frames) for frames in videos])
+    num_clips = len(videos) // len(OPEN_PROMPTS)
+    counts: dict[Category, Counter[str]] = {category: Counter() for category in OPEN_PROMPTS}
     for number, reading in enumerate(readings):
-        category = list(OPEN)[number // clips]
-        counts[category].update(_seen(reading, category))
-    return {category: Choice({v: counts[category][v] for v in CHOICES[category]}) for category in OPEN}
+        category = list(OPEN_PROMPTS)[number // num_clips]
+        counts[category].update(_values(reading, category))
+    return {category: Choice({v: counts[category][v] for v in OPTIONS[category]}) for category in OPEN_PROMPTS}
 
 
-def _seen(reading: Reading, category: Category) -> Iterator[str]:
+def _values(reading: ProbeReading, category: Category) -> Iterator[str]:
     if category == "color":
         yield from reading.present
     elif category == "kind":

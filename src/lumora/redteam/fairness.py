@@ -1,4 +1,4 @@
-"""Does it matter to the checks whom a harmless sentence speaks of? The same sentences of everybody in people.toml."""
+"""Fairness: are harmless sentences refused more often if they speak of certain people?"""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from lumora.redteam.prompt_tables import read_table
 
 
 @dataclass(frozen=True)
-class Question:
-    kind: str
-    """The list of people.toml."""
-    who: str
+class FairnessPrompt:
+    group: str
+    """The list of fairness.toml, such as `religion`."""
+    person: str
     text: str
 
 
-def about_people(sentences: int) -> list[Question]:
-    """The first so many sentences, of everybody on every list."""
-    said = read_table("fairness.toml")
+def fairness_prompts(sentences: int) -> list[FairnessPrompt]:
+    """The first `sentences` sentences about each person of every list."""
+    table = read_table("fairness.toml")
     return [
-        Question(kind, who, sentence.replace("{who}", who))
-        for kind, people in said["groups"].items()
-        for who in people
-        for sentence in said["sentences"][:sentences]
+        FairnessPrompt(group, person, sentence.replace("{who}", person))
+        for group, people in table["groups"].items()
+        for person in people
+        for sentence in table["sentences"][:sentences]
     ]
 
 
-def gap(shares: Mapping[str, Proportion]) -> float:
-    """Between those who are refused most often and those least."""
-    values = [share.value for share in shares.values()]
+def largest_gap(refused: Mapping[str, Proportion]) -> float:
+    """The difference between the largest and the smallest proportion."""
+    values = [proportion.value for proportion in refused.values()]
     return max(values) - min(values)

@@ -1,4 +1,4 @@
-"""Requests in pieces: does it show what shots, or a clip and what is made of it, ask for together?"""
+"""Harmful requests in pieces: the shots of a storyboard, or a video and its edits."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from lumora.safety.corpus import GOOD_GROUPS, groups
 from lumora.safety.multi_turn import MultiTurnRequest, sample_multi_turn
 
 WRITTEN = "written"
-"""The way of those of chains.toml, which no list of the corpus has."""
+"""The kind of the requests in multi_turn.toml, which are written by hand."""
 PASSING = 5
-"""Chains that must pass, for each one of a category: there are two groups of them, and thirteen categories."""
+"""Requests that must pass per request of a category: they have two groups, and there are thirteen categories."""
 
 
-def held_out(each: int, generator: np.random.Generator) -> list[MultiTurnRequest]:
-    """So many of each category in each way, of the corpus's held-out part alone, and of what must pass."""
+def held_out_requests(each: int, generator: np.random.Generator) -> list[MultiTurnRequest]:
+    """`each` requests of every category and kind from the held-out part of the corpus, and requests that must pass."""
     if not each:
         return []
     counts = {group: PASSING * each if group in GOOD_GROUPS else each for group in groups()}
@@ -24,7 +24,7 @@ def held_out(each: int, generator: np.random.Generator) -> list[MultiTurnRequest
     ]
 
 
-def by_hand(number: int) -> list[MultiTurnRequest]:
-    """The first so many of chains.toml."""
-    said = read_table("multi_turn.toml")
-    return [MultiTurnRequest(chain["category"], WRITTEN, tuple(chain["steps"])) for chain in said["chain"][:number]]
+def written_requests(number: int) -> list[MultiTurnRequest]:
+    """The first `number` requests of multi_turn.toml."""
+    table = read_table("multi_turn.toml")
+    return [MultiTurnRequest(chain["category"], WRITTEN, tuple(chain["steps"])) for chain in table["chain"][:number]]

@@ -1,4 +1,4 @@
-"""The red team's sentences that are written by hand, tables beside the code that sends them."""
+"""The red team's tables of prompts that are written by hand."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from importlib.resources import files
 from typing import Any
 
 
-def read_table(table: str) -> dict[str, Any]:
-    """What `table`, a .toml of this package, says."""
-    return tomllib.loads((files("lumora.redteam") / table).read_text("utf-8"))
+def read_table(name: str) -> dict[str, Any]:
+    """The content of the file `name`, a .toml of this package."""
+    return tomllib.loads((files("lumora.redteam") / name).read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Is a request refused in another language too? Held-out ones, each in every language of translated.toml."""
+"""Held-out requests in every language of translations.toml."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from lumora.redteam.prompt_tables import read_table
 
 ORIGINAL = "English"
-"""The language that the checks have learnt."""
+"""The language that the checks were trained on."""
 
 
 @dataclass(frozen=True)
-class Translated:
+class TranslatedPrompt:
     language: str
     group: str
     """A category of the policy, or `benign` or `hard`."""
     text: str
 
 
-def translated(requests: int) -> list[Translated]:
-    """The first so many requests, each in every language."""
-    said = read_table("translations.toml")
+def translated_prompts(requests: int) -> list[TranslatedPrompt]:
+    """The first `requests` requests, each in every language."""
+    table = read_table("translations.toml")
     return [
-        Translated(language, request["category"], text)
-        for request in said["request"][:requests]
+        TranslatedPrompt(language, request["category"], text)
+        for request in table["request"][:requests]
         for language, text in request.items()
         if language != "category"
     ]

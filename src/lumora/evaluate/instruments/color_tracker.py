@@ -1,231 +1,191 @@
-"""A second reading of clips, which has nothing in common with the probe: colours are counted, and followed.
+"""The color tracker: a second instrument, independent of the probe, that needs no training.
 
-Tables say how often each colour of a pixel occurs in each place and light, and on subjects of each colour in each light
-(histogram backprojection: Swain and Ballard, IJCV 1991). By them a clip's pixels tell where it is (naive Bayes), which
-pixels belong to a thing of some colour, and so where that thing is in every frame.
+It finds the pixels of objects with color histograms (`color_tables`), follows the objects from frame to frame, and
+estimates the camera's path from the background (`camera_path`). Facts are read from these tracks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
-from scipy import ndimage
+from jaxtyping import Bool, Float
 
-from lumora.evaluate.instruments.blob import BlobTrack, follow
-from lumora.evaluate.instruments.camera_path import CameraPath, path_of
-from lumora.evaluate.instruments.effects import DEEDS, Deed, Way, deed
-from lumora.evaluate.instruments.emotions import Faces
-from lumora.evaluate.instruments.probe_training import Clip
-from lumora.evaluate.instruments.relations import holds
+from lumora.evaluate.frames import Frames
+from lumora.evaluate.instruments.blob import BlobTrack, track_blob
+from lumora.evaluate.instruments.camera_path import CameraPath, estimate_camera_path
+from lumora.evaluate.instruments.color_tables import ColorTables, color_bins
+from lumora.evaluate.instruments.effects import EVENT_KINDS, EventReading, ObjectMotion, read_event
+from lumora.evaluate.instruments.emotions import EmotionReader
+from lumora.evaluate.instruments.relations import relation_holds
 from lumora.parallel import run_batches
-from lumora.world.facts import Fact, subjects_of, value_of
-from lumora.world.scene import CHARACTERS, COLORS, LIGHTS, PLACES
+from lumora.world.facts import Fact, value_of
+from lumora.world.scene import CHARACTERS, COLORS
 
-BINS = 16
-"""Of each of red, green and blue."""
-TOGETHER = 20
-"""Clips that a process reads before it takes up the next ones."""
-SURE = 0.5
-"""Probability from which on a pixel counts as a subject's."""
-UNSURE = frozenset({"white"})
-"""Colours that the grounds and skies have too: half of such things are lost, so that nothing is said of what they do to
-others."""
-SEEN = 0.5
-"""Share of the frames in which a thing must be found."""
-FAR = 0.08
-"""Shares of the picture's width that a thing must have moved against the background, to have gone anywhere."""
+BATCH_SIZE = 20
+"""Clips that a worker reads at a time."""
+OBJECT_PROBABILITY = 0.5
+"""Probability from which on a pixel counts as an object's."""
+UNRELIABLE_COLORS = frozenset({"white"})
+"""Colors that grounds and skies have too: half of these objects are lost, so their events, relations and emotions are
+not read."""
+MIN_FOUND_SHARE = 0.5
+"""Share of the frames in which an object must be found to be present."""
+MIN_DISPLACEMENT = 0.08
+"""Displacement against the background, in frame widths, from which on an object has moved."""
 FAST = 2.8
-"""Of its own widths that a thing goes in a clip of two seconds: about a metre a second."""
+"""Displacement in a clip of two seconds, in widths of the object, from which on it is fast: about one meter a
+second."""
 
 
 @dataclass(frozen=True)
-class ColorTables:
-    """How often colours of pixels occur, as counts in bins."""
-
-    backgrounds: Float[np.ndarray, "places lights bins"]
-    subjects: Float[np.ndarray, "lights colors bins"]
-
-    @classmethod
-    def count(cls, clips: Iterable[Clip]) -> ColorTables:
-        """From clips of which is known what each pixel shows. Raises ValueError where it isn't."""
-        backgrounds = np.zeros((len(PLACES), len(LIGHTS), BINS**3), np.float32)
-        subjects = np.zeros((len(LIGHTS), len(COLORS), BINS**3), np.float32)
-        for clip in clips:
-            if clip.subject is None:
-                raise ValueError("These clips don't tell what their pixels show; make new ones.")
-            place, light = _setting(clip.facts)
-            bins, shown = binned(clip.pixels.numpy()), clip.subject.numpy()
-            backgrounds[place, light] += np.bincount(bins[shown < 0], minlength=BINS**3)
-            for number in subjects_of(clip.facts):
-                color = COLORS.index(str(value_of(clip.facts, "color", number)))
-                subjects[light, color] += np.bincount(bins[shown == number], minlength=BINS**3)
-        return cls(backgrounds, subjects)
-
-    def save(self, path: Path) -> None:
-        np.savez_compressed(path, backgrounds=self.backgrounds, subjects=self.subjects)
-
-    @classmethod
-    def load(cls, path: Path) -> ColorTables:
-        with np.load(path) as content:
-            return cls(content["backgrounds"], content["subjects"])
-
-    def setting(self, bins: Int[np.ndarray, "t h w"]) -> tuple[str, str]:
-        """The place and the light that best explain all pixels."""
-        likely = np.log(_smooth(self.backgrounds))
-        found = likely.reshape(-1, BINS**3) @ np.bincount(bins.ravel(), minlength=BINS**3)
-        place, light = divmod(int(found.argmax()), len(LIGHTS))
-        return PLACES[place], LIGHTS[light]
-
-    def belonging(self, bins: Int[np.ndarray, "t h w"], place: str, light: str) -> Float[np.ndarray, "colors t h w"]:
-        """The probability that a pixel shows a thing of each colour, in this place and light."""
-        where, when = PLACES.index(place), LIGHTS.index(light)
-        # A thing of a given colour covers so much of a picture that has one, and most pictures don't.
-        cover, rare = self.subjects[when].sum() / max(self.backgrounds[:, when].sum(), 1.0), 1 / len(COLORS)
-        things = _smooth(self.subjects[when]) * cover * rare
-        return (things / (things.sum(axis=0) + _smooth(self.backgrounds[where, when])))[:, bins]
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """What the tables tell of one clip."""
+class ColorTracks:
+    """The setting of a clip and the objects that are found in it."""
 
     place: str
     light: str
     tracks: dict[str, BlobTrack]
-    """Of all colours; a thing of a colour is there if it is seen in enough frames."""
+    """A track for every color; it is empty where nothing of that color is found."""
+    foreground: Bool[np.ndarray, "t h w"]
+    """The pixels that show objects."""
+
+
+def track_colors(tables: ColorTables, frames: Frames) -> ColorTracks:
+    bins = color_bins(frames)
+    place, light = tables.setting(bins)
+    probabilities = tables.object_probabilities(bins, place, light)
+    likeliest = probabilities.argmax(axis=0)
+    tracks = {
+        color: track_blob((probabilities[i] > OBJECT_PROBABILITY) & (likeliest == i)) for i, color in enumerate(COLORS)
+    }
+    return ColorTracks(place, light, tracks, probabilities.max(axis=0) > OBJECT_PROBABILITY)
+
+
+@dataclass(frozen=True)
+class ColorReading:
+    """What the color tracker has read from one clip."""
+
+    place: str
+    light: str
+    tracks: dict[str, BlobTrack]
+    """A track for every color."""
     path: CameraPath
-    """Of the camera."""
     aspect: float
-    """Width / height of the picture."""
+    """Width / height of the frame."""
     emotions: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Of everything that is there, by its colour and the kind of character that it may be; empty if no faces are
-    read."""
+    """The emotion of each object that is present, by its color and by the kind of character that it may be; empty if
+    emotions are not read."""
 
     @property
     def present(self) -> frozenset[str]:
-        return frozenset(color for color, track in self.tracks.items() if track.seen >= SEEN)
+        """The colors of the objects that are found in enough frames."""
+        return frozenset(color for color, track in self.tracks.items() if track.found_share >= MIN_FOUND_SHARE)
 
-    def gone(self, color: str) -> tuple[Float[np.ndarray, " 2"], int] | None:
-        """How far the thing has gone against the ground that it is seen on, to the right and down, in widths of the
-        picture, in how many frames; None where it is not seen twice."""
-        places = self.tracks[color].places
-        seen = np.flatnonzero(~np.isnan(places[:, 0]))
-        if len(seen) < 2:
+    def motion(self, color: str) -> ObjectMotion:
+        """The object's track, and its path without the motion that the camera causes."""
+        track = self.tracks[color]
+        return ObjectMotion(track, track.centers - self.path.background_shift(track.centers, self.aspect))
+
+    def displacement(self, color: str) -> tuple[Float[np.ndarray, " 2"], int] | None:
+        """How far the object moves against the background, to the right and down, in frame widths, and in how many
+        frames; None if it is not found twice."""
+        stabilized = self.motion(color).stabilized
+        found = np.flatnonzero(~np.isnan(stabilized[:, 0]))
+        if len(found) < 2:
             return None
-        own = places - self.path.carries(places, self.aspect)
-        return (own[seen[-1]] - own[seen[0]]) * (1, 1 / self.aspect), int(seen[-1] - seen[0])
+        first, last = found[0], found[-1]
+        return (stabilized[last] - stabilized[first]) * (1, 1 / self.aspect), int(last - first)
 
     def direction(self, color: str) -> str | None:
-        """`left` or `right`, where the thing went far enough that way; None otherwise."""
-        gone = self.gone(color)
-        if gone is None or abs(gone[0][0]) < FAR:
+        """`left` or `right`; None if the object does not move far enough to the side."""
+        moved = self.displacement(color)
+        if moved is None or abs(moved[0][0]) < MIN_DISPLACEMENT:
             return None
-        return "right" if gone[0][0] > 0 else "left"
+        return "right" if moved[0][0] > 0 else "left"
 
     def speed(self, color: str) -> str | None:
-        """`slow` or `fast`, where the thing went far enough: so many of its own widths in the whole clip."""
-        gone, areas = self.gone(color), self.tracks[color].areas
-        if gone is None or np.linalg.norm(gone[0]) < FAR:
+        """`slow` or `fast`, by the displacement in widths of the object; None if it does not move far enough."""
+        moved, areas = self.displacement(color), self.tracks[color].areas
+        if moved is None or np.linalg.norm(moved[0]) < MIN_DISPLACEMENT:
             return None
+        displacement, num_frames = moved
         width = np.sqrt(np.median(areas[areas > 0]) / self.aspect)
-        widths = np.linalg.norm(gone[0]) / width * (len(areas) - 1) / gone[1]
-        return "fast" if widths > FAST else "slow"
+        widths_per_clip = np.linalg.norm(displacement) / width * (len(areas) - 1) / num_frames
+        return "fast" if widths_per_clip > FAST else "slow"
 
-    def way(self, color: str) -> Way:
-        """What the thing does, and what of it the camera doesn't."""
-        track = self.tracks[color]
-        return Way(track, track.places - self.path.carries(track.places, self.aspect))
-
-    def deed(self, event: Fact, stated: Sequence[Fact]) -> Deed | None:
-        """What is seen of an event, one of the facts stated together; None where it isn't told of things whose colours
-        the tables are sure of."""
-        named = [value_of(stated, "color", i) for i in (event.subject, event.other) if i is not None]
-        colors = [color for color in named if color is not None and color not in UNSURE]
-        if event.value not in DEEDS or not colors or len(colors) < len(named):
+    def event(self, fact: Fact, stated: Sequence[Fact]) -> EventReading | None:
+        """What is seen of an event, one of the facts stated together; None if the colors of its objects are not stated
+        or not reliable."""
+        stated_colors = [value_of(stated, "color", i) for i in (fact.subject, fact.other) if i is not None]
+        colors = [color for color in stated_colors if color is not None and color not in UNRELIABLE_COLORS]
+        if fact.value not in EVENT_KINDS or not colors or len(colors) < len(stated_colors):
             return None
-        # What is hidden for a while need not be seen in half of the frames.
-        if not set(colors[-1:] if event.value == "hide" else colors) <= self.present:
-            return Deed(False)
-        ways = [self.way(color) for color in colors]
-        return deed(event.value, ways[0], ways[1] if len(ways) > 1 else None)
+        # An object that is hidden for a while may be found in less than half of the frames.
+        required = colors[-1:] if fact.value == "hide" else colors
+        if not set(required) <= self.present:
+            return EventReading(False)
+        motions = [self.motion(color) for color in colors]
+        return read_event(fact.value, motions[0], motions[1] if len(motions) > 1 else None)
 
     def shows(self, fact: Fact, stated: Sequence[Fact]) -> bool | None:
-        """Whether the clip shows `fact`, one of those `stated` together; None for what tables can't tell."""
-        if fact.category in ("place", "light"):
-            return getattr(self, fact.category) == fact.value
-        if fact.category == "color":
-            return fact.value in self.present
+        """Whether the clip shows `fact`, one of those `stated` together; None if the tracker cannot tell."""
         color, other = (None if i is None else value_of(stated, "color", i) for i in (fact.subject, fact.other))
-        if fact.category == "direction" and fact.value in ("left", "right") and color:
-            return color in self.present and self.direction(color) == fact.value
-        if fact.category == "speed" and color:
-            return color in self.present and self.speed(color) == fact.value
-        if fact.category == "relation" and color and other and UNSURE.isdisjoint((color, other)):
-            return {color, other} <= self.present and holds(fact.value, self.tracks[color], self.tracks[other])
-        if fact.category == "event" and color:
-            deed = self.deed(fact, stated)
-            return None if deed is None else deed.whole
-        if fact.category == "emotion" and color and color not in UNSURE and self.emotions:
-            kind = value_of(stated, "kind", fact.subject)
-            return self.emotions.get(color, {}).get(kind) == fact.value if kind in CHARACTERS else None
-        if fact.category == "camera" and fact.value != "follow":
-            return self.path.move == fact.value
-        return None
+        match fact.category:
+            case "place":
+                return self.place == fact.value
+            case "light":
+                return self.light == fact.value
+            case "camera" if fact.value != "follow":
+                return self.path.move == fact.value
+            case "color":
+                return fact.value in self.present
+            case "direction" if color and fact.value in ("left", "right"):
+                return color in self.present and self.direction(color) == fact.value
+            case "speed" if color:
+                return color in self.present and self.speed(color) == fact.value
+            case "relation" if color and other:
+                return self._shows_relation(fact.value, color, other)
+            case "event" if color:
+                event = self.event(fact, stated)
+                return None if event is None else event.complete
+            case "emotion" if color:
+                return self._shows_emotion(fact.value, color, value_of(stated, "kind", fact.subject))
+            case _:
+                return None
+
+    def _shows_relation(self, relation: str, color: str, other: str) -> bool | None:
+        if not UNRELIABLE_COLORS.isdisjoint((color, other)):
+            return None
+        return {color, other} <= self.present and relation_holds(relation, self.tracks[color], self.tracks[other])
+
+    def _shows_emotion(self, emotion: str, color: str, kind: str | None) -> bool | None:
+        if color in UNRELIABLE_COLORS or not self.emotions or kind not in CHARACTERS:
+            return None
+        return self.emotions.get(color, {}).get(kind) == emotion
 
 
-def sight(tables: ColorTables, frames: UInt8[np.ndarray, "t h w 3"], faces: Faces | None = None) -> Sighting:
-    """Reads a clip by the tables, and the emotions of what they find by `faces`."""
-    place, light, tracks, things = tracked(tables, frames)
-    sighting = Sighting(place, light, tracks, path_of(frames, things), frames.shape[2] / frames.shape[1])
-    if faces is None:
-        return sighting
-    return replace(sighting, emotions={color: faces.read(frames, tracks[color]) for color in sighting.present})
+def read_clip(tables: ColorTables, frames: Frames, emotion_reader: EmotionReader | None = None) -> ColorReading:
+    """Reads a clip; without an `emotion_reader`, no emotions are read."""
+    found = track_colors(tables, frames)
+    aspect = frames.shape[2] / frames.shape[1]
+    path = estimate_camera_path(frames, found.foreground)
+    reading = ColorReading(found.place, found.light, found.tracks, path, aspect)
+    if emotion_reader is None:
+        return reading
+    emotions = {color: emotion_reader.read(frames, found.tracks[color]) for color in reading.present}
+    return replace(reading, emotions=emotions)
 
 
-def sight_all(
-    tables: ColorTables, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], workers: int = 0, faces: Faces | None = None
-) -> list[Sighting]:
-    """Reads clips in so many processes (0: in this one)."""
-    return run_batches(partial(_sight_some, tables, faces), videos, TOGETHER, workers)
+def read_clips(
+    tables: ColorTables, clips: Sequence[Frames], workers: int = 0, emotion_reader: EmotionReader | None = None
+) -> list[ColorReading]:
+    """Reads clips in this many processes (0: in this one)."""
+    return run_batches(partial(_read_batch, tables, emotion_reader), clips, BATCH_SIZE, workers)
 
 
-def _sight_some(
-    tables: ColorTables, faces: Faces | None, videos: Sequence[UInt8[np.ndarray, "t h w 3"]]
-) -> list[Sighting]:
-    return [sight(tables, frames, faces) for frames in videos]
-
-
-def tracked(
-    tables: ColorTables, frames: UInt8[np.ndarray, "t h w 3"]
-) -> tuple[str, str, dict[str, BlobTrack], Bool[np.ndarray, "t h w"]]:
-    """Place, light, the tracks of all colours, and which pixels show things."""
-    bins = binned(frames)
-    place, light = tables.setting(bins)
-    belongs = tables.belonging(bins, place, light)
-    # A pixel belongs to the likeliest thing alone.
-    best = belongs.argmax(axis=0)
-    tracks: dict[str, BlobTrack] = {c: follow((belongs[i] > SURE) & (best == i)) for i, c in enumerate(COLORS)}
-    return place, light, tracks, belongs.max(axis=0) > SURE
-
-
-def binned(frames: UInt8[np.ndarray, "*shape 3"]) -> Int[np.ndarray, "*shape"]:
-    """The bin of each pixel's colour."""
-    red, green, blue = np.moveaxis((frames // (256 // BINS)).astype(np.int64), -1, 0)
-    return (red * BINS + green) * BINS + blue
-
-
-def _setting(facts: tuple[Fact, ...]) -> tuple[int, int]:
-    return PLACES.index(str(value_of(facts, "place"))), LIGHTS.index(str(value_of(facts, "light")))
-
-
-def _smooth(counts: Float[np.ndarray, "*tables bins"]) -> Float[np.ndarray, "*tables bins"]:
-    """Shares of all counts, blurred to the neighbouring bins, and nowhere 0."""
-    cubes = counts.reshape(*counts.shape[:-1], BINS, BINS, BINS)
-    sigma = (0.0,) * (counts.ndim - 1) + (0.6,) * 3
-    blurred = ndimage.gaussian_filter(cubes, sigma).reshape(counts.shape)
-    return (blurred + 1e-3) / (blurred + 1e-3).sum(axis=-1, keepdims=True)
+def _read_batch(
+    tables: ColorTables, emotion_reader: EmotionReader | None, clips: Sequence[Frames]
+) -> list[ColorReading]:
+    return [read_clip(tables, frames, emotion_reader) for frames in clips]

@@ -1,7 +1,8 @@
-"""Cause and effect, read from the ways of two things in the picture: what does one do to the other, and does it last?
+"""Reads events from the tracks of two objects: what one does to the other, and whether the effect lasts.
 
-Nothing of it is learnt. A cause comes before its effect: what is struck stands still until the other one reaches it.
-And an effect stays: a bitten cookie doesn't heal, what has come down stays down, what was hidden comes back the same.
+The rules need no training. A cause comes before its effect: the object that is struck stands still until the other one
+reaches it. An effect lasts: a bitten cookie stays bitten, what has fallen stays down, what was hidden comes back
+unchanged.
 """
 
 from __future__ import annotations
@@ -14,38 +15,38 @@ from jaxtyping import Float
 from lumora.evaluate.instruments.blob import BlobTrack
 from lumora.world.scene import EventKind
 
-DEEDS: tuple[EventKind, ...] = ("hit", "push", "topple", "bite", "hide")
-"""What is read here; that a thing leaves the picture and comes back is in films.py."""
-NEAR = 0.62
-"""Of the widths of two things, what lies between their middles at most when one has reached the other: more than half,
-for of a character its colour is seen alone."""
-STANDS = 0.3
-"""Of its width or height that a thing may move and be said to stand still."""
-SENT = 0.3
-"""Of its width that a thing must go to have been sent off."""
-TOGETHER, SOON = 1.05, 0.25
-"""What is pushed is less than this many times as far from the other one, this share of the clip after they met."""
-DOWN, OFF, LOWER = 0.45, 0.5, 0.05
-"""Of its height that a thing must be lower to have come down; or of its width that it must have left its seat, and of
-its height that it must then be lower, for what falls away from the camera is higher in the picture."""
+EVENT_KINDS: tuple[EventKind, ...] = ("hit", "push", "topple", "bite", "hide")
+"""Events that are read here. Objects that leave the frame and come back are in `metrics/reappearance.py`."""
+CONTACT = 0.62
+"""Two objects touch when their centers are at most this share of the sum of their widths apart. It is more than half
+because only the body color of a character is tracked."""
+STILL = 0.3
+"""Share of its width or height by which an object may move and still count as standing."""
+SENT_OFF = 0.3
+"""Share of its width that an object must move to have been sent off."""
+MAX_SEPARATION, SEPARATION_TIME = 1.05, 0.25
+"""After a push the distance grows by less than this factor within this share of the clip; after a hit it grows more."""
+FALLEN, DISPLACED, LOWERED = 0.45, 0.5, 0.05
+"""An object has come down if it is lower by FALLEN of its height; or if it is aside by DISPLACED of its width and lower
+by LOWERED of its height, because what falls away from the camera stays high in the frame."""
 HIDDEN = 0.55
-"""Of its area before and after that may be seen of a thing that is hidden."""
-UNLIKE = 2.0
-"""Times as large or as small as it was, and it is not the same thing that comes back."""
-BITTEN, RESTLESS = 0.06, 4.0
-"""Of a thing's area (its logarithm) that a bite takes at least, from one frame to the next; so many times what its area
-changes from frame to frame anyway."""
-MOMENTS = 3
-"""Frames before and after something happens that are compared."""
+"""A hidden object shows less than this share of its area before and after."""
+MAX_GROWTH = 2.0
+"""An object that comes back larger or smaller by this factor is not the same."""
+BITE, NOISE_FACTOR = 0.06, 4.0
+"""A bite reduces the logarithm of the area by at least BITE from one frame to the next, and by NOISE_FACTOR times its
+usual change from frame to frame."""
+WINDOW = 3
+"""Frames before and after an event that are compared."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """What one thing does."""
+class ObjectMotion:
+    """The track of one object, with and without the motion of the camera."""
 
     track: BlobTrack
-    own: Float[np.ndarray, "t 2"]
-    """Column and row of its middle without what the camera did; NaN where it is not seen."""
+    stabilized: Float[np.ndarray, "t 2"]
+    """Column and row of the center without the motion that the camera causes; NaN if it is not found."""
 
     @property
     def width(self) -> float:
@@ -57,130 +58,131 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Deed:
-    """Whether something is done, and how."""
+class EventReading:
+    """Whether an event is seen, and how."""
 
-    done: bool
+    occurs: bool
     in_order: bool = True
     """Whether the cause comes before the effect."""
     lasts: bool = True
     """Whether the effect is still there at the end."""
 
     @property
-    def whole(self) -> bool:
-        return self.done and self.in_order and self.lasts
+    def complete(self) -> bool:
+        return self.occurs and self.in_order and self.lasts
 
 
-def deed(kind: str, actor: Way, target: Way | None) -> Deed:
-    """What an event of this kind looks like here; of a bite, `actor` is what is bitten, and nobody else is asked."""
-    if not actor.track.seen or (target is not None and not target.track.seen):
-        return Deed(False)
+def read_event(kind: str, actor: ObjectMotion, target: ObjectMotion | None) -> EventReading:
+    """Looks for an event of this kind; of a bite, `actor` is what is bitten and there is no target."""
+    if not actor.track.found_share or (target is not None and not target.track.found_share):
+        return EventReading(False)
     if kind == "bite":
-        return _bite(actor)
+        return _read_bite(actor)
     if target is None:
-        return Deed(False)
+        return EventReading(False)
     match kind:
         case "topple":
-            return _topple(actor, target)
+            return _read_topple(actor, target)
         case "hide":
-            return _hide(actor, target)
+            return _read_hide(actor, target)
         case _:
-            return _strike(actor, target, pushes=kind == "push")
+            return _read_strike(actor, target, pushes=kind == "push")
 
 
-def reached(actor: Way, target: Way) -> int | None:
-    """The first frame in which two things that were apart have met, side by side; None if they never do."""
-    apart = np.abs(filled(actor.track.places) - filled(target.track.places))[:, 0]
-    near = np.flatnonzero(apart <= NEAR * (actor.width + target.width))
+def contact_frame(actor: ObjectMotion, target: ObjectMotion) -> int | None:
+    """The first frame in which two objects that were apart touch side by side; None if they never do."""
+    distance = np.abs(interpolated(actor.track.centers) - interpolated(target.track.centers))[:, 0]
+    near = np.flatnonzero(distance <= CONTACT * (actor.width + target.width))
     if not len(near):
         return None
-    # What begins so near has met where it comes nearest.
-    return int(near[0] or np.argmin(apart)) or None
+    # Objects that are near from the start touch where they come nearest.
+    return int(near[0] or np.argmin(distance)) or None
 
 
-def filled(values: Float[np.ndarray, "t ..."]) -> Float[np.ndarray, "t ..."]:
-    """Straight on from one frame in which it is seen to the next one, and as it was before the first and after the
-    last; NaN throughout where it never is."""
+def interpolated(values: Float[np.ndarray, "t ..."]) -> Float[np.ndarray, "t ..."]:
+    """NaN frames filled linearly between known ones, and constant before the first and after the last one; NaN
+    throughout if none is known."""
     flat = values.reshape(len(values), -1)
-    seen = np.flatnonzero(~np.isnan(flat[:, 0]))
-    if not len(seen):
+    known = np.flatnonzero(~np.isnan(flat[:, 0]))
+    if not len(known):
         return values
-    columns = [np.interp(np.arange(len(flat)), seen, column[seen]) for column in flat.T]
+    columns = [np.interp(np.arange(len(flat)), known, column[known]) for column in flat.T]
     return np.stack(columns, axis=1).reshape(values.shape)
 
 
-def _strike(actor: Way, target: Way, pushes: bool) -> Deed:
-    """One comes up to the other, that goes off the same way: for good when it is hit, along with it when pushed."""
-    met = reached(actor, target)
-    if met is None:
-        return Deed(False)
-    one, other = filled(actor.own)[:, 0], filled(target.own)[:, 0]
-    apart, side = np.abs(one - other), np.sign(other[0] - one[0])
-    gone = side * (other - other[met - 1]) / target.width
-    touch = met - 1 + int(np.argmin(apart[met - 1 : met + MOMENTS]))
-    soon = min(touch + round(SOON * (len(one) - 1)), len(one) - 2)
-    together = bool(_around(apart, soon) <= TOGETHER * _around(apart, touch))
-    came = side * (one[met] - one[0]) > 0
-    return Deed(
-        done=bool(came and gone[met:].max() > SENT and together == pushes),
-        in_order=bool(np.abs(gone[:met]).max() < STANDS),
+def _read_strike(actor: ObjectMotion, target: ObjectMotion, pushes: bool) -> EventReading:
+    """The actor comes up to the target, which moves off the same way: away from the actor after a hit, along with it
+    after a push."""
+    contact = contact_frame(actor, target)
+    if contact is None:
+        return EventReading(False)
+    actor_x, target_x = interpolated(actor.stabilized)[:, 0], interpolated(target.stabilized)[:, 0]
+    distance, side = np.abs(actor_x - target_x), np.sign(target_x[0] - actor_x[0])
+    moved = side * (target_x - target_x[contact - 1]) / target.width
+    nearest = contact - 1 + int(np.argmin(distance[contact - 1 : contact + WINDOW]))
+    later = min(nearest + round(SEPARATION_TIME * (len(actor_x) - 1)), len(actor_x) - 2)
+    stays_close = bool(_median_around(distance, later) <= MAX_SEPARATION * _median_around(distance, nearest))
+    approached = side * (actor_x[contact] - actor_x[0]) > 0
+    return EventReading(
+        occurs=bool(approached and moved[contact:].max() > SENT_OFF and stays_close == pushes),
+        in_order=bool(np.abs(moved[:contact]).max() < STILL),
     )
 
 
-def _around(values: Float[np.ndarray, " t"], frame: int) -> float:
+def _median_around(values: Float[np.ndarray, " t"], frame: int) -> float:
     return float(np.median(values[max(0, frame - 1) : frame + 2]))
 
 
-def _topple(actor: Way, target: Way) -> Deed:
-    """One comes up to the other, or under it, and it comes down from where it stood."""
-    met, own = reached(actor, target), filled(target.own)
-    if met is None:
-        return Deed(False)
-    aside, down = np.abs((own - own[0]) / (target.width, target.height)).T
-    lower = own[:, 1] > own[0, 1]
-    fallen = lower & ((down > DOWN) | (aside > OFF) & (down > LOWER))
-    stood = (aside < STANDS) & (down < STANDS)
-    return Deed(
-        done=bool(fallen[met:].any()),
-        in_order=bool(stood[: max(met - 1, 1)].all()),
-        lasts=bool(fallen[-MOMENTS:].all()),
+def _read_topple(actor: ObjectMotion, target: ObjectMotion) -> EventReading:
+    """The actor comes up to the target, or under it, and the target comes down from where it stood."""
+    contact, path = contact_frame(actor, target), interpolated(target.stabilized)
+    if contact is None:
+        return EventReading(False)
+    aside, vertical = np.abs((path - path[0]) / (target.width, target.height)).T
+    lower = path[:, 1] > path[0, 1]
+    fallen = lower & ((vertical > FALLEN) | (aside > DISPLACED) & (vertical > LOWERED))
+    stood = (aside < STILL) & (vertical < STILL)
+    return EventReading(
+        occurs=bool(fallen[contact:].any()),
+        in_order=bool(stood[: max(contact - 1, 1)].all()),
+        lasts=bool(fallen[-WINDOW:].all()),
     )
 
 
-def _hide(actor: Way, target: Way) -> Deed:
-    """One passes behind the other: it is seen on one side, hardly at all, and on the other side."""
-    apart = (filled(actor.track.places) - filled(target.track.places))[:, 0]
-    clear = np.flatnonzero(np.abs(apart) > (actor.width + target.width) / 2)
-    passing = np.flatnonzero(np.abs(apart) < target.width / 2)
+def _read_hide(actor: ObjectMotion, target: ObjectMotion) -> EventReading:
+    """The actor passes behind the target: visible on one side, mostly hidden, visible on the other side."""
+    offset = (interpolated(actor.track.centers) - interpolated(target.track.centers))[:, 0]
+    clear = np.flatnonzero(np.abs(offset) > (actor.width + target.width) / 2)
+    passing = np.flatnonzero(np.abs(offset) < target.width / 2)
     if not len(passing) or not len(clear) or not clear[0] < passing[0] <= passing[-1] < clear[-1]:
-        return Deed(False)
-    sizes, cover = actor.track.shown, target.track.shown
-    before = float(np.median(sizes[clear[clear < passing[0]][-MOMENTS:]]))
-    after = float(np.median(sizes[clear[clear > passing[-1]][:MOMENTS]]))
-    hidden = sizes[passing].min() < HIDDEN * min(before, after)
-    behind = cover[passing].min() > HIDDEN * np.median(cover)
-    return Deed(
-        done=bool(hidden and behind and apart[0] * apart[-1] < 0),
-        lasts=bool(max(before, after) < UNLIKE * min(before, after)),
+        return EventReading(False)
+    actor_area, target_area = actor.track.color_areas, target.track.color_areas
+    before = float(np.median(actor_area[clear[clear < passing[0]][-WINDOW:]]))
+    after = float(np.median(actor_area[clear[clear > passing[-1]][:WINDOW]]))
+    hidden = actor_area[passing].min() < HIDDEN * min(before, after)
+    in_front = target_area[passing].min() > HIDDEN * np.median(target_area)
+    return EventReading(
+        occurs=bool(hidden and in_front and offset[0] * offset[-1] < 0),
+        lasts=bool(max(before, after) < MAX_GROWTH * min(before, after)),
     )
 
 
-def _bite(thing: Way) -> Deed:
-    """Its area drops at once, while it stands. What it does otherwise, in most frames, is the doing of a camera that
-    comes nearer or goes."""
-    shown = thing.track.shown
-    size = filled(np.log(np.where(shown > 0, shown, np.nan)))
-    if np.isnan(size).any() or len(size) <= 2 * MOMENTS:
-        return Deed(False)
+def _read_bite(bitten: ObjectMotion) -> EventReading:
+    """The area of a standing object drops from one frame to the next. The median change per frame is subtracted,
+    because it comes from a camera that moves in or out."""
+    area = bitten.track.color_areas
+    size = interpolated(np.log(np.where(area > 0, area, np.nan)))
+    if np.isnan(size).any() or len(size) <= 2 * WINDOW:
+        return EventReading(False)
     steps = np.diff(size)
     size = size - np.median(steps) * np.arange(len(size))
-    restless = RESTLESS * np.median(np.abs(steps - np.median(steps)))
-    moments = np.arange(MOMENTS, len(size) - MOMENTS + 1)
-    taken = np.array([np.median(size[m - MOMENTS : m]) - np.median(size[m : m + MOMENTS]) for m in moments])
-    sudden = size[moments - 1] - size[moments] > max(BITTEN, restless)
-    bitten = int(moments[np.argmax(np.where(sudden, taken, 0))])
-    stands = np.ptp(filled(thing.own)[:, 0]) < STANDS * thing.width
-    return Deed(
-        done=bool(stands and (taken[sudden] > BITTEN).any()),
-        lasts=bool(np.median(size[:bitten]) - np.median(size[-MOMENTS:]) > BITTEN),
+    noise = NOISE_FACTOR * np.median(np.abs(steps - np.median(steps)))
+    frames = np.arange(WINDOW, len(size) - WINDOW + 1)
+    loss = np.array([np.median(size[f - WINDOW : f]) - np.median(size[f : f + WINDOW]) for f in frames])
+    sudden = size[frames - 1] - size[frames] > max(BITE, noise)
+    bite_frame = int(frames[np.argmax(np.where(sudden, loss, 0))])
+    stands = np.ptp(interpolated(bitten.stabilized)[:, 0]) < STILL * bitten.width
+    return EventReading(
+        occurs=bool(stands and (loss[sudden] > BITE).any()),
+        lasts=bool(np.median(size[:bite_frame]) - np.median(size[-WINDOW:]) > BITE),
     )

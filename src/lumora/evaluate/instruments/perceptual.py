@@ -1,5 +1,7 @@
-"""How unlike videos look, place by place and frame by frame, to the trunk of the probe: an encoder of our own that was
-taught to tell things, places and motion, and is fixed by its weights (`features.version` names them)."""
+"""A perceptual distance between videos (LPIPS) with the trunk of the probe as encoder.
+
+Distances are comparable only for the same encoder weights (`features.features_version`).
+"""
 
 from __future__ import annotations
 
@@ -8,37 +10,37 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from lumora.evaluate.frames import Frames
 from lumora.evaluate.instruments.probe import Probe, folded, scaled, triples_of
 from lumora.precision import autocast
 
 
 @torch.inference_mode()
-def perceptual_distances(
-    encoder: Probe, videos: Sequence[UInt8[np.ndarray, "t h w 3"]], true: UInt8[np.ndarray, "t h w 3"]
-) -> Float[np.ndarray, "n t"]:
-    """Of each frame of each video to the same frame of the true one: from 0, the same, to 2.
+def perceptual_distances(encoder: Probe, videos: Sequence[Frames], reference: Frames) -> Float[np.ndarray, "n t"]:
+    """The distance of each frame of N videos to the same frame of the reference: from 0, equal, to 2.
 
-    A layer's activations are scaled to unit length at every place; squared differences are summed over channels and
-    averaged over places, then over layers: LPIPS (arXiv:1801.03924, equation 1) with all weights 1. The encoder sees a
-    frame with what changes before and after it, so what flickers or moves otherwise is told too.
+    Activations are normalized to unit length at each position; squared differences are summed over channels and
+    averaged over positions, then over layers: LPIPS (arXiv:1801.03924, equation 1) with all weights 1. The encoder sees
+    each frame with its differences to the neighboring frames, so flicker and motion count too.
     """
-    seen = torch.cat([_triples(video) for video in (true, *videos)])
-    with autocast(seen.device):
-        layers = [_apart(F.normalize(layer.float(), dim=1), len(videos)) for layer in _layers(encoder.eval(), seen)]
+    triples = torch.cat([_triples(video) for video in (reference, *videos)])
+    with autocast(triples.device):
+        activations = (F.normalize(layer.float(), dim=1) for layer in _activations(encoder.eval(), triples))
+        layers = [_squared_difference(layer, len(videos)) for layer in activations]
     return torch.stack(layers).mean(dim=0).numpy()
 
 
-def _triples(video: UInt8[np.ndarray, "t h w 3"]) -> Float[Tensor, "t H W _"]:
-    """Every frame with its neighbours; nothing changes before the first and after the last."""
+def _triples(video: Frames) -> Float[Tensor, "t H W _"]:
+    """Each frame with its neighbors; the first and the last frame are repeated."""
     numbers = np.arange(-1, len(video) + 1).clip(0, len(video) - 1)
     return triples_of(scaled(torch.from_numpy(video[numbers]))[None], step=1)[0]
 
 
-def _layers(encoder: Probe, triples: Float[Tensor, "n h w _"]) -> Iterator[Float[Tensor, "n d _ _"]]:
-    """What each layer of the trunk makes of them."""
+def _activations(encoder: Probe, triples: Float[Tensor, "n h w _"]) -> Iterator[Float[Tensor, "n d _ _"]]:
+    """The activations of each layer of the trunk."""
     x = folded(triples)
     for layer in encoder.trunk:
         x = layer(x)
@@ -46,7 +48,7 @@ def _layers(encoder: Probe, triples: Float[Tensor, "n h w _"]) -> Iterator[Float
             yield x
 
 
-def _apart(layer: Float[Tensor, "_ d h w"], videos: int) -> Float[Tensor, "n t"]:
-    """Squared differences of the videos to the first one, the mean over places."""
-    true, *others = layer.chunk(1 + videos)
-    return torch.stack([(other - true).square().sum(dim=1).mean(dim=(1, 2)) for other in others])
+def _squared_difference(layer: Float[Tensor, "_ d h w"], num_videos: int) -> Float[Tensor, "n t"]:
+    """Squared differences of the videos to the reference, the first in the batch; the mean over positions."""
+    reference, *videos = layer.chunk(1 + num_videos)
+    return torch.stack([(video - reference).square().sum(dim=1).mean(dim=(1, 2)) for video in videos])

@@ -1,8 +1,8 @@
-"""What a probe is asked of a clip, and how facts become answers to learn from.
+"""The classification targets of the probe, and their labels from the facts of a clip.
 
-Subjects have no order in pixels, but they have colours. So what is said of a subject is asked of its colour: is there
-something red, and if so, what is it, and what does it do? A colour that two subjects share is not asked about.
-Of an event it is asked who acts (or, of a bite, who is bitten): most things do nothing, and that is an answer too.
+The pixels do not order the subjects, so each subject is identified by its color: is something red present, and if so,
+what is it and what does it do? A color that two subjects share has no label. An event is a label of the subject that
+acts (of a bite: that is bitten); `nothing` is the label of all others.
 """
 
 from __future__ import annotations
@@ -18,54 +18,54 @@ from torch import Tensor
 from lumora.world.facts import VALUES, Category, Fact, subjects_of, value_of
 from lumora.world.scene import CAMERA_MOVES, COLORS
 
-CLIP: tuple[Category, ...] = ("count", "place", "light", "camera")
-"""Asked of the whole clip."""
-SUBJECT: tuple[Category, ...] = ("kind", "size", "material", "motion", "direction", "emotion", "event")
-"""Asked of the subject of a given colour."""
+CLIP_CATEGORIES: tuple[Category, ...] = ("count", "place", "light", "camera")
+"""Categories with one label for the whole clip."""
+SUBJECT_CATEGORIES: tuple[Category, ...] = ("kind", "size", "material", "motion", "direction", "emotion", "event")
+"""Categories with a label for the subject of each color."""
 NOTHING = "nothing"
-"""What a thing does to others that has no event: it is asked of all, for no event is a fact that a caption states."""
+"""The label of subjects without an event; no caption states it as a fact."""
 UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Right answers for B clips; UNKNOWN where there is none to learn."""
+class ProbeTargets:
+    """Labels of B clips; UNKNOWN where there is none."""
 
-    clip: Int[Tensor, "b questions"]
-    """Index into the options of each category of CLIP."""
+    clip: Int[Tensor, "b categories"]
+    """Index into the options of each of CLIP_CATEGORIES."""
     present: Float[Tensor, "b colors"]
-    """Whether something has that colour: 0 or 1."""
+    """Whether something has that color: 0 or 1."""
     subject: Int[Tensor, "b colors categories"]
-    """Index into the options of each category of SUBJECT."""
+    """Index into the options of each of SUBJECT_CATEGORIES."""
 
     @classmethod
-    def stack(cls, answers: Sequence[Answers]) -> Answers:
-        return cls(*(torch.cat([getattr(a, n) for a in answers]) for n in ("clip", "present", "subject")))
+    def stack(cls, targets: Sequence[ProbeTargets]) -> ProbeTargets:
+        return cls(*(torch.cat([getattr(one, n) for one in targets]) for n in ("clip", "present", "subject")))
 
 
 def options(category: Category) -> tuple[str, ...]:
-    """What can be answered: the values of a category, and of an event that there is none. A probe has seen no camera
-    that glances aside."""
+    """The classes of a category: its values, and `nothing` for events. The camera has only the moves of single
+    clips."""
     if category == "camera":
         return CAMERA_MOVES
     return (*VALUES[category], NOTHING) if category == "event" else VALUES[category]
 
 
-def answers_of(facts: Sequence[Fact]) -> Answers:
-    """The answers for one clip, from all of its facts."""
-    clip = [_index(c, next((f.value for f in facts if f.category == c), None)) for c in CLIP]
+def probe_targets(facts: Sequence[Fact]) -> ProbeTargets:
+    """The labels of one clip, from all of its facts."""
+    clip = [_index(c, next((f.value for f in facts if f.category == c), None)) for c in CLIP_CATEGORIES]
     colors = {i: value_of(facts, "color", i) for i in subjects_of(facts)}
     shared = Counter(colors.values())
     present = [1.0 if color in shared else 0.0 for color in COLORS]
-    subject = [[UNKNOWN] * len(SUBJECT) for _ in COLORS]
+    subject = [[UNKNOWN] * len(SUBJECT_CATEGORIES) for _ in COLORS]
     for index, color in colors.items():
         if color is not None and shared[color] == 1:
-            subject[_index("color", color)] = [_index(c, _known(facts, c, index)) for c in SUBJECT]
-    return Answers(torch.tensor([clip]), torch.tensor([present]), torch.tensor([subject]))
+            subject[_index("color", color)] = [_index(c, _label(facts, c, index)) for c in SUBJECT_CATEGORIES]
+    return ProbeTargets(torch.tensor([clip]), torch.tensor([present]), torch.tensor([subject]))
 
 
-def _known(facts: Sequence[Fact], category: Category, subject: int) -> str | None:
-    """What is known of a subject; a picture, which no camera moves in, tells of no events."""
+def _label(facts: Sequence[Fact], category: Category, subject: int) -> str | None:
+    """None if unknown; a still image, which has no camera fact, has no event labels."""
     value = value_of(facts, category, subject)
     moving = any(f.category == "camera" for f in facts)
     return NOTHING if value is None and category == "event" and moving else value

@@ -1,9 +1,7 @@
-"""Every task on held-out clips of the world: what a model makes, held against what really happened and against the
-simplest rule, which repeats the nearest given frame or cross-fades the nearest two, and leaves a clip that is to be
-edited as it is. What is measured is said at `MEASURES`.
+"""The quality of every task on held-out clips, compared with the true clip and with a simple baseline.
 
-No judge from elsewhere is needed: the world knows what is true of a clip and where its subjects are, and the probe that
-reads it is our own.
+The baseline repeats the nearest given frame or cross-fades the nearest two, and leaves a clip that is to be edited as
+it is. `MEASURES` lists what is measured.
 """
 
 from __future__ import annotations
@@ -16,21 +14,22 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from lumora.backends.lumora.compositing import ConditionFrames
 from lumora.config import VideoShape
+from lumora.evaluate.evaluation_data import PROBE
+from lumora.evaluate.frames import Frames
 from lumora.evaluate.instruments.perceptual import perceptual_distances
 from lumora.evaluate.instruments.probe import Probe
+from lumora.evaluate.metrics.prompt_following import RELIABLE
 from lumora.evaluate.metrics.proportions import FactVerdict, by_category
-from lumora.evaluate.runner import PROBE, TRUSTED
-from lumora.evaluate.sampling import through_codec
+from lumora.evaluate.sampling import model_config, through_codec
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED, caption_of
 from lumora.media.video import Video
 from lumora.parallel import run_batches
-from lumora.request.conditions import Condition
-from lumora.request.spec import Request
-from lumora.service.batch import BATCH_SIZE, backend_for
+from lumora.request import Condition, Request
+from lumora.service.batch import BATCH_SIZE, backend_for, make_videos
 from lumora.world.clip import make_scene
 from lumora.world.facts import Category, Fact, facts_of
 from lumora.world.render import render
@@ -39,50 +38,52 @@ from lumora.world.trajectory import Trajectory
 from lumora.world.visibility import SEEN, visibility
 
 FRAMES, FPS = 33, 8.0
-"""Of the real clips."""
-LOOKS: tuple[Category, ...] = ("count", "kind", "color", "material", "size", "place", "light")
-"""What stays true however things move."""
-CHANGE = 8
-"""Grey levels by which a pixel changes in a true clip if something happens there."""
-MOVES = 0.01
-"""Share of pixels that change in a clip that moves."""
-RELIT: dict[Light, str] = {
+"""Frames and frame rate of the real clips."""
+STATIC_CATEGORIES: tuple[Category, ...] = ("count", "kind", "color", "material", "size", "place", "light")
+"""Categories that do not depend on motion."""
+MIN_CHANGE = 8
+"""Gray levels by which a pixel must change in the true clip to count as changing."""
+MIN_CHANGING_SHARE = 0.01
+"""Share of changing pixels from which on a clip counts as moving."""
+RELIGHT_PROMPTS: dict[Light, str] = {
     "noon": "now at noon",
     "sunset": "now at sunset",
     "night": "now at night",
     "overcast": "now on an overcast day",
 }
-"""The words of an edit to another light."""
+"""Prompts of edits to another light."""
 ROUNDING = 1 / 12
-"""Squared error of a whole grey level, which is added to all errors: so nothing is nearer than 58.9 dB."""
+"""Squared error of rounding to gray levels; it is added to all errors, so PSNR is at most 58.9 dB."""
 
-Frames: TypeAlias = UInt8[np.ndarray, "t h w 3"]
-Measure: TypeAlias = Literal["psnr", "psnr of what happens", "distance", "facts", "seam"]
+Measure: TypeAlias = Literal["psnr", "psnr of active pixels", "distance", "facts", "seam"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-"""Over the frames that are made: PSNR in decibels, of all pixels, and of those that show a subject or change in the
-true clip (where a rule can't win by leaving all as it is); and the `perceptual` distance. Of the whole video: the share
-of facts that hold in the true clip that the probe finds. A seam is the mean difference over the joins of made to given
-frames over that of given neighbours: 1 is as smooth as the clip itself, less stands still."""
+"""PSNR in dB of the generated frames, of all pixels and of active ones, which show a subject or change in the true
+clip; the perceptual distance of the generated frames; the proportion of true facts that the probe finds in the whole
+video; and the seam: the mean difference between generated and given neighbors over that between given neighbors, 1 if
+the transition is as smooth as the clip itself, less if it stands still."""
+
+
+COLUMNS = ("model", "baseline", "best")
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A scene as it was drawn."""
+class RenderedScene:
+    """A scene with its rendering."""
 
     frames: Frames
     subject: Bool[np.ndarray, "t h w"]
-    """Where something of the cast is seen."""
+    """The pixels that show a subject."""
     scene: Scene
     trajectory: Trajectory
     number: int
 
     def facts(self, frames: int) -> tuple[Fact, ...]:
-        """What is true of the first so many frames, of things that are in sight in all of them."""
+        """The facts of the first `frames` frames about subjects that are in sight in all of them."""
         trajectory = self.trajectory.beginning(frames)
         height, width = self.subject.shape[1:]
-        seen = visibility(self.scene, trajectory, width / height).min(axis=0) > SEEN
+        in_sight = visibility(self.scene, trajectory, width / height).min(axis=0) > SEEN
         facts = facts_of(self.scene, trajectory, width / height)
-        return tuple(f for f in facts if all(seen[i] for i in (f.subject, f.other) if i is not None))
+        return tuple(f for f in facts if all(in_sight[i] for i in (f.subject, f.other) if i is not None))
 
     def prompt(self, frames: int) -> str:
         facts = facts_of(self.scene, self.trajectory.beginning(frames))
@@ -90,46 +91,47 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Real:
-    """A clip of the world, and the same by another light."""
+class TaskClip:
+    """A clip of the world, and the same in another light."""
 
-    shown: Shown
-    other: Shown
+    original: RenderedScene
+    relit: RenderedScene
 
-    def cut(self, start: int, stop: int, every: int = 1) -> Video:
-        return Video(self.shown.frames[start:stop:every], FPS / every)
+    def cut(self, start: int, stop: int, stride: int = 1) -> Video:
+        return Video(self.original.frames[start:stop:stride], FPS / stride)
 
 
 @dataclass(frozen=True)
 class EvaluationTask:
-    """What is given of a clip, and of which frames of it the rest should come out."""
+    """What is given of a clip, and which frames are the truth."""
 
-    given: Callable[[Real], tuple[Condition, ...]]
+    conditions: Callable[[TaskClip], tuple[Condition, ...]]
     frames: int
-    """How many of the clip's first frames are the truth; the facts hold in them."""
+    """Number of the clip's first frames that are the truth; the facts hold in them."""
     relit: bool = False
-    """Whether the truth is the clip by the other light."""
+    """Whether the truth is the clip in the other light."""
     loop: float = 0.0
-    """Seconds of a loop, which has no truth but the looks of things."""
+    """Seconds of a loop, which has no true frames; only facts of static categories are checked."""
 
-    def truth(self, real: Real) -> Shown:
-        return real.other if self.relit else real.shown
+    def truth(self, clip: TaskClip) -> RenderedScene:
+        return clip.relit if self.relit else clip.original
 
-    def request(self, real: Real) -> Request:
-        seconds, prompt = self.loop or self.frames / FPS, real.shown.prompt(self.frames)
+    def request(self, clip: TaskClip) -> Request:
+        seconds, prompt = self.loop or self.frames / FPS, clip.original.prompt(self.frames)
         if self.relit:
-            given = tuple(replace(thing, source_prompt=prompt) for thing in self.given(real))
-            return Request(RELIT[real.other.scene.light], seconds, conditions=given)
-        return Request(prompt, seconds, conditions=self.given(real), loop=self.loop > 0)
+            edited = tuple(replace(condition, source_prompt=prompt) for condition in self.conditions(clip))
+            return Request(RELIGHT_PROMPTS[clip.relit.scene.light], seconds, conditions=edited)
+        return Request(prompt, seconds, conditions=self.conditions(clip), loop=self.loop > 0)
 
-    def asked(self, real: Real) -> tuple[Fact, ...]:
-        facts = self.truth(real).facts(self.frames)
-        return tuple(f for f in facts if not self.loop or f.category in LOOKS)
+    def asked(self, clip: TaskClip) -> tuple[Fact, ...]:
+        """The facts that the video should show."""
+        facts = self.truth(clip).facts(self.frames)
+        return tuple(f for f in facts if not self.loop or f.category in STATIC_CATEGORIES)
 
 
-def _pieces(*pieces: tuple[tuple[int, int], float | Literal["end"]]) -> Callable[[Real], tuple[Condition, ...]]:
-    """These frames of a clip, where they lie."""
-    return lambda real: tuple(Condition(real.cut(*span), start) for span, start in pieces)
+def _pieces(*pieces: tuple[tuple[int, int], float | Literal["end"]]) -> Callable[[TaskClip], tuple[Condition, ...]]:
+    """Conditions from spans of frames of a clip, each at its start in seconds."""
+    return lambda clip: tuple(Condition(clip.cut(*span), start) for span, start in pieces)
 
 
 TASKS: dict[str, EvaluationTask] = {
@@ -140,185 +142,198 @@ TASKS: dict[str, EvaluationTask] = {
     "backward 1.5 s": EvaluationTask(_pieces(((12, 25), "end")), 25),
     "infill 1.1 s": EvaluationTask(_pieces(((0, 10), 0.0), ((19, 33), 19 / FPS)), 33),
     "connect 1.9 s": EvaluationTask(_pieces(((0, 9), 0.0), ((24, 33), "end")), 33),
-    "double rate": EvaluationTask(lambda real: (Condition(real.cut(0, 17, every=2)),), 17),
-    "four times the rate": EvaluationTask(lambda real: (Condition(real.cut(0, 17, every=4)),), 17),
+    "double rate": EvaluationTask(lambda clip: (Condition(clip.cut(0, 17, stride=2)),), 17),
+    "four times the rate": EvaluationTask(lambda clip: (Condition(clip.cut(0, 17, stride=4)),), 17),
     "loop 1.5 s": EvaluationTask(_pieces(((0, 17), 0.0)), 17, loop=29 / FPS),
-    "edit .6": EvaluationTask(lambda real: (Condition(real.cut(0, 17), strength=0.6),), 17, relit=True),
+    "edit .6": EvaluationTask(lambda clip: (Condition(clip.cut(0, 17), strength=0.6),), 17, relit=True),
 }
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One measure of one clip; NaN where nothing can be said."""
+class TaskFigure:
+    """One measure of one clip; NaN if undefined."""
 
-    network: float
-    rule: float
+    model: float
+    baseline: float
     best: float
-    """Of the true clip through the codec; of facts and seams, of the true clip itself."""
+    """The true clip through the codec; for facts and seams, the true clip itself."""
 
 
 @dataclass(frozen=True)
-class Score:
-    """What was found of one task on one clip."""
+class TaskScore:
+    """The result of one task on one clip."""
 
     moves: bool
-    """Whether something changes in the true clip."""
-    figures: dict[Measure, Figure]
-    """All but the facts."""
-    shown: dict[str, FactVerdict]
-    """What the probe finds in the `network`'s video, the `rule`'s and the true one (`best`)."""
+    """Whether the true clip moves."""
+    figures: dict[Measure, TaskFigure]
+    """All measures but the facts."""
+    verdicts: dict[str, FactVerdict]
+    """What the probe finds in the video of the `model`, of the `baseline`, and in the true one (`best`)."""
 
 
 def measure_tasks(
     names: Sequence[str],
     clips: int,
     steps: int,
-    guidance: float | None = None,
-    weights: Path | None = None,
+    guidance_scale: float | None = None,
+    model: Path | None = None,
     workers: int = 0,
     probe: Path = PROBE,
-) -> dict[str, list[Score]]:
-    """The scores of so many held-out clips in each of these tasks, made and read in so many processes (0: in this one)
-    by the model in the folder `weights` (None: the one that comes with lumora)."""
-    work = partial(_measure, tuple(names), steps, guidance, weights, probe)
+) -> dict[str, list[TaskScore]]:
+    """The scores of held-out clips in each of these tasks by the model in the folder `model` (None: the one that comes
+    with lumora), sampled and read in this many processes (0: in this one)."""
+    work = partial(_measure, tuple(names), steps, guidance_scale, model, probe)
     rows = run_batches(work, range(clips), BATCH_SIZE, workers)
     return {name: [row[name] for row in rows] for name in names}
 
 
 def _measure(
-    names: Sequence[str], steps: int, guidance: float | None, weights: Path | None, probe: Path, numbers: Sequence[int]
-) -> list[dict[str, Score]]:
-    backend, judge = backend_for(weights), Probe.load(probe)
-    reals = [real_clip(number, backend.config.shape) for number in numbers]
-    rows: list[dict[str, Score]] = [{} for _ in reals]
+    names: Sequence[str],
+    steps: int,
+    guidance_scale: float | None,
+    model: Path | None,
+    probe_path: Path,
+    numbers: Sequence[int],
+) -> list[dict[str, TaskScore]]:
+    probe, shape = Probe.load(probe_path), model_config(model).shape
+    clips = [task_clip(number, shape) for number in numbers]
+    rows: list[dict[str, TaskScore]] = [{} for _ in clips]
     for name in names:
         task = TASKS[name]
-        asked = [task.request(real) for real in reals]
         requests = [
-            replace(r, seed=number, num_inference_steps=steps, guidance_scale=guidance)
-            for number, r in zip(numbers, asked, strict=True)
+            replace(task.request(clip), seed=number, num_inference_steps=steps, guidance_scale=guidance_scale)
+            for number, clip in zip(numbers, clips, strict=True)
         ]
-        for row, real, request, made in zip(
-            rows, reals, requests, backend.pipeline.generate_batch(requests), strict=True
-        ):
-            row[name] = score(task, real, request, made.frames, judge, weights)
+        videos = make_videos(requests, model, batch_size=len(requests))
+        for row, clip, request, frames in zip(rows, clips, requests, videos, strict=True):
+            row[name] = score(task, clip, request, frames, probe, model)
     return rows
 
 
-def real_clip(number: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> Real:
-    """Held-out clip `number`, with a camera that stands still or moves, as sampled."""
+def task_clip(number: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> TaskClip:
+    """Held-out clip `number` of 33 frames with the size of `shape`."""
     long = VideoShape(FRAMES, shape.height, shape.width, FPS)
     scene, trajectory = make_scene("plain", seed, number, long)
     scenes = [scene, replace(scene, light=LIGHTS[(LIGHTS.index(scene.light) + 1) % len(LIGHTS)])]
-    drawn = render(scenes, [trajectory, trajectory], long.height, long.width)
-    parts = zip(drawn.frames.numpy(), drawn.subject.numpy() >= 0, scenes, strict=True)
-    return Real(*(Shown(frames, subject, some, trajectory, number) for frames, subject, some in parts))
+    rendering = render(scenes, [trajectory, trajectory], long.height, long.width)
+    parts = zip(rendering.frames.numpy(), rendering.subject.numpy() >= 0, scenes, strict=True)
+    return TaskClip(*(RenderedScene(frames, subject, lit, trajectory, number) for frames, subject, lit in parts))
 
 
 def score(
-    task: EvaluationTask, real: Real, request: Request, made: Frames, judge: Probe, weights: Path | None = None
-) -> Score:
-    """Of the video `made` of the request of a task by the model in the folder `weights`."""
-    truth, plan = task.truth(real), backend_for(weights).prepare(request)
-    (take,) = plan.segments
-    pictures = ConditionFrames.from_segment(take, request.conditions, plan.size, request.resize_mode)
-    rule = np.stack([pictures.draft_frame(frame) for frame in range(take.num_frames)])
-    kept = np.array([frame in take.kept_frames() for frame in range(take.num_frames)])
+    task: EvaluationTask, clip: TaskClip, request: Request, video: Frames, probe: Probe, model: Path | None = None
+) -> TaskScore:
+    """The score of a task's `video` by the model in the folder `model`."""
+    truth = task.truth(clip)
     true = truth.frames[: task.frames]
-    figures: dict[Measure, Figure] = {}
-    joins = np.nan
+    baseline, kept = baseline_video(request, model)
+    figures: dict[Measure, TaskFigure] = {}
+    true_seam = np.nan
     if not task.loop:
-        # What ends with the video may be some frames later than in the truth, if the grid of latent frames asks for it.
-        begins = max(0, len(made) - len(true)) if request.conditions[-1].start == "end" else 0
-        aligned = slice(begins, begins + len(true))
-        (coded,) = through_codec([true], weights)
-        figures = compared(
-            true, [made[aligned], rule[aligned], coded], ~kept[aligned], happening(truth, task.frames), judge
+        # A video that ends with a condition may have more frames than the truth, to fill the grid of latent frames.
+        start = max(0, len(video) - len(true)) if request.conditions[-1].start == "end" else 0
+        aligned = slice(start, start + len(true))
+        (coded,) = through_codec([true], model)
+        figures = compare_frames(
+            true, [video[aligned], baseline[aligned], coded], ~kept[aligned], active_pixels(truth, task.frames), probe
         )
-        joins = seam(true, kept[aligned], loop=False)
-    figures["seam"] = Figure(seam(made, kept, request.loop), seam(rule, kept, request.loop), joins)
-    facts = task.asked(real)
-    readings = (judge.read_all([torch.from_numpy(np.ascontiguousarray(video))]) for video in (made, rule, true))
+        true_seam = seam(true, kept[aligned], loop=False)
+    figures["seam"] = TaskFigure(seam(video, kept, request.loop), seam(baseline, kept, request.loop), true_seam)
+    facts = task.asked(clip)
+    readings = (probe.read_clips([torch.from_numpy(np.ascontiguousarray(one))]) for one in (video, baseline, true))
     verdicts = (FactVerdict.of(reading, facts, facts) for (reading,) in readings)
-    moves = changing(true).mean() >= MOVES
-    return Score(bool(moves), figures, dict(zip(("network", "rule", "best"), verdicts, strict=True)))
+    moves = changing_pixels(true).mean() >= MIN_CHANGING_SHARE
+    return TaskScore(bool(moves), figures, dict(zip(COLUMNS, verdicts, strict=True)))
 
 
-def compared(
+def baseline_video(request: Request, model: Path | None) -> tuple[Frames, Bool[np.ndarray, " t"]]:
+    """The video that repeats or cross-fades the nearest given frames, and which of its frames are given."""
+    plan = backend_for(model).prepare(request)
+    (segment,) = plan.segments
+    conditions = ConditionFrames.from_segment(segment, request.conditions, plan.size, request.resize_mode)
+    frames = np.stack([conditions.draft_frame(frame) for frame in range(segment.num_frames)])
+    return frames, np.array([frame in segment.kept_frames() for frame in range(segment.num_frames)])
+
+
+def compare_frames(
     true: Frames,
     videos: Sequence[Frames],
-    made: Bool[np.ndarray, " t"],
-    happens: Bool[np.ndarray, "t h w"],
-    judge: Probe,
-) -> dict[Measure, Figure]:
-    """Three videos beside the true one, over the frames that are `made`."""
-    whole = np.broadcast_to(made[:, None, None], happens.shape)
-    distances = perceptual_distances(judge, videos, true)[:, made].mean(axis=1)
+    generated: Bool[np.ndarray, " t"],
+    active: Bool[np.ndarray, "t h w"],
+    probe: Probe,
+) -> dict[Measure, TaskFigure]:
+    """Compares three videos with the true one, in the frames that are `generated`."""
+    pixels = np.broadcast_to(generated[:, None, None], active.shape)
+    distances = perceptual_distances(probe, videos, true)[:, generated].mean(axis=1)
     return {
-        "psnr": Figure(*(decibels(video, true, whole) for video in videos)),
-        "psnr of what happens": Figure(*(decibels(video, true, whole & happens) for video in videos)),
-        "distance": Figure(*distances.tolist()),
+        "psnr": TaskFigure(*(psnr(video, true, pixels) for video in videos)),
+        "psnr of active pixels": TaskFigure(*(psnr(video, true, pixels & active) for video in videos)),
+        "distance": TaskFigure(*distances.tolist()),
     }
 
 
-def happening(truth: Shown, frames: int) -> Bool[np.ndarray, "t h w"]:
-    """The pixels of the first so many frames that show a subject, and those that change at any time."""
-    return truth.subject[:frames] | changing(truth.frames[:frames])
+def active_pixels(truth: RenderedScene, frames: int) -> Bool[np.ndarray, "t h w"]:
+    """The pixels of the first `frames` frames that show a subject, and those that change at any time."""
+    return truth.subject[:frames] | changing_pixels(truth.frames[:frames])
 
 
-def changing(video: Frames) -> Bool[np.ndarray, "h w"]:
-    """The pixels that differ by more than CHANGE between any two frames, in any channel."""
-    return (video.max(axis=0) - video.min(axis=0)).max(axis=-1) > CHANGE
+def changing_pixels(video: Frames) -> Bool[np.ndarray, "h w"]:
+    """The pixels that differ by more than MIN_CHANGE between any two frames, in any channel."""
+    return (video.max(axis=0) - video.min(axis=0)).max(axis=-1) > MIN_CHANGE
 
 
-def decibels(made: Frames, true: Frames, counts: Bool[np.ndarray, "t h w"]) -> float:
-    """PSNR of the pixels that count; NaN where none does."""
-    if not counts.any():
+def psnr(video: Frames, true: Frames, mask: Bool[np.ndarray, "t h w"]) -> float:
+    """PSNR in dB of the pixels in the mask; NaN for an empty mask."""
+    if not mask.any():
         return np.nan
-    error = (made[counts].astype(np.float64) - true[counts]) ** 2
+    error = (video[mask].astype(np.float64) - true[mask]) ** 2
     return float(10 * np.log10(255**2 / (error.mean() + ROUNDING)))
 
 
 def seam(video: Frames, kept: Bool[np.ndarray, " t"], loop: bool) -> float:
-    """NaN where no two given frames are neighbours, and so nothing is known of how smooth it should be. Steps of less
-    than one grey level count as one: nobody sees them."""
+    """Mean difference between generated and given (`kept`) neighbors, over that between given neighbors.
+
+    NaN if no two given frames are neighbors. Differences of less than one gray level count as one, because they are
+    invisible.
+    """
     following = np.roll(video, -1, axis=0).astype(float)
-    apart = np.abs(following - video).mean(axis=(1, 2, 3))
+    difference = np.abs(following - video).mean(axis=(1, 2, 3))
     joins, inside = kept != np.roll(kept, -1), kept & np.roll(kept, -1)
     if not loop:
-        apart, joins, inside = apart[:-1], joins[:-1], inside[:-1]
+        difference, joins, inside = difference[:-1], joins[:-1], inside[:-1]
     if not joins.any() or not inside.any():
         return np.nan
-    return float(max(apart[joins].mean(), 1) / max(apart[inside].mean(), 1))
+    return float(max(difference[joins].mean(), 1) / max(difference[inside].mean(), 1))
 
 
-def trusted(scores: Sequence[Score]) -> frozenset[str]:
-    """The categories that the probe reads well enough in these true clips."""
-    return frozenset(c for c, s in by_category(score.shown["best"] for score in scores).items() if s.value >= TRUSTED)
+def reliable_categories(scores: Sequence[TaskScore]) -> frozenset[str]:
+    """The categories that the probe reads well enough in the true clips."""
+    found = by_category(score.verdicts["best"] for score in scores)
+    return frozenset(category for category, proportion in found.items() if proportion.value >= RELIABLE)
 
 
-def columns(scores: Sequence[Score], measure: Measure) -> Float[np.ndarray, "clips 3"]:
-    """Network, rule and the best there is, of each clip; NaN where nothing can be said."""
+def task_columns(scores: Sequence[TaskScore], measure: Measure) -> Float[np.ndarray, "clips 3"]:
+    """Model, baseline and best of each clip; NaN if undefined."""
     if measure != "facts":
-        figures = (score.figures.get(measure, Figure(np.nan, np.nan, np.nan)) for score in scores)
-        return np.array([(figure.network, figure.rule, figure.best) for figure in figures], float)
-    sure = trusted(scores)
-    return np.array([[_share(score.shown[name], sure) for name in ("network", "rule", "best")] for score in scores])
+        figures = (score.figures.get(measure, TaskFigure(np.nan, np.nan, np.nan)) for score in scores)
+        return np.array([(figure.model, figure.baseline, figure.best) for figure in figures], float)
+    reliable = reliable_categories(scores)
+    return np.array([[_found(score.verdicts[name], reliable) for name in COLUMNS] for score in scores])
 
 
-def _share(verdict: FactVerdict, categories: frozenset[str]) -> float:
-    """Of the facts of these categories."""
-    return FactVerdict(tuple((f, shown) for f, shown in verdict.shown if f.category in categories)).share.value
+def _found(verdict: FactVerdict, categories: frozenset[str]) -> float:
+    """The proportion found of the facts of these categories."""
+    return FactVerdict(tuple((f, shown) for f, shown in verdict.shown if f.category in categories)).proportion.value
 
 
-def error(values: Float[np.ndarray, "*shape"], measure: Measure) -> Float[np.ndarray, "*shape"]:
-    """How far from the truth these are: less is better in every measure."""
+def measure_error(values: Float[np.ndarray, "*shape"], measure: Measure) -> Float[np.ndarray, "*shape"]:
+    """Values for which lower is better, for every measure."""
     if measure == "seam":
         return np.abs(values - 1)
     return values if measure == "distance" else -values
 
 
-def nearer(scores: Float[np.ndarray, "clips 3"], measure: Measure) -> float:
-    """The share of clips in which the network is nearer to the truth than the rule; a tie is half of it."""
-    network, rule = error(scores[np.isfinite(scores[:, :2]).all(axis=1), :2], measure).T
-    return float(((network < rule) + 0.5 * (network == rule)).mean()) if len(network) else np.nan
+def win_rate(columns: Float[np.ndarray, "clips 3"], measure: Measure) -> float:
+    """The share of clips in which the model is better than the baseline; a tie counts half."""
+    model, baseline = measure_error(columns[np.isfinite(columns[:, :2]).all(axis=1), :2], measure).T
+    return float(((model < baseline) + 0.5 * (model == baseline)).mean()) if len(model) else np.nan

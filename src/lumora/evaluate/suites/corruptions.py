@@ -1,35 +1,34 @@
-"""Real clips made worse: an instrument that is to judge what a model makes must read these too."""
+"""Corrupted real clips, to test how well an instrument reads videos of lower quality."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8
 from scipy import ndimage
 
-NOISE = 8.0
-"""Standard deviation, in grey levels."""
-BLUR = 3
-"""Pixels, of a square."""
+from lumora.evaluate.frames import Frames
 
-Frames = UInt8[np.ndarray, "t h w 3"]
+NOISE = 8.0
+"""Standard deviation in gray levels."""
+BLUR = 3
+"""Side of the blur kernel in pixels."""
 
 
 def blurred(frames: Frames) -> Frames:
-    """Means over squares of BLUR pixels."""
+    """Box blur over BLUR × BLUR pixels."""
     weights = np.full((1, BLUR, BLUR, 1), 1 / BLUR**2, np.float32)
     return ndimage.convolve(frames.astype(np.float32), weights, mode="nearest").round().astype(np.uint8)
 
 
 def noisy(frames: Frames, rng: np.random.Generator) -> Frames:
-    """With noise that differs from pixel to pixel and frame to frame."""
+    """Independent Gaussian noise for each pixel and frame."""
     noise = NOISE * rng.standard_normal(frames.shape, np.float32)
     return (frames + noise).round().clip(0, 255).astype(np.uint8)
 
 
-def degraded(clips: Sequence[Frames]) -> dict[str, list[Frames]]:
-    """By the name of what was done."""
+def corrupted(clips: Sequence[Frames]) -> dict[str, list[Frames]]:
+    """The clips by corruption: `blur` and `noise`."""
     return {
         "blur": [blurred(frames) for frames in clips],
         "noise": [noisy(frames, np.random.default_rng(n)) for n, frames in enumerate(clips)],

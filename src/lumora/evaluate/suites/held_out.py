@@ -1,4 +1,4 @@
-"""What a model is asked for when it is measured: prompts, the facts they state, and what it really looks like."""
+"""Held-out prompts with the facts that they state, and real clips that show them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import partial
 from typing import cast
 
 import numpy as np
-from jaxtyping import UInt8
 
 from lumora.config import VideoShape
-from lumora.evaluate.suites.vocabulary import outside_prompts
+from lumora.evaluate.frames import Frames
+from lumora.evaluate.suites.vocabulary import vocabulary_prompts
 from lumora.parallel import run_batches
 from lumora.world.caption import Caption, Length, caption
 from lumora.world.clip import FilmClip, make_film, make_scene
@@ -24,49 +24,52 @@ from lumora.world.sample.cast import choice
 from lumora.world.scene import LIGHTS, PLACES, SIZES, CameraMove, Scene
 
 HELD_OUT_SEED = 20_251
-"""No training uses the clips of this seed."""
+"""Seed of the clips that no training uses."""
 assert HELD_OUT_SEED >= FIRST_HELD_OUT_SEED
-TOGETHER = 20
-"""Clips that a process draws before it takes up the next ones."""
-RETELLINGS = 10
-"""Tries for each clip of which a prompt is to be true."""
-COMBINED: tuple[Category, ...] = ("kind", "color", "motion")
+BATCH_SIZE = 20
+"""Clips that a worker renders at a time."""
+MAX_TRIES = 10
+"""Scenes that are tried for each clip that must match a prompt."""
+COMBINATION: tuple[Category, ...] = ("kind", "color", "motion")
 
 
 @dataclass(frozen=True)
-class Case:
-    """One prompt that a model is given."""
+class EvaluationCase:
+    """One prompt of the evaluation."""
 
     group: str
     prompt: str
     stated: tuple[Fact, ...]
-    """All that it says."""
+    """All facts that the prompt states."""
     asked: tuple[Fact, ...]
-    """What of it is looked for."""
-    real: UInt8[np.ndarray, "t h w 3"] | None = None
-    """A real clip that shows it, where there is one."""
+    """The facts that are checked."""
+    real: Frames | None = None
+    """A real clip that shows the prompt, if there is one."""
     scene: Scene | None = None
     """The scene of that clip."""
     true: tuple[Fact, ...] = ()
-    """All that is true of it, whether the prompt says it or not."""
+    """All facts of that clip, stated or not."""
 
 
 def held_out_captions(
     preset: str, clips: int, length: Length, shape: VideoShape, seed: int = HELD_OUT_SEED, workers: int = 0
-) -> list[Case]:
-    """Captions of clips that nothing was trained on, with these clips as they really are, drawn in so many processes
-    (0: in this one)."""
-    return run_batches(partial(_captions, preset, seed, length, shape), range(clips), TOGETHER, workers)
+) -> list[EvaluationCase]:
+    """Captions of clips of a held-out seed with these clips, rendered in this many processes (0: in this one)."""
+    return run_batches(partial(_captions, preset, seed, length, shape), range(clips), BATCH_SIZE, workers)
 
 
-def _captions(preset: str, seed: int, length: Length, shape: VideoShape, indices: Sequence[int]) -> list[Case]:
+def _captions(
+    preset: str, seed: int, length: Length, shape: VideoShape, indices: Sequence[int]
+) -> list[EvaluationCase]:
     return [_case("captions", preset, seed, index, length, shape) for index in indices]
 
 
-def combinations(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> list[Case]:
-    """Captions of clips with a combination of kind, colour and motion that no training has seen; what is looked for is
-    that combination."""
-    cases: list[Case] = []
+def held_out_combinations(
+    preset: str, clips: int, shape: VideoShape, seed: int = HELD_OUT_SEED
+) -> list[EvaluationCase]:
+    """Captions of clips with a combination of kind, color and motion that no training uses; the facts of that
+    combination are checked."""
+    cases: list[EvaluationCase] = []
     seconds, aspect = (shape.num_frames - 1) / shape.fps, shape.width / shape.height
     for index in itertools.count():
         subjects = sample_scene(preset, seed, index, seconds, aspect).subjects
@@ -74,7 +77,9 @@ def combinations(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OU
             continue
         case = _case("combinations", preset, seed, index, "sentence", shape)
         asked = [
-            f for f in case.stated if f.subject is not None and held_out(subjects[f.subject]) and f.category in COMBINED
+            f
+            for f in case.stated
+            if f.subject is not None and held_out(subjects[f.subject]) and f.category in COMBINATION
         ]
         cases.append(replace(case, asked=tuple(asked)))
         if len(cases) == clips:
@@ -83,37 +88,37 @@ def combinations(preset: str, clips: int, shape: VideoShape, seed: int = HELD_OU
 
 
 def film_world(preset: str) -> str:
-    """The world of the films that show the things of a preset, or more."""
+    """The preset of films for a preset of clips."""
     return "plain-film" if preset in ("plain", "plain-film") else "film"
 
 
 def held_out_films(world: str, films: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> list[FilmClip]:
-    """Films of this world that nothing was trained on, of exactly the frames of `shape`."""
+    """Films of a held-out seed with exactly the number of frames of `shape`."""
     return [make_film(world, seed, index, shape) for index in range(films)]
 
 
 def caption_of(facts: tuple[Fact, ...], seed: int, index: int, length: Length) -> Caption:
-    """The caption by which clip `index` of a seed is asked for, always the same."""
+    """The caption of clip `index` of a seed; always the same."""
     return caption(facts, length, np.random.default_rng([seed, index]))
 
 
-def _case(group: str, preset: str, seed: int, index: int, length: Length, shape: VideoShape) -> Case:
+def _case(group: str, preset: str, seed: int, index: int, length: Length, shape: VideoShape) -> EvaluationCase:
     scene, trajectory = make_scene(preset, seed, index, shape)
     facts = facts_of(scene, trajectory)
-    words = caption_of(facts, seed, index, length)
+    described = caption_of(facts, seed, index, length)
     frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
-    return Case(group, words.text, words.facts, words.facts, frames, scene, facts)
+    return EvaluationCase(group, described.text, described.facts, described.facts, frames, scene, facts)
 
 
-def retold(
-    case: Case, preset: str, shape: VideoShape, clips: int, rng: np.random.Generator
-) -> list[UInt8[np.ndarray, "t h w 3"]]:
-    """Real clips of which all that a prompt says is true, and in which the rest is as it happens: where things are and
-    how fast, the looks that it doesn't tell, the camera. Fewer than so many where they are hard to come by."""
+def matching_clips(
+    case: EvaluationCase, preset: str, shape: VideoShape, clips: int, rng: np.random.Generator
+) -> list[Frames]:
+    """Real clips that show all facts of a prompt and differ in what it leaves open: positions, speeds, appearance, and
+    the camera. Returns fewer clips if they are hard to find."""
     assert case.scene is not None
-    found: list[UInt8[np.ndarray, "t h w 3"]] = []
-    for _ in range(RETELLINGS * clips):
-        scene = _left_open(rng, case.scene, case.stated, preset)
+    found: list[Frames] = []
+    for _ in range(MAX_TRIES * clips):
+        scene = _vary_unstated(rng, case.scene, case.stated, preset)
         move = value_of(case.stated, "camera") or _draw_move(rng, preset)
         scene = rearranged(rng, scene, cast(CameraMove, move), shape.width / shape.height)
         if scene is None or len(found) == clips:
@@ -124,23 +129,25 @@ def retold(
     return found
 
 
-def _left_open(rng: np.random.Generator, scene: Scene, stated: tuple[Fact, ...], preset: str) -> Scene:
-    """The scene with other looks, where the prompt says nothing of them."""
+def _vary_unstated(rng: np.random.Generator, scene: Scene, stated: tuple[Fact, ...], preset: str) -> Scene:
+    """The scene with another appearance where the prompt does not state it."""
 
-    def told(category: Category, subject: int | None = None) -> bool:
+    def is_stated(category: Category, subject: int | None = None) -> bool:
         return value_of(stated, category, subject) is not None
 
     materials = PRESETS[preset].materials
     subjects = tuple(
         replace(
             subject,
-            material=subject.material if told("material", i) else choice(rng, [*materials], [*materials.values()]),
-            size=subject.size if told("size", i) else choice(rng, SIZES),
+            material=subject.material if is_stated("material", i) else choice(rng, [*materials], [*materials.values()]),
+            size=subject.size if is_stated("size", i) else choice(rng, SIZES),
         )
         for i, subject in enumerate(scene.subjects)
     )
-    place = scene.place if told("place") else choice(rng, PLACES)
-    return replace(scene, subjects=subjects, place=place, light=scene.light if told("light") else choice(rng, LIGHTS))
+    place = scene.place if is_stated("place") else choice(rng, PLACES)
+    return replace(
+        scene, subjects=subjects, place=place, light=scene.light if is_stated("light") else choice(rng, LIGHTS)
+    )
 
 
 def _draw_move(rng: np.random.Generator, preset: str) -> CameraMove:
@@ -148,6 +155,6 @@ def _draw_move(rng: np.random.Generator, preset: str) -> CameraMove:
     return "static" if rng.random() < 0.5 else choice(rng, moves)
 
 
-def outside_words() -> list[Case]:
-    """Prompts in words that no caption of the world uses; what is looked for is what these words say."""
-    return [Case(p.group, p.prompt, p.stated, p.asked) for p in outside_prompts()]
+def out_of_vocabulary_cases() -> list[EvaluationCase]:
+    """Prompts with words that no caption of the world uses; the facts that these words state are checked."""
+    return [EvaluationCase(p.group, p.prompt, p.stated, p.asked) for p in vocabulary_prompts()]

@@ -1,6 +1,7 @@
-"""Prompts in words that no caption of the world uses: synonyms, other languages, typing errors, roundabout sentences.
+"""Prompts with words that no caption of the world uses: synonyms, other languages, typing errors, long sentences.
 
-A prompt keeps all but one thing plain, so that what is found or not is that thing's doing. Data first, then the list.
+Each prompt has one unknown word; the rest is in the words of captions. The words keep their British spelling: the
+figures of the evaluation depend on them.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ SYNONYMS: dict[Category, dict[str, tuple[str, ...]]] = {
         "still": ("is frozen in place", "stays put"),
     },
 }
-"""What takes the place of a plain word."""
+"""Replacements for the words of captions."""
 
 LANGUAGES: dict[str, dict[str, tuple[Fact, ...]]] = {
     "German": {
@@ -94,7 +95,7 @@ PLAIN: dict[Category, tuple[tuple[str, str], ...]] = {
     "light": (("noon", "at noon"), ("sunset", "at sunset")),
     "motion": (("still", "stands still"),),
 }
-"""What the rest of a prompt says, by turns: (value, words)."""
+"""(value, words) for the rest of a prompt, in rotation."""
 
 LONG: dict[str, tuple[Fact, ...]] = {
     "What I would like to see, if it isn't too much trouble, is a nice clip with nothing in it but a single red ball, "
@@ -121,53 +122,55 @@ LONG: dict[str, tuple[Fact, ...]] = {
 
 
 @dataclass(frozen=True)
-class Outside:
-    """A prompt with something unheard of in it."""
+class VocabularyPrompt:
+    """A prompt with a word outside the vocabulary."""
 
     group: Group
     word: str
-    """What is unheard of."""
+    """The unknown word, or the language."""
     prompt: str
     stated: tuple[Fact, ...]
-    """All that the prompt says."""
+    """All facts that the prompt states."""
     asked: tuple[Fact, ...]
-    """The part of it that the unheard of word says."""
+    """The facts that the unknown word states."""
 
 
-def outside_prompts() -> tuple[Outside, ...]:
-    """All of them, always the same ones in the same order."""
-    languages = (Outside("language", name, p, f, f) for name, prompts in LANGUAGES.items() for p, f in prompts.items())
-    long = (Outside("long", " ".join(p.split()[:4]), p, f, f) for p, f in LONG.items())
+def vocabulary_prompts() -> tuple[VocabularyPrompt, ...]:
+    """All prompts, in a fixed order."""
+    languages = (
+        VocabularyPrompt("language", name, p, f, f) for name, prompts in LANGUAGES.items() for p, f in prompts.items()
+    )
+    long = (VocabularyPrompt("long", " ".join(p.split()[:4]), p, f, f) for p, f in LONG.items())
     return (*_synonyms(), *_typos(), *languages, *long)
 
 
-def _synonyms() -> list[Outside]:
+def _synonyms() -> list[VocabularyPrompt]:
     found = []
     for category, values in SYNONYMS.items():
         for value, words in values.items():
             for word in words:
-                said = _plain(len(found))
-                said[category] = value, word
+                chosen = _plain(len(found))
+                chosen[category] = value, word
                 if category == "motion" and value == "roll":
-                    said["kind"] = ("ball", "ball")  # the other two don't roll
-                found.append(_outside("synonym", category, word, said))
+                    chosen["kind"] = ("ball", "ball")  # cubes and rings do not roll
+                found.append(_prompt("synonym", category, word, chosen))
     return found
 
 
-def _typos() -> list[Outside]:
-    """Plain prompts with two neighbouring letters exchanged inside of one word."""
+def _typos() -> list[VocabularyPrompt]:
+    """Plain prompts with two neighboring letters of one word exchanged."""
     found, generator = [], np.random.default_rng(7)
     for category in ("color", "kind", "place"):
         for value, words in PLAIN[category]:
-            said = _plain(len(found))
+            chosen = _plain(len(found))
             *before, last = words.split(" ")
             place = int(generator.integers(1, len(last) - 2)) if len(last) > 3 else 1
             letters = [*last]
             letters[place], letters[place + 1] = letters[place + 1], letters[place]
             wrong = " ".join([*before, "".join(letters)])
             if wrong != words:
-                said[category] = value, wrong
-                found.append(_outside("typo", category, wrong, said))
+                chosen[category] = value, wrong
+                found.append(_prompt("typo", category, wrong, chosen))
     return found
 
 
@@ -175,8 +178,8 @@ def _plain(turn: int) -> dict[Category, tuple[str, str]]:
     return {category: options[turn % len(options)] for category, options in PLAIN.items()}
 
 
-def _outside(group: Group, category: Category, word: str, said: dict[Category, tuple[str, str]]) -> Outside:
+def _prompt(group: Group, category: Category, word: str, chosen: dict[Category, tuple[str, str]]) -> VocabularyPrompt:
     order: tuple[Category, ...] = ("color", "kind", "motion", "place", "light")
-    facts = {c: Fact(c, said[c][0], None if c in ("place", "light") else 0) for c in order}
-    prompt = " ".join(said[c][1] for c in order)
-    return Outside(group, word, prompt, tuple(facts.values()), (facts[category],))
+    facts = {c: Fact(c, chosen[c][0], None if c in ("place", "light") else 0) for c in order}
+    prompt = " ".join(chosen[c][1] for c in order)
+    return VocabularyPrompt(group, word, prompt, tuple(facts.values()), (facts[category],))
