@@ -82,7 +82,7 @@ def latents_of(clip: Video) -> VideoLatents:
 
 def latent_error(pipeline: Pipeline, clip: Video, latents: VideoLatents) -> float:
     """Mean squared error of the encoded clip over the variance of `latents`, in percent."""
-    pixels = rearrange(torch.from_numpy(clip.frames), "t h w c -> 1 c t h w").to(pipeline.text_encoder.device)
+    pixels = rearrange(torch.from_numpy(clip.frames), "t h w c -> 1 c t h w").to(pipeline.device)
     with torch.inference_mode():
         encoded = pipeline.codec.encode(pixels / 127.5 - 1)[0].float().cpu().numpy().swapaxes(0, 1)
     true = latents.data.astype(np.float32)

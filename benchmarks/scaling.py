@@ -1,6 +1,6 @@
 """Loss and prompt following over model size and compute, and how well a scaling law predicts a further run.
 
-    python benchmarks/scaling.py --folder data/cpu --out data/scaling
+    python benchmarks/scaling.py --run-dir data/cpu --output-dir data/scaling
 
 The folder is one of `lumora train`: its latents (the last shard is used for evaluation only) and its `weights` with
 codec and model.json. The benchmark trains each size with each amount of compute from scratch, fits a scaling law,
@@ -58,7 +58,7 @@ COMPUTE_LABEL = "compute in floating-point operations"
 def main(argv: Sequence[str] | None = None) -> None:
     options = _options(argv)
     torch.set_num_threads(options.threads)
-    options.out.mkdir(parents=True, exist_ok=True)
+    options.output_dir.mkdir(parents=True, exist_ok=True)
     sizes, budgets = options.sizes.split(","), sorted(1e12 * float(text) for text in options.tflop.split(","))
     runs = [trained_run(options, size, budget) for budget in budgets for size in sizes]
     law = fit_scaling_law(runs)
@@ -78,7 +78,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if options.num_clips:
             plots["Prompt following over compute"] = plot_prompt_following([*runs, further])
         write_page(
-            options.out / "index.html", "scaling.html.j2", {"plots": plots, "summary": text}, Path(__file__).parent
+            options.output_dir / "index.html",
+            "scaling.html.j2",
+            {"plots": plots, "summary": text},
+            Path(__file__).parent,
         )
 
 
@@ -143,11 +146,11 @@ def trained_run(options: argparse.Namespace, size: str, budget: float) -> Scalin
 
 
 def _train(options: argparse.Namespace, size: str, budget: float, folder: Path) -> ScalingRun:
-    model = _model(options.folder, size)
-    numbers = shard_numbers(options.folder / "latents", "latents")
+    model = _model(options.run_dir, size)
+    numbers = shard_numbers(options.run_dir / "latents", "latents")
     if len(numbers) < 2:
-        raise ValueError(f"{options.folder} has a single shard of latents; a second one is needed for evaluation.")
-    training, unseen = (LatentDataset(options.folder / "latents", some) for some in (numbers[:-1], numbers[-1:]))
+        raise ValueError(f"{options.run_dir} has a single shard of latents; a second one is needed for evaluation.")
+    training, unseen = (LatentDataset(options.run_dir / "latents", some) for some in (numbers[:-1], numbers[-1:]))
     config = TrainConfig(
         batch_size=options.batch_size, max_steps=1, seed=options.seed, log_every=50, checkpoint_minutes=60.0
     )
@@ -188,9 +191,9 @@ def evaluated_run(options: argparse.Namespace, run: ScalingRun, budget: float) -
     if run.prompt_following is not None:
         return run
     folder = _folder(options, run.name, budget)
-    weights, model = folder / "weights", _model(options.folder, run.name)
+    weights, model = folder / "weights", _model(options.run_dir, run.name)
     weights.mkdir(exist_ok=True)
-    shutil.copy(options.folder / "weights" / "codec.safetensors", weights)
+    shutil.copy(options.run_dir / "weights" / "codec.safetensors", weights)
     (weights / "model.json").write_text(to_json(model))
     state = _average(model, folder).state_dict()
     save_file({name: w.bfloat16().contiguous() for name, w in state.items()}, weights / "transformer.safetensors")
@@ -208,7 +211,7 @@ def _save(run: ScalingRun, folder: Path) -> None:
 
 
 def _folder(options: argparse.Namespace, size: str, budget: float) -> Path:
-    return options.out / f"{size}-{budget / 1e12:g}"
+    return options.output_dir / f"{size}-{budget / 1e12:g}"
 
 
 def _model(folder: Path, size: str) -> ModelConfig:
@@ -220,8 +223,8 @@ def _model(folder: Path, size: str) -> ModelConfig:
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--output-dir", type=Path, required=True)
     parser.add_argument("--sizes", default="128x2,128x4,192x5,256x6", help="hidden sizes x numbers of layers")
     parser.add_argument("--tflop", default="1,2,4,8", help="amounts of compute in 10^12 operations")
     parser.add_argument("--further", type=float, default=16.0, help="10^12 operations of the further run")

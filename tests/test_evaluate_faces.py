@@ -68,7 +68,7 @@ def test_features_do_not_depend_on_brightness():
 
 
 def test_training_needs_every_kind_of_character():
-    with pytest.raises(ValueError, match="no face of a"):
+    with pytest.raises(ValueError, match="shows the face of a"):
         EmotionReader.fit([(CHARACTERS[0], "sad", heads("sad", 0))])
 
 

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 from torch import Tensor
 
-from lumora.evaluate.frames import Frames
 from lumora.world.scene import Camera, CameraMove
 
 PITCHES = (0.1, 0.25, 0.4)
@@ -82,7 +81,9 @@ class CameraPath:
         return np.concatenate([np.zeros((1, 2)), np.cumsum(moved * ~np.isnan(points[:-1]), axis=0)])
 
 
-def estimate_camera_path(frames: Frames, foreground: Bool[np.ndarray, "t h w"]) -> CameraPath:
+def estimate_camera_path(
+    frames: UInt8[np.ndarray, "t h w 3"], foreground: Bool[np.ndarray, "t h w"]
+) -> CameraPath:
     """The path from a video and the mask of the objects that hide the background; a single frame gives no motion.
 
     The field of view is assumed to be that of the world, 0.8 radians across the shorter side.

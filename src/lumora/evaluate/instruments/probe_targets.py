@@ -31,11 +31,11 @@ UNKNOWN = -1
 class ProbeTargets:
     """Labels of B clips; UNKNOWN where there is none."""
 
-    clip: Int[Tensor, "b categories"]
+    clip: Int[Tensor, "b clip_categories"]
     """Index into the options of each of CLIP_CATEGORIES."""
     present: Float[Tensor, "b colors"]
     """Whether something has that color: 0 or 1."""
-    subject: Int[Tensor, "b colors categories"]
+    subject: Int[Tensor, "b colors subject_categories"]
     """Index into the options of each of SUBJECT_CATEGORIES."""
 
     @classmethod
