@@ -99,7 +99,7 @@ def test_a_mistake_gets_one_sentence_before_any_work(
         (["train", "codec", "--run-dir", ".", "--preset", "tiny"], "no clips in"),
         (["train", "transformer", "--run-dir", ".", "--preset", "tiny"], "no clips"),
         (["train", "all", "--run-dir", ".", "--dataset", "none"], "metadata.jsonl"),
-        (["evaluate", "--probe", "none.safetensors", "--clips", "1"], "none.safetensors"),
+        (["evaluate", "--probe", "none.safetensors", "--num-clips", "1"], "none.safetensors"),
     ],
 )
 def test_training_and_measuring_need_what_they_work_on(
