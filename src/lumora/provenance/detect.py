@@ -26,7 +26,6 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import combine_pvalues
 
 from lumora.codec import Codec
 from lumora.media.reader import FrameReader
@@ -133,6 +132,8 @@ def fisher_p_values(
     """For each record the p-value of its watermark and its fingerprint together, by Fisher's method."""
     if not matches:
         return []
+    from scipy.stats import combine_pvalues  # importing it takes a second and 60 MB
+
     by_watermark = reading.p_values_of(payloads, [match.alignment for match in matches])
     by_fingerprint = [fingerprint_p_value(match.similarity) for match in matches]
     both = np.stack([np.maximum(by_watermark, 1e-300), by_fingerprint])  # the method takes logarithms

@@ -29,8 +29,9 @@ WEIGHTS = Path(__file__).parent / "watermark_extractor.safetensors"
 CHANNELS = 12
 MEDIAN_REACH, MEDIAN_STEP = 2.0, 0.5
 """The temporal median spans this many seconds to either side, and is computed this often."""
-CHUNK_FRAMES, CHUNK_MARGIN = 240, 8
-"""Frames that the network sees at once, and further ones on either side, more than its receptive field has."""
+CHUNK_FRAMES, CHUNK_MARGIN = 48, 8
+"""Frames that the network sees at once, which bounds the memory, and further ones on either side, more than its
+receptive field has."""
 
 
 class Extractor(nn.Module):

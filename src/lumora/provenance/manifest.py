@@ -137,6 +137,8 @@ def read(path: Path, identity: SigningIdentity | None = None) -> Manifest:
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     try:
+        if sniff(path) is None:
+            return Manifest("unreadable", problems=("it is no video or image in a known format",))
         with (
             path.open("rb") as file,
             _context(identity) as context,
