@@ -104,7 +104,7 @@ def test_films_differ_and_presets_without_films_have_one_shot() -> None:
     assert len(sample_film("simple", 2, 0, SHAPE).shots) == 1
     with pytest.raises(ValueError, match="no preset"):
         sample_film("epic", 0, 0, SHAPE)
-    with pytest.raises(ValueError, match="count from 0"):
+    with pytest.raises(ValueError, match="must not be negative"):
         sample_film("film", 0, -1, SHAPE)
 
 
