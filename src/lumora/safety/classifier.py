@@ -54,18 +54,16 @@ class Classifier:
         """The encoder whose `pooled` embeddings this classifier takes."""
         return with_layers(encoder, self.encoder_layers)
 
-    def scores(
-        self, texts: Sequence[str], embeddings: Float[np.ndarray, "b 384"], margins: Float[np.ndarray, " b"] | float = 0
-    ) -> Float[np.ndarray, "b c"]:
+    def scores(self, texts: Sequence[str], embeddings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, "b c"]:
         """The score of each category for each text, from 0 to 1.
 
-        `embeddings` are unit vectors of the fine-tuned encoder. `margins` are subtracted from the log odds. The most
-        likely category scores the probability that the text is not good at all, the others in proportion to it: a text
-        between two categories must not fall below both thresholds.
+        `embeddings` are unit vectors of the fine-tuned encoder. The most likely category scores the probability that
+        the text is not good at all, the others in proportion to it: a text between two categories must not fall below
+        both thresholds.
         """
         harmful = self.logits(texts, embeddings)[:, :-1]
         proportions = np.exp(harmful - harmful.max(axis=1, keepdims=True))
-        return proportions / (1 + np.exp(margins - self.log_odds(texts, embeddings)))[:, None]
+        return proportions / (1 + np.exp(-self.log_odds(texts, embeddings)))[:, None]
 
     def log_odds(self, texts: Sequence[str], embeddings: Float[np.ndarray, "b 384"]) -> Float[np.ndarray, " b"]:
         """Log odds that each text belongs to any category."""

@@ -12,16 +12,14 @@ import numpy as np
 from jaxtyping import Float
 
 from lumora.safety.classifier import Classifier
-from lumora.safety.languages import ENGLISH, is_foreign, language_of
+from lumora.safety.languages import is_foreign, language_of
 from lumora.safety.named_entities import EntityMatcher
-from lumora.safety.normalize import KnownWords, normalize, variants, windows, without_accents
+from lumora.safety.normalize import KnownWords, normalize, variants, windows
 from lumora.safety.policy import Policy
 from lumora.safety.verdict import Score, Verdict
 from lumora.text_encoder.encoder import TextEncoder
 
 WEIGHTS = Path(__file__).parent / "data" / "prompts.npz"
-FOREIGN_MARGIN = 0.7
-"""Subtracted from the log odds of windows in other languages than English, which the classifier was not trained on."""
 
 
 def combined_prompts(prompts: Sequence[str]) -> list[str]:
@@ -62,14 +60,14 @@ class PromptCheck:
         variants_of = [variants(text, self.vocabulary) for text in texts]
         windows_of = [list(dict.fromkeys(chain(*(windows(v.casefold()) for v in vs)))) for vs in variants_of]
         distinct = list(dict.fromkeys(chain(*windows_of)))
-        scores = self.scores(distinct, _margins(distinct, windows_of, languages))
+        scores = self.scores(distinct)
         rows = {window: row for row, window in enumerate(distinct)}
         highest = (scores[[rows[window] for window in several]].max(axis=0) for several in windows_of)
         return [self._verdict(*args) for args in zip(variants_of, languages, highest, strict=True)]
 
-    def scores(self, texts: list[str], margins: Float[np.ndarray, " b"] | float = 0.0) -> Float[np.ndarray, "b c"]:
+    def scores(self, texts: list[str]) -> Float[np.ndarray, "b c"]:
         """The classifier's probabilities for exactly these texts: no variants, windows or names."""
-        return self.classifier.scores(texts, self.encoder.pooled(texts).cpu().numpy(), margins)
+        return self.classifier.scores(texts, self.encoder.pooled(texts).cpu().numpy())
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -90,16 +88,6 @@ class PromptCheck:
             for category, name in self.names.find(variant, self.words, language).items():
                 scores[category] = Score(1.0, f"the name “{name}”")
         return self.policy.judge(scores)
-
-
-def _margins(
-    distinct: Sequence[str], windows_of: Sequence[Sequence[str]], languages: Sequence[str]
-) -> Float[np.ndarray, " b"]:
-    """FOREIGN_MARGIN for the windows that are not English and occur only in texts that are not English."""
-    pairs = zip(windows_of, languages, strict=True)
-    english = {window for several, language in pairs if language == ENGLISH for window in several}
-    foreign = [window not in english and is_foreign(without_accents(window)) for window in distinct]
-    return FOREIGN_MARGIN * np.array(foreign, np.float32)
 
 
 @cache
