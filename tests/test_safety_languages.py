@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lumora.safety.languages import language_of
 from lumora.safety.named_entities import EntityMatcher
 from lumora.safety.normalize import KnownWords, normalize, variants
 from lumora.safety.policy import Policy
 from lumora.safety.prompt_check import PromptCheck
+from lumora.safety.word_lists import language_of
 
 PROMPTS = tomllib.loads((Path(__file__).parent / "data" / "benign_prompts.toml").read_text("utf-8"))
 CODES = {

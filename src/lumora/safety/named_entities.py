@@ -11,8 +11,8 @@ import tomllib
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping
 
-from lumora.safety.languages import ENGLISH, lexicon
 from lumora.safety.policy import DATA
+from lumora.safety.word_lists import ENGLISH, lexicon
 
 MIN_MISSPELLED_LENGTH = 8
 """Shorter names are too close to ordinary words to be found with a misspelling."""

@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float
 
 from lumora.safety.classifier import Classifier
-from lumora.safety.languages import is_foreign, language_of
 from lumora.safety.named_entities import EntityMatcher
 from lumora.safety.normalize import KnownWords, normalize, variants, windows
 from lumora.safety.policy import Policy
 from lumora.safety.verdict import Score, Verdict
+from lumora.safety.word_lists import is_foreign, language_of
 from lumora.text_encoder.encoder import TextEncoder
 
 WEIGHTS = Path(__file__).parent / "data" / "prompts.npz"

@@ -81,9 +81,7 @@ class CameraPath:
         return np.concatenate([np.zeros((1, 2)), np.cumsum(moved * ~np.isnan(points[:-1]), axis=0)])
 
 
-def estimate_camera_path(
-    frames: UInt8[np.ndarray, "t h w 3"], foreground: Bool[np.ndarray, "t h w"]
-) -> CameraPath:
+def estimate_camera_path(frames: UInt8[np.ndarray, "t h w 3"], foreground: Bool[np.ndarray, "t h w"]) -> CameraPath:
     """The path from a video and the mask of the objects that hide the background; a single frame gives no motion.
 
     The field of view is assumed to be that of the world, 0.8 radians across the shorter side.
