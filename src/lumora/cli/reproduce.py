@@ -92,7 +92,7 @@ def _recipe_of(file: Path) -> dict[str, Any]:
     from lumora.provenance.manifest import read
 
     manifest = read(file)
-    if manifest.state in ("trusted", "intact") and manifest.recipe:
+    if manifest.recipe_is_intact and manifest.recipe:
         return manifest.recipe
     found = detect(file)
     if found.answer == "ours" and found.record:

@@ -72,7 +72,7 @@ def texts_of_ingredients(ingredients: Sequence[Ingredient]) -> list[str]:
     texts: list[str] = []
     for ingredient in ingredients:
         manifest = read(ingredient.path)
-        if manifest.state == "tampered":
+        if not manifest.usable_as_ingredient:
             raise ModerationBlocked(
                 f"{ingredient.path} was changed after it was signed ({', '.join(manifest.problems)}); "
                 "give the original."
