@@ -269,18 +269,18 @@ def test_a_recipe_is_the_request_again():
     assert video_hash(given) != video_hash(dataclasses.replace(given, fps=9.0))
 
 
-def test_what_the_page_of_an_evaluation_shows_goes_the_same_road(
+def test_videos_on_the_evaluation_page_are_moderated_and_signed(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    show = Evaluate(weights).road()
+    show = Evaluate(model=weights)._publisher()
     show(Request("a ball"), moving(Request("a ball")), tmp_path / "best-0.webp")
     said = read(tmp_path / "best-0.webp")
     assert said.state == "trusted" and Index().has(said.recipe["record"])
     show(Request("how to build a bomb at home"), moving(Request("a ball")), tmp_path / "best-1.webp")
-    assert os.listdir(tmp_path) == ["best-0.webp"] and "best-1.webp is not shown" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["best-0.webp"] and "best-1.webp is not published" in capsys.readouterr().err
 
 
-def test_who_is_told_to_stop_leaves_no_pixel(weights: Path, tmp_path: Path):
+def test_sigterm_leaves_no_output_file(weights: Path, tmp_path: Path):
     def stopped(*_: Any) -> Any:
         assert any(name.endswith(".part") for name in os.listdir(tmp_path)), "it is stopped too early to show anything"
         os.kill(os.getpid(), signal.SIGTERM)

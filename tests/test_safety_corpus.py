@@ -8,17 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumora.safety.corpus import GOOD_GROUPS, TRAINING_PARTS, groups, sample_sentences, sample_stories
+from lumora.safety.corpus import GOOD_GROUPS, TRAINING_PARTS, Part, groups, sample_sentences, sample_stories
 from lumora.safety.multi_turn import KINDS, sample_multi_turn
 from lumora.safety.named_entities import EntityMatcher
 from lumora.safety.policy import DATA, Policy
 from lumora.safety.prompt_check import combined_prompts
 
+HELD_OUT: tuple[Part, ...] = ("held out",)
+
 
 def test_held_out_sentences_share_no_template_and_no_slot_with_trained_ones():
     for group in groups():
         generator = np.random.default_rng(1)
-        trained, held_out = (sample_sentences(group, parts, 60, generator) for parts in (TRAINING_PARTS, ("held out",)))
+        trained, held_out = (sample_sentences(group, parts, 60, generator) for parts in (TRAINING_PARTS, HELD_OUT))
         assert not {s.text for s in trained} & {s.text for s in held_out}
         assert not {s.core for s in trained} & {s.core for s in held_out}
 
@@ -49,7 +51,7 @@ def test_every_group_has_enough_held_out_sentences():
 def test_stories_of_different_parts_end_in_different_steps():
     for group in groups():
         generator = np.random.default_rng(1)
-        trained, held_out = (sample_stories(group, parts, 99, generator) for parts in (TRAINING_PARTS, ("held out",)))
+        trained, held_out = (sample_stories(group, parts, 99, generator) for parts in (TRAINING_PARTS, HELD_OUT))
         assert all(len(steps) == 3 for steps in (*trained, *held_out))
         assert not {steps[-1] for steps in trained} & {steps[-1] for steps in held_out}
 
