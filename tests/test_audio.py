@@ -233,7 +233,7 @@ def test_a_clip_of_another_program_is_extended_signed_and_reproduced_with_audio(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
     monkeypatch.setenv("LUMORA_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(panels, "TEXT_SECONDS", 3600.0)  # a slow machine must not fail
+    monkeypatch.setattr(panels, "TEXT_TIMEOUT", 3600.0)  # a slow machine must not fail
     file, video = write_clip(tmp_path / "a.mov", "aac", 44_100, "stereo", frames=25)
     out, again = tmp_path / "out.mp4", tmp_path / "again.mp4"
     how = ["--steps", "1", "--model", str(weights)]
