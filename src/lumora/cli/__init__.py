@@ -27,6 +27,7 @@ from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Verify
 from lumora.cli.redteam import RedTeam
 from lumora.cli.reproduce import Reproduce
+from lumora.cli.serve import Serve
 from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldRender
 from lumora.cli.world import WorldContactSheet, WorldSample
 
@@ -62,6 +63,7 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "report": Report,
     "appeal": Appeal,
     "review": Review,
+    "serve": Serve,
 }
 
 

@@ -23,6 +23,11 @@ Content = TypeVar("Content")
 class ModerationBlocked(ValueError):
     """Why a request or a video is refused, in one sentence."""
 
+    def __init__(self, message: str, categories: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.categories = categories
+        """Of the policy; empty if a check failed or a file was changed."""
+
 
 @dataclass(frozen=True)
 class Moderation:
@@ -84,4 +89,4 @@ def texts_of_ingredients(ingredients: Sequence[Ingredient]) -> list[str]:
 def _must_pass(moderator: Moderator[Content], content: Content, what: str) -> None:
     verdict = moderator.check(content)
     if not verdict.allowed:
-        raise ModerationBlocked(f"{what[:1].upper()}{what[1:]} does not pass. {verdict.reason}")
+        raise ModerationBlocked(f"{what[:1].upper()}{what[1:]} does not pass. {verdict.reason}", verdict.refused)

@@ -1,0 +1,64 @@
+"""`lumora serve`: the HTTP server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, arg
+
+from lumora.cli.flags import File, Number, Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serve:
+    """Serve the Videos API and the studio."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at. Others than loopback need a key (`lumora keys create`)."""
+    port: int = 8000
+    data_dir: Annotated[File, arg(help_behavior_hint="(default: serve in the state folder)")] = None
+    """Folder of the database, the videos and the uploads."""
+    database_url: Annotated[Text, arg(help_behavior_hint="(default: SQLite in the data folder)")] = None
+    """A PostgreSQL database, as postgresql://user:password@host/name."""
+    workers: int = 1
+    """Worker processes on this machine; one for each GPU. 0 starts none."""
+    workers_only: FlagCreatePairsOff[bool] = False
+    """Start workers and no API: a further machine for the same database and data folder."""
+    batch_size: int = 4
+    """Most jobs of equal shape that a worker makes together."""
+    max_queued_jobs: int = 200
+    """Jobs that may wait; further ones are answered with 429."""
+    max_jobs_per_key: int = 50
+    """Jobs of one key that may wait or run."""
+    expire_after_hours: Annotated[Number, arg(help_behavior_hint="(default: never)")] = None
+    """Remove finished videos after this time."""
+    model: File = None
+    """Folder of another model than the one that comes with lumora."""
+
+    def run(self) -> None:
+        from lumora.backends.lumora.weights import read_config
+        from lumora.provenance.keystore import state_folder
+        from lumora.serve.settings import ServeLimits, ServeSettings
+        from lumora.serve.supervisor import Supervisor
+
+        read_config(self.model)  # refuses a folder without a model
+        data_dir = (self.data_dir or state_folder() / "serve").absolute()
+        settings = ServeSettings(
+            data_dir=str(data_dir),
+            host=self.host,
+            port=self.port,
+            database_url=self.database_url,
+            model=None if self.model is None else str(Path(self.model).absolute()),
+            workers=self.workers,
+            batch_size=self.batch_size,
+            limits=ServeLimits(
+                max_queued_jobs=self.max_queued_jobs,
+                max_jobs_per_key=self.max_jobs_per_key,
+                expire_after_hours=self.expire_after_hours,
+            ),
+        )
+        if not self.workers_only:
+            print(f"lumora is served at http://{self.host}:{self.port} (API, and the studio in a browser).", flush=True)
+        Supervisor(settings, with_api=not self.workers_only).run()

@@ -1,0 +1,126 @@
+"""The FastAPI application: routers, error objects, security headers, and the studio's files at `/`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+
+from lumora.serve.child_process import begin_process
+from lumora.serve.context import ServerContext
+from lumora.serve.errors import error_response, install_error_handlers
+from lumora.serve.schemas import ERRORS
+from lumora.serve.settings import ServeSettings
+
+LOG = logging.getLogger("lumora.serve")
+ROUTERS = ("videos", "queue", "events", "health")
+"""Modules of `routes`, in the order in which their paths are matched; each has a `router`."""
+STUDIO = Path(__file__).parent / "studio"
+
+
+def create_app(settings: ServeSettings) -> FastAPI:
+    """The application for a database whose tables exist."""
+    app = FastAPI(
+        title="lumora",
+        version=version("lumora"),
+        summary="The Videos API, self-hosted: text to video with review, watermark and signature.",
+        lifespan=_lifespan,
+        max_body_size=settings.limits.max_body_bytes,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    install_error_handlers(app)
+    app.middleware("http")(_add_headers)
+    for name in ROUTERS:
+        app.include_router(importlib.import_module(f"lumora.serve.routes.{name}").router, responses=ERRORS)
+    app.add_api_route("/v1/{path:path}", _unknown, methods=_ALL_METHODS, include_in_schema=False)
+    if STUDIO.is_dir():
+        app.mount("/", StaticFiles(directory=STUDIO, html=True))
+    return app
+
+
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+_CONTENT_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+_DOCS_POLICY = _CONTENT_POLICY.replace("'none'", "'self'", 1)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call_next(request)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Content-Security-Policy", _CONTENT_POLICY)
+    return response
+
+
+def _unknown(path: str) -> Response:
+    return error_response(404, f"There is nothing at /v1/{path[:200]}.", "not_found")
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    context = await asyncio.to_thread(ServerContext.open, app.state.settings)
+    app.state.context = context
+    broker = asyncio.create_task(context.broker.run())
+    try:
+        yield
+    finally:
+        context.broker.close()
+        broker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await broker
+        context.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends the event streams on a signal, which would keep the server waiting otherwise."""
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        context: ServerContext | None = getattr(self.config.app.state, "context", None)  # type: ignore[union-attr]
+        if context is not None:
+            context.broker.close()
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    settings = begin_process()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        server_header=False,
+    )
+    LOG.info("Serving at http://%s:%s", settings.host, settings.port)
+    _Server(config).run()

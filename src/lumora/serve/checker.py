@@ -1,0 +1,119 @@
+"""The checker: a process that imports torch and answers the API over a local socket.
+
+Prompts are checked, and plans prepared, before a row exists, so that a refused prompt is an answer and no failed job.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import socketserver
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lumora.backends.lumora.backend import LumoraBackend
+from lumora.serve.child_process import begin_process
+from lumora.serve.errors import ApiError
+from lumora.serve.jobs import JobSpec, batch_key, work_of
+from lumora.serve.settings import ServeSettings
+from lumora.service.moderation import (
+    Moderation,
+    ModerationBlocked,
+    check_conditions,
+    check_texts,
+    texts_of_ingredients,
+)
+
+LOG = logging.getLogger("lumora.serve.checker")
+
+METHODS = {"ping": "lumora.serve.checker:ping", "check_job": "lumora.serve.checker:check_job"}
+"""What the API can call: a name, and `module:function` that takes the state and the parameters."""
+
+
+@dataclass(frozen=True)
+class CheckerState:
+    settings: ServeSettings
+
+    @cached_property
+    def backend(self) -> LumoraBackend:
+        return LumoraBackend(self.settings.model_folder)
+
+    @cached_property
+    def moderation(self) -> Moderation:
+        return Moderation.load()
+
+
+def ping(state: CheckerState) -> bool:
+    return True
+
+
+def check_job(state: CheckerState, spec: dict[str, Any], paths: dict[str, str]) -> dict[str, Any]:
+    """What will be made of a job. Raises ApiError 400 for what is refused or cannot be made.
+
+    `paths` are the files of the videos and uploads that the job names, by id.
+    """
+    try:
+        job = JobSpec.from_json(spec).build(state.backend, lambda name: Path(paths[name]))
+        plan = state.backend.prepare(job.request)
+        check_texts(job.request, state.moderation, texts_of_ingredients(job.ingredients))
+        check_conditions(plan.request, state.moderation)
+    except ModerationBlocked as error:
+        raise ApiError(400, str(error), "moderation_blocked", "prompt", categories=list(error.categories)) from None
+    except ValueError as error:
+        raise ApiError(400, _without_paths(str(error), paths), "invalid_value") from None
+    shown = {"size": str(plan.size), "seconds": plan.num_frames / plan.fps, "fps": plan.fps}
+    return {
+        "made": {**shown, "num_frames": plan.num_frames},
+        "warnings": list(plan.warnings),
+        "work": work_of(plan),
+        "batch_key": batch_key(plan),
+    }
+
+
+def _without_paths(message: str, paths: dict[str, str]) -> str:
+    """Clients know ids, not paths."""
+    for name, path in paths.items():
+        message = message.replace(path, name)
+    return message
+
+
+def answer(state: CheckerState, line: bytes) -> dict[str, Any]:
+    """The answer to one call."""
+    try:
+        call = json.loads(line)
+        module, _, name = METHODS[call["method"]].partition(":")
+        return {"result": getattr(importlib.import_module(module), name)(state, **call["parameters"])}
+    except ApiError as error:
+        optional = {"param": error.param, "headers": error.headers}
+        said = {"status": error.status, "message": error.message, "code": error.code, **error.extra}
+        return {"error": {**said, **{name: value for name, value in optional.items() if value}}}
+    except Exception:
+        LOG.exception("A check failed")
+        return {"error": {"status": 500, "message": "A check failed; the server's log says more."}}
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        assert isinstance(self.server, _Server)
+        if line := self.rfile.readline():
+            self.wfile.write(json.dumps(answer(self.server.state, line)).encode() + b"\n")
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+    def __init__(self, state: CheckerState) -> None:
+        self.state = state
+        Path(state.settings.checker_socket).unlink(missing_ok=True)
+        super().__init__(state.settings.checker_socket, _Handler)
+
+
+def main() -> None:
+    settings = begin_process()
+    state = CheckerState(settings)
+    state.moderation.texts.check("a ball")  # loads the check, so that the first request does not wait for it
+    with _Server(state) as server:
+        server.serve_forever()

@@ -1,0 +1,67 @@
+"""What the routes share: settings, database, job queue, checker and the event stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import Depends, Request
+
+from lumora.backends.base import Capabilities
+from lumora.backends.lumora.backend import LumoraBackend
+from lumora.serve.checker_client import CheckerClient
+from lumora.serve.database import make_engine
+from lumora.serve.events import EventBroker
+from lumora.serve.queue import JobQueue
+from lumora.serve.settings import ServeSettings
+from lumora.serve.video_store import VideoStore
+
+MODEL_NAME = "lumora"
+"""The name of the default model, and of one that is given as a folder."""
+
+
+@dataclass(frozen=True)
+class ServerContext:
+    settings: ServeSettings
+    engine: sa.Engine
+    store: VideoStore
+    queue: JobQueue
+    checker: CheckerClient
+    broker: EventBroker
+
+    @classmethod
+    def open(cls, settings: ServeSettings) -> ServerContext:
+        engine = make_engine(settings)
+        store = VideoStore(engine, settings)
+        return cls(
+            settings,
+            engine,
+            store,
+            JobQueue(engine, settings),
+            CheckerClient(settings.checker_socket),
+            EventBroker(engine, store, settings.preview_socket),
+        )
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """Of the served model; reads its configuration and no weights."""
+        return LumoraBackend(self.settings.model_folder).capabilities()
+
+    def path(self, relative: str) -> Path:
+        """A file of the data folder."""
+        return self.settings.folder / relative
+
+    def close(self) -> None:
+        self.queue.close()
+        self.engine.dispose()
+
+
+def server_context(request: Request) -> ServerContext:
+    return request.app.state.context
+
+
+Context = Annotated[ServerContext, Depends(server_context)]
+"""Type of a route's parameter that receives the context."""

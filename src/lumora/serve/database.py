@@ -1,0 +1,193 @@
+"""The tables that clients read, and the engine that API, workers and DBOS share. SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS
+from sqlalchemy import event
+
+from lumora.serve.settings import ServeSettings
+
+metadata = sa.MetaData()
+
+NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""SQLite counts up only keys of type INTEGER."""
+
+videos = sa.Table(
+    "videos",
+    metadata,
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=True),  # the order of lists
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("owner", sa.Text, nullable=False, index=True),  # the id of the key; "" without keys
+    sa.Column("status", sa.Text, nullable=False, index=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("started_at", sa.Float),
+    sa.Column("completed_at", sa.Float),
+    sa.Column("expires_at", sa.Float),
+    sa.Column("error_code", sa.Text),
+    sa.Column("error_message", sa.Text),
+    sa.Column("task", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("prompt", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Text, nullable=False),
+    sa.Column("size", sa.Text, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("progress", sa.Integer, nullable=False, default=0),
+    sa.Column("step", sa.Integer, nullable=False, default=0),
+    sa.Column("total_steps", sa.Integer, nullable=False, default=0),
+    sa.Column("spec", sa.JSON, nullable=False),  # a JobSpec: what is asked for
+    sa.Column("parent_video_ids", sa.JSON, nullable=False, default=list),
+    sa.Column("remixed_from_video_id", sa.Text),
+    sa.Column("group_id", sa.Text, index=True),
+    sa.Column("made", sa.JSON),
+    sa.Column("warnings", sa.JSON, nullable=False, default=list),
+    sa.Column("work", sa.Float, nullable=False, default=0.0),  # pixels · frames · steps, for estimates
+    sa.Column("batch_key", sa.Text),  # jobs with the same key can be made together
+    sa.Column("priority", sa.Integer, nullable=False, default=0),  # higher is earlier
+    sa.Column("queue_order", sa.Float, nullable=False, default=0.0),  # lower is earlier
+    sa.Column("ticket", sa.Text),  # the DBOS workflow that makes it
+    sa.Column("run_token", sa.Text),  # of the process that may write the row
+    sa.Column("worker_id", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("file", sa.Text),  # relative to the data folder
+    sa.Column("record", sa.Text),  # of the watermark
+    sa.Column("sha256", sa.Text),
+    sa.Column("tags", sa.JSON, nullable=False, default=list),
+    sa.Column("title", sa.Text),
+    sa.Column("favorite", sa.Boolean, nullable=False, default=False),
+    sa.Column("idempotency_key", sa.Text),
+    sa.Column("idempotency_hash", sa.Text),  # of the body that came with the key
+    sa.Column("deleting", sa.Boolean, nullable=False, default=False),  # hidden; files and row are being removed
+    sa.Index("videos_queue", "status", "priority", "queue_order"),
+    sa.UniqueConstraint("owner", "idempotency_key", name="videos_idempotency"),
+)
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("owner", sa.Text, nullable=False, index=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("filename", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),  # image or video
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("seconds", sa.Float),
+    sa.Column("fps", sa.Float),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("provenance", sa.JSON),
+    sa.Column("file", sa.Text, nullable=False),  # relative to the data folder
+)
+
+characters = sa.Table(
+    "characters",
+    metadata,
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("owner", sa.Text, nullable=False, index=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False, default=""),
+    sa.Column("file_id", sa.Text),
+    sa.Column("seed", sa.BigInteger),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("prefix", sa.Text, nullable=False, index=True),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("max_jobs", sa.Integer),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("last_used_at", sa.Float),
+    sa.Column("revoked_at", sa.Float),
+)
+
+webhook_endpoints = sa.Table(
+    "webhook_endpoints",
+    metadata,
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("owner", sa.Text, nullable=False, index=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("events", sa.JSON, nullable=False),
+    sa.Column("description", sa.Text, nullable=False, default=""),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False, default=True),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("created_at", sa.Float, nullable=False, index=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("video_id", sa.Text),
+    sqlite_autoincrement=True,  # a number is never used twice, so that Last-Event-ID stays valid
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started_at", sa.Float, nullable=False),
+    sa.Column("heartbeat_at", sa.Float, nullable=False, index=True),
+)
+
+timings = sa.Table(
+    "timings",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("seconds_per_work", sa.Float, nullable=False),  # of denoising, averaged over the last jobs
+    sa.Column("overhead_seconds", sa.Float, nullable=False),  # of review, encoding and signing
+    sa.Column("jobs", sa.Integer, nullable=False),
+)
+
+
+def make_engine(settings: ServeSettings) -> sa.Engine:
+    """An engine for the database of `settings`, whose tables must exist (`create_tables`)."""
+    if settings.database_url is not None:
+        return sa.create_engine(settings.sqlalchemy_url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    engine = sa.create_engine(
+        settings.sqlalchemy_url, connect_args={"check_same_thread": False}, pool_size=10, max_overflow=30
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        connection.execute("PRAGMA busy_timeout=30000")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    return engine
+
+
+def create_tables(settings: ServeSettings) -> None:
+    """Creates or migrates the tables of DBOS, and creates those of this module that are missing."""
+    settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    DBOS.migrate(settings.sqlalchemy_url)
+    engine = make_engine(settings)
+    try:
+        metadata.create_all(engine)
+    finally:
+        engine.dispose()
+
+
+def add_event(connection: sa.Connection, owner: str, event_type: str, video_id: str | None = None) -> None:
+    """Adds an event in the caller's transaction; the API sends it to the clients that may see it."""
+    connection.execute(
+        sa.insert(events).values(created_at=time.time(), owner=owner, type=event_type, video_id=video_id)
+    )

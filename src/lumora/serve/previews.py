@@ -1,0 +1,43 @@
+"""Previews of a running job, from a worker to the API of the same machine. They are stored nowhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import socket
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+MAX_SIDE = 256
+
+
+class PreviewSender:
+    """Sends to the socket of the API; where that does not listen, previews are dropped."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._connection: socket.socket | None = None
+
+    def send(self, owner: str, video_id: str, step: int, total: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        message = {"owner": owner, "id": video_id, "step": step, "total": total, "image": _data_uri(frame)}
+        try:
+            if self._connection is None:
+                self._connection = socket.socket(socket.AF_UNIX)
+                self._connection.settimeout(1.0)
+                self._connection.connect(self._address)
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+
+def _data_uri(frame: UInt8[np.ndarray, "h w 3"]) -> str:
+    image = Image.fromarray(frame)
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=70)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,155 @@
+"""`/v1/videos`: create, list, retrieve, change, cancel, delete, download."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+
+from lumora.serve.bodies import openapi_body
+from lumora.serve.context import Context, ServerContext
+from lumora.serve.database import videos
+from lumora.serve.errors import ApiError
+from lumora.serve.job_inputs import input_id
+from lumora.serve.jobs import JobSpec, ReferenceSpec, ShotSpec
+from lumora.serve.keys import Creator, Reader
+from lumora.serve.media_variants import SPRITESHEET, THUMBNAIL
+from lumora.serve.schemas import Reference, Status, VideoCreate, VideoDeleted, VideoList, VideoObject
+from lumora.serve.submission import Submission, parsed_body, submit
+from lumora.serve.video_objects import video_object
+from lumora.serve.video_store import ACTIVE
+
+router = APIRouter(prefix="/v1/videos", tags=["videos"])
+
+POLL_AFTER_MS = "500"
+"""The SDKs poll again after so many milliseconds."""
+Variant = Literal["video", "thumbnail", "spritesheet"]
+MEDIA_TYPES = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
+
+
+@router.post("", openapi_extra=openapi_body("VideoCreate"))
+async def create_video(request: Request, context: Context, key: Creator) -> VideoObject:
+    """Makes a video from a prompt, an image, references on a time line, or the shots of a storyboard."""
+    body = await parsed_body(request, context, key, VideoCreate)
+    return await submit(request, context, key, _submission(body))
+
+
+def _submission(body: VideoCreate) -> Submission:
+    references = [_reference(reference) for reference in body.references]
+    if body.input_reference is not None:
+        references.insert(0, ReferenceSpec(input_id(body.input_reference)))
+    spec = JobSpec(
+        task="shots" if body.shots else "image" if references else "text",
+        prompt=body.prompt,
+        seconds=body.seconds,
+        size=body.size,
+        fps=body.fps,
+        seed=body.seed or 0,
+        negative_prompt=body.negative_prompt,
+        num_inference_steps=body.num_inference_steps,
+        guidance_scale=body.guidance_scale,
+        loop=body.loop,
+        shots=tuple(ShotSpec(shot.prompt, shot.seconds, shot.hard_cut) for shot in body.shots),
+        references=tuple(references),
+    )
+    return Submission(spec, body.model, body.n, body.seed is not None, body.priority, tuple(body.tags), body.title)
+
+
+def _reference(reference: Reference) -> ReferenceSpec:
+    start = {"start": 0.0, "end": None}.get(str(reference.position), reference.position)
+    assert start is None or isinstance(start, float)
+    name = reference.file_id or reference.video_id or ""
+    return ReferenceSpec(name, start, reference.shot_index, whole_clip=reference.video_id is not None)
+
+
+@router.get("")
+def list_videos(
+    context: Context,
+    key: Reader,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+    status: Status | None = None,
+    q: Annotated[str | None, Query(max_length=200)] = None,
+    tag: Annotated[str | None, Query(max_length=60)] = None,
+    favorite: bool | None = None,
+) -> VideoList:
+    """The own videos, the newest first; `after` is the last id of the page before."""
+    where: list[sa.ColumnElement[bool]] = []
+    if status is not None:
+        where.append(videos.c.status == status)
+    if favorite is not None:
+        where.append(videos.c.favorite.is_(favorite))
+    if q:
+        where.append(
+            sa.or_(videos.c.prompt.icontains(q, autoescape=True), videos.c.title.icontains(q, autoescape=True))
+        )
+    if tag is not None:
+        where.append(sa.cast(videos.c.tags, sa.Text).contains(_json_text(tag), autoescape=True))
+    rows, has_more = context.store.page(key, after, limit, order == "asc", where)
+    return video_list(context, rows, has_more)
+
+
+def video_list(context: ServerContext, rows: Sequence[sa.RowMapping], has_more: bool = False) -> VideoList:
+    estimates = context.store.estimates() if any(row["status"] in ACTIVE for row in rows) else None
+    data = [video_object(row, estimates) for row in rows]
+    return VideoList(
+        data=data, has_more=has_more, first_id=data[0].id if data else None, last_id=data[-1].id if data else None
+    )
+
+
+@router.get("/{video_id}")
+def get_video(video_id: str, context: Context, key: Reader, response: Response) -> VideoObject:
+    """One video. A job that failed is a video with status `failed`, not an error."""
+    row = context.store.get(video_id, key)
+    response.headers["openai-poll-after-ms"] = POLL_AFTER_MS
+    variations = context.store.group(row["group_id"]) if row["group_id"] else None
+    return video_object(row, context.store.estimates() if row["status"] in ACTIVE else None, variations)
+
+
+@router.post("/{video_id}/cancel")
+def cancel_video(video_id: str, context: Context, key: Creator) -> VideoObject:
+    """Stops a job that waits or runs, within one denoising step. Raises 409 if it is finished."""
+    row = context.store.get(video_id, key)
+    if not context.store.cancel(video_id) and row["error_code"] != "cancelled":
+        raise ApiError(409, f"{video_id} is finished, so there is nothing to cancel.", "not_active")
+    return video_object(context.store.get(video_id, key))
+
+
+@router.delete("/{video_id}")
+def delete_video(video_id: str, context: Context, key: Creator) -> VideoDeleted:
+    """Removes a video and its files; a running job is stopped."""
+    context.store.get(video_id, key)
+    context.store.delete(video_id)
+    return VideoDeleted(id=video_id)
+
+
+@router.api_route("/{video_id}/content", methods=["GET", "HEAD"], response_class=FileResponse)
+def video_content(video_id: str, context: Context, key: Reader, variant: Variant = "video") -> FileResponse:
+    """The mp4, a thumbnail (webp) or a sprite sheet (jpg). Answers ranges."""
+    row = context.store.get(video_id, key)
+    if row["status"] != "completed":
+        raise ApiError(409, f"{video_id} is not finished: its status is {row['status']!r}.", "video_not_ready")
+    path = context.path(row["file"])
+    if variant != "video":
+        path = path.with_name(THUMBNAIL if variant == "thumbnail" else SPRITESHEET)
+    return _file(path, MEDIA_TYPES[variant], f"{video_id}{path.suffix}")
+
+
+def _file(path: Path, media_type: str, filename: str) -> FileResponse:
+    if not path.is_file():
+        raise ApiError(404, "The file of this video is gone.")
+    headers = {"Cache-Control": "private, max-age=3600"}
+    return FileResponse(
+        path, media_type=media_type, filename=filename, content_disposition_type="inline", headers=headers
+    )
+
+
+def _json_text(text: str) -> str:
+    """A text as it stands in a JSON list."""
+    return json.dumps(text)

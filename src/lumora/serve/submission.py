@@ -1,0 +1,144 @@
+"""From a checked body to stored jobs: inputs, checks, rows and tickets. Every route that makes a video ends here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
+
+from lumora.serve.api_key import ApiKey
+from lumora.serve.bodies import read_body
+from lumora.serve.context import MODEL_NAME, ServerContext
+from lumora.serve.errors import ApiError
+from lumora.serve.job_inputs import input_paths, store_uploads
+from lumora.serve.jobs import JobSpec
+from lumora.serve.schemas import MAX_SEED, VideoObject
+from lumora.serve.video_objects import video_object
+
+Body = TypeVar("Body", bound=BaseModel)
+MODEL_ALIASES = ("sora-2", "sora-2-pro")
+"""Models of the clients that this API was written for; they are answered by the served model."""
+MAX_IDEMPOTENCY_KEY = 255
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job as a route understood it, before it is checked."""
+
+    spec: JobSpec
+    model: str | None = None
+    n: int = 1
+    has_seed: bool = True
+    priority: int = 0
+    tags: Sequence[str] = ()
+    title: str | None = None
+    remixed_from_video_id: str | None = None
+
+
+async def parsed_body(request: Request, context: ServerContext, key: ApiKey, schema: type[Body]) -> Body:
+    """The body as a schema; its uploads are stored. Raises pydantic's ValidationError (400) for a wrong field."""
+    body = await read_body(request)
+    check_idempotency_key(request)
+    schema.model_validate(_without_uploads(body))
+    return schema.model_validate(await run_in_threadpool(store_uploads, context, key, body))
+
+
+async def submit(request: Request, context: ServerContext, key: ApiKey, submission: Submission) -> VideoObject:
+    """Checks and stores the jobs of a request; answers the first. Raises ApiError for what is refused."""
+    return await run_in_threadpool(_submit, request, context, key, submission)
+
+
+def _submit(request: Request, context: ServerContext, key: ApiKey, submission: Submission) -> VideoObject:
+    check_model(submission.model)
+    spec = submission.spec
+    if not submission.has_seed:
+        spec = replace(spec, seed=secrets.randbelow(2**31))
+    paths = input_paths(context, key, spec.input_ids)
+    checked = context.checker.call(
+        "check_job", spec=spec.to_json(), paths={name: str(path) for name, path in paths.items()}
+    )
+    rows = [
+        _row(key, replace(spec, seed=(spec.seed + number) % (MAX_SEED + 1)), submission, checked)
+        for number in range(submission.n)
+    ]
+    if submission.n > 1:
+        group_id = f"group_{secrets.token_hex(8)}"
+        rows = [{**row, "group_id": group_id} for row in rows]
+    idempotency_key = request.headers.get("idempotency-key")
+    if idempotency_key:
+        body_hash = _hash(submission, request.url.path)
+        rows[0] |= {"idempotency_key": idempotency_key, "idempotency_hash": body_hash}
+    stored = context.queue.add(key, rows)
+    variations = [row["id"] for row in stored] if len(stored) > 1 else None
+    return video_object(stored[0], context.store.estimates(), variations)
+
+
+def check_idempotency_key(request: Request) -> None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
+        raise ApiError(400, f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters.", param="Idempotency-Key")
+
+
+def check_model(name: str | None) -> None:
+    if name is not None and name not in (MODEL_NAME, *MODEL_ALIASES):
+        raise ApiError(400, f"There is no model {name!r}; this server has {MODEL_NAME!r}.", "model_not_found", "model")
+
+
+def _row(key: ApiKey, spec: JobSpec, submission: Submission, checked: dict[str, Any]) -> dict[str, Any]:
+    now = time.time()
+    made = checked["made"]
+    of_whole = spec.seconds is None or spec.videos or spec.shots
+    seconds = (made["num_frames"] - 1) / made["fps"] if of_whole else spec.seconds
+    return {
+        "id": f"video_{secrets.token_hex(16)}",
+        "owner": key.id,
+        "status": "queued",
+        "created_at": now,
+        "task": spec.task,
+        "model": MODEL_NAME if submission.model is None else submission.model,
+        "prompt": spec.prompt or " ".join(shot.prompt for shot in spec.shots),
+        "seconds": f"{seconds:g}",
+        "size": spec.size or made["size"],
+        "seed": spec.seed,
+        "spec": spec.to_json(),
+        "parent_video_ids": spec.parent_video_ids,
+        "remixed_from_video_id": submission.remixed_from_video_id,
+        "made": made,
+        "warnings": checked["warnings"],
+        "work": checked["work"],
+        "batch_key": checked["batch_key"],
+        "priority": submission.priority,
+        "queue_order": now,
+        "tags": list(submission.tags),
+        "title": submission.title,
+        "progress": 0,
+        "step": 0,
+        "total_steps": 0,
+        "attempts": 0,
+        "favorite": False,
+        "deleting": False,
+    }
+
+
+def _hash(submission: Submission, path: str) -> str:
+    """Of what a request asks for, so that an Idempotency-Key of another request is noticed."""
+    spec = submission.spec if submission.has_seed else replace(submission.spec, seed=0)
+    said = [path, spec.to_json(), submission.model, submission.n, submission.priority, list(submission.tags)]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _without_uploads(body: Any) -> Any:
+    """The body with a reference in place of each upload, to be validated before anything is stored."""
+    if isinstance(body, dict):
+        return {name: _without_uploads(value) for name, value in body.items()}
+    if isinstance(body, list):
+        return [_without_uploads(item) for item in body]
+    return {"file_id": "file_upload"} if hasattr(body, "filename") else body

@@ -1,0 +1,116 @@
+"""The parent of `lumora serve`: starts API, checker and workers, restarts what dies, and stops all of them cleanly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lumora.serve.child_process import WORKER_ID, command
+from lumora.serve.database import create_tables
+from lumora.serve.settings import ServeSettings
+
+LOG = logging.getLogger("lumora.serve")
+STOP_SECONDS = 40.0
+"""A process that takes longer to stop is killed; its jobs are continued later."""
+MAX_RESTART_SECONDS = 30.0
+
+
+@dataclass
+class _Child:
+    """A process that is restarted when it dies; the pauses grow while it dies at once."""
+
+    name: str
+    module: str
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    pause: float = 0.0
+    restart_at: float = 0.0
+
+    def start(self) -> None:
+        self.started_at = time.monotonic()
+        # Its own group: Ctrl-C reaches the supervisor alone, which then stops the others in order.
+        self.process = subprocess.Popen(command(self.module), env=self.environment, start_new_session=True)
+
+    def keep_running(self) -> None:
+        if self.process is None or self.process.poll() is None:
+            return
+        now = time.monotonic()
+        if self.restart_at < self.started_at:
+            self.pause = 0.2 if now - self.started_at > 10 else min(MAX_RESTART_SECONDS, 2 * self.pause + 0.2)
+            self.restart_at = now + self.pause
+            LOG.warning("%s ended with code %s; it is started again.", self.name, self.process.returncode)
+        elif now >= self.restart_at:
+            self.start()
+
+
+@dataclass
+class Supervisor:
+    settings: ServeSettings
+    with_api: bool = True
+    """False: workers only, for further machines."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Serves until SIGTERM or SIGINT. Raises ValueError and OSError for settings that cannot be used."""
+        settings = self.settings
+        _check_settings(settings, self.with_api)
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_tables(settings)
+        with tempfile.TemporaryDirectory(prefix="lumora-") as folder:
+            settings = settings.with_runtime_dir(Path(settings.runtime_dir or folder))
+            children = self._children(settings)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: self.stopping.set())
+            for child in children:
+                child.start()
+            try:
+                while not self.stopping.wait(0.2):
+                    for child in children:
+                        child.keep_running()
+            finally:
+                _stop(children)
+
+    def _children(self, settings: ServeSettings) -> list[_Child]:
+        environment = settings.environment()
+        children = []
+        if self.with_api:
+            children += [_Child("checker", "checker", environment), _Child("API", "app", environment)]
+        for number in range(settings.workers):
+            worker_id = f"{socket.gethostname()}-{number}"
+            children.append(_Child(f"worker {worker_id}", "worker", {**environment, WORKER_ID: worker_id}))
+        return children
+
+
+def _check_settings(settings: ServeSettings, with_api: bool) -> None:
+    if not with_api:
+        return
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ValueError(
+                f"Port {settings.port} of {settings.host} cannot be used: {os.strerror(error.errno or 0)}."
+            ) from None
+
+
+def _stop(children: list[_Child]) -> None:
+    processes = [child.process for child in children if child.process is not None and child.process.poll() is None]
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
