@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import importlib
 import logging
+import re
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
@@ -43,16 +46,23 @@ def create_app(settings: ServeSettings) -> FastAPI:
     for name in ROUTERS:
         app.include_router(importlib.import_module(f"lumora.serve.routes.{name}").router, responses=ERRORS)
     app.add_api_route("/v1/{path:path}", _unknown, methods=_ALL_METHODS, include_in_schema=False)
-    if STUDIO.is_dir():
-        app.mount("/", StaticFiles(directory=STUDIO, html=True))
+    app.mount("/", StaticFiles(directory=STUDIO, html=True))
     return app
+
+
+def _import_map_hash() -> str:
+    """The source expression that allows the studio's only inline script, its import map."""
+    page = STUDIO / "index.html"
+    import_map = re.search(r'<script type="importmap">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)
+    assert import_map is not None, f"{page} has an import map"
+    return f"'sha256-{base64.b64encode(hashlib.sha256(import_map[1].encode()).digest()).decode()}'"
 
 
 _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 _CONTENT_POLICY = "; ".join(
     [
         "default-src 'none'",
-        "script-src 'self'",
+        f"script-src 'self' {_import_map_hash()}",
         "style-src 'self'",
         "img-src 'self' data: blob:",
         "media-src 'self' blob:",

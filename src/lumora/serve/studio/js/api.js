@@ -78,7 +78,8 @@ export const api = {
 
   // Review, settings, keys, session
   appeal: (body) => post("/v1/appeals", body),
-  cases: () => get("/v1/review"),
+  cases: () => get("/v1/review", { state: "all", limit: 500 }),
+  refused: () => get("/v1/review/refused"),
   decide: (item, body) => post(`/v1/review/${id(item)}`, body),
   models: () => get("/v1/models"),
   settings: () => get("/v1/settings"),

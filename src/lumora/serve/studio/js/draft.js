@@ -123,7 +123,7 @@ export async function submit() {
 }
 
 /** Fills the form with the settings of a request, such as a video's `request` or the recipe of a file. */
-export function restore(request, { seed = request.seed, keepInputs = false } = {}) {
+export function restore(request, { seed = request.seed } = {}) {
   const numberOrNull = (value) => (value === null || value === undefined || value === "" ? null : Number(value));
   batch(() => {
     draft.prompt.value = request.prompt ?? "";
@@ -133,10 +133,31 @@ export function restore(request, { seed = request.seed, keepInputs = false } = {
     draft.seconds.value = numberOrNull(request.seconds);
     draft.steps.value = numberOrNull(request.num_inference_steps);
     draft.guidance.value = numberOrNull(request.guidance_scale);
-    draft.characters.value = (request.characters ?? []).map(({ id }) => id);
+    draft.characters.value = [];
     draft.ratio.value = request.size ? ratioName(can.value, request.size) : null;
-    if (!keepInputs) draft.inputs.value = [];
+    draft.inputs.value = [];
   });
+}
+
+const TASK_ROLES = { extend: "forward", extend_backward: "backward", edit: "edit", remix: "remix", loop: "loop", infill: "infill", connect: "connect" };
+
+/** Fills the form with everything that a video was made of, its inputs included. */
+export function restoreVideo(item, options) {
+  const { request = {} } = item;
+  restore({ ...request, prompt: request.prompt ?? item.prompt, size: request.size ?? item.size, seed: item.seed }, options);
+  const input = (id, fields) => {
+    const source = id.startsWith("video_") ? { video_id: id } : { file_id: id };
+    addInput({ ...source, name: source.video_id ? "Video" : "Upload", kind: "video", ...fields });
+  };
+  const role = TASK_ROLES[item.task];
+  for (const id of role ? request.videos ?? [] : []) input(id, { role, strength: request.strength ?? 0.6, start: request.start ?? 0, end: request.end });
+  for (const { id, start = 0 } of request.references ?? []) input(id, start === null ? { role: "end" } : start ? { role: "at", at: start } : { role: "start" });
+}
+
+/** Returns a function that puts the form back to what it is now. */
+export function snapshot() {
+  const before = Object.entries(draft).map(([name, { value }]) => [name, value]);
+  return () => batch(() => before.forEach(([name, value]) => (draft[name].value = value)));
 }
 
 export function clearDraft() {

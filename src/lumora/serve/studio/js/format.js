@@ -36,6 +36,7 @@ export function day(time) {
   return date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
+/** "64x64" as "64 × 64". */
 export const size = (text) => String(text ?? "").replace("x", " × ");
 
 const TASKS = {

@@ -24,10 +24,9 @@ const VIDEO_ONLY = ["forward", "backward", "edit", "loop"];
 
 /** What the signed record in a file says of its request, or null. */
 export function recipeOf(check) {
-  const manifest = check?.manifest;
-  const recipe = check?.recipe?.request ?? check?.recipe ?? manifest?.request ?? manifest?.recipe?.request;
-  if (recipe?.prompt || recipe?.seed !== undefined) return recipe;
-  return manifest?.prompt ? { prompt: manifest.prompt, seed: manifest.seed } : null;
+  const manifest = check?.manifest ?? check;
+  if (!manifest || !["trusted", "intact", "expired", "valid"].includes(manifest.state)) return null;
+  return manifest.request ?? (manifest.prompt ? { prompt: manifest.prompt, seed: manifest.seed } : null);
 }
 
 export async function takeFiles(files) {
@@ -43,10 +42,6 @@ export async function takeFiles(files) {
   if (!pending.value) return; // closed while it was uploaded
   pending.value = { ...pending.value, kind: uploaded.kind, file: uploaded, recipe: recipeOf(uploaded.provenance) };
   say("The file is uploaded. Choose what it does.");
-  if (!uploaded.provenance) {
-    const check = await api.checkFile(file).catch(() => null);
-    if (pending.value?.file?.id === uploaded.id) pending.value = { ...pending.value, recipe: recipeOf(check) };
-  }
 }
 
 function use(role, at = 0) {

@@ -22,9 +22,11 @@ export const queue = signal([]);
 export const library = signal({ ids: [], more: false, loading: false, filters: {}, error: null });
 
 export const openVideos = computed(() => recent.value.map((id) => video(id).value).filter(isOpen));
+/** Whether the server has no keys yet, so that everyone on its machine may do everything. */
+export const isOpenServer = computed(() => settings.value?.access === "open");
 export const hasScope = (scope) => {
-  const scopes = session.value?.scopes;
-  return session.value?.open || settings.value?.open || !scopes || scopes.includes(scope) || scopes.includes("admin");
+  const scopes = session.value?.scopes ?? [];
+  return isOpenServer.value || scopes.includes(scope) || scopes.includes("admin");
 };
 
 export const isOpen = (item) => item?.status === "queued" || item?.status === "in_progress";

@@ -29,7 +29,7 @@ export function CharacterDialog({ onClose, onMade }) {
   return html`<${Dialog} title="New character" onClose=${onClose}>
     <form class="stack" onSubmit=${save}>
       <${Field} label="Name"><input class="input" required maxlength="80" value=${name.value} onInput=${(event) => (name.value = event.target.value)} /><//>
-      <${Field} label="Description" hint="Is added to prompts that use the character.">
+      <${Field} label="Description" hint="What stands for @name in a prompt.">
         <textarea class="input" rows="2" maxlength="500" value=${description.value} onInput=${(event) => (description.value = event.target.value)}></textarea>
       <//>
       <div class="row">

@@ -26,12 +26,14 @@ function Noise() {
   return html`<canvas ref=${canvas} width=${SIDE} height=${SIDE} aria-hidden="true"></canvas>`;
 }
 
-export function Forming({ item, quiet = false }) {
+export function Forming({ item }) {
   const frame = preview(item.id).value;
+  const shown = useRef([]); // the last two previews: the new one fades in over the one before
+  if (frame && shown.current.at(-1) !== frame) shown.current = [...shown.current.slice(-1), frame];
   const share = Math.max(item.progress ?? 0, 2) / 100;
   return html`<div class="forming">
-    ${!quiet && !frame && html`<${Noise} />`}
-    ${frame && html`<img key=${frame.step} src=${frame.image} alt="" />`}
+    ${shown.current.length < 2 && html`<${Noise} />`}
+    ${shown.current.map(({ step, image }) => html`<img key=${step} src=${image} alt="" />`)}
     ${item.status === "in_progress" &&
     html`<div class="progress-line"><i style=${{ transform: `scaleX(${share})` }}></i></div>`}
   </div>`;

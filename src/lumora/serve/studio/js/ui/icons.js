@@ -23,8 +23,8 @@ const PATHS = {
   alert: "M12 4 2.5 20h19zM12 10v4.500M12 17.200v.01",
   question: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM9.5 9.500a2.5 2.5 0 1 1 3.6 2.200c-.8.4-1.1.9-1.1 1.800M12 16.500v.01",
   image: "M4 5h16v14H4zM4 16l4.5-4.5 4 4L15 13l5 4.500M15.5 9.500h.01",
-  film: "M4 5h16v14H4zM8 5v14M16 5v14M4 9.500h4M4 14.500h4M16 9.500h4M16 14.500h4",
-  dice: "M5 5h14v14H5zM9 9h.01M15 15h.01M12 12h.01M15 9h.01M9 15h.01",
+  film: "M4 5h16v14H4zM10 9v6l5-3z",
+  dice: "M7.5 5h9A2.5 2.5 0 0 1 19 7.5v9a2.5 2.5 0 0 1-2.5 2.5h-9A2.5 2.5 0 0 1 5 16.5v-9A2.5 2.5 0 0 1 7.5 5zM9 15h.01M12 12h.01M15 9h.01",
   lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3",
   clock: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7.500V12l3 2",
   sliders: "M4 7h9M17 7h3M4 17h3M11 17h9M15 5v4M9 15v4",
@@ -53,7 +53,7 @@ const PATHS = {
 };
 
 export function Icon({ name, size = 20 }) {
-  const dots = name === "more" || name === "grip" || name === "dice";
+  const dots = name === "more" || name === "grip";
   return html`<svg
     width=${size} height=${size} viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width=${dots ? 2.2 : 1.6}
     stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false"

@@ -46,6 +46,7 @@ export function Player({ item, onTime, position, autoplay = true }) {
   }, [position]);
 
   const moved = () => {
+    if (!video.current) return; // a last event after it is gone
     time.value = video.current.currentTime;
     onTime?.(video.current.currentTime);
   };

@@ -1,8 +1,9 @@
 // The storyboard: shots, their order and durations, and the request that they make.
 import { computed, stored } from "../lib.js";
 import { api } from "../api.js";
-import { capabilities, ratioOf, ratios, sizeFor } from "../capabilities.js";
+import { capabilities, ratioName, ratioOf, ratios, sizeFor } from "../capabilities.js";
 import { quarter } from "../drag.js";
+import { characters } from "../state.js";
 
 export const SHORTEST = 0.5;
 
@@ -48,12 +49,25 @@ export function moveCut(index, seconds) {
   });
 }
 
+/** The prompt of a shot; its character is mentioned in it. */
+function shotPrompt({ prompt, character }) {
+  const name = characters.value.find((one) => one.id === character)?.name;
+  const text = prompt.trim();
+  return !name || text.toLowerCase().includes(`@${name.toLowerCase()}`) ? text : `@${name} ${text}`.trim();
+}
+
+/** Puts the shots of a finished storyboard on the board again. */
+export function restoreBoard({ request, size, seed }) {
+  const shots = request.shots.map(({ prompt, seconds, hard_cut = true }) => blank({ prompt, seconds, hard_cut }));
+  change({ shots, ratio: ratioName(boardCan.value, size), seed, video: null });
+}
+
 export function sendBoard() {
   const { shots, seed } = board.value;
   const references = shots.flatMap((shot, shot_index) => (shot.picture ? [{ file_id: shot.picture.id, position: 0, shot_index }] : []));
   const characters = [...new Set(shots.map((shot) => shot.character).filter(Boolean))].map((id) => ({ id }));
   const body = {
-    shots: shots.map(({ prompt, seconds, hard_cut }) => ({ prompt: prompt.trim(), seconds, hard_cut })),
+    shots: shots.map((shot) => ({ prompt: shotPrompt(shot), seconds: shot.seconds, hard_cut: shot.hard_cut })),
     size: sizeFor(boardCan.value, ratioOf(boardRatio.value)),
   };
   if (references.length) body.references = references;

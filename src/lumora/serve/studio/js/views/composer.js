@@ -3,7 +3,7 @@ import { html, useRef, useSignal } from "../lib.js";
 import { api } from "../api.js";
 import { ratios } from "../capabilities.js";
 import { duration, size as sizeText } from "../format.js";
-import { MAX_VARIATIONS, ROLES, can, changeInput, clearDraft, draft, mode, promptOptional, removeInput, shownRatio, shownSeconds, size, submit } from "../draft.js";
+import { MAX_VARIATIONS, ROLES, addInput, can, changeInput, clearDraft, draft, fromVideo, mode, promptOptional, removeInput, shownRatio, shownSeconds, size, submit } from "../draft.js";
 import { takeFiles } from "../intake.js";
 import { attempt, say, toast } from "../notices.js";
 import { addNew, characters, models } from "../state.js";
@@ -34,6 +34,11 @@ function InputCard({ input }) {
   </li>`;
 }
 
+/** On a phone a panel covers the page, so it has a button that closes it. */
+function Done({ close }) {
+  return html`<div class="dialog-foot phone-only"><${Button} onClick=${close}>Done<//></div>`;
+}
+
 function SizeChip() {
   const label = html`<${Shape} ratio=${ratios(can.value).find(([name]) => name === shownRatio.value)?.[1] ?? 1} />${shownRatio.value}`;
   return html`<${Popover} label=${label} name=${`Shape: ${shownRatio.value}`}>
@@ -41,7 +46,7 @@ function SizeChip() {
       legend=${`Shape, ${sizeText(size.value)} pixels`} className="shapes" value=${shownRatio.value}
       options=${ratios(can.value).map(([name, ratio]) => [name, html`<${Shape} ratio=${ratio} box=${26} />${name}`])}
       onChange=${(name) => (draft.ratio.value = name)}
-    /><div class="dialog-foot"><${Button} onClick=${close}>Done<//></div>`}
+    /><${Done} close=${close} />`}
   <//>`;
 }
 
@@ -51,7 +56,7 @@ function SecondsChip() {
     ${(close) => html`<${Amount}
       label=${mode.value ? "Seconds to add" : "Seconds"} unit="seconds" value=${shownSeconds.value} min=${0.5} max=${Math.min(max, 60)} step=${0.5}
       onChange=${(value) => (draft.seconds.value = value)} hint=${`The model makes up to ${duration(max)}; ${duration(can.value.seconds)} is what it does best.`}
-    /><div class="dialog-foot"><${Button} onClick=${close}>Done<//></div>`}
+    /><${Done} close=${close} />`}
   <//>`;
 }
 
@@ -59,7 +64,7 @@ function CountChip() {
   const options = Array.from({ length: MAX_VARIATIONS }, (_, i) => [i + 1, String(i + 1)]);
   return html`<${Popover} label=${html`<${Icon} name="copies" size=${16} />×${draft.n.value}`} name=${`Variations: ${draft.n.value}`}>
     ${(close) => html`<${Choice} legend="Variations, each with its own seed" options=${options} value=${draft.n.value} onChange=${(n) => (draft.n.value = n)} />
-    <div class="dialog-foot"><${Button} onClick=${close}>Done<//></div>`}
+    <${Done} close=${close} />`}
   <//>`;
 }
 
@@ -76,7 +81,7 @@ function SeedChip() {
         <${Button} icon="dice" label="Another seed" onClick=${() => (draft.seed.value = randomSeed())} />
       </div>`}
       <p class="small muted">The same request with the same seed makes the same video.</p>
-      <div class="dialog-foot"><${Button} onClick=${close}>Done<//></div>
+      <${Done} close=${close} />
     </div>`}
   <//>`;
 }
@@ -109,8 +114,7 @@ function MoreChip({ onCharacter }) {
         </div>
       </fieldset>
       <div class="dialog-foot">
-        <${Button} kind="quiet" onClick=${() => (clearDraft(), close())}>Reset all<//>
-        <${Button} onClick=${close}>Done<//>
+        <${Button} onClick=${() => (clearDraft(), close())}>Reset all<//>
       </div>
     </div>`}
   <//>`;
@@ -168,7 +172,7 @@ export function Composer() {
       ${second && html`<li><${Button} icon="connect" onClick=${() => (picking.value = true)}>Choose the second video<//></li>`}
     </ul>`}
     <textarea
-      ref=${box} id="prompt" rows="2" maxlength="2000" aria-label="Prompt" value=${draft.prompt.value}
+      ref=${box} id="prompt" class="prompt-box" rows="2" maxlength="2000" aria-label="Prompt" value=${draft.prompt.value}
       placeholder=${open?.prompt ?? "Describe a video…"} onInput=${(event) => ((draft.prompt.value = event.target.value), (error.value = null))}
       aria-invalid=${error.value ? "true" : undefined} aria-describedby=${error.value ? "prompt-error" : undefined}
     ></textarea>
@@ -189,9 +193,8 @@ export function Composer() {
     ${picking.value && html`<${PickVideo} title="Blend with which video?" onClose=${() => (picking.value = false)} onPick=${pickSecond} />`}
   </form>`;
 
-  async function pickSecond(item) {
+  function pickSecond(item) {
     picking.value = false;
-    const { addInput, fromVideo } = await import("../draft.js");
     addInput(fromVideo(item, "connect"));
   }
 }

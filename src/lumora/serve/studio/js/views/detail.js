@@ -4,7 +4,9 @@ import { api } from "../api.js";
 import { aspect, day, duration, eta, size, status, task, title } from "../format.js";
 import { chooseGroup, reroll } from "./stage.js";
 import { useDrop } from "../drop.js";
-import { takeFiles, useRecipe, useVideo } from "../intake.js";
+import { restoreVideo } from "../draft.js";
+import { takeFiles, useVideo } from "../intake.js";
+import { restoreBoard } from "./board_state.js";
 import { attempt, ask, fail, toast } from "../notices.js";
 import { link, navigate, previous } from "../router.js";
 import { isDone, isOpen, keep, library, loadVideo, recent, video } from "../state.js";
@@ -84,7 +86,7 @@ function Unfinished({ item }) {
     <div class="row wrap">
       ${isOpen(item) && html`<span class="muted numbers">${item.status === "queued" ? `Number ${item.queue_position ?? 1} in the queue` : `${item.progress} %`} ${eta(item.eta_seconds)}</span>
         <span class="spacer"></span><${Button} icon="stop" onClick=${cancel}>Cancel<//>`}
-      ${item.status === "failed" && html`<${Button} icon="restore" onClick=${() => useRecipe({ ...item.request, prompt: item.prompt, size: item.size })}>Try again with changes<//>
+      ${item.status === "failed" && html`<${Button} icon="restore" onClick=${() => useSettings(item)}>Try again with changes<//>
         <${Button} icon="trash" kind="danger" onClick=${() => removeVideo(item)}>Delete<//>`}
     </div>
   </div>`;
@@ -110,6 +112,16 @@ function About({ item }) {
     </div>
     <${Tags} item=${item} />
   </div>`;
+}
+
+function useSettings(item) {
+  if (item.request?.shots?.length) {
+    restoreBoard(item);
+    navigate("storyboard");
+    return;
+  }
+  restoreVideo(item);
+  navigate("create");
 }
 
 function Shots({ item }) {
@@ -168,7 +180,7 @@ function Actions({ item }) {
     <//>
     <${Popover} menu name="More actions" className="button" label=${html`<${Icon} name="more" size=${18} /><span>More</span>`}>
       ${(close) => html`
-        <${MenuItem} icon="restore" onClick=${() => (close(), useRecipe({ ...item.request, prompt: item.request?.prompt ?? item.prompt, seed: item.seed, size: item.size }))}>Use its settings<//>
+        <${MenuItem} icon="restore" onClick=${() => (close(), useSettings(item))}>Use its settings<//>
         <${MenuItem} icon="provenance" onClick=${() => (close(), navigate("provenance", item.id))}>Check its provenance<//>
         <${MenuItem} icon="flag" onClick=${() => (close(), (reporting.value = true))}>Report<//>
         <${MenuItem} icon="trash" danger onClick=${() => (close(), removeVideo(item))}>Delete<//>`}

@@ -16,7 +16,7 @@ const SCOPES = [
 export function Keys({ open }) {
   const keys = useSignal(null);
   const making = useSignal(false);
-  const load = async () => (keys.value = (await attempt(() => api.keys()))?.data ?? []);
+  const load = async () => (keys.value = ((await attempt(() => api.keys()))?.data ?? []).filter((key) => !key.revoked_at));
   useEffect(() => {
     load();
   }, []);
@@ -30,10 +30,10 @@ export function Keys({ open }) {
     ${keys.value?.length === 0 && !open && html`<${Empty} icon="key" title="No keys">Keys let programs and other people use this server.<//>`}
     <ul class="stack keys-list">
       ${keys.value?.map((key) => html`<li class="panel row wrap" key=${key.id}>
-        <div class="key-text"><h3>${key.name || key.id}</h3><p class="small muted numbers">${key.prefix ? `${key.prefix}… · ` : ""}created ${day(key.created_at)}${key.last_used_at ? ` · used ${day(key.last_used_at)}` : ""}</p></div>
+        <div class="key-text"><h3>${key.name || key.id}</h3><p class="small muted numbers">${key.prefix ? `${key.prefix}… · ` : ""}created ${day(key.created_at)}</p></div>
         ${key.scopes?.map((scope) => html`<span class="tag" key=${scope}>${scope}</span>`)}
         <span class="spacer"></span>
-        ${key.revoked_at ? html`<span class="tag bad">Revoked</span>` : html`<${Button} kind="danger" onClick=${() => revoke(key)}>Revoke<//>`}
+        <${Button} kind="danger" onClick=${() => revoke(key)}>Revoke<//>
       </li>`)}
     </ul>
     ${making.value && html`<${NewKey} onClose=${() => ((making.value = false), load())} />`}

@@ -11,7 +11,7 @@ import { Button, Empty } from "../ui/controls.js";
 import { Filmstrip } from "../ui/filmstrip.js";
 import { Icon } from "../ui/icons.js";
 import { PickVideo } from "../ui/pick_video.js";
-import { addSegment, chosen, head, length, locate, offsets, removeSegment, segments, split, trim } from "./recut_state.js";
+import { addSegment, chosen, head, length, locate, removeSegment, segments, split, trim } from "./recut_state.js";
 
 const STEP = 0.125;
 

@@ -9,34 +9,49 @@ import { Button, Choice, Empty, Field } from "../ui/controls.js";
 import { Icon } from "../ui/icons.js";
 
 const cases = signal(null);
+const refused = signal([]);
 const shown = signal("open");
 
-const KIND = { report: "Report of a video", appeal: "Appeal against a refusal", refused: "Refused" };
+const KIND = { report: "Report of a video", appeal: "Appeal against a refusal" };
+const TABS = [["open", "Open"], ["decided", "Decided"], ["refused", "Refused videos"]];
 const RULINGS = {
   report: [["uphold", "The video is fine"], ["overturn", "The video is harmful"]],
   appeal: [["uphold", "The refusal was right"], ["overturn", "The prompt is harmless"]],
 };
 
-/** A case in one shape, whether its decision is a field of its own or inside. */
-const flat = (item) => ({ ...item, ...item.complaint, decision: item.decision ?? null, video_id: item.video_id ?? item.complaint?.video_id });
-
 export function Review() {
   useEffect(() => {
-    if (hasScope("review")) attempt(async () => (cases.value = (await api.cases()).data.map(flat)));
+    if (hasScope("review")) attempt(async () => {
+      const [all, stopped] = await Promise.all([api.cases(), api.refused()]);
+      cases.value = all.data;
+      refused.value = stopped.data;
+    });
   }, []);
   if (!hasScope("review")) {
     return html`<div class="page narrow"><h1>Review</h1><${Empty} icon="review" title="For reviewers only">Your key does not have the scope “review”.<//></div>`;
   }
-  const list = cases.value?.filter((item) => (shown.value === "open") === !item.decision);
   return html`<div class="page narrow">
     <header class="page-head">
       <div><h1>Review</h1><p>Reports of published videos and appeals against refused prompts.</p></div>
-      <${Choice} legend="Cases" hideLegend value=${shown.value} options=${[["open", "Open"], ["decided", "Decided"]]} onChange=${(value) => (shown.value = value)} />
+      <${Choice} legend="Cases" hideLegend value=${shown.value} options=${TABS} onChange=${(value) => (shown.value = value)} />
     </header>
-    ${!list && html`<div class="stack" role="status"><span class="visually-hidden">Loading</span><div class="skeleton verdict-wait"></div><div class="skeleton verdict-wait"></div></div>`}
-    ${list?.length === 0 && html`<${Empty} icon="check" title=${shown.value === "open" ? "All cases are decided" : "No decisions yet"}>New reports and appeals appear here.<//>`}
-    <ul class="stack">${list?.map((item) => html`<${Case} key=${item.id} item=${item} />`)}</ul>
+    ${shown.value === "refused" ? html`<${Refused} />` : html`<${Cases} open=${shown.value === "open"} />`}
   </div>`;
+}
+
+function Cases({ open }) {
+  const list = cases.value?.filter((item) => open === !item.decision);
+  if (!list) return html`<div class="stack" role="status"><span class="visually-hidden">Loading</span><div class="skeleton verdict-wait"></div><div class="skeleton verdict-wait"></div></div>`;
+  if (!list.length) return html`<${Empty} icon="check" title=${open ? "All cases are decided" : "No decisions yet"}>New reports and appeals appear under “Open”.<//>`;
+  return html`<ul class="stack">${list.map((item) => html`<${Case} key=${item.id} item=${item} />`)}</ul>`;
+}
+
+/** Videos whose frames were refused. They were never stored, so there is nothing to look at. */
+function Refused() {
+  if (!refused.value.length) return html`<${Empty} icon="check" title="No video was refused">Videos that the frame review refuses are listed here. Their frames are not kept.<//>`;
+  return html`<ul class="stack">${refused.value.map((item) => html`<li class="panel case" key=${item.id}>
+    <span class="small muted numbers">${day(item.created_at)}</span><blockquote>${item.prompt}</blockquote><p class="muted">${item.message}</p>
+  </li>`)}</ul>`;
 }
 
 function Case({ item }) {

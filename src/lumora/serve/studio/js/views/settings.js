@@ -1,12 +1,11 @@
 // Settings: theme, models, limits, keys.
 import { html, signal } from "../lib.js";
 import { api, signInNeeded } from "../api.js";
-import { bytes, duration, size } from "../format.js";
+import { bytes, duration, size, task } from "../format.js";
 import { capabilities } from "../capabilities.js";
 import { disconnect } from "../events.js";
 import { attempt } from "../notices.js";
-import { hasScope, models, ready, session, settings } from "../state.js";
-import { task } from "../format.js";
+import { hasScope, isOpenServer, models, ready, session, settings } from "../state.js";
 import { Button, Choice } from "../ui/controls.js";
 import { Keys } from "./keys.js";
 
@@ -54,7 +53,7 @@ async function signOut() {
 
 export function Settings() {
   const { limits = {}, version } = settings.value ?? {};
-  const open = session.value?.open ?? settings.value?.open;
+  const open = isOpenServer.value;
   return html`<div class="page narrow settings">
     <header class="page-head"><div><h1>Settings</h1></div></header>
     <section><h2>Appearance</h2><${Choice} legend="Theme" value=${theme.value} options=${THEMES} onChange=${chooseTheme} /></section>
@@ -63,7 +62,7 @@ export function Settings() {
     <section><h2>Limits</h2><dl class="facts panel">${Object.entries(limits).map(limit).map(([name, value]) => html`<dt key=${name}>${name}</dt><dd class="numbers">${value}</dd>`)}</dl></section>
     <section>
       <h2>This server</h2>
-      <p class="muted">${open ? "The server is open: it has no keys and answers this machine only." : `You are signed in${session.value?.key?.name ? ` with the key “${session.value.key.name}”` : ""}.`}</p>
+      <p class="muted">${open ? "The server is open: it has no keys and answers this machine only." : `You are signed in. Your key may ${(session.value?.scopes ?? []).join(", ")}.`}</p>
       <p class="muted">lumora ${version}. <a href="/docs" target="_blank" rel="noreferrer">API reference</a></p>
       ${!open && html`<${Button} onClick=${signOut}>Sign out<//>`}
     </section>

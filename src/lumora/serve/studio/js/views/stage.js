@@ -2,9 +2,9 @@
 import { html, classes, computed, signal, useEffect, useSignal } from "../lib.js";
 import { api } from "../api.js";
 import { aspect, duration, eta, size, status, title } from "../format.js";
-import { addInput, draft, fromVideo, restore, submit } from "../draft.js";
+import { draft, restoreVideo, snapshot, submit } from "../draft.js";
 import { useVideo } from "../intake.js";
-import { attempt, fail, say } from "../notices.js";
+import { attempt, fail, say, toast } from "../notices.js";
 import { navigate } from "../router.js";
 import { addNew, isDone, isOpen, keep, preview, recent, video } from "../state.js";
 import { Button } from "../ui/controls.js";
@@ -123,24 +123,18 @@ function Meta({ item }) {
   </div>`;
 }
 
-/** The same request again, with another seed. */
+/** The same request again, with another seed. The form keeps what the user is writing. */
 export async function reroll(item) {
-  const kept = item.request ?? {};
-  restore({ ...kept, prompt: kept.prompt ?? item.prompt, size: kept.size ?? item.size }, { seed: null });
-  const first = (item.parent_video_ids ?? [])[0];
-  const roles = { extend: "forward", extend_backward: "backward", edit: "edit", remix: "remix", loop: "loop" };
-  if (roles[item.task] && first && video(first).value) addInput(fromVideo(video(first).value, roles[item.task]));
-  for (const { file_id, video_id, position } of kept.references ?? []) {
-    addInput({ role: typeof position === "number" ? "at" : position, at: Number(position) || 0, file_id, video_id, name: "Picture", kind: "image" });
+  const before = snapshot();
+  try {
+    restoreVideo(item, { seed: null });
+    draft.n.value = 1;
+    const items = await submit();
+    addNew(items);
+    chooseGroup(items[0]);
+  } finally {
+    before();
   }
-  if (item.task in roles && !draft.inputs.value.length) {
-    navigate("create");
-    throw new Error("The video that this was made from is gone; its settings are in the form.");
-  }
-  const items = await submit();
-  addNew(items);
-  chooseGroup(items[0]);
-  draft.inputs.value = [];
 }
 
 function Actions({ item, group }) {
@@ -148,11 +142,11 @@ function Actions({ item, group }) {
     const open = group.ids.map((id) => video(id).value).filter(isOpen);
     for (const one of open) keep(await api.cancel(one.id));
   });
-  const keepSeed = () => restore({ ...item.request, prompt: item.request?.prompt ?? item.prompt, size: item.size, seed: item.seed });
+  const keepSeed = () => (restoreVideo(item), toast("Its settings and its seed are in the form."));
   if (isOpen(item)) {
     return html`<div class="stage-actions"><${Button} icon="stop" kind="quiet" label="Cancel" onClick=${cancelAll}>Cancel<//></div>`;
   }
-  const again = ["shots", "cut", "connect", "infill"].includes(item.task) ? null : () => reroll(item).catch(fail);
+  const again = ["shots", "cut"].includes(item.task) ? null : () => reroll(item).catch(fail);
   return html`<div class="stage-actions">
     ${again && html`<${Button} icon="dice" kind="quiet" label="Re-roll" onClick=${again}>Re-roll<//>`}
     ${isDone(item) && html`
