@@ -70,14 +70,20 @@ def test_calibration_is_monotonic_and_maps_the_threshold_to_one_half(threshold: 
 @settings(max_examples=20)
 @given(st.integers(1, 3 * MAX_UNSAMPLED_FRAMES))
 def test_short_clips_are_judged_frame_by_frame_and_long_ones_densely(num_frames: int):
-    frames = np.zeros((num_frames, 10, 10, 3), np.uint8)
-    frames[..., 0], frames[..., 1] = (part[:, None, None] for part in divmod(np.arange(num_frames), 256))
-    images = [(256 * int(view[0, 0, 0]) + int(view[0, 0, 1]), len(view) == 10) for view in sampled_views(frames)]
+    pixels = np.zeros((num_frames, 1, 1, 3), np.uint8)
+    pixels[:, 0, 0, 0], pixels[:, 0, 0, 1] = divmod(np.arange(num_frames), 256)
+    frames = np.broadcast_to(pixels, (num_frames, 224, 225, 3))
+    images = [(256 * int(view[0, 0, 0]) + int(view[0, 0, 1]), len(view) == 224) for view in sampled_views(frames)]
     whole = [index for index, uncropped in images if uncropped]
     cropped = sorted({index for index, uncropped in images if not uncropped})
     largest_gap = 1 if num_frames <= MAX_UNSAMPLED_FRAMES else nudity.FRAME_STRIDE
     assert whole[0] == 0 and whole[-1] == num_frames - 1 and max(np.diff(whole), default=1) <= largest_gap
     assert cropped == whole[::CROP_STRIDE]
+
+
+def test_frames_smaller_than_the_classifiers_input_are_not_cropped():
+    assert len(list(sampled_views(np.zeros((9, 223, 400, 3), np.uint8)))) == 9
+    assert len(list(sampled_views(np.zeros((9, 224, 400, 3), np.uint8)))) == 9 + 3 * 5
 
 
 def test_one_unsafe_frame_refuses_a_video(monkeypatch: pytest.MonkeyPatch):
@@ -88,7 +94,8 @@ def test_one_unsafe_frame_refuses_a_video(monkeypatch: pytest.MonkeyPatch):
     frames[17] = 220
     verdict = frame_moderator(POLICY).check(frames)
     assert verdict.refused == ("sexual",) and "nudity classifier" in verdict.reason
-    frames[17], frames[16, :5, :5] = 0, 255
+    frames = np.zeros((18, 240, 240, 3), np.uint8)
+    frames[16, :144, :144] = 255
     assert not NudityCheck(POLICY).check(frames).allowed, "only the crop is bright enough"
 
 

@@ -35,7 +35,8 @@ BATCH_SIZE = 12
 MAX_UNSAMPLED_FRAMES, FRAME_STRIDE = 96, 4
 """Of clips of more frames than MAX_UNSAMPLED_FRAMES, every FRAME_STRIDE-th frame is judged: 6 a second at 24 fps."""
 CROP_STRIDE = 4
-"""Every CROP_STRIDE-th of the judged frames is also judged in crops."""
+"""Every CROP_STRIDE-th of the judged frames is also judged in crops, unless a side is shorter than the model's input:
+a crop of such a frame shows the model no more detail than the whole frame does."""
 
 
 class NudityCheck:
@@ -70,7 +71,7 @@ def sampled_views(frames: UInt8[np.ndarray, "t h w 3"]) -> Iterator[UInt8[np.nda
     for position, index in enumerate(dict.fromkeys([*range(0, len(frames), stride), len(frames) - 1])):
         frame, *crops = views(frames[index])
         yield frame
-        if position % CROP_STRIDE == 0:
+        if position % CROP_STRIDE == 0 and min(frame.shape[:2]) >= CROP:
             yield from crops
 
 
