@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lumora.backends.base import Cancel, Capabilities, Plan, Progress
+from lumora.backends.base import Cancel, Capabilities, Plan, Preview, Progress
 from lumora.backends.lumora import planning
 from lumora.config import ModelConfig, Resolution
 from lumora.media.video import Video
@@ -33,10 +33,18 @@ class FakeBackend:
         progress: Progress | None = None,
         cancel: Cancel | None = None,
         resume_path: Path | None = None,
+        on_preview: Preview | None = None,
     ) -> Video:
         return self.make(plan.request)
 
-    def run_batch(self, plans: Sequence[Plan]) -> list[Video]:
+    def run_batch(
+        self,
+        plans: Sequence[Plan],
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        resume_path: Path | None = None,
+        on_preview: Preview | None = None,
+    ) -> list[Video]:
         return [self.run(plan) for plan in plans]
 
     def identity(self) -> dict[str, Any]:

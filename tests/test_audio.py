@@ -184,7 +184,7 @@ def test_each_kept_frame_keeps_its_audio(shots: list[Shot], given: list[Conditio
 
 
 def of(verb: VideoVerb, backend: LumoraBackend) -> Video:
-    return backend.run(backend.prepare(verb.request(backend)))
+    return backend.run(backend.prepare(verb.job(verb.builder(backend)).request))
 
 
 def test_verbs_keep_audio_where_they_keep_frames(weights: Path, tmp_path: Path):

@@ -76,7 +76,7 @@ def backend(weights: Path) -> LumoraBackend:
 
 
 def of(verb: VideoVerb, backend: LumoraBackend) -> tuple[Request, np.ndarray]:
-    request = verb.request(backend)
+    request = verb.job(verb.builder(backend)).request
     return request, backend.run(backend.prepare(request)).frames
 
 
@@ -210,7 +210,7 @@ def test_an_extended_image_is_one_frame_and_every_task_takes_keyframes(
     verb = Extend(clip=file, seconds=1.0, keyframe=((1.5, pictures[1]),), **how)
     _, made = of(verb, backend)
     assert np.array_equal(made[:9], frames) and np.array_equal(made[12:13], noise(1, 1).frames)
-    assert [ingredient.path for ingredient in verb.ingredients()] == [file, pictures[1]]
+    assert [ingredient.path for ingredient in verb.job(verb.builder(backend)).ingredients] == [file, pictures[1]]
     _, made = of(Edit(clip=file, prompt="at night", keyframe=((0.0, pictures[1]),), **how), backend)
     assert np.array_equal(made[:1], noise(1, 1).frames) and not np.array_equal(made[4], frames[4])
 
@@ -319,7 +319,9 @@ def test_interrupted_work_goes_on_where_it_was(pipeline: Pipeline, tmp_path: Pat
 def test_who_interrupts_is_told_that_it_goes_on(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
-    def stop(self: Pipeline, plans: object, progress: object, cancel: object, resume_path: Path) -> None:
+    def stop(
+        self: Pipeline, plans: object, progress: object, cancel: object, resume_path: Path, on_preview: object
+    ) -> None:
         resume_path.touch()
         raise KeyboardInterrupt
 

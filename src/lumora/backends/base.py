@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
+from jaxtyping import UInt8
+
 from lumora.config import Resolution
 from lumora.media.video import Video
 from lumora.request.spec import Request
@@ -27,6 +30,8 @@ Task: TypeAlias = Literal[
 ]
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (steps done, steps in total) after each denoising step."""
+Preview: TypeAlias = Callable[[int, UInt8[np.ndarray, "h w 3"]], None]
+"""Called every few steps, after the progress, with (index of the plan, a frame of the current clean estimate)."""
 
 
 class Cancelled(Exception):
@@ -112,16 +117,25 @@ class Backend(Protocol):
         progress: Progress | None = None,
         cancel: Cancel | None = None,
         resume_path: Path | None = None,
+        on_preview: Preview | None = None,
     ) -> Video:
         """Makes the video of a plan of this backend.
 
         If `resume_path` is given, unfinished work is kept in that file and continued from it; the caller removes it.
-        Raises Cancelled.
+        `on_preview` receives frames that nobody has reviewed. Raises Cancelled.
         """
         ...
 
-    def run_batch(self, plans: Sequence[Plan]) -> list[Video]:
-        """Makes several videos together. The plans must agree in everything but prompt, seed and conditions."""
+    def run_batch(
+        self,
+        plans: Sequence[Plan],
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        resume_path: Path | None = None,
+        on_preview: Preview | None = None,
+    ) -> list[Video]:
+        """Makes several videos together, otherwise as `run`. The plans must agree in everything but prompt, seed and
+        conditions."""
         ...
 
     def identity(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -13,10 +13,8 @@ from lumora.cli.flags import Number, Text
 from lumora.cli.generate import VideoVerb
 
 if TYPE_CHECKING:
-    from lumora.backends.base import Backend, Plan
-    from lumora.media.video import Video
-    from lumora.provenance.manifest import Ingredient
-    from lumora.request import Request, storyboard
+    from lumora.request import storyboard
+    from lumora.service.tasks import TaskBuilder, VideoJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,54 +23,6 @@ class ClipVerb(VideoVerb):
 
     clip: Annotated[Positional[Path], arg(metavar="CLIP")]
     """A video of any size and frame rate; it is resized to the size and rate of the output."""
-
-    def ingredients(self) -> list[Ingredient]:
-        from lumora.provenance.manifest import Ingredient
-
-        return [Ingredient(self.clip, "parentOf"), *super().ingredients()]
-
-    def output_plan(self, backend: Backend) -> tuple[dict[str, Any], Plan]:
-        """The settings of the request, and the plan of a single frame with them, which tells size and frame rate.
-
-        Settings that cannot be made are refused here, before the whole clip is read.
-        """
-        from lumora.config import Resolution
-        from lumora.request import Request
-        from lumora.service.inputs import load_image
-
-        height, width = load_image(self.clip).frames.shape[1:3]
-        settings = self.settings(backend.capabilities(), Resolution(width, height))
-        return settings, backend.prepare(Request("a clip", seconds=0.0, **settings))
-
-    def load(self, backend: Backend, plan: Plan, file: Path | None = None) -> Video:
-        """The clip, or another `file`, at the size and frame rate of the output."""
-        return self.original(backend, plan, file).resample_fps(plan.fps)
-
-    def original(self, backend: Backend, plan: Plan, file: Path | None = None) -> Video:
-        """The clip at the size of the output and its own frame rate; prints how it was changed."""
-        from lumora.service.inputs import load_clip, load_image
-
-        file = file or self.clip
-        height, width = load_image(file).frames.shape[1:3]
-        video = load_clip(file, backend.capabilities(), plan.size, self.resize_mode)
-        description = f"{len(video.frames)} frames of {width}x{height} at {video.fps:g} fps"
-        description += ", with audio" if video.audio is not None else ""
-        if (width, height) != (plan.size.width, plan.size.height):
-            description += f", resized to {plan.size} ({self.resize_mode})"
-        description += "" if video.fps == plan.fps else f", played at {plan.fps:g} fps"
-        print(f"{file}: {description}.")
-        return video
-
-
-def total_seconds(seconds: float, backend: Backend, *clips: Video) -> float:
-    """Duration of clips and of `seconds` that are generated. Raises ValueError if that is nothing, or too long."""
-    most = backend.capabilities().max_seconds
-    if not seconds > 0:  # also true for NaN
-        raise ValueError(f"The generated part must last more than 0 seconds, not {seconds:g}.")
-    given = sum(clip.seconds for clip in clips)
-    if given + seconds > most:
-        raise ValueError(f"The inputs and {seconds:g} seconds more are longer than {most:g} seconds, the most.")
-    return given + seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +36,8 @@ class Extend(ClipVerb):
     backward: FlagCreatePairsOff[bool] = False
     """Extend it before its beginning instead of after its end."""
 
-    def request(self, backend: Backend) -> Request:
-        from lumora.request import Condition, Request
-
-        settings, plan = self.output_plan(backend)
-        clip = self.load(backend, plan)
-        conditions = Condition(clip, "end" if self.backward else 0.0), *self.keyframes()
-        seconds = total_seconds(self.seconds, backend, clip)
-        return Request(self.prompt, seconds, conditions=conditions, **settings)
+    def job(self, builder: TaskBuilder) -> VideoJob:
+        return builder.extend(self.clip, self.prompt, self.seconds, self.backward)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +49,8 @@ class Loop(ClipVerb):
     seconds: float = 1.5
     """Duration of the way back."""
 
-    def request(self, backend: Backend) -> Request:
-        from lumora.request import Condition, Request
-
-        settings, plan = self.output_plan(backend)
-        clip = self.load(backend, plan)
-        conditions = Condition(clip), *self.keyframes()
-        seconds = total_seconds(self.seconds, backend, clip)
-        return Request(self.prompt, seconds, conditions=conditions, loop=True, **settings)
+    def job(self, builder: TaskBuilder) -> VideoJob:
+        return builder.loop(self.clip, self.prompt, self.seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,19 +64,8 @@ class Connect(ClipVerb):
     seconds: float = 2.0
     """Duration of the generated part."""
 
-    def request(self, backend: Backend) -> Request:
-        from lumora.request import Condition, Request
-
-        settings, plan = self.output_plan(backend)
-        first, second = self.load(backend, plan), self.load(backend, plan, self.second)
-        conditions = Condition(first), Condition(second, "end"), *self.keyframes()
-        seconds = total_seconds(self.seconds, backend, first, second)
-        return Request(self.prompt, seconds, conditions=conditions, **settings)
-
-    def ingredients(self) -> list[Ingredient]:
-        from lumora.provenance.manifest import Ingredient
-
-        return [*super().ingredients(), Ingredient(self.second, "componentOf")]
+    def job(self, builder: TaskBuilder) -> VideoJob:
+        return builder.connect(self.clip, self.second, self.prompt, self.seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,21 +79,8 @@ class Infill(ClipVerb):
     to: Annotated[Number, arg(help_behavior_hint="")] = None
     """Second at which the gap ends."""
 
-    def request(self, backend: Backend) -> Request:
-        from lumora.request import Condition, Request
-
-        settings, plan = self.output_plan(backend)
-        clip = self.load(backend, plan) if self.fps is None else self.original(backend, plan)
-        if (self.from_ is None) != (self.to is None):
-            raise ValueError("A gap has two ends; give both --from and --to.")
-        span = None if self.from_ is None or self.to is None else (self.from_, self.to)
-        condition, num_frames = Condition(clip, mask_span=span), len(clip.frames)
-        if len(condition.masked_frames) == num_frames:
-            raise ValueError(f"The gap must leave some of the clip's {clip.seconds:g} seconds.")
-        if not condition.masked_frames and plan.fps <= clip.fps:
-            raise ValueError("No frames are missing; give --from and --to, or a higher --fps than that of the clip.")
-        seconds = (num_frames - 1) / clip.fps + 1 / plan.fps
-        return Request(self.prompt, seconds, conditions=(condition, *self.keyframes()), **settings)
+    def job(self, builder: TaskBuilder) -> VideoJob:
+        return builder.infill(self.clip, self.prompt, self.from_, self.to)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,13 +94,9 @@ class Edit(ClipVerb):
     strength: float = 0.6
     """0 keeps the clip, 1 ignores it."""
 
-    def request(self, backend: Backend) -> Request:
-        from lumora.request import Condition, Request
-
-        settings, plan = self.output_plan(backend)
-        clip = self.load(backend, plan)
-        condition = Condition(clip, strength=self.strength, source_prompt=self.source())
-        return Request(self.prompt, clip.seconds, conditions=(condition, *self.keyframes()), **settings)
+    def job(self, builder: TaskBuilder) -> VideoJob:
+        builder.check_settings(self.clip)
+        return builder.edit(self.clip, self.prompt, self.strength, self.source())
 
     def source(self) -> str:
         """What the clip shows, as the flag or its manifest says."""
@@ -212,20 +122,10 @@ class Storyboard(VideoVerb):
 
         return Storyboard.load(self.board)
 
-    def request(self, backend: Backend) -> Request:
-        from lumora.request import Request
+    def job(self, builder: TaskBuilder) -> VideoJob:
+        from lumora.service.tasks import Placement
 
         first, *others = self.content.shots()
-        return Request(
-            first.prompt,
-            first.seconds,
-            conditions=(*self.content.conditions(self.board.parent), *self.keyframes()),
-            next_shots=tuple(others),
-            **self.settings(backend.capabilities()),
-        )
-
-    def ingredients(self) -> list[Ingredient]:
-        from lumora.provenance.manifest import Ingredient
-
-        images = [entry.image for entry in self.content.shot if entry.image]
-        return [*(Ingredient(self.board.parent / image, "inputTo") for image in images), *super().ingredients()]
+        images = self.content.images(self.board.parent)
+        placements = [Placement(image, shot_index=index) for index, image in images]
+        return builder.generate(first.prompt, first.seconds, placements, others)

@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -29,10 +29,10 @@ from lumora.cli.progress import progress_bar
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lumora.backends.base import Backend, Capabilities, Plan
-    from lumora.config import Resolution
+    from lumora.backends.base import Backend, Plan
     from lumora.provenance.manifest import Ingredient
-    from lumora.request import Condition, Request
+    from lumora.request import Request
+    from lumora.service.tasks import TaskBuilder, VideoJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,40 +63,29 @@ class VideoVerb(ABC):
     """Folder of another model than the one that comes with lumora."""
 
     @abstractmethod
-    def request(self, backend: Backend) -> Request:
-        """What is asked for."""
+    def job(self, builder: TaskBuilder) -> VideoJob:
+        """What is asked for, and the files that it is made from."""
 
-    def ingredients(self) -> list[Ingredient]:
-        """The files that the video is made of."""
-        from lumora.provenance.manifest import Ingredient
+    def builder(self, backend: Backend) -> TaskBuilder:
+        """A builder with the settings and keyframes of the flags; it prints how clips are changed."""
+        from lumora.service.tasks import OutputSettings, Placement, TaskBuilder
 
-        return [Ingredient(file, "inputTo") for _, file in self.keyframe]
-
-    def keyframes(self) -> tuple[Condition, ...]:
-        from lumora.request import Condition
-        from lumora.service.inputs import load_image
-
-        return tuple(Condition(load_image(file), second) for second, file in self.keyframe)
-
-    def settings(self, capabilities: Capabilities, input_size: Resolution | None = None) -> dict[str, Any]:
-        """The fields of a request that all tasks have. The size has the shape of the input unless a flag says
-        otherwise."""
         if self.size is not None and self.aspect_ratio is not None:
             raise ValueError("Give either a size or an aspect ratio.")
         size = self.size
         if self.aspect_ratio is not None:
-            size = capabilities.size_for(self.aspect_ratio)
-        elif size is None and input_size is not None:
-            size = capabilities.size_for(input_size.aspect_ratio)
-        return {
-            "size": size,
-            "fps": self.fps,
-            "seed": self.seed,
-            "num_inference_steps": self.steps,
-            "guidance_scale": self.guidance_scale,
-            "negative_prompt": self.negative_prompt,
-            "resize_mode": self.resize_mode,
-        }
+            size = backend.capabilities().size_for(self.aspect_ratio)
+        settings = OutputSettings(
+            size=size,
+            fps=self.fps,
+            seed=self.seed,
+            num_inference_steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            negative_prompt=self.negative_prompt,
+            resize_mode=self.resize_mode,
+        )
+        keyframes = tuple(Placement(file, second) for second, file in self.keyframe)
+        return TaskBuilder(backend, settings, keyframes, on_clip=print)
 
     def run(self) -> None:
         from lumora.backends.lumora.backend import LumoraBackend
@@ -105,7 +94,8 @@ class VideoVerb(ABC):
         began = time.monotonic()
         check_destination(self.output)
         backend = LumoraBackend(self.model)
-        plan = make_video(self.request(backend), backend, self.output, self.ingredients())
+        job = self.job(self.builder(backend))
+        plan = make_video(job.request, backend, self.output, job.ingredients)
         still = self.output.suffix.lower() == ".png" or plan.num_frames == 1
         frames = "1 frame" if still else f"{plan.num_frames} frames"
         print(f"{self.output}: {frames} of {plan.size}, made in {time.monotonic() - began:.1f} s.")
@@ -124,22 +114,13 @@ class Generate(VideoVerb):
     last_image: File = None
     """Last frame."""
 
-    def request(self, backend: Backend) -> Request:
-        from lumora.request import Condition, Request
-        from lumora.service.inputs import load_image
+    def job(self, builder: TaskBuilder) -> VideoJob:
+        from lumora.service.tasks import Placement
 
-        first = [Condition(load_image(self.image))] if self.image else []
-        last = [Condition(load_image(self.last_image), "end")] if self.last_image else []
+        placements = [Placement(self.image)] if self.image else []
+        placements += [Placement(self.last_image, "end")] if self.last_image else []
         is_still = self.output.suffix.lower() == ".png"
-        seconds = 0.0 if is_still and self.seconds is None else self.seconds
-        conditions = (*first, *self.keyframes(), *last)
-        return Request(self.prompt, seconds, conditions=conditions, **self.settings(backend.capabilities()))
-
-    def ingredients(self) -> list[Ingredient]:
-        from lumora.provenance.manifest import Ingredient
-
-        images = [Ingredient(file, "inputTo") for file in (self.image, self.last_image) if file]
-        return [*super().ingredients(), *images]
+        return builder.generate(self.prompt, 0.0 if is_still and self.seconds is None else self.seconds, placements)
 
 
 def make_video(

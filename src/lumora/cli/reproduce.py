@@ -65,6 +65,8 @@ def _check_same_model(file: Path, recipe: dict[str, Any], backend: Backend) -> N
 
     if recipe.get("version", 1) != RECIPE_VERSION:
         raise ValueError(f"{file} was made by an older version of lumora, whose recipe this version cannot reproduce.")
+    if recipe["model"] is None:
+        raise ValueError("This video is cut from others and no model made it, so there is nothing to reproduce.")
     made_by, identity = recipe["model"], backend.identity()
     if made_by["sha256"] != identity["sha256"]:
         raise ValueError(f"{file} was made by another model; name its folder with --model.")

@@ -188,7 +188,8 @@ def _builder(
     context: c2pa.Context, kind: str, title: str, recipe: dict[str, Any], parents: Sequence[Ingredient]
 ) -> Iterator[c2pa.Builder]:
     agent = {"name": "lumora", "version": version("lumora")}
-    actions = [*_inception(parents, agent), {"action": "c2pa.watermarked.bound", "softwareAgent": agent}]
+    generated = recipe.get("model", {}) is not None  # None: it is cut from its ingredients
+    actions = [*_inception(parents, agent, generated), {"action": "c2pa.watermarked.bound", "softwareAgent": agent}]
     watermark = {"alg": SOFT_BINDING, "blocks": [{"scope": {}, "value": recipe["record"]}]}
     mining = {"entries": {name: {"use": "notAllowed"} for name in _MINING}}
     claims = {
@@ -219,14 +220,18 @@ def _add_ingredient(builder: c2pa.Builder, parent: Ingredient, label: str) -> No
         builder.add_ingredient(about, _format(parent.path) if parsable else _UNKNOWN_TYPE, file)
 
 
-def _inception(parents: Sequence[Ingredient], agent: dict[str, str]) -> list[dict[str, Any]]:
-    """The first actions: a file with a parent opens and edits it; any other file is created, perhaps from inputs."""
-    generated = {"digitalSourceType": _GENERATED, "softwareAgent": agent, **_references(parents, "inputTo")}
+def _inception(parents: Sequence[Ingredient], agent: dict[str, str], generated: bool) -> list[dict[str, Any]]:
+    """The first actions: a file with a parent opens and edits it; any other file is created, perhaps from inputs.
+
+    An edit that no model made, such as a cut, does not say that its content is generated.
+    """
+    source = {"digitalSourceType": _GENERATED} if generated else {}
+    made = {**source, "softwareAgent": agent, **_references(parents, "inputTo")}
     components = _references(parents, "componentOf")
     placed = [{"action": "c2pa.placed", **components}] if components else []
     if opened := _references(parents, "parentOf"):
-        return [{"action": "c2pa.opened", **opened}, {"action": "c2pa.edited", **generated}, *placed]
-    return [{"action": "c2pa.created", **generated}, *placed]
+        return [{"action": "c2pa.opened", **opened}, {"action": "c2pa.edited", **made}, *placed]
+    return [{"action": "c2pa.created", **made}, *placed]
 
 
 def _references(parents: Sequence[Ingredient], relation: Relation) -> dict[str, Any]:

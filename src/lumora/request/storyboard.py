@@ -8,8 +8,7 @@ from pathlib import Path
 
 from lumora.atomic_io import error_reason
 from lumora.config import from_dict
-from lumora.media.video import Video
-from lumora.request.conditions import Condition, Shot
+from lumora.request.conditions import Shot
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,6 @@ class Storyboard:
         """Every prompt begins with the cast, so that each shot describes its characters."""
         return tuple(Shot(f"{self.cast} {entry.prompt}".strip(), entry.seconds, entry.cut) for entry in self.shot)
 
-    def conditions(self, folder: Path) -> tuple[Condition, ...]:
-        """The images, relative to `folder`."""
-        return tuple(
-            Condition(Video.load(folder / entry.image, max_frames=1), shot_index=index)
-            for index, entry in enumerate(self.shot)
-            if entry.image
-        )
+    def images(self, folder: Path) -> list[tuple[int, Path]]:
+        """Index and first image of every shot that has one; paths are relative to `folder`."""
+        return [(index, folder / entry.image) for index, entry in enumerate(self.shot) if entry.image]

@@ -25,7 +25,7 @@ from lumora.serve.schemas import ERRORS
 from lumora.serve.settings import ServeSettings
 
 LOG = logging.getLogger("lumora.serve")
-ROUTERS = ("videos", "queue", "events", "health")
+ROUTERS = ("derived", "videos", "queue", "events", "health")
 """Modules of `routes`, in the order in which their paths are matched; each has a `router`."""
 STUDIO = Path(__file__).parent / "studio"
 

@@ -17,9 +17,11 @@ from typing import Any
 from lumora.backends.lumora.backend import LumoraBackend
 from lumora.serve.child_process import begin_process
 from lumora.serve.errors import ApiError
-from lumora.serve.jobs import JobSpec, batch_key, work_of
+from lumora.serve.jobs import JobSpec, Locate, batch_key, work_of
 from lumora.serve.settings import ServeSettings
+from lumora.service.cut import read_cut
 from lumora.service.moderation import (
+    CheckFailed,
     Moderation,
     ModerationBlocked,
     check_conditions,
@@ -55,15 +57,23 @@ def check_job(state: CheckerState, spec: dict[str, Any], paths: dict[str, str]) 
 
     `paths` are the files of the videos and uploads that the job names, by id.
     """
+    job_spec = JobSpec.from_json(spec)
+    check = _check_cut if job_spec.task == "cut" else _check_generation
     try:
-        job = JobSpec.from_json(spec).build(state.backend, lambda name: Path(paths[name]))
-        plan = state.backend.prepare(job.request)
-        check_texts(job.request, state.moderation, texts_of_ingredients(job.ingredients))
-        check_conditions(plan.request, state.moderation)
+        return check(state, job_spec, lambda name: Path(paths[name]))
+    except CheckFailed as error:
+        raise ApiError(503, str(error), "check_failed", headers={"Retry-After": "5"}) from None
     except ModerationBlocked as error:
         raise ApiError(400, str(error), "moderation_blocked", "prompt", categories=list(error.categories)) from None
     except ValueError as error:
         raise ApiError(400, _without_paths(str(error), paths), "invalid_value") from None
+
+
+def _check_generation(state: CheckerState, spec: JobSpec, locate: Locate) -> dict[str, Any]:
+    job = spec.build(state.backend, locate)
+    plan = state.backend.prepare(job.request)
+    check_texts(job.request, state.moderation, texts_of_ingredients(job.ingredients))
+    check_conditions(plan.request, state.moderation)
     shown = {"size": str(plan.size), "seconds": plan.num_frames / plan.fps, "fps": plan.fps}
     return {
         "made": {**shown, "num_frames": plan.num_frames},
@@ -71,6 +81,14 @@ def check_job(state: CheckerState, spec: dict[str, Any], paths: dict[str, str]) 
         "work": work_of(plan),
         "batch_key": batch_key(plan),
     }
+
+
+def _check_cut(state: CheckerState, spec: JobSpec, locate: Locate) -> dict[str, Any]:
+    cut = read_cut(spec.clip_parts(locate))
+    check_texts(cut.request, state.moderation, texts_of_ingredients(cut.ingredients))
+    count, height, width, _ = cut.video.frames.shape
+    made = {"size": f"{width}x{height}", "seconds": cut.video.seconds, "fps": cut.video.fps, "num_frames": count}
+    return {"made": made, "warnings": [], "work": 0.0, "batch_key": None}
 
 
 def _without_paths(message: str, paths: dict[str, str]) -> str:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from lumora.serve.api_key import ApiKey
 from lumora.serve.database import events, videos
 from lumora.serve.errors import ApiError
+from lumora.serve.previews import UNWANTED, WANTED
 from lumora.serve.video_objects import video_object
 from lumora.serve.video_store import VideoStore
 
@@ -47,6 +48,7 @@ class EventBroker:
     def __init__(self, engine: sa.Engine, store: VideoStore, preview_socket: str) -> None:
         self._engine, self._store, self._preview_socket = engine, store, preview_socket
         self._subscribers: dict[asyncio.Queue[StreamEvent | None], ApiKey] = {}
+        self._workers: set[asyncio.StreamWriter] = set()
         self._last = 0
         self._seen: deque[int] = deque(maxlen=10 * REREAD)
 
@@ -68,6 +70,7 @@ class EventBroker:
         """Events that the key may see, first those after `last_event_id`. Ends when the server stops."""
         queue: asyncio.Queue[StreamEvent | None] = asyncio.Queue(MAX_WAITING)
         self._subscribers[queue] = key
+        self._tell_workers()
         try:
             sent = last_event_id or 0
             if last_event_id is not None:
@@ -80,6 +83,7 @@ class EventBroker:
                     yield event
         finally:
             self._subscribers.pop(queue, None)
+            self._tell_workers()
 
     def close(self) -> None:
         """Ends all streams."""
@@ -140,11 +144,22 @@ class EventBroker:
         return result
 
     async def _receive_previews(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(ValueError, KeyError, ConnectionError):
-            while line := await reader.readline():
-                message = json.loads(line)
-                owner = message.pop("owner")
-                self._send(StreamEvent("video.preview", owner, message))
+        self._workers.add(writer)
+        self._tell_workers()
+        try:
+            with contextlib.suppress(ValueError, KeyError, ConnectionError):
+                while line := await reader.readline():
+                    message = json.loads(line)
+                    owner = message.pop("owner")
+                    self._send(StreamEvent("video.preview", owner, message))
+        finally:
+            self._workers.discard(writer)
+            writer.close()
+
+    def _tell_workers(self) -> None:
+        """Whether previews are wanted."""
+        for writer in self._workers:
+            writer.write(WANTED if self._subscribers else UNWANTED)
 
 
 def prune_events(engine: sa.Engine) -> None:

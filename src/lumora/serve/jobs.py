@@ -18,6 +18,7 @@ from lumora.config import Resolution, from_dict
 
 if TYPE_CHECKING:
     from lumora.backends.base import Backend, Plan
+    from lumora.service.cut import ClipPart
     from lumora.service.tasks import Placement, TaskBuilder, VideoJob
 
 JobTask = Literal[
@@ -99,7 +100,7 @@ class JobSpec:
         return [object_id for object_id in self.input_ids if object_id.startswith("video_")]
 
     def build(self, backend: Backend, locate: Locate, on_clip: Callable[[str], None] = lambda _: None) -> VideoJob:
-        """The request. Raises ValueError, in one sentence, for what cannot be made."""
+        """The request of every task but "cut". Raises ValueError, in one sentence, for what cannot be made."""
         from lumora.service.tasks import OutputSettings, TaskBuilder
 
         settings = OutputSettings(
@@ -111,6 +112,12 @@ class JobSpec:
             negative_prompt=self.negative_prompt,
         )
         return self._build(TaskBuilder(backend, settings, on_clip=on_clip), locate)
+
+    def clip_parts(self, locate: Locate) -> list[ClipPart]:
+        """What a cut is joined of."""
+        from lumora.service.cut import ClipPart
+
+        return [ClipPart(locate(segment.id), segment.start, segment.end) for segment in self.segments]
 
     def _build(self, builder: TaskBuilder, locate: Locate) -> VideoJob:
         prompt, clips = self._with_cast(self.prompt), [locate(video) for video in self.videos]

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 MAX_SIDE = 256
+WANTED, UNWANTED = b"1", b"0"
 
 
 class PreviewSender:
@@ -20,19 +21,42 @@ class PreviewSender:
     def __init__(self, address: str) -> None:
         self._address = address
         self._connection: socket.socket | None = None
+        self._wanted = False
+
+    def is_wanted(self) -> bool:
+        """Whether a client listens. The API sends `WANTED` or `UNWANTED` whenever that changes."""
+        try:
+            said = self._connected().recv(1024, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return self._wanted
+        except OSError:
+            said = b""
+        if not said:
+            self._disconnect()
+        else:
+            self._wanted = said.endswith(WANTED)
+        return self._wanted
 
     def send(self, owner: str, video_id: str, step: int, total: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        if not self.is_wanted():
+            return
         message = {"owner": owner, "id": video_id, "step": step, "total": total, "image": _data_uri(frame)}
         try:
-            if self._connection is None:
-                self._connection = socket.socket(socket.AF_UNIX)
-                self._connection.settimeout(1.0)
-                self._connection.connect(self._address)
-            self._connection.sendall(json.dumps(message).encode() + b"\n")
+            self._connected().sendall(json.dumps(message).encode() + b"\n")
         except OSError:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            self._disconnect()
+
+    def _connected(self) -> socket.socket:
+        if self._connection is None:
+            self._connection = socket.socket(socket.AF_UNIX)
+            self._connection.settimeout(1.0)
+            self._connection.connect(self._address)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._wanted = None, False
 
 
 def _data_uri(frame: UInt8[np.ndarray, "h w 3"]) -> str:

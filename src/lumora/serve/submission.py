@@ -20,7 +20,7 @@ from lumora.serve.context import MODEL_NAME, ServerContext
 from lumora.serve.errors import ApiError
 from lumora.serve.job_inputs import input_paths, store_uploads
 from lumora.serve.jobs import JobSpec
-from lumora.serve.schemas import MAX_SEED, VideoObject
+from lumora.serve.schemas import MAX_SEED, CommonFields, VideoObject, VideoPatch
 from lumora.serve.video_objects import video_object
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -43,6 +43,20 @@ class Submission:
     remixed_from_video_id: str | None = None
 
 
+def submission_of(body: CommonFields, spec: JobSpec, remixed_from_video_id: str | None = None) -> Submission:
+    """A job with the fields that all requests have."""
+    return Submission(
+        spec,
+        body.model,
+        body.n,
+        body.seed is not None,
+        body.priority,
+        tuple(body.tags),
+        body.title,
+        remixed_from_video_id,
+    )
+
+
 async def parsed_body(request: Request, context: ServerContext, key: ApiKey, schema: type[Body]) -> Body:
     """The body as a schema; its uploads are stored. Raises pydantic's ValidationError (400) for a wrong field."""
     body = await read_body(request)
@@ -61,10 +75,7 @@ def _submit(request: Request, context: ServerContext, key: ApiKey, submission: S
     spec = submission.spec
     if not submission.has_seed:
         spec = replace(spec, seed=secrets.randbelow(2**31))
-    paths = input_paths(context, key, spec.input_ids)
-    checked = context.checker.call(
-        "check_job", spec=spec.to_json(), paths={name: str(path) for name, path in paths.items()}
-    )
+    checked = _checked(context, key, spec)
     rows = [
         _row(key, replace(spec, seed=(spec.seed + number) % (MAX_SEED + 1)), submission, checked)
         for number in range(submission.n)
@@ -81,6 +92,32 @@ def _submit(request: Request, context: ServerContext, key: ApiKey, submission: S
     return video_object(stored[0], context.store.estimates(), variations)
 
 
+def change(context: ServerContext, key: ApiKey, video_id: str, body: VideoPatch) -> VideoObject:
+    """Changes a video, and a waiting job after it was checked anew. Raises ApiError 409 for one that does not wait."""
+    row = context.store.get(video_id, key)
+    said = body.model_dump(exclude_unset=True)
+    values = {name: said[name] for name in ("favorite", "tags", "title", "priority") if said.get(name) is not None}
+    if "title" in said:
+        values["title"] = said["title"]
+    asked = {name: said[name] for name in ("prompt", "seconds", "size", "seed") if said.get(name) is not None}
+    if asked:
+        spec = replace(JobSpec.from_json(row["spec"]), **asked)
+        values |= _asked_values(spec, _checked(context, key, spec))
+    queued_only = bool(asked) or "priority" in values
+    if values and not context.store.change(video_id, queued_only, **values):
+        raise ApiError(409, f"{video_id} does not wait any more, so it cannot be changed.", "not_queued")
+    changed = context.store.get(video_id, key)
+    return video_object(changed, context.store.estimates())
+
+
+def _checked(context: ServerContext, key: ApiKey, spec: JobSpec) -> dict[str, Any]:
+    """What the checker says of a job; raises its ApiError."""
+    paths = input_paths(context, key, spec.input_ids)
+    return context.checker.call(
+        "check_job", spec=spec.to_json(), paths={name: str(path) for name, path in paths.items()}
+    )
+
+
 def check_idempotency_key(request: Request) -> None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
@@ -94,9 +131,6 @@ def check_model(name: str | None) -> None:
 
 def _row(key: ApiKey, spec: JobSpec, submission: Submission, checked: dict[str, Any]) -> dict[str, Any]:
     now = time.time()
-    made = checked["made"]
-    of_whole = spec.seconds is None or spec.videos or spec.shots
-    seconds = (made["num_frames"] - 1) / made["fps"] if of_whole else spec.seconds
     return {
         "id": f"video_{secrets.token_hex(16)}",
         "owner": key.id,
@@ -104,17 +138,8 @@ def _row(key: ApiKey, spec: JobSpec, submission: Submission, checked: dict[str, 
         "created_at": now,
         "task": spec.task,
         "model": MODEL_NAME if submission.model is None else submission.model,
-        "prompt": spec.prompt or " ".join(shot.prompt for shot in spec.shots),
-        "seconds": f"{seconds:g}",
-        "size": spec.size or made["size"],
-        "seed": spec.seed,
-        "spec": spec.to_json(),
         "parent_video_ids": spec.parent_video_ids,
         "remixed_from_video_id": submission.remixed_from_video_id,
-        "made": made,
-        "warnings": checked["warnings"],
-        "work": checked["work"],
-        "batch_key": checked["batch_key"],
         "priority": submission.priority,
         "queue_order": now,
         "tags": list(submission.tags),
@@ -125,6 +150,25 @@ def _row(key: ApiKey, spec: JobSpec, submission: Submission, checked: dict[str, 
         "attempts": 0,
         "favorite": False,
         "deleting": False,
+        **_asked_values(spec, checked),
+    }
+
+
+def _asked_values(spec: JobSpec, checked: dict[str, Any]) -> dict[str, Any]:
+    """Columns that follow from what is asked for and from what the checker says of it."""
+    made = checked["made"]
+    of_whole = spec.seconds is None or spec.videos or spec.shots
+    seconds = (made["num_frames"] - 1) / made["fps"] if of_whole else spec.seconds
+    return {
+        "prompt": spec.prompt or " ".join(shot.prompt for shot in spec.shots),
+        "seconds": f"{seconds:g}",
+        "size": spec.size or made["size"],
+        "seed": spec.seed,
+        "spec": spec.to_json(),
+        "made": made,
+        "warnings": checked["warnings"],
+        "work": checked["work"],
+        "batch_key": checked["batch_key"],
     }
 
 

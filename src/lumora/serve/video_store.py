@@ -130,37 +130,35 @@ class VideoStore:
 
     # The state machine
 
-    def claim(self, ticket: str, worker_id: str, run_token: str, batch_size: int) -> list[Row]:
-        """The jobs of a ticket: those that it has claimed before, else the next queued one and those of equal shape."""
-        earlier = self.claim_again(ticket, worker_id, run_token)
-        if earlier:
-            return earlier
+    def claim(self, ticket: str, batch_size: int) -> list[str]:
+        """queued -> in_progress: the ids of the jobs of a ticket, which are those that it has claimed before, else the
+        next queued one and others of equal shape."""
         with self.engine.begin() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            earlier = sa.select(videos.c.id).where(self._of_ticket(ticket))
+            if ids := list(connection.execute(earlier).scalars()):
+                return ids
             rows = self._next(connection, batch_size)
             for row in rows:
-                values = {"status": "in_progress", "ticket": ticket, "started_at": time.time(), "run_token": run_token}
-                values |= {"worker_id": worker_id, "attempts": row["attempts"] + 1}
+                values = {"status": "in_progress", "ticket": ticket, "started_at": time.time()}
                 connection.execute(sa.update(videos).where(videos.c.id == row["id"]).values(**values))
                 add_event(connection, row["owner"], "video.updated", row["id"])
             if rows:
                 add_event(connection, "", "queue.updated")
-        return self._claimed(ticket)
+        return [row["id"] for row in rows]
 
-    def claim_again(self, ticket: str, worker_id: str, run_token: str) -> list[Row]:
-        """The jobs that a ticket has claimed before and that are not finished. From now on only the process with
-        `run_token` may write them."""
-        mine = sa.and_(videos.c.ticket == ticket, videos.c.status == "in_progress", videos.c.deleting.is_(False))
+    def begin(self, ticket: str, worker_id: str, run_token: str) -> list[Row]:
+        """The unfinished jobs that a ticket has claimed. From now on only the process with `run_token` may write
+        them."""
+        mine = self._of_ticket(ticket)
         values = {"run_token": run_token, "worker_id": worker_id, "attempts": videos.c.attempts + 1}
         with self.engine.begin() as connection:
             connection.execute(sa.update(videos).where(mine).values(**values))
-        return self._claimed(ticket)
-
-    def _claimed(self, ticket: str) -> list[Row]:
-        mine = sa.and_(videos.c.ticket == ticket, videos.c.status == "in_progress", videos.c.deleting.is_(False))
-        with self.engine.connect() as connection:
             return list(connection.execute(sa.select(videos).where(mine).order_by(videos.c.number)).mappings())
+
+    def _of_ticket(self, ticket: str) -> sa.ColumnElement[bool]:
+        return sa.and_(videos.c.ticket == ticket, videos.c.status == "in_progress", videos.c.deleting.is_(False))
 
     def _next(self, connection: sa.Connection, batch_size: int) -> list[Row]:
         queued = sa.select(videos).where(videos.c.status == "queued", videos.c.deleting.is_(False))
@@ -244,6 +242,21 @@ class VideoStore:
         if queued_only:
             where = sa.and_(where, videos.c.status == "queued")
         return self._update(video_id, where, **values)
+
+    def add_timing(self, model: str, work: float, denoising_seconds: float, other_seconds: float) -> None:
+        """Remembers how long jobs took, averaged over about the last eight."""
+        if work <= 0:
+            return
+        measured = {"seconds_per_work": denoising_seconds / work, "overhead_seconds": other_seconds}
+        with self.engine.begin() as connection:
+            known = connection.execute(sa.select(timings).where(timings.c.model == model)).mappings().first()
+            if known is None:
+                connection.execute(sa.insert(timings).values(model=model, jobs=1, **measured))
+                return
+            share = max(1 / (known["jobs"] + 1), 1 / 8)
+            mean = {name: (1 - share) * known[name] + share * value for name, value in measured.items()}
+            update = sa.update(timings).where(timings.c.model == model)
+            connection.execute(update.values(jobs=known["jobs"] + 1, **mean))
 
     # Removing
 

@@ -110,12 +110,11 @@ class Worker:
 
     def _claim(self, ticket: str) -> list[str]:
         self._hold_if_stopping()
-        rows = self.store.claim(ticket, self.id, secrets.token_hex(8), self.settings.batch_size)
-        return [row["id"] for row in rows]
+        return self.store.claim(ticket, self.settings.batch_size)
 
     def _make(self, ticket: str) -> None:
         self._hold_if_stopping()
-        self.runner.run(ticket, self.store.claim_again(ticket, self.id, secrets.token_hex(8)))
+        self.runner.run(ticket, self.store.begin(ticket, self.id, secrets.token_hex(8)))
         self._hold_if_stopping()
 
     def _hold_if_stopping(self) -> None:

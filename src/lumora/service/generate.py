@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lumora.backends.base import Backend, Cancel, Plan, Progress
+import numpy as np
+from jaxtyping import UInt8
+
+from lumora.backends.base import Backend, Cancel, Plan, Preview, Progress
 from lumora.media.video import check_destination
 from lumora.provenance.index import PublishedRecord
 from lumora.provenance.manifest import Ingredient
@@ -18,6 +21,7 @@ from lumora.service.moderation import (
     texts_of_ingredients,
 )
 from lumora.service.publish import publish
+from lumora.service.tasks import VideoJob
 
 
 def generate(
@@ -33,6 +37,7 @@ def generate(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
     resume_path: Path | None = None,
+    on_preview: Preview | None = None,
 ) -> PublishedRecord:
     """Makes the video of `request` and writes it to `destination`, or leaves nothing there.
 
@@ -44,7 +49,7 @@ def generate(
     4. Publishes the video (`publish`).
 
     `ingredients` are the files that the conditions come from. `resume_path` keeps unfinished work; it is removed when
-    the video is finished or refused.
+    the video is finished or refused. `on_preview` receives frames that the frame check allows.
 
     Raises ModerationBlocked if a check refuses, Cancelled, ValueError and OSError, in one sentence, for what else goes
     wrong.
@@ -60,7 +65,7 @@ def generate(
     if on_plan:
         on_plan(plan)
     check_conditions(plan.request, moderation)
-    video = backend.run(plan, progress, cancel, resume_path)
+    video = backend.run(plan, progress, cancel, resume_path, _reviewed(on_preview, moderation))
     try:
         published = publish(
             video, plan.request, destination, moderation, backend.identity(), ingredients, history, record
@@ -70,6 +75,59 @@ def generate(
         raise
     _remove(resume_path)
     return published
+
+
+def generate_batch(
+    jobs: Sequence[VideoJob],
+    backend: Backend,
+    destinations: Sequence[Path],
+    moderation: Moderation,
+    *,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    resume_path: Path | None = None,
+    on_preview: Preview | None = None,
+    is_wanted: Callable[[int], bool] = lambda _: True,
+    on_video: Callable[[int, PublishedRecord | ModerationBlocked], None],
+) -> None:
+    """As `generate` for several jobs that the backend makes together (`Backend.run_batch`).
+
+    `on_video` receives the index of each job with its record, or with the reason why its frames are refused. A job that
+    is not wanted any more when its video is made is left out. Raises what `generate` raises where a job cannot be made;
+    no video is made then.
+    """
+    plans, histories = [], []
+    for job, destination in zip(jobs, destinations, strict=True):
+        check_destination(destination)
+        plans.append(backend.prepare(job.request))
+        histories.append(texts_of_ingredients(job.ingredients))
+        check_texts(job.request, moderation, histories[-1])
+        check_conditions(plans[-1].request, moderation)
+    videos = backend.run_batch(plans, progress, cancel, resume_path, _reviewed(on_preview, moderation))
+    identity = backend.identity()
+    for index, (job, plan, video) in enumerate(zip(jobs, plans, videos, strict=True)):
+        if not is_wanted(index):
+            continue
+        try:
+            outcome = publish(
+                video, plan.request, destinations[index], moderation, identity, job.ingredients, histories[index]
+            )
+        except ModerationBlocked as error:
+            outcome = error
+        on_video(index, outcome)
+    _remove(resume_path)
+
+
+def _reviewed(on_preview: Preview | None, moderation: Moderation) -> Preview | None:
+    """`on_preview` for frames that the frame check allows; others are dropped."""
+    if on_preview is None:
+        return None
+
+    def show(index: int, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        if moderation.frames.check(frame[None]).allowed:
+            on_preview(index, frame)
+
+    return show
 
 
 def _remove(resume_path: Path | None) -> None:

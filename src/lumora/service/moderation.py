@@ -29,6 +29,10 @@ class ModerationBlocked(ValueError):
         """Of the policy; empty if a check failed or a file was changed."""
 
 
+class CheckFailed(ModerationBlocked):
+    """A check gave no answer, which refuses too. The same content may pass later."""
+
+
 @dataclass(frozen=True)
 class Moderation:
     """A policy and its checks. A check that fails or takes too long refuses."""
@@ -89,4 +93,5 @@ def texts_of_ingredients(ingredients: Sequence[Ingredient]) -> list[str]:
 def _must_pass(moderator: Moderator[Content], content: Content, what: str) -> None:
     verdict = moderator.check(content)
     if not verdict.allowed:
-        raise ModerationBlocked(f"{what[:1].upper()}{what[1:]} does not pass. {verdict.reason}", verdict.refused)
+        kind = ModerationBlocked if verdict.refused else CheckFailed
+        raise kind(f"{what[:1].upper()}{what[1:]} does not pass. {verdict.reason}", verdict.refused)

@@ -28,16 +28,16 @@ def publish(
     request: Request,
     destination: Path,
     moderation: Moderation,
-    model: dict[str, Any],
+    model: dict[str, Any] | None,
     ingredients: Sequence[Ingredient] = (),
     history: Sequence[str] = (),
     record: str | None = None,
 ) -> PublishedRecord:
     """Writes `video` to `destination`, or leaves nothing there.
 
-    `model` is the identity of the backend that made it, `ingredients` are the files that its conditions come from,
-    `history` the texts that these were made of. `record` is given if an earlier record is reproduced. The latents of
-    the video are kept for later extensions and edits.
+    `model` is the identity of the backend that made it, or None if it is cut from the ingredients. `ingredients` are
+    the files that it is made from, `history` the texts that these were made of. `record` is given if an earlier record
+    is reproduced. The latents of the video are kept for later extensions and edits.
 
     Raises ModerationBlocked if the frames are refused, ValueError and OSError, in one sentence, for other failures.
     """

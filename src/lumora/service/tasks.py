@@ -125,10 +125,15 @@ class TaskBuilder:
         """A clip in which only what the prompt says changes. `source_prompt` is what the clip shows now (default: what
         its manifest says)."""
         of_clip = self._fitted_to(clip)
+        of_clip.check()
         source_prompt = known_caption(clip) if source_prompt is None else source_prompt
         video = of_clip.load(clip)
         condition = Condition(video, strength=strength, source_prompt=source_prompt)
         return of_clip.job(prompt, video.seconds, (condition,), (clip,))
+
+    def check_settings(self, clip: Path) -> None:
+        """Refuses settings that cannot be made for a clip, of which only the first frame is read."""
+        self._fitted_to(clip).check()
 
     def _condition(self, placement: Placement) -> Condition:
         if not placement.whole_clip:
@@ -154,6 +159,10 @@ class _FittedBuilder(TaskBuilder):
     def plan(self) -> Plan:
         """The plan of a single frame, which tells size and frame rate, and refuses what cannot be made."""
         return self.backend.prepare(Request("a clip", seconds=0.0, **self.settings.fields()))
+
+    def check(self) -> None:
+        """Raises ValueError for settings that cannot be made."""
+        _ = self.plan
 
     def load(self, clip: Path, keep_fps: bool = False) -> Video:
         """The clip at the size of the output, and at its frame rate or its own."""

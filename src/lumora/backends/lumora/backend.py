@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumora.backends.base import Cancel, Capabilities, Plan, Progress
+from lumora.backends.base import Cancel, Capabilities, Plan, Preview, Progress
 from lumora.backends.lumora import planning
 from lumora.backends.lumora.planning import LumoraPlan
 from lumora.backends.lumora.weights import model_hash, read_config
@@ -46,11 +46,19 @@ class LumoraBackend:
         progress: Progress | None = None,
         cancel: Cancel | None = None,
         resume_path: Path | None = None,
+        on_preview: Preview | None = None,
     ) -> Video:
-        return self.pipeline.run([_own(plan)], progress, cancel, resume_path)[0]
+        return self.run_batch([plan], progress, cancel, resume_path, on_preview)[0]
 
-    def run_batch(self, plans: Sequence[Plan]) -> list[Video]:
-        return self.pipeline.run([_own(plan) for plan in plans])
+    def run_batch(
+        self,
+        plans: Sequence[Plan],
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        resume_path: Path | None = None,
+        on_preview: Preview | None = None,
+    ) -> list[Video]:
+        return self.pipeline.run([_own(plan) for plan in plans], progress, cancel, resume_path, on_preview=on_preview)
 
     def identity(self) -> dict[str, Any]:
         return {"sha256": model_hash(self.folder), "sampling": planning.SAMPLER_VERSION}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lumora.backends.base import Cancel, Cancelled, Progress
+from lumora.backends.base import Cancel, Cancelled, Preview, Progress
 from lumora.backends.lumora.compositing import ConditionFrames
 from lumora.backends.lumora.latent_reuse import latents_of_segments, reusable_latents
 from lumora.backends.lumora.planning import LumoraPlan, prepare, resolve_guidance_scale
@@ -93,6 +93,7 @@ class Pipeline:
         cancel: Cancel | None = None,
         resume_path: Path | None = None,
         window_frames: int | None = None,
+        on_preview: Preview | None = None,
     ) -> list[Video]:
         """Makes the videos of plans together; each is what it would be alone but for rounding.
 
@@ -102,7 +103,7 @@ class Pipeline:
         Raises ValueError for plans that cannot be made together, and Cancelled.
         """
         _check_same_settings(plans)
-        request = plans[0].request
+        requests = [plan.request for plan in plans]
         batches, states = [], []
         for inputs in zip(*(_segment_inputs(plan) for plan in plans), strict=True):
             state = self._init_state(plans, inputs)
@@ -112,15 +113,16 @@ class Pipeline:
         num_windows = sum(len(batch.windows) for batch in batches)
         fingerprint = ""
         if resume_path and num_windows > 1:
-            fingerprint = request_fingerprint(request, [self.codec, self.transformer])
+            fingerprint = request_fingerprint(requests, [self.codec, self.transformer])
             states = load_resume_state(resume_path, states, fingerprint)
+        show = on_preview and partial(self._show_previews, on_preview)
         sampler = WindowSampler(self.config, self.codec, self.transformer, self.text_encoder)
         num_done = 0
         for index, batch in enumerate(batches):
             for window in batch.windows:
                 if states[index].denoise_mask[:, window.frames.start : window.frames.stop].any():
                     report = _window_progress(progress, cancel, num_done, num_windows)
-                    states[index] = sampler.sample(batch, states[index], window, request, report)
+                    states[index] = sampler.sample(batch, states[index], window, requests[0], report, show)
                     if resume_path and fingerprint:
                         save_resume_state(resume_path, states, fingerprint)
                 num_done += 1
@@ -128,6 +130,12 @@ class Pipeline:
             self._assemble(plan, [batch.inputs[n] for batch in batches], [state.clean_latent[n] for state in states])
             for n, plan in enumerate(plans)
         ]
+
+    def _show_previews(self, on_preview: Preview, latents: Float[Tensor, "b c t h w"]) -> None:
+        """A frame of the middle of each estimate, decoded alone."""
+        middle = latents.shape[2] // 2
+        for index, latent in enumerate(latents[:, :, middle : middle + 1].split(1)):
+            on_preview(index, next(self._decode(latent.cpu()))[-1])
 
     def _init_state(self, plans: Sequence[LumoraPlan], inputs: Sequence[SegmentInputs]) -> LatentState:
         """The state of one segment of each plan: noise where frames are generated, and latents of the conditions."""

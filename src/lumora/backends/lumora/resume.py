@@ -20,9 +20,10 @@ from lumora.request.serialization import to_recipe
 from lumora.request.spec import Request
 
 
-def request_fingerprint(request: Request, networks: Sequence[nn.Module]) -> str:
-    """A hash of the request, the pixels of its conditions, the weights and the version of the sampler."""
-    digest = hashlib.sha256(repr((SAMPLER_VERSION, to_recipe(request))).encode())
+def request_fingerprint(requests: Sequence[Request], networks: Sequence[nn.Module]) -> str:
+    """A hash of the requests that are made together, the pixels of their conditions, the weights and the version of the
+    sampler."""
+    digest = hashlib.sha256(repr((SAMPLER_VERSION, *map(to_recipe, requests))).encode())
     for network in networks:
         digest.update(weights_hash(network.state_dict().values()).encode())
     return digest.hexdigest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -39,6 +40,10 @@ there, and the prediction is closer to the truth than what further steps add (do
 JUMP_T_BESIDE = 0.5
 """The same if the window continues given frames: a later jump gets harsh, and from .8 on motion fades."""
 
+PREVIEW_STEPS = 4
+"""Steps between the estimates that are shown."""
+OnEstimate: TypeAlias = Callable[[Tensor], None]
+
 
 @dataclass(frozen=True)
 class SegmentInputs:
@@ -72,11 +77,18 @@ class WindowSampler:
         return self.text_encoder.device
 
     def sample(
-        self, batch: SegmentBatch, state: LatentState, window: Window, request: Request, progress: Progress | None
+        self,
+        batch: SegmentBatch,
+        state: LatentState,
+        window: Window,
+        request: Request,
+        progress: Progress | None = None,
+        on_estimate: OnEstimate | None = None,
     ) -> LatentState:
         """`state` of the whole segment after the latent frames of `window` were generated.
 
-        `request` decides the number of steps and the guidance of all requests of the batch.
+        `request` decides the number of steps and the guidance of all requests of the batch. `on_estimate` receives the
+        predicted clean latents of the window every few steps.
         """
         frames = window.frames
         in_window = slice(frames.start, frames.stop)
@@ -85,7 +97,7 @@ class WindowSampler:
             final_jump_time(inputs.segment, mask, frames) for inputs, mask in zip(batch.inputs, masks, strict=True)
         ]
         if len(set(jump_times)) > 1:  # different schedules: one by one
-            return self._sample_separately(batch, state, window, request, progress)
+            return self._sample_separately(batch, state, window, request, progress)  # without previews
         edit_source = self._edit_source(batch, frames)
         local = self._window_state(state, in_window)
         text, spans = self._encode_prompts([i.segment.prompts_for(frames, window.shot) for i in batch.inputs])
@@ -94,13 +106,14 @@ class WindowSampler:
             negative_text, _ = self._encode_prompts([[(request.negative_prompt, len(frames))] for _ in batch.inputs])
         continues = edit_source is None and bool((local.denoise_mask == 0).any())
         interval = EDIT_GUIDANCE_INTERVAL if edit_source else GUIDANCE_INTERVAL
+        estimates: list[Tensor] = []
         denoise = make_denoiser(
             self.transformer,
             local,
             text,
             Guidance(resolve_guidance_scale(request, continues), interval),
             spans=spans,
-            x0_correction=self._pixel_replacement(batch.inputs, frames),
+            x0_correction=observed(self._pixel_replacement(batch.inputs, frames), estimates),
             edit_source=edit_source,
             negative_text=negative_text,
         )
@@ -111,8 +124,15 @@ class WindowSampler:
             log_shift(tokens, self.config.flow),
             max(self.config.flow.t_min, jump_times[0]),
         )
+
+        def report(done: int, total: int) -> None:
+            if progress:
+                progress(done, total)
+            if on_estimate and done % PREVIEW_STEPS == 0 and done < total:
+                on_estimate(estimates[-1])
+
         clean_latent, denoise_mask = state.clean_latent.clone(), state.denoise_mask.clone()
-        clean_latent[:, :, in_window] = sample(denoise, local, times, progress=progress).cpu()
+        clean_latent[:, :, in_window] = sample(denoise, local, times, progress=report).cpu()
         denoise_mask[:, in_window] = 0
         return LatentState(state.latent, clean_latent, denoise_mask, state.positions)
 
@@ -184,6 +204,16 @@ class WindowSampler:
             return latent + self.codec.encode(replaced) - self.codec.encode(decoded)
 
         return correct
+
+
+def observed(correction: X0Correction | None, estimates: list[Tensor]) -> X0Correction:
+    """`correction`, which also leaves the last corrected estimate in `estimates`."""
+
+    def observe(latent: Tensor) -> Tensor:
+        estimates[:] = [correction(latent) if correction else latent]
+        return estimates[0]
+
+    return observe
 
 
 def final_jump_time(segment: Segment, denoise_mask: Float[Tensor, " t"], frames: range) -> float:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from lumora.serve.bodies import openapi_body
@@ -19,8 +20,8 @@ from lumora.serve.job_inputs import input_id
 from lumora.serve.jobs import JobSpec, ReferenceSpec, ShotSpec
 from lumora.serve.keys import Creator, Reader
 from lumora.serve.media_variants import SPRITESHEET, THUMBNAIL
-from lumora.serve.schemas import Reference, Status, VideoCreate, VideoDeleted, VideoList, VideoObject
-from lumora.serve.submission import Submission, parsed_body, submit
+from lumora.serve.schemas import Reference, Status, VideoCreate, VideoDeleted, VideoList, VideoObject, VideoPatch
+from lumora.serve.submission import Submission, change, parsed_body, submission_of, submit
 from lumora.serve.video_objects import video_object
 from lumora.serve.video_store import ACTIVE
 
@@ -57,7 +58,7 @@ def _submission(body: VideoCreate) -> Submission:
         shots=tuple(ShotSpec(shot.prompt, shot.seconds, shot.hard_cut) for shot in body.shots),
         references=tuple(references),
     )
-    return Submission(spec, body.model, body.n, body.seed is not None, body.priority, tuple(body.tags), body.title)
+    return submission_of(body, spec)
 
 
 def _reference(reference: Reference) -> ReferenceSpec:
@@ -110,6 +111,15 @@ def get_video(video_id: str, context: Context, key: Reader, response: Response) 
     response.headers["openai-poll-after-ms"] = POLL_AFTER_MS
     variations = context.store.group(row["group_id"]) if row["group_id"] else None
     return video_object(row, context.store.estimates() if row["status"] in ACTIVE else None, variations)
+
+
+@router.patch("/{video_id}")
+async def change_video(video_id: str, body: VideoPatch, context: Context, key: Creator) -> VideoObject:
+    """Changes `favorite`, `tags` and `title` at any time, and what is asked for while the job waits.
+
+    Raises 409 if the job does not wait any more.
+    """
+    return await run_in_threadpool(change, context, key, video_id, body)
 
 
 @router.post("/{video_id}/cancel")
