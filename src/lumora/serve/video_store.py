@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,7 +21,8 @@ from lumora.serve.database import add_event, timings, videos, workers
 from lumora.serve.errors import not_found
 from lumora.serve.settings import ServeSettings
 
-Row: TypeAlias = sa.RowMapping
+Row: TypeAlias = Mapping[Any, Any]
+"""A row of a table, by the names of its columns."""
 ACTIVE = ("queued", "in_progress")
 QUEUE_ORDER = (videos.c.priority.desc(), videos.c.queue_order, videos.c.number)
 VARIANTS = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg"}
@@ -112,7 +113,7 @@ class VideoStore:
             timing = connection.execute(sa.select(timings)).mappings().first()
             num_workers = connection.execute(alive).scalar_one()
         running = [row for row in rows if row["status"] == "in_progress"]
-        work = sum(row["work"] * (1 - row["step"] / (row["total_steps"] or 1)) for row in running)
+        work = sum((row["work"] * (1 - row["step"] / (row["total_steps"] or 1)) for row in running), 0.0)
         work_before: dict[str, float] = {}
         jobs_before: dict[str, int] = {}
         queue = [row for row in rows if row["status"] == "queued"]

@@ -23,7 +23,7 @@ from lumora.serve.media_variants import SPRITESHEET, THUMBNAIL
 from lumora.serve.schemas import Reference, Status, VideoCreate, VideoDeleted, VideoList, VideoObject, VideoPatch
 from lumora.serve.submission import Submission, change, parsed_body, submission_of, submit
 from lumora.serve.video_objects import video_object
-from lumora.serve.video_store import ACTIVE
+from lumora.serve.video_store import ACTIVE, Row
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -96,7 +96,7 @@ def list_videos(
     return video_list(context, rows, has_more)
 
 
-def video_list(context: ServerContext, rows: Sequence[sa.RowMapping], has_more: bool = False) -> VideoList:
+def video_list(context: ServerContext, rows: Sequence[Row], has_more: bool = False) -> VideoList:
     estimates = context.store.estimates() if any(row["status"] in ACTIVE for row in rows) else None
     data = [video_object(row, estimates) for row in rows]
     return VideoList(
