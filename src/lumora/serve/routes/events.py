@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header
+from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
 
 from lumora.serve.context import Context
@@ -18,7 +19,7 @@ router = APIRouter(tags=["events"])
 KEEP_ALIVE_SECONDS = 15.0
 
 
-@router.get("/v1/events", response_class=EventSourceResponse)
+@router.get("/v1/events", response_class=StreamingResponse)
 async def stream_events(
     context: Context, key: Reader, last_event_id: Annotated[str | None, Header()] = None
 ) -> EventSourceResponse:
