@@ -131,6 +131,9 @@ class CurriculumStage:
     name: str
     clips: Preset
     films: Preset
+    num_portions: int = 1
+    """The clips are rendered in so many portions, each before an equal share of the steps that uses all clips so far.
+    A run then learns from its first hour, and its clips are not older than its code."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ def stage() -> Curriculum:
         buckets = (square, square, square, wide, square, square, square, tall)
         clips = Preset(model, "stage", 0, num_clips, buckets, languages=LANGUAGES, transformer=run)
         films = replace(clips, world="stage-film", num_clips=num_clips // 4, buckets=(three, three, three, four))
-        return CurriculumStage(name, clips, films)
+        return CurriculumStage(name, clips, films, num_portions=8)
 
     small = TrainConfig(batch_size=8, max_steps=120_000, optimizer=optimizer, log_every=50)
     large = replace(small, max_steps=40_000, optimizer=replace(optimizer, cooldown_fraction=0.33))
@@ -192,7 +195,7 @@ def tiny_stage() -> Curriculum:
         model = replace(base.model, shape=shape, multi_shot=True, max_multi_shot_frames=17)
         clips = Preset(model, "stage", 0, 4, (shape,), shard_size=2, languages=("de", "zh"), transformer=run)
         films = replace(clips, world="stage-film", num_clips=2, buckets=(replace(shape, num_frames=17),))
-        return CurriculumStage(name, clips, films)
+        return CurriculumStage(name, clips, films, num_portions=2)
 
     codec = replace(base, world="stage", num_clips=6, codec=replace(base.codec, max_steps=4))
     return Curriculum(codec, (sized("32", 32), sized("48", 48)))

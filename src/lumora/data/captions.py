@@ -23,9 +23,9 @@ from lumora.world.script import script
 
 CAPTION_LENGTHS: tuple[Length, ...] = ("short", "short", "sentence", "sentence", "sentence", "paragraph", "paragraph")
 """The captions of a clip of the world; its mirror image has as many."""
-TRANSLATED_CAPTIONS = 2
+TRANSLATED_CAPTIONS = 1
 """Captions of a clip in other languages than English, where its dataset has any."""
-WHOLE_CLIP_CAPTION = 4
+WHOLE_CLIP_CAPTION = 5
 """Index of the caption that describes a multi-shot clip as a whole. It is one of those that are encoded for training
 (see `latent_cache.ENCODED_CAPTIONS`)."""
 SIDE_WORDS = frozenset(

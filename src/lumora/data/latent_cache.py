@@ -43,7 +43,7 @@ from lumora.precision import autocast
 from lumora.text_encoder import TextEncoder, load_text_encoder
 from lumora.weights_io import load_weights
 
-ENCODED_CAPTIONS: dict[str, int] = {"short": 1, "sentence": 3, "paragraph": 1}
+ENCODED_CAPTIONS: dict[str, int] = {"short": 1, "sentence": 1, "paragraph": 1}
 """Captions of each length that are encoded per view. More would take far more disk space than the latents."""
 
 EncodedCaption: TypeAlias = Sequence[tuple[Tensor, int]]

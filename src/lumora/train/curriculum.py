@@ -6,14 +6,16 @@ its clips, its transformer run and its weights; `NAME-films` has the latents of 
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from lumora.data.render_latents import render_latents
-from lumora.presets import Curriculum, CurriculumStage
+from lumora.presets import Curriculum, CurriculumStage, Preset
 from lumora.train.checkpoint import TrainProgress
 from lumora.train.run import CODEC, render_clips_stage, train_codec, train_transformer
 
@@ -60,15 +62,31 @@ def _run_stage(
     minutes_left: Callable[[], float | None],
     device: str,
 ) -> TrainProgress:
-    """Renders the latents of a stage and trains on them, starting from the weights in the file `init_from`."""
+    """Trains on the portions of a stage, starting from the weights in the file `init_from`."""
     clips, films = run_dir / stage.name, run_dir / f"{stage.name}-films"
-    for preset, folder in ((stage.clips, clips), (stage.films, films)):
-        _log(f"latents in {folder}")
+    for folder in (clips, films):
         (folder / CODEC).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(run_dir / "codec" / CODEC, folder / CODEC)
-        render_latents(preset, folder / CODEC, folder / "latents", workers, device)
-    _log(f"transformer in {clips}")
-    return train_transformer(stage.clips, clips, minutes_left(), device, init_from, [films] * FILM_REPEATS)
+    max_steps, progress = stage.clips.transformer.max_steps, None
+    assert max_steps is not None, "The steps of a stage are divided among its portions."
+    for portion in range(1, stage.num_portions + 1):
+        share = portion / stage.num_portions
+        for preset, folder in ((stage.clips, clips), (stage.films, films)):
+            _log(f"latents in {folder}, portion {portion} of {stage.num_portions}")
+            render_latents(_first_clips(preset, share), folder / CODEC, folder / "latents", workers, device)
+        _log(f"transformer in {clips}, portion {portion} of {stage.num_portions}")
+        stop_step, extra_data = round(share * max_steps), [films] * FILM_REPEATS
+        progress = train_transformer(stage.clips, clips, minutes_left(), device, init_from, extra_data, stop_step)
+        if progress.step < stop_step:
+            break
+    assert progress is not None, "A stage has at least one portion."
+    return progress
+
+
+def _first_clips(preset: Preset, share: float) -> Preset:
+    """`preset` with this share of its clips, rounded up to whole shards."""
+    shards = math.ceil(share * preset.num_clips / preset.shard_size)
+    return replace(preset, num_clips=min(preset.num_clips, shards * preset.shard_size))
 
 
 def _log(message: str) -> None:

@@ -70,15 +70,17 @@ def train(
     dist: DistContext,
     description: str = "",
     max_minutes: float | None = None,
+    stop_step: int | None = None,
 ) -> TrainProgress:
     """Starts or resumes the run in `run_dir`.
 
-    It ends after its last step, after `max_minutes`, or at SIGTERM or Ctrl-C, and saves a checkpoint in each case.
+    It ends after its last step, after `stop_step` or `max_minutes`, or at SIGTERM or Ctrl-C, and saves a checkpoint in
+    each case.
     `description` is further text that identifies the run: a checkpoint with another `description` or `config` is
     refused with a ValueError. If `config.max_steps` is None, the length of the schedule is estimated from
     `config.max_minutes`, or else from `max_minutes`.
     """
-    return _Run(objective, config, run_dir, dist, description).run(max_minutes)
+    return _Run(objective, config, run_dir, dist, description).run(max_minutes, stop_step)
 
 
 class _Run:
@@ -97,18 +99,19 @@ class _Run:
         self.dtype = fast_dtype(dist.device) if config.precision == "bf16" else torch.float32
         self.bad_steps = 0
 
-    def run(self, max_minutes: float | None) -> TrainProgress:
+    def run(self, max_minutes: float | None, stop_step: int | None) -> TrainProgress:
         deadline = time.monotonic() + 60 * max_minutes if max_minutes is not None else math.inf
         restored = load_checkpoint(
             self.run_dir / CHECKPOINT, self.signature, self.objective.module, self.optimizer, self.ema
         )
         throughput = self._measure_flops(restored)
         self.progress = restored or TrainProgress(self.config.max_steps or self._estimate_max_steps(max_minutes))
+        last_step = min(self.progress.max_steps, stop_step or self.progress.max_steps)
         _truncate_log(self.run_dir / LOG, self.progress.step, self.dist)
         self._save()
         with _StopSignals() as stop, ProgressLine(self.run_dir.name, self.dist.is_main) as line:
             last_save = time.monotonic()
-            while self.progress.step < self.progress.max_steps:
+            while self.progress.step < last_step:
                 entry = self._advance(throughput)
                 if entry:
                     line.show(entry, self.progress.max_steps)

@@ -88,11 +88,13 @@ def train_transformer(
     device: str | None = None,
     init_from: Path | None = None,
     extra_data: Sequence[Path] = (),
+    stop_step: int | None = None,
 ) -> TrainProgress:
     """Starts or resumes the training of the transformer on the latents in `run_dir`, and exports the model.
 
     `init_from` is a .safetensors file with the initial weights. `extra_data` are run directories with the same codec,
-    whose latents are used too; one that is listed twice is used twice. Raises ValueError for one with another codec.
+    whose latents are used too; one that is listed twice is used twice. `stop_step` ends this call earlier, on the same
+    schedule. Raises ValueError for one with another codec.
     """
     model = preset.model
     for other in extra_data:
@@ -105,7 +107,7 @@ def train_transformer(
             load_weights(transformer, init_from)
         latents = LatentDataset(run_dir / "latents", extra_folders=[other / "latents" for other in extra_data])
         objective = FlowObjective(transformer, latents, model, preset.transformer, dist)
-        progress = train(objective, preset.transformer, run_dir / "transformer", dist, to_json(model), max_minutes)
+        progress = train(objective, preset.transformer, run_dir / "transformer", dist, to_json(model), max_minutes, stop_step)
         if dist.is_main:
             export_model(preset, run_dir)
     return progress
