@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from lumora.text_encoder.encoder import MAX_TOKENS, TextEncoder, wheel_folder
-from lumora.text_encoder.subset import SMALL, write_small
 
 TEXTS = ["A red ball rolls from left to right.", "crimson sphere", "", "a grumpy automaton in the dunes " * 60]
 
@@ -52,17 +51,6 @@ def test_synonyms_have_similar_embeddings(encoder: TextEncoder):
     unknown = encoder.pooled(["a crimson sphere", "an unhappy automaton", "dunes under the stars"])
     assert (unknown @ known.T).argmax(1).tolist() == [0, 1, 2]
     torch.testing.assert_close(known.norm(dim=1), torch.ones(3))
-
-
-def test_the_small_copy_agrees_on_its_vocabulary(encoder: TextEncoder, tmp_path: Path):
-    write_small(wheel_folder(), tmp_path, TEXTS[:2])
-    assert (tmp_path / SMALL).stat().st_size < 13e6
-    small = TextEncoder.load(tmp_path)
-    known = ["a red sphere rolls", "a crimson ball"]
-    assert float((small.pooled(known) * encoder.pooled(known)).sum(1).min()) > 0.99
-    unknown = ["a green cat", "a purple dog"]  # All unknown words have the embedding of [UNK].
-    assert torch.equal(*small.encode(unknown))
-    assert float((small.pooled(unknown) * encoder.pooled(unknown)).sum(1).max()) < 0.9
 
 
 def test_missing_and_wrong_weights_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -5,9 +5,7 @@ import json
 import os
 import shutil
 import signal
-import sys
 import weakref
-import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -338,53 +336,6 @@ def test_the_default_script_continues_with_multi_shot_clips(
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-def test_the_gpu_script_continues_a_model_in_a_dry_run(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    gpu = script("continue_gpu")
-    monkeypatch.setattr(gpu, "PART_BYTES", 200_000)
-    common = [
-        "--model",
-        str(run_dir / "weights"),
-        "--run-dir",
-        str(tmp_path / "gpu"),
-        "--output-dir",
-        str(tmp_path / "parts"),
-    ]
-    gpu.main(["--dry-run", "--workers", "0", *common])
-    assert len(LatentDataset(tmp_path / "gpu" / "latents")) == tiny().num_clips
-    assert all(file.stat().st_size <= 200_000 for file in (tmp_path / "parts").iterdir())
-    gpu.main(["--join", str(tmp_path / "parts"), "--model", str(tmp_path / "joined")])
-    for name in ("model.json", "codec.safetensors", "transformer.safetensors"):
-        assert (tmp_path / "joined" / name).read_bytes() == (tmp_path / "gpu" / "weights" / name).read_bytes()
-    assert (tmp_path / "joined" / "codec.safetensors").read_bytes() == (
-        run_dir / "weights" / "codec.safetensors"
-    ).read_bytes()
-    trained, before = ((f / "transformer.safetensors").read_bytes() for f in (tmp_path / "joined", run_dir / "weights"))
-    assert trained != before
-
-
-def test_the_gpu_script_continues_a_model_or_starts_a_larger_one_on_its_codec(run_dir: Path, tmp_path: Path):
-    gpu_run, there = script("continue_gpu"), ["--model", str(run_dir / "weights")]
-    continued, device = gpu_run._preset(gpu_run._options(there))
-    assert continued.model == tiny().model and device == "cuda"
-    assert continued.buckets[0] == tiny().model.shape and continued.transformer.max_steps is None
-    larger, _ = gpu_run._preset(gpu_run._options([*there, "--from-scratch", "--world", "medium"]))
-    assert larger.model.codec == tiny().model.codec and larger.world == "medium"
-    assert larger.model.transformer.hidden_size == PRESETS["gpu"]().model.transformer.hidden_size
-    assert larger.model.transformer.latent_channels == larger.model.codec.latent_channels
-    words = ["--dry-run", "--from-scratch", "--workers", "0", "--run-dir", str(tmp_path / "gpu"), *there]
-    gpu_run.main([*words, "--output-dir", str(tmp_path / "parts")])
-    assert read_config(tmp_path / "parts") == tiny().model
-
-
-def test_latents_of_another_codec_are_refused(run_dir: Path, tmp_path: Path):
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "codec.safetensors").write_bytes(b"another")
-    with pytest.raises(ValueError, match="another codec"):
-        script("continue_gpu").main(
-            ["--dry-run", "--workers", "0", "--model", str(run_dir / "weights"), "--run-dir", str(tmp_path)]
-        )
-
-
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
 def test_variations_of_a_shape_have_about_as_many_pixels_and_can_be_encoded(side: int):
     shape = VideoShape(17, side, side)
@@ -392,17 +343,6 @@ def test_variations_of_a_shape_have_about_as_many_pixels_and_can_be_encoded(side
         assert other.height % 16 == other.width % 16 == 0 and (other.num_frames - 1) % 4 == 0
         assert abs(other.height * other.width / side**2 - 1) < 0.1
     assert len(set(variations(shape))) == (5 if side > 32 else 3)
-
-
-def test_packed_wheels_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    with zipfile.ZipFile(tmp_path / "packed_module-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("packed_module.py", "answer = 42\n")
-    (tmp_path / "text").mkdir()
-    script("continue_gpu").unpack(tmp_path)
-    assert importlib.import_module("packed_module").answer == 42
-    assert os.environ["LUMORA_TEXT_ENCODER"] == str(tmp_path / "text")
 
 
 def test_presets_are_consistent():

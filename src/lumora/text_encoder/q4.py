@@ -10,6 +10,7 @@ and 16 bytes, whose low halves are weights 0 to 15 and high halves weights 16 to
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -64,6 +65,16 @@ class Q4File:
         stored = self._array(np.uint8, count // BLOCK * BLOCK_BYTES, offset)
         rows = stored.reshape(-1, self.width // BLOCK * BLOCK_BYTES)[ids.flatten().numpy()]
         return self._dequantized(rows.reshape(-1)).view(*ids.shape, self.width)
+
+    def with_rows(self, name: str, ids: Iterable[int]) -> bytes:
+        """The content of the file with all other rows of a quantized tensor set to zero, which compresses well."""
+        _, count, offset = self._directory[name]
+        content = np.array(self._data)
+        rows = content[offset : offset + count // BLOCK * BLOCK_BYTES].reshape(-1, self.width // BLOCK * BLOCK_BYTES)
+        others = np.ones(len(rows), bool)
+        others[list(ids)] = False
+        rows[others] = 0
+        return content.tobytes()
 
     @staticmethod
     def _dequantized(stored: UInt8[np.ndarray, " bytes"]) -> Float[Tensor, "blocks 32"]:

@@ -107,7 +107,9 @@ def train_transformer(
             load_weights(transformer, init_from)
         latents = LatentDataset(run_dir / "latents", extra_folders=[other / "latents" for other in extra_data])
         objective = FlowObjective(transformer, latents, model, preset.transformer, dist)
-        progress = train(objective, preset.transformer, run_dir / "transformer", dist, to_json(model), max_minutes, stop_step)
+        progress = train(
+            objective, preset.transformer, run_dir / "transformer", dist, to_json(model), max_minutes, stop_step
+        )
         if dist.is_main:
             export_model(preset, run_dir)
     return progress
