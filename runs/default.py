@@ -57,7 +57,9 @@ def main(argv: list[str] | None = None) -> int:
 def _curriculum(options: argparse.Namespace, run_dir: Path, deadline: float | None) -> int:
     curriculum = CURRICULA[options.preset]()
     minutes_left = partial(_minutes_left, deadline)
-    progress = run_curriculum(curriculum, run_dir, options.init_codec, options.workers, minutes_left)
+    progress = run_curriculum(
+        curriculum, run_dir, options.init_codec, options.workers, minutes_left, init_model=options.init_model
+    )
     if _stopped_early(progress):
         return 3
     if options.install:
@@ -105,6 +107,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=[*PRESETS, *CURRICULA], default="cpu")
     parser.add_argument("--init-codec", type=Path, help="initial weights of the codec of a curriculum")
+    parser.add_argument("--init-model", type=Path, help="model whose transformer a curriculum starts from")
     parser.add_argument("--run-dir", type=Path, help="folder for all files of the run (default: data/PRESET)")
     parser.add_argument("--workers", type=int, default=2, help="processes that render; 0: render in this process")
     parser.add_argument("--max-minutes", type=float, help="training time of this session")

@@ -18,6 +18,8 @@ from lumora.data.render_latents import render_latents
 from lumora.presets import Curriculum, CurriculumStage, Preset
 from lumora.train.checkpoint import TrainProgress
 from lumora.train.run import CODEC, render_clips_stage, train_codec, train_transformer
+from lumora.train.warm_start import warm_start
+from lumora.weights_io import save_weights
 
 FILM_REPEATS = 2
 """How often multi-shot clips are used per use of a single-shot clip."""
@@ -30,10 +32,12 @@ def run_curriculum(
     workers: int = 2,
     minutes_left: Callable[[], float | None] = lambda: None,
     device: str = "cpu",
+    init_model: Path | None = None,
 ) -> TrainProgress:
     """Starts or resumes the curriculum; returns the progress of the last run, or of one that was interrupted.
 
-    `init_codec` is a .safetensors file with the initial weights of the codec. `minutes_left` is called before each
+    `init_codec` is a .safetensors file with the initial weights of the codec. `init_model` is the folder of a trained
+    model whose transformer the first stage starts from (see `warm_start`). `minutes_left` is called before each
     run; the time of rendering is not limited.
     """
     finished = run_dir / "codec" / "finished"
@@ -44,7 +48,7 @@ def run_curriculum(
         if progress.step < progress.max_steps:
             return progress
         finished.touch()
-    init_from, progress = None, None
+    init_from, progress = _initial_weights(curriculum, run_dir, init_model), None
     for stage in curriculum.stages:
         progress = _run_stage(stage, run_dir, init_from, workers, minutes_left, device)
         if progress.step < progress.max_steps:
@@ -52,6 +56,15 @@ def run_curriculum(
         init_from = run_dir / stage.name / "weights" / "transformer.safetensors"
     assert progress is not None, "A curriculum has at least one stage."
     return progress
+
+
+def _initial_weights(curriculum: Curriculum, run_dir: Path, init_model: Path | None) -> Path | None:
+    if init_model is None:
+        return None
+    file = run_dir / "init" / "transformer.safetensors"
+    if not file.exists():
+        save_weights(warm_start(init_model, curriculum.stages[0].clips.model), file)
+    return file
 
 
 def _run_stage(
