@@ -8,7 +8,7 @@
 The stages are: clips of the world, the codec, latents and encoded captions, the transformer. With the preset `cpu` a
 last stage continues the transformer on multi-shot clips too (the preset `film`). `--until` stops after a stage;
 `--max-minutes` stops after a time, with a checkpoint and exit code 3. The preset `stage` is a curriculum with stages of
-its own (see `lumora.train.curriculum`); its codec starts from the weights in `--init-codec`.
+its own (see `lumora.train.curriculum`), which may start from the model in the folder `--init-model`.
 """
 
 from __future__ import annotations
@@ -57,13 +57,11 @@ def main(argv: list[str] | None = None) -> int:
 def _curriculum(options: argparse.Namespace, run_dir: Path, deadline: float | None) -> int:
     curriculum = CURRICULA[options.preset]()
     minutes_left = partial(_minutes_left, deadline)
-    progress = run_curriculum(
-        curriculum, run_dir, options.init_codec, options.workers, minutes_left, init_model=options.init_model
-    )
+    progress = run_curriculum(curriculum, run_dir, options.init_model, options.workers, minutes_left)
     if _stopped_early(progress):
         return 3
     if options.install:
-        shutil.copytree(run_dir / curriculum.stages[-1].name / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
+        shutil.copytree(run_dir / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
     return 0
 
 
@@ -106,8 +104,7 @@ def _minutes_left(deadline: float | None) -> float | None:
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=[*PRESETS, *CURRICULA], default="cpu")
-    parser.add_argument("--init-codec", type=Path, help="initial weights of the codec of a curriculum")
-    parser.add_argument("--init-model", type=Path, help="model whose transformer a curriculum starts from")
+    parser.add_argument("--init-model", type=Path, help="folder of a trained model that a curriculum starts from")
     parser.add_argument("--run-dir", type=Path, help="folder for all files of the run (default: data/PRESET)")
     parser.add_argument("--workers", type=int, default=2, help="processes that render; 0: render in this process")
     parser.add_argument("--max-minutes", type=float, help="training time of this session")

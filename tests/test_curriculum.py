@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from test_train_data import script
 
+from lumora.data.datasets import LatentDataset
 from lumora.presets import stage, tiny_stage
 from lumora.train.run import CODEC, read_model_config
 from lumora.world.languages import LANGUAGES
@@ -37,6 +38,27 @@ def test_a_stage_starts_from_the_weights_of_the_stage_before(run_dir: Path) -> N
     changed = [(second[name].float() - first[name].float()).abs().mean() for name in first]
     size = torch.stack([first[name].float().abs().mean() for name in first]).mean()
     assert 0 < torch.stack(changed).mean() < size / 4
+
+
+def test_the_finished_model_has_a_tuned_decoder_and_the_codecs_encoder(run_dir: Path) -> None:
+    before, after = (load_file(f / CODEC.name) for f in (run_dir / "codec" / "weights", run_dir / "weights"))
+    changed = {name.split(".")[0] for name, weight in after.items() if not torch.equal(weight, before[name])}
+    assert changed == {"decoder"}
+    last = run_dir / tiny_stage().stages[-1].name / "weights"
+    for name in ("transformer.safetensors", "model.json"):
+        assert (run_dir / "weights" / name).read_bytes() == (last / name).read_bytes()
+
+
+def test_all_clips_are_rendered_after_the_last_portion(run_dir: Path) -> None:
+    assert len(LatentDataset(run_dir / "32" / "latents")) == tiny_stage().stages[0].clips.num_clips
+
+
+def test_a_curriculum_can_start_from_a_trained_model(run_dir: Path, tmp_path: Path) -> None:
+    words = ["--preset", "tiny-stage", "--run-dir", str(tmp_path), "--workers", "0", "--max-minutes", "1e-6"]
+    assert script("default").main([*words, "--init-model", str(run_dir / "weights")]) == 3
+    assert (tmp_path / "codec" / CODEC).read_bytes() == (run_dir / "weights" / CODEC.name).read_bytes()
+    start, trained = (load_file(f / "transformer.safetensors") for f in (tmp_path / "init", run_dir / "weights"))
+    assert all(torch.equal(start[name], weight) for name, weight in trained.items())
 
 
 def test_a_finished_curriculum_is_not_trained_again(run_dir: Path) -> None:

@@ -138,12 +138,14 @@ class CurriculumStage:
 
 @dataclass(frozen=True)
 class Curriculum:
-    """The training of a codec, then of the transformer at increasing resolutions. Each stage starts from the weights of
-    the stage before."""
+    """The training of a codec, then of the transformer at increasing resolutions, then of the decoder alone. Each stage
+    starts from the weights of the stage before."""
 
     codec: Preset
     """Data and schedule of the codec."""
     stages: tuple[CurriculumStage, ...]
+    decoder: Preset
+    """Data and schedule of the decoder at the last resolution; the schedule is that of `codec`."""
 
 
 def stage() -> Curriculum:
@@ -176,13 +178,14 @@ def stage() -> Curriculum:
 
     small = TrainConfig(batch_size=8, max_steps=120_000, optimizer=optimizer, log_every=50)
     large = replace(small, max_steps=40_000, optimizer=replace(optimizer, cooldown_fraction=0.33))
+    codec = Preset(base, "stage", num_clips=2_000, buckets=(VideoShape(17, 64, 64),), codec=cpu().codec)
     tuned = TrainConfig(
         batch_size=2,
         max_steps=1_200,
         optimizer=OptimizerConfig(muon_lr=0.001, adam_lr=5e-5, muon_every=2, ema_decays=(0.99, 0.995)),
     )
-    codec = Preset(base, "stage", num_clips=400, buckets=(VideoShape(17, 128, 128),), shard_size=50, codec=tuned)
-    return Curriculum(codec, (sized("64", 1, 24_000, small), sized("128", 2, 12_000, large)))
+    decoder = Preset(base, "stage", num_clips=400, buckets=(VideoShape(17, 128, 128),), shard_size=50, codec=tuned)
+    return Curriculum(codec, (sized("64", 1, 24_000, small), sized("128", 2, 12_000, large)), decoder)
 
 
 def tiny_stage() -> Curriculum:
@@ -198,7 +201,7 @@ def tiny_stage() -> Curriculum:
         return CurriculumStage(name, clips, films, num_portions=2)
 
     codec = replace(base, world="stage", num_clips=6, codec=replace(base.codec, max_steps=4))
-    return Curriculum(codec, (sized("32", 32), sized("48", 48)))
+    return Curriculum(codec, (sized("32", 32), sized("48", 48)), decoder=codec)
 
 
 def variations(shape: VideoShape) -> tuple[VideoShape, ...]:

@@ -1,7 +1,8 @@
 """Trains the stages of a curriculum in one folder; the same call continues an interrupted one.
 
 `codec` is the run directory of the codec. For each stage NAME, the folder `NAME` is a run directory with the latents of
-its clips, its transformer run and its weights; `NAME-films` has the latents of its multi-shot clips.
+its clips, its transformer run and its weights; `NAME-films` has the latents of its multi-shot clips. `decoder` is the
+run that tunes the decoder at the end, and `weights` the finished model.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from lumora.train.run import CODEC, render_clips_stage, train_codec, train_trans
 from lumora.train.warm_start import warm_start
 from lumora.weights_io import save_weights
 
+TRANSFORMER = "transformer.safetensors"
 FILM_REPEATS = 2
 """How often multi-shot clips are used per use of a single-shot clip."""
 
@@ -28,43 +30,66 @@ FILM_REPEATS = 2
 def run_curriculum(
     curriculum: Curriculum,
     run_dir: Path,
-    init_codec: Path | None = None,
+    init_model: Path | None = None,
     workers: int = 2,
     minutes_left: Callable[[], float | None] = lambda: None,
     device: str = "cpu",
-    init_model: Path | None = None,
 ) -> TrainProgress:
     """Starts or resumes the curriculum; returns the progress of the last run, or of one that was interrupted.
 
-    `init_codec` is a .safetensors file with the initial weights of the codec. `init_model` is the folder of a trained
-    model whose transformer the first stage starts from (see `warm_start`). `minutes_left` is called before each
-    run; the time of rendering is not limited.
+    `init_model` is the folder of a trained model: its codec is used, and the first stage starts from its transformer
+    (see `warm_start`). `minutes_left` is called before each run; the time of rendering is not limited.
     """
-    finished = run_dir / "codec" / "finished"
-    if not finished.exists():  # the latents belong to one codec, so it must not be exported again
-        _log("codec")
-        render_clips_stage(curriculum.codec, run_dir / "codec", workers, device)
-        progress = train_codec(curriculum.codec, run_dir / "codec", minutes_left(), device, init_codec)
-        if progress.step < progress.max_steps:
-            return progress
-        finished.touch()
-    init_from, progress = _initial_weights(curriculum, run_dir, init_model), None
+    progress = _codec(curriculum, run_dir, init_model, workers, minutes_left, device)
+    init_from = None if init_model is None else run_dir / "init" / TRANSFORMER
+    if init_model is not None and init_from is not None and not init_from.exists():
+        save_weights(warm_start(init_model, curriculum.stages[0].clips.model), init_from)
     for stage in curriculum.stages:
+        if progress is not None and progress.step < progress.max_steps:
+            return progress
         progress = _run_stage(stage, run_dir, init_from, workers, minutes_left, device)
-        if progress.step < progress.max_steps:
-            break
-        init_from = run_dir / stage.name / "weights" / "transformer.safetensors"
-    assert progress is not None, "A curriculum has at least one stage."
+        init_from = run_dir / stage.name / "weights" / TRANSFORMER
+    assert progress is not None and init_from is not None, "A curriculum has at least one stage."
+    if progress.step == progress.max_steps:
+        progress = _decoder(curriculum.decoder, run_dir, workers, minutes_left, device)
+        for file in (init_from, init_from.with_name("model.json")):
+            shutil.copy(file, run_dir / "weights" / file.name)
     return progress
 
 
-def _initial_weights(curriculum: Curriculum, run_dir: Path, init_model: Path | None) -> Path | None:
-    if init_model is None:
+def _codec(
+    curriculum: Curriculum,
+    run_dir: Path,
+    init_model: Path | None,
+    workers: int,
+    minutes_left: Callable[[], float | None],
+    device: str,
+) -> TrainProgress | None:
+    """Trains the codec, or copies that of `init_model`. Never again afterwards, as the latents belong to it."""
+    codec = run_dir / "codec" / CODEC
+    if codec.exists():
         return None
-    file = run_dir / "init" / "transformer.safetensors"
-    if not file.exists():
-        save_weights(warm_start(init_model, curriculum.stages[0].clips.model), file)
-    return file
+    if init_model is not None:
+        codec.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(init_model / CODEC.name, codec)
+        return None
+    _log("codec")
+    render_clips_stage(curriculum.codec, run_dir / "codec", workers, device)
+    return train_codec(curriculum.codec, run_dir / "codec", minutes_left(), device)
+
+
+def _decoder(
+    preset: Preset, run_dir: Path, workers: int, minutes_left: Callable[[], float | None], device: str
+) -> TrainProgress:
+    """Tunes the decoder at the last resolution; the latents stay valid, as the encoder does not change."""
+    _log("decoder")
+    render_clips_stage(preset, run_dir / "decoder", workers, device)
+    codec = run_dir / "codec" / CODEC
+    progress = train_codec(preset, run_dir / "decoder", minutes_left(), device, codec, decoder_only=True)
+    tuned = run_dir / "decoder" / CODEC
+    (run_dir / "weights").mkdir(exist_ok=True)
+    shutil.copy(tuned if tuned.exists() else codec, run_dir / "weights" / CODEC.name)
+    return progress
 
 
 def _run_stage(

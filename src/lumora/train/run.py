@@ -49,11 +49,13 @@ def train_codec(
     max_minutes: float | None = None,
     device: str | None = None,
     init_from: Path | None = None,
+    decoder_only: bool = False,
 ) -> TrainProgress:
     """Starts or resumes the training of the codec on the clips in `run_dir`, and exports its weights
     when it is finished.
 
-    The initial weights are those in the .safetensors file `init_from`, or else the best linear codec.
+    The initial weights are those in the .safetensors file `init_from`, or else the best linear codec. With
+    `decoder_only` the encoder and the scale of the latents stay as they are.
     """
     with dist_context(device) as dist:
         torch.manual_seed(preset.codec.seed)
@@ -62,14 +64,18 @@ def train_codec(
             load_weights(codec, init_from)
         elif dist.is_main and not (run_dir / "codec" / CHECKPOINT).exists():
             init_linear(codec, frames.sample(LINEAR_INIT_CLIPS), torch.Generator().manual_seed(preset.codec.seed))
+        if decoder_only:
+            codec.encoder.requires_grad_(False)
+            codec.standardize.momentum = 0.0
         objective = CodecObjective(codec, frames, preset.codec, dist)
         description = to_json(preset.model.codec)
         progress = train(objective, preset.codec, run_dir / "codec", dist, description, max_minutes)
         if dist.is_main and progress.step == progress.max_steps:
             codec = load_ema(Codec(preset.model.codec), run_dir / "codec")
-            pixels = preset.buckets[0].height * preset.buckets[0].width
-            sample = frames.sample(max(1, METRIC_PIXELS // pixels))
-            align_to_pixel_metric(codec.eval(), sample, PIXEL_METRIC_EXPONENT)
+            if not decoder_only:
+                pixels = preset.buckets[0].height * preset.buckets[0].width
+                sample = frames.sample(max(1, METRIC_PIXELS // pixels))
+                align_to_pixel_metric(codec.eval(), sample, PIXEL_METRIC_EXPONENT)
             save_weights(codec, run_dir / CODEC)
     return progress
 
