@@ -23,6 +23,7 @@ from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.evaluate import Evaluate
 from lumora.cli.feedback import Appeal, Report, Review
 from lumora.cli.generate import Generate
+from lumora.cli.keys import KeysCreate, KeysList, KeysRevoke
 from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Verify
 from lumora.cli.redteam import RedTeam
@@ -64,6 +65,9 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "appeal": Appeal,
     "review": Review,
     "serve": Serve,
+    "keys create": KeysCreate,
+    "keys list": KeysList,
+    "keys revoke": KeysRevoke,
 }
 
 

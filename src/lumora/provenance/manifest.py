@@ -47,6 +47,8 @@ RECIPE = "lumora.recipe"
 """Label of the assertion that holds all that is needed to make the same frames again."""
 SOFT_BINDING = "lumora.watermark.1"
 """Name of the watermark, which leads back to a manifest that was stripped."""
+MAX_INGREDIENT_DEPTH = 20
+"""Of the tree of ingredients that is read."""
 
 _GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _OFFLINE = {
@@ -88,7 +90,7 @@ class Manifest:
     recipe: dict[str, Any] = field(default_factory=dict)
     """Of lumora's own files: `request`, `model`, `record`."""
     ingredients: tuple[dict[str, Any], ...] = ()
-    """For each its `title`, `relation`, the `state` in which it was used, and its `problems`."""
+    """For each its `title`, `relation`, the `state` in which it was used, its `problems` and its own `ingredients`."""
 
     @property
     def usable_as_ingredient(self) -> bool:
@@ -263,7 +265,7 @@ def _manifest(reader: c2pa.Reader) -> Manifest:
         **validity,
         generator=" ".join(str(generator[k]) for k in ("name", "version") if generator.get(k)) or None,
         recipe=_recipe(assertions.get(RECIPE)),
-        ingredients=tuple(_ingredient(ingredient) for ingredient in active.get("ingredients", ())),
+        ingredients=_ingredients(active, store["manifests"]),
     )
 
 
@@ -298,11 +300,22 @@ def _recipe(found: Any) -> dict[str, Any]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _ingredient(ingredient: dict[str, Any]) -> dict[str, Any]:
+def _ingredients(manifest: dict[str, Any], store: dict[str, Any], depth: int = 0) -> tuple[dict[str, Any], ...]:
+    """The tree of what a file was made from; a store that contains itself is cut off."""
+    if depth == MAX_INGREDIENT_DEPTH:
+        return ()
+    return tuple(
+        _ingredient(ingredient, _ingredients(store.get(ingredient.get("active_manifest"), {}), store, depth + 1))
+        for ingredient in manifest.get("ingredients") or ()
+    )
+
+
+def _ingredient(ingredient: dict[str, Any], ingredients: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     problems = set(_codes(ingredient, "failure")) - {_UNTRUSTED}
     return {
         "title": ingredient.get("title"),
         "relation": ingredient.get("relationship"),
         "state": _state(ingredient) if ingredient.get("active_manifest") else "absent",
         "problems": sorted(problems),
+        "ingredients": ingredients,
     }

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
-SCOPES = ("create", "read", "review", "admin")
+Scope: TypeAlias = Literal["create", "read", "review", "admin"]
+"""What a key may do: make videos, read its own, review reports and appeals, or everything, for all keys."""
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True)
@@ -13,10 +16,10 @@ class ApiKey:
 
     id: str
     """Owner of the objects that it makes; "" without keys."""
-    scopes: frozenset[str]
+    scopes: frozenset[Scope]
     max_jobs: int | None = None
 
-    def may(self, scope: str) -> bool:
+    def may(self, scope: Scope) -> bool:
         return scope in self.scopes or "admin" in self.scopes
 
     def sees(self, owner: str) -> bool:

@@ -18,14 +18,32 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
+from lumora.serve.access import OriginCheck
 from lumora.serve.child_process import begin_process
 from lumora.serve.context import ServerContext
 from lumora.serve.errors import error_response, install_error_handlers
+from lumora.serve.metrics import LatencyMiddleware, ServerMetrics
 from lumora.serve.schemas import ERRORS
 from lumora.serve.settings import ServeSettings
+from lumora.serve.webhooks import Deliverer
 
 LOG = logging.getLogger("lumora.serve")
-ROUTERS = ("derived", "videos", "queue", "events", "health")
+ROUTERS = (
+    "characters",
+    "derived",
+    "videos",
+    "queue",
+    "files",
+    "provenance",
+    "events",
+    "webhooks",
+    "review",
+    "models",
+    "keys",
+    "session",
+    "health",
+    "metrics",
+)
 """Modules of `routes`, in the order in which their paths are matched; each has a `router`."""
 STUDIO = Path(__file__).parent / "studio"
 
@@ -41,8 +59,11 @@ def create_app(settings: ServeSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.settings = settings
+    app.state.metrics = ServerMetrics()
     install_error_handlers(app)
+    app.add_middleware(OriginCheck)
     app.middleware("http")(_add_headers)
+    app.add_middleware(LatencyMiddleware, metrics=app.state.metrics)
     for name in ROUTERS:
         app.include_router(importlib.import_module(f"lumora.serve.routes.{name}").router, responses=ERRORS)
     app.add_api_route("/v1/{path:path}", _unknown, methods=_ALL_METHODS, include_in_schema=False)
@@ -100,6 +121,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context = await asyncio.to_thread(ServerContext.open, app.state.settings)
     app.state.context = context
     broker = asyncio.create_task(context.broker.run())
+    deliverer = Deliverer(context.engine, context.settings.allow_private_webhooks)
+    deliverer.start()
     try:
         yield
     finally:
@@ -107,6 +130,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         broker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await broker
+        await asyncio.to_thread(deliverer.close)
         context.close()
 
 

@@ -31,7 +31,11 @@ from lumora.service.moderation import (
 
 LOG = logging.getLogger("lumora.serve.checker")
 
-METHODS = {"ping": "lumora.serve.checker:ping", "check_job": "lumora.serve.checker:check_job"}
+METHODS = {
+    "ping": "lumora.serve.checker:ping",
+    "check_job": "lumora.serve.checker:check_job",
+    "check_prompt": "lumora.serve.prompt_review:check_prompt",
+}
 """What the API can call: a name, and `module:function` that takes the state and the parameters."""
 
 

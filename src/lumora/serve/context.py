@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -12,15 +13,27 @@ from fastapi import Depends, Request
 
 from lumora.backends.base import Capabilities
 from lumora.backends.lumora.backend import LumoraBackend
+from lumora.serve.access import Access
 from lumora.serve.checker_client import CheckerClient
 from lumora.serve.database import make_engine
 from lumora.serve.events import EventBroker
 from lumora.serve.queue import JobQueue
+from lumora.serve.sandbox import Sandbox, SandboxLimits
 from lumora.serve.settings import ServeSettings
 from lumora.serve.video_store import VideoStore
 
 MODEL_NAME = "lumora"
 """The name of the default model, and of one that is given as a folder."""
+
+
+def new_sandboxes() -> dict[str, Sandbox]:
+    """By the module whose functions they call. The second one imports PyTorch; nothing starts before it is called."""
+    return {
+        "upload_inspection": Sandbox(["lumora.serve.upload_inspection"], SandboxLimits(2 << 30, 120, 300.0)),
+        "provenance_examination": Sandbox(
+            ["lumora.serve.provenance_examination"], SandboxLimits(4 << 30, 300, 600.0), parallel=1
+        ),
+    }
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,8 @@ class ServerContext:
     queue: JobQueue
     checker: CheckerClient
     broker: EventBroker
+    access: Access
+    sandboxes: Mapping[str, Sandbox] = field(default_factory=new_sandboxes)
 
     @classmethod
     def open(cls, settings: ServeSettings) -> ServerContext:
@@ -43,6 +58,7 @@ class ServerContext:
             JobQueue(engine, settings),
             CheckerClient(settings.checker_socket),
             EventBroker(engine, store, settings.preview_socket),
+            Access(engine, settings),
         )
 
     @cached_property
@@ -55,6 +71,8 @@ class ServerContext:
         return self.settings.folder / relative
 
     def close(self) -> None:
+        for sandbox in self.sandboxes.values():
+            sandbox.close()
         self.queue.close()
         self.engine.dispose()
 

@@ -74,13 +74,16 @@ files = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("filename", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),  # image or video
+    sa.Column("mime", sa.Text, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
-    sa.Column("width", sa.Integer),
-    sa.Column("height", sa.Integer),
+    sa.Column("width", sa.Integer, nullable=False),
+    sa.Column("height", sa.Integer, nullable=False),
     sa.Column("seconds", sa.Float),
     sa.Column("fps", sa.Float),
     sa.Column("sha256", sa.Text, nullable=False),
-    sa.Column("provenance", sa.JSON),
+    sa.Column("warnings", sa.JSON, nullable=False),
+    sa.Column("provenance", sa.JSON, nullable=False),
+    sa.Column("expires_at", sa.Float, index=True),
     sa.Column("file", sa.Text, nullable=False),  # relative to the data folder
 )
 
@@ -102,12 +105,11 @@ keys = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
-    sa.Column("prefix", sa.Text, nullable=False, index=True),
-    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("prefix", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),  # of the secret part
     sa.Column("scopes", sa.JSON, nullable=False),
     sa.Column("max_jobs", sa.Integer),
     sa.Column("created_at", sa.Float, nullable=False),
-    sa.Column("last_used_at", sa.Float),
     sa.Column("revoked_at", sa.Float),
 )
 
@@ -118,11 +120,28 @@ webhook_endpoints = sa.Table(
     sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("owner", sa.Text, nullable=False, index=True),
     sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
     sa.Column("url", sa.Text, nullable=False),
-    sa.Column("events", sa.JSON, nullable=False),
-    sa.Column("description", sa.Text, nullable=False, default=""),
-    sa.Column("secret", sa.Text, nullable=False),
-    sa.Column("enabled", sa.Boolean, nullable=False, default=True),
+    sa.Column("event_types", sa.JSON, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),  # as it is: signatures need it
+    sa.Column("old_secret", sa.Text),
+    sa.Column("old_secret_until", sa.Float),
+)
+
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("endpoint_id", sa.Text, nullable=False, index=True),
+    sa.Column("event_id", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # pending, delivered or failed
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", sa.Float, nullable=False),
+    sa.Column("last_status", sa.Integer),
+    sa.Index("webhook_deliveries_due", "state", "next_attempt_at"),
 )
 
 events = sa.Table(
@@ -144,6 +163,8 @@ workers = sa.Table(
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("heartbeat_at", sa.Float, nullable=False, index=True),
+    sa.Column("steps_total", sa.BigInteger, nullable=False, default=0),
+    sa.Column("step_seconds_total", sa.Float, nullable=False, default=0.0),
 )
 
 timings = sa.Table(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lumora.backends.base import Capabilities
 from lumora.config import Resolution, from_dict
+from lumora.serve.cast import CastMember, with_descriptions
 
 if TYPE_CHECKING:
     from lumora.backends.base import Backend, Plan
@@ -79,8 +80,8 @@ class JobSpec:
     start: float | None = None
     end: float | None = None
     segments: tuple[SegmentSpec, ...] = ()
-    cast: str = ""
-    """Descriptions of the characters, which every prompt begins with."""
+    cast: tuple[CastMember, ...] = ()
+    """The characters that the prompts mention."""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> JobSpec:
@@ -146,7 +147,7 @@ class JobSpec:
         return builder.generate(first.prompt, first.seconds, placements, others, self.loop)
 
     def _with_cast(self, prompt: str) -> str:
-        return f"{self.cast} {prompt}".strip() if self.cast else prompt
+        return with_descriptions(prompt, self.cast)
 
 
 def output_size(size: str | None, limits: Capabilities) -> Resolution | None:

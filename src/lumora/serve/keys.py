@@ -1,4 +1,4 @@
-"""Who asks: the key of a request and what it may do."""
+"""Types of a route's parameters that receive who asks, and refuse who may not."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from lumora.serve.api_key import OPEN, ApiKey
+from lumora.serve.api_key import ApiKey, Scope
+from lumora.serve.context import server_context
 from lumora.serve.errors import ApiError
 
 
 def current_key(request: Request) -> ApiKey:
-    """The key of this request. Raises 401 for a missing or wrong one."""
-    return OPEN
+    """Who sent this request. Raises ApiError 401 without a valid key or session."""
+    return server_context(request).access.key(request)
 
 
-def requires(scope: str) -> Callable[..., ApiKey]:
-    """A dependency: the current key, which must have `scope`. Raises 403 otherwise."""
+def requires(scope: Scope) -> Callable[[ApiKey], ApiKey]:
+    """A dependency: the current key, which must have the scope. Raises ApiError 403 otherwise."""
 
     def checked(key: Annotated[ApiKey, Depends(current_key)]) -> ApiKey:
         if not key.may(scope):
@@ -27,7 +28,19 @@ def requires(scope: str) -> Callable[..., ApiKey]:
     return checked
 
 
+def media_key(request: Request) -> ApiKey:
+    """Who asks for a file. Whoever has a signed URL may read the one file that its path names."""
+    if server_context(request).access.has_signed_url(request):
+        return SIGNED_URL
+    return requires("read")(current_key(request))
+
+
+SIGNED_URL = ApiKey("", frozenset({"admin"}))
+"""Sees everything: the signature covers the path, so this is one file."""
+
+Anyone = Annotated[ApiKey, Depends(current_key)]
 Reader = Annotated[ApiKey, Depends(requires("read"))]
 Creator = Annotated[ApiKey, Depends(requires("create"))]
 Reviewer = Annotated[ApiKey, Depends(requires("review"))]
 Admin = Annotated[ApiKey, Depends(requires("admin"))]
+MediaReader = Annotated[ApiKey, Depends(media_key)]

@@ -27,6 +27,9 @@ class ServeLimits:
     """Of one frame."""
     max_upload_seconds: float = 600.0
     max_upload_tracks: int = 8
+    max_files_per_key: int = 1_000
+    expire_uploads_after_hours: float | None = 720.0
+    """Uploaded files that no unfinished job and no character needs are removed after this time; None keeps them."""
     expire_after_hours: float | None = None
     """Finished videos are removed after this time; None keeps them."""
 
@@ -56,6 +59,8 @@ class ServeSettings:
     """Folder of the sockets between the processes of this machine; the supervisor makes one."""
     open_access: bool = True
     """Whether requests without a key are allowed as long as no key exists. Only on loopback."""
+    allow_private_webhooks: bool = False
+    """Whether webhooks may use http and private networks. Clients can then reach whatever this machine can."""
     limits: ServeLimits = field(default_factory=ServeLimits)
 
     @property

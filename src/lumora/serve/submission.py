@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from lumora.serve.api_key import ApiKey
 from lumora.serve.bodies import read_body
+from lumora.serve.characters import with_characters
 from lumora.serve.context import MODEL_NAME, ServerContext
 from lumora.serve.errors import ApiError
 from lumora.serve.job_inputs import input_paths, store_uploads
@@ -41,6 +42,7 @@ class Submission:
     tags: Sequence[str] = ()
     title: str | None = None
     remixed_from_video_id: str | None = None
+    character_ids: Sequence[str] = ()
 
 
 def submission_of(body: CommonFields, spec: JobSpec, remixed_from_video_id: str | None = None) -> Submission:
@@ -72,8 +74,8 @@ async def submit(request: Request, context: ServerContext, key: ApiKey, submissi
 
 def _submit(request: Request, context: ServerContext, key: ApiKey, submission: Submission) -> VideoObject:
     check_model(submission.model)
-    spec = submission.spec
-    if not submission.has_seed:
+    spec, has_seed = with_characters(context, key, submission.spec, submission.character_ids, submission.has_seed)
+    if not has_seed:
         spec = replace(spec, seed=secrets.randbelow(2**31))
     checked = _checked(context, key, spec)
     rows = [

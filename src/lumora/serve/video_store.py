@@ -20,6 +20,7 @@ from lumora.serve.api_key import ApiKey
 from lumora.serve.database import add_event, timings, videos, workers
 from lumora.serve.errors import not_found
 from lumora.serve.settings import ServeSettings
+from lumora.serve.webhooks import enqueue_event
 
 Row: TypeAlias = Mapping[Any, Any]
 """A row of a table, by the names of its columns."""
@@ -235,6 +236,8 @@ class VideoStore:
             add_event(connection, changed, "video.updated", video_id)
             if "status" in values:
                 add_event(connection, "", "queue.updated")
+            if values.get("status") in ("completed", "failed"):
+                enqueue_event(connection, changed, f"video.{values['status']}", video_id)
         return True
 
     def change(self, video_id: str, queued_only: bool, **values: Any) -> bool:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
-from lumora.provenance.detect import detect
 from lumora.provenance.keystore import locked, state_folder
 from lumora.request.serialization import upgrade_recipe
 from lumora.safety.corpus import categories
@@ -68,13 +67,20 @@ class FeedbackCase:
 
 def report(file: Path, reason: str, allow_training: bool) -> Complaint:
     """A report of a video that was published here. Raises ValueError for any other file."""
+    from lumora.provenance.detect import detect  # imports PyTorch
+
     found = detect(file)
     if found.record is None or found.answer == "not ours":
         raise ValueError(f"{file} is not known as a video that was published here (`lumora detect` says more).")
-    recipe = upgrade_recipe(found.record.recipe)
+    return report_record(found.record.recipe, reason, allow_training)
+
+
+def report_record(recipe: dict[str, Any], reason: str, allow_training: bool) -> Complaint:
+    """A report of a published video, by the recipe in its manifest or in the index. Raises ValueError for no reason."""
+    recipe = upgrade_recipe(recipe)
     request = recipe["request"]
     prompts = [request["prompt"], *(shot["prompt"] for shot in request.get("next_shots", ()))]
-    about = {"record": found.record.record, "policy": recipe.get("policy", "")}
+    about = {"record": recipe["record"], "policy": recipe.get("policy", "")}
     return _complaint("report", " ".join(prompts), reason, allow_training, **about)
 
 

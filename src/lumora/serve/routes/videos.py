@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,7 +19,7 @@ from lumora.serve.database import videos
 from lumora.serve.errors import ApiError
 from lumora.serve.job_inputs import input_id
 from lumora.serve.jobs import JobSpec, ReferenceSpec, ShotSpec
-from lumora.serve.keys import Creator, Reader
+from lumora.serve.keys import Creator, MediaReader, Reader
 from lumora.serve.media_variants import SPRITESHEET, THUMBNAIL
 from lumora.serve.schemas import Reference, Status, VideoCreate, VideoDeleted, VideoList, VideoObject, VideoPatch
 from lumora.serve.submission import Submission, change, parsed_body, submission_of, submit
@@ -58,7 +59,7 @@ def _submission(body: VideoCreate) -> Submission:
         shots=tuple(ShotSpec(shot.prompt, shot.seconds, shot.hard_cut) for shot in body.shots),
         references=tuple(references),
     )
-    return submission_of(body, spec)
+    return replace(submission_of(body, spec), character_ids=tuple(character.id for character in body.characters))
 
 
 def _reference(reference: Reference) -> ReferenceSpec:
@@ -140,7 +141,7 @@ def delete_video(video_id: str, context: Context, key: Creator) -> VideoDeleted:
 
 
 @router.api_route("/{video_id}/content", methods=["GET", "HEAD"], response_class=FileResponse)
-def video_content(video_id: str, context: Context, key: Reader, variant: Variant = "video") -> FileResponse:
+def video_content(video_id: str, context: Context, key: MediaReader, variant: Variant = "video") -> FileResponse:
     """The mp4, a thumbnail (webp) or a sprite sheet (jpg). Answers ranges."""
     row = context.store.get(video_id, key)
     if row["status"] != "completed":
