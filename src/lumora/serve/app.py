@@ -22,7 +22,7 @@ from lumora.serve.access import OriginCheck
 from lumora.serve.child_process import begin_process
 from lumora.serve.context import ServerContext
 from lumora.serve.errors import error_response, install_error_handlers
-from lumora.serve.metrics import LatencyMiddleware, ServerMetrics
+from lumora.serve.prometheus import LatencyMiddleware, ServerMetrics
 from lumora.serve.schemas import ERRORS
 from lumora.serve.settings import ServeSettings
 from lumora.serve.webhooks import Deliverer

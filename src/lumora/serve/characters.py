@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from lumora.serve.api_key import ApiKey
-from lumora.serve.cast import CastMember, mentions
 from lumora.serve.context import ServerContext
-from lumora.serve.database import characters
+from lumora.serve.database import Row, characters
 from lumora.serve.errors import ApiError, not_found
 from lumora.serve.jobs import JobSpec, ReferenceSpec
+from lumora.serve.mentions import CastMember, mentions
 
 PICTURE_TASKS = ("text", "shots")
 """Tasks in which a character's picture becomes the first frame of the shot that mentions it first."""
@@ -114,5 +114,5 @@ def _named(context: ServerContext, key: ApiKey, ids: Sequence[str], prompts: Seq
     return found
 
 
-def _character(row: sa.RowMapping) -> Character:
+def _character(row: Row) -> Character:
     return Character(**{name: row[name] for name in Character.__dataclass_fields__})

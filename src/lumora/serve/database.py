@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from dbos import DBOS
@@ -13,6 +14,8 @@ from lumora.serve.settings import ServeSettings
 
 metadata = sa.MetaData()
 
+Row: TypeAlias = Mapping[Any, Any]
+"""A row of a table, by the names of its columns."""
 NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """SQLite counts up only keys of type INTEGER."""
 

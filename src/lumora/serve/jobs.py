@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lumora.backends.base import Capabilities
 from lumora.config import Resolution, from_dict
-from lumora.serve.cast import CastMember, with_descriptions
+from lumora.serve.mentions import CastMember, with_descriptions
 
 if TYPE_CHECKING:
     from lumora.backends.base import Backend, Plan

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import time
 from collections.abc import Collection
@@ -19,6 +18,7 @@ from sqlalchemy import Engine, insert, select, update
 
 from lumora.serve.api_key import SCOPES, ApiKey, Scope
 from lumora.serve.database import keys
+from lumora.serve.settings import ServeSettings
 
 DEFAULT_SCOPES: tuple[Scope, ...] = ("create", "read")
 MAX_NAME_CHARACTERS = 100
@@ -116,21 +116,11 @@ class KeyStore:
             return connection.execute(query).mappings().first()
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def check_address(host: str, store: KeyStore) -> None:
+def check_address(settings: ServeSettings, store: KeyStore) -> None:
     """Raises ValueError, in one sentence, for an address that others can reach while no key exists."""
-    if not is_loopback(host) and not store.exist():
+    if not settings.is_loopback and not store.exist():
         raise ValueError(
-            f"Others can reach {host}, and there are no keys; create one with `lumora keys create NAME`, "
+            f"Others can reach {settings.host}, and there are no keys; create one with `lumora keys create NAME`, "
             "or serve on 127.0.0.1."
         )
 

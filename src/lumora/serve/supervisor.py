@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lumora.serve.child_process import WORKER_ID, command
-from lumora.serve.database import create_tables
+from lumora.serve.database import create_tables, make_engine
+from lumora.serve.key_store import KeyStore, check_address
 from lumora.serve.settings import ServeSettings
 
 LOG = logging.getLogger("lumora.serve")
@@ -65,6 +66,8 @@ class Supervisor:
         _check_settings(settings, self.with_api)
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         create_tables(settings)
+        if self.with_api:
+            _check_keys(settings)
         with tempfile.TemporaryDirectory(prefix="lumora-") as folder:
             settings = settings.with_runtime_dir(Path(settings.runtime_dir or folder))
             children = self._children(settings)
@@ -101,6 +104,15 @@ def _check_settings(settings: ServeSettings, with_api: bool) -> None:
             raise ValueError(
                 f"Port {settings.port} of {settings.host} cannot be used: {os.strerror(error.errno or 0)}."
             ) from None
+
+
+def _check_keys(settings: ServeSettings) -> None:
+    """Raises ValueError for an address that others can reach while there are no keys."""
+    engine = make_engine(settings)
+    try:
+        check_address(settings, KeyStore(engine))
+    finally:
+        engine.dispose()
 
 
 def _stop(children: list[_Child]) -> None:

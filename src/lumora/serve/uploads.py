@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from lumora.atomic_io import atomic_write
 from lumora.serve.api_key import ApiKey
 from lumora.serve.context import ServerContext
-from lumora.serve.database import characters, files, videos
+from lumora.serve.database import Row, characters, files, videos
 from lumora.serve.errors import ApiError, not_found
 from lumora.serve.sandbox import SandboxBusyError, SandboxError
 from lumora.serve.settings import ServeSettings
@@ -84,7 +84,7 @@ def in_sandbox(context: ServerContext, module: str, function: str, **arguments: 
         raise ApiError(413, f"The file cannot be examined. {error}", "file_too_large") from None
 
 
-def get_file(context: ServerContext, key: ApiKey, file_id: str) -> sa.RowMapping:
+def get_file(context: ServerContext, key: ApiKey, file_id: str) -> Row:
     """The row of a file that the key may see. Raises ApiError 404."""
     with context.engine.connect() as connection:
         row = connection.execute(sa.select(files).where(files.c.id == file_id)).mappings().first()

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import sqlalchemy as sa
 
 from lumora.serve.api_key import ApiKey
-from lumora.serve.database import add_event, timings, videos, workers
+from lumora.serve.database import Row, add_event, timings, videos, workers
 from lumora.serve.errors import not_found
 from lumora.serve.settings import ServeSettings
 from lumora.serve.webhooks import enqueue_event
 
-Row: TypeAlias = Mapping[Any, Any]
-"""A row of a table, by the names of its columns."""
 ACTIVE = ("queued", "in_progress")
 QUEUE_ORDER = (videos.c.priority.desc(), videos.c.queue_order, videos.c.number)
 VARIANTS = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg"}

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from lumora.serve.database import webhook_deliveries, webhook_endpoints
+from lumora.serve.database import Row, webhook_deliveries, webhook_endpoints
 from lumora.serve.webhook_delivery import DeliveryError, post, signed_headers
 
 EventType: TypeAlias = Literal["video.completed", "video.failed"]
@@ -98,13 +98,13 @@ class Deliverer:
             except SQLAlchemyError as error:
                 _LOG.warning("The deliveries cannot be read now: %s", error)
 
-    def _due(self) -> Sequence[sa.RowMapping]:
+    def _due(self) -> Sequence[Row]:
         due = (webhook_deliveries.c.state == "pending") & (webhook_deliveries.c.next_attempt_at <= time.time())
         query = sa.select(webhook_deliveries).where(due).order_by(webhook_deliveries.c.next_attempt_at).limit(100)
         with self._engine.connect() as connection:
             return connection.execute(query).mappings().all()
 
-    def _deliver(self, delivery: sa.RowMapping) -> bool:
+    def _deliver(self, delivery: Row) -> bool:
         endpoint = self._take(delivery)
         if endpoint is None:
             return False
@@ -116,7 +116,7 @@ class Deliverer:
         self._note(delivery, status)
         return True
 
-    def _take(self, delivery: sa.RowMapping) -> sa.RowMapping | None:
+    def _take(self, delivery: Row) -> Row | None:
         """The endpoint, if this process is the first to take the delivery and the endpoint still exists."""
         table = webhook_deliveries.c
         unchanged = (table.number == delivery["number"]) & (table.state == "pending")
@@ -133,7 +133,7 @@ class Deliverer:
                 connection.execute(sa.delete(webhook_deliveries).where(here))
             return endpoint
 
-    def _note(self, delivery: sa.RowMapping, status: int | None) -> None:
+    def _note(self, delivery: Row, status: int | None) -> None:
         attempts = delivery["attempts"] + 1
         values: dict[str, Any] = {"attempts": attempts, "last_status": status}
         if status is not None and 200 <= status < 300:

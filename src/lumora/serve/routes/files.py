@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
@@ -13,6 +12,7 @@ from starlette.datastructures import UploadFile
 
 from lumora.serve.bodies import read_body
 from lumora.serve.context import Context
+from lumora.serve.database import Row
 from lumora.serve.errors import ApiError
 from lumora.serve.keys import Creator, MediaReader, Reader
 from lumora.serve.signed_urls import signed_url
@@ -98,7 +98,7 @@ def upload_content(file_id: str, context: Context, key: MediaReader) -> FileResp
     )
 
 
-def file_object(row: sa.RowMapping) -> FileObject:
+def file_object(row: Row) -> FileObject:
     return FileObject(
         id=row["id"],
         created_at=int(row["created_at"]),

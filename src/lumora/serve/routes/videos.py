@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse
 
 from lumora.serve.bodies import openapi_body
 from lumora.serve.context import Context, ServerContext
-from lumora.serve.database import videos
+from lumora.serve.database import Row, videos
 from lumora.serve.errors import ApiError
 from lumora.serve.job_inputs import input_id
 from lumora.serve.jobs import JobSpec, ReferenceSpec, ShotSpec

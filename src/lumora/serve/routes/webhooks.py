@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from lumora.serve.api_key import ApiKey
 from lumora.serve.context import Context, ServerContext
-from lumora.serve.database import webhook_deliveries, webhook_endpoints
+from lumora.serve.database import Row, webhook_deliveries, webhook_endpoints
 from lumora.serve.errors import ApiError, not_found
 from lumora.serve.keys import Creator, Reader
 from lumora.serve.schemas import Strict
@@ -199,14 +199,14 @@ def rotate_secret(
     return EndpointWithSecret(**_fields(row), signing_secret=row["secret"])
 
 
-def _change(context: ServerContext, key: ApiKey, endpoint_id: str, changes: dict[str, Any]) -> sa.RowMapping:
+def _change(context: ServerContext, key: ApiKey, endpoint_id: str, changes: dict[str, Any]) -> Row:
     here = webhook_endpoints.c.id == endpoint_id
     with context.engine.begin() as connection:
         connection.execute(sa.update(webhook_endpoints).where(here).values(**changes, updated_at=time.time()))
     return _row(context, key, endpoint_id)
 
 
-def _row(context: ServerContext, key: ApiKey, endpoint_id: str) -> sa.RowMapping:
+def _row(context: ServerContext, key: ApiKey, endpoint_id: str) -> Row:
     with context.engine.connect() as connection:
         query = sa.select(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id)
         row = connection.execute(query).mappings().first()
