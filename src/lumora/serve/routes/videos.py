@@ -24,7 +24,7 @@ from lumora.serve.media_variants import SPRITESHEET, THUMBNAIL
 from lumora.serve.schemas import Reference, Status, VideoCreate, VideoDeleted, VideoList, VideoObject, VideoPatch
 from lumora.serve.submission import Submission, change, parsed_body, submission_of, submit
 from lumora.serve.video_objects import video_object
-from lumora.serve.video_store import ACTIVE, Row
+from lumora.serve.video_store import ACTIVE
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
