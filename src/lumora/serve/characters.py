@@ -15,6 +15,7 @@ from lumora.serve.database import Row, characters
 from lumora.serve.errors import ApiError, not_found
 from lumora.serve.jobs import JobSpec, ReferenceSpec
 from lumora.serve.mentions import CastMember, mentions
+from lumora.serve.uploads import get_file
 
 PICTURE_TASKS = ("text", "shots")
 """Tasks in which a character's picture becomes the first frame of the shot that mentions it first."""
@@ -35,7 +36,10 @@ class Character:
 def add_character(
     context: ServerContext, key: ApiKey, name: str, description: str, file_id: str | None, seed: int | None
 ) -> Character:
-    """Stores a character. Raises ApiError: 400 for a text that the policy refuses, 409 where there are too many."""
+    """Stores a character. Raises ApiError: 400 for a text that the policy refuses, 404 for a file that the key may not
+    see, 409 where there are too many."""
+    if file_id is not None:
+        get_file(context, key, file_id)
     checked = context.checker.call("check_prompt", prompt=f"{name}. {description}".strip())
     if not checked["allowed"]:
         raise ApiError(400, checked["reason"], "moderation_blocked", categories=checked["refused"])

@@ -76,8 +76,13 @@ def report(file: Path, reason: str, allow_training: bool) -> Complaint:
 
 
 def report_record(recipe: dict[str, Any], reason: str, allow_training: bool) -> Complaint:
-    """A report of a published video, by the recipe in its manifest or in the index. Raises ValueError for no reason."""
+    """A report of a published video, by the recipe in its manifest or in the index.
+
+    Raises ValueError without a recipe or a reason.
+    """
     recipe = upgrade_recipe(recipe)
+    if "request" not in recipe:
+        raise ValueError("The video's manifest is lost; report its file with `lumora report`.")
     request = recipe["request"]
     prompts = [request["prompt"], *(shot["prompt"] for shot in request.get("next_shots", ()))]
     about = {"record": recipe["record"], "policy": recipe.get("policy", "")}
