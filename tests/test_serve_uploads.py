@@ -54,8 +54,8 @@ def refusal(client: TestClient, content: bytes, name: str = "x.png") -> tuple[in
 
 
 def test_an_upload_is_what_its_content_is(client: TestClient, tmp_path: Path):
-    video = client.post("/v1/files", files={"file": ("../../a\nb.png", clip(tmp_path / "a.mp4"))}).json()
-    assert (video["kind"], video["filename"], video["seconds"]) == ("video", "ab.png", 0.75)
+    video = client.post("/v1/files", files={"file": ("../../a b.png", clip(tmp_path / "a.mp4"))}).json()
+    assert (video["kind"], video["filename"], video["seconds"]) == ("video", "a b.png", 0.75)
     assert client.get(video["url"]).headers["content-type"] == "video/mp4"
     image = upload(client)
     assert (image["kind"], image["width"], image["height"], image["seconds"]) == ("image", 32, 24, None)

@@ -106,11 +106,13 @@ def delete_file(context: ServerContext, key: ApiKey, file_id: str) -> None:
 def remove_expired_files(engine: sa.Engine, settings: ServeSettings) -> None:
     """Removes expired files that nothing needs, and files without a row, which a process that died has left."""
     now = time.time()
-    with engine.begin() as connection:
-        expired = sa.select(files.c.id).where(files.c.expires_at < now)
-        for file_id in set(connection.execute(expired).scalars()) - _needed(connection):
-            connection.execute(sa.delete(files).where(files.c.id == file_id))
     folder = settings.folder / "files"
+    with engine.begin() as connection:
+        expired = set(connection.execute(sa.select(files.c.id).where(files.c.expires_at < now)).scalars())
+        expired -= _needed(connection)
+        connection.execute(sa.delete(files).where(files.c.id.in_(expired)))
+    for file_id in expired:
+        (folder / file_id).unlink(missing_ok=True)
     with engine.connect() as connection:
         known = set(connection.execute(sa.select(files.c.file)).scalars())
     for path in folder.iterdir() if folder.is_dir() else ():
