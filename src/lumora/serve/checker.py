@@ -14,17 +14,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lumora.backends.base import Plan
 from lumora.backends.lumora.backend import LumoraBackend
 from lumora.serve.child_process import begin_process
 from lumora.serve.errors import ApiError
 from lumora.serve.jobs import JobSpec, Locate, batch_key, work_of
 from lumora.serve.settings import ServeSettings
+from lumora.service.convert import convert
 from lumora.service.cut import read_cut
 from lumora.service.moderation import (
     CheckFailed,
     Moderation,
     ModerationBlocked,
-    check_conditions,
     check_texts,
     texts_of_ingredients,
 )
@@ -35,6 +36,7 @@ METHODS = {
     "ping": "lumora.serve.checker:ping",
     "check_job": "lumora.serve.checker:check_job",
     "check_prompt": "lumora.serve.prompt_review:check_prompt",
+    "convert_video": "lumora.serve.checker:convert_video",
 }
 """What the API can call: a name, and `module:function` that takes the state and the parameters."""
 
@@ -57,7 +59,9 @@ def ping(state: CheckerState) -> bool:
 
 
 def check_job(state: CheckerState, spec: dict[str, Any], paths: dict[str, str]) -> dict[str, Any]:
-    """What will be made of a job. Raises ApiError 400 for what is refused or cannot be made.
+    """What will be made of a job. Raises ApiError 400 for a refused text and for what cannot be made.
+
+    The frames of its inputs are reviewed by the worker, because that takes seconds.
 
     `paths` are the files of the videos and uploads that the job names, by id.
     """
@@ -77,10 +81,10 @@ def _check_generation(state: CheckerState, spec: JobSpec, locate: Locate) -> dic
     job = spec.build(state.backend, locate)
     plan = state.backend.prepare(job.request)
     check_texts(job.request, state.moderation, texts_of_ingredients(job.ingredients))
-    check_conditions(plan.request, state.moderation)
     shown = {"size": str(plan.size), "seconds": plan.num_frames / plan.fps, "fps": plan.fps}
     return {
         "made": {**shown, "num_frames": plan.num_frames},
+        "seconds": _asked_seconds(spec, plan),
         "warnings": list(plan.warnings),
         "work": work_of(plan),
         "batch_key": batch_key(plan),
@@ -92,7 +96,22 @@ def _check_cut(state: CheckerState, spec: JobSpec, locate: Locate) -> dict[str, 
     check_texts(cut.request, state.moderation, texts_of_ingredients(cut.ingredients))
     count, height, width, _ = cut.video.frames.shape
     made = {"size": f"{width}x{height}", "seconds": cut.video.seconds, "fps": cut.video.fps, "num_frames": count}
-    return {"made": made, "warnings": [], "work": 0.0, "batch_key": None}
+    return {"made": made, "seconds": cut.video.seconds, "warnings": [], "work": 0.0, "batch_key": None}
+
+
+def _asked_seconds(spec: JobSpec, plan: Plan) -> float:
+    """The whole duration as clients count it: a clip of 17 frames at 8 frames a second has 2 seconds."""
+    seconds = sum(shot.seconds for shot in plan.request.shots(plan.request.seconds or 0.0))
+    return max(0.0, seconds - 1 / plan.fps) if spec.videos else seconds
+
+
+def convert_video(state: CheckerState, source: str, destination: str) -> None:
+    """Writes a published video in another format."""
+    try:
+        convert(Path(source), Path(destination))
+    except ValueError as error:
+        LOG.error("%s", error)
+        raise ApiError(500, "The file of this video cannot be read.") from None
 
 
 def _without_paths(message: str, paths: dict[str, str]) -> str:

@@ -159,11 +159,9 @@ def _row(key: ApiKey, spec: JobSpec, submission: Submission, checked: dict[str, 
 def _asked_values(spec: JobSpec, checked: dict[str, Any]) -> dict[str, Any]:
     """Columns that follow from what is asked for and from what the checker says of it."""
     made = checked["made"]
-    of_whole = spec.seconds is None or spec.videos or spec.shots
-    seconds = (made["num_frames"] - 1) / made["fps"] if of_whole else spec.seconds
     return {
         "prompt": spec.prompt or " ".join(shot.prompt for shot in spec.shots),
-        "seconds": f"{seconds:g}",
+        "seconds": f"{checked['seconds']:g}",
         "size": spec.size or made["size"],
         "seed": spec.seed,
         "spec": spec.to_json(),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import format_sse_event
 
 from lumora.serve.context import Context
 from lumora.serve.events import StreamEvent, parsed_event_id
@@ -19,16 +19,18 @@ router = APIRouter(tags=["events"])
 KEEP_ALIVE_SECONDS = 15.0
 
 
-@router.get("/v1/events", response_class=StreamingResponse)
+@router.get("/v1/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
 async def stream_events(
     context: Context, key: Reader, last_event_id: Annotated[str | None, Header()] = None
-) -> EventSourceResponse:
+) -> StreamingResponse:
     """Events `video.updated` (the object), `video.deleted`, `video.preview` and `queue.updated`.
 
     With the header Last-Event-ID the stream continues after that event.
     """
     after = parsed_event_id(last_event_id)
-    return EventSourceResponse(_lines(context.broker.subscribe(key, after)), headers={"Cache-Control": "no-store"})
+    lines = _lines(context.broker.subscribe(key, after))
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
 
 async def _lines(events: AsyncIterator[StreamEvent]) -> AsyncIterator[bytes]:

@@ -31,7 +31,8 @@ router = APIRouter(prefix="/v1/videos", tags=["videos"])
 POLL_AFTER_MS = "500"
 """The SDKs poll again after so many milliseconds."""
 Variant = Literal["video", "thumbnail", "spritesheet"]
-MEDIA_TYPES = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
+Format = Literal["mp4", "gif", "webp"]
+MEDIA_TYPES = {".mp4": "video/mp4", ".gif": "image/gif", ".webp": "image/webp", ".jpg": "image/jpeg"}
 
 
 @router.post("", openapi_extra=openapi_body("VideoCreate"))
@@ -141,23 +142,35 @@ def delete_video(video_id: str, context: Context, key: Creator) -> VideoDeleted:
 
 
 @router.api_route("/{video_id}/content", methods=["GET", "HEAD"], response_class=FileResponse)
-def video_content(video_id: str, context: Context, key: MediaReader, variant: Variant = "video") -> FileResponse:
-    """The mp4, a thumbnail (webp) or a sprite sheet (jpg). Answers ranges."""
+def video_content(
+    video_id: str, context: Context, key: MediaReader, variant: Variant = "video", format: Format = "mp4"
+) -> FileResponse:
+    """The video as mp4, gif or webp, a thumbnail (webp), or a sprite sheet (jpg). Answers ranges."""
     row = context.store.get(video_id, key)
     if row["status"] != "completed":
         raise ApiError(409, f"{video_id} is not finished: its status is {row['status']!r}.", "video_not_ready")
     path = context.path(row["file"])
     if variant != "video":
         path = path.with_name(THUMBNAIL if variant == "thumbnail" else SPRITESHEET)
-    return _file(path, MEDIA_TYPES[variant], f"{video_id}{path.suffix}")
+    elif format != "mp4":
+        path = _converted(context, path, format)
+    return _file(path, f"{video_id}{path.suffix}")
 
 
-def _file(path: Path, media_type: str, filename: str) -> FileResponse:
+def _converted(context: ServerContext, path: Path, format: Format) -> Path:
+    """The video in another format, which is made when it is asked for the first time."""
+    converted = path.with_suffix(f".{format}")
+    if not converted.is_file():
+        context.checker.call("convert_video", source=str(path), destination=str(converted))
+    return converted
+
+
+def _file(path: Path, filename: str) -> FileResponse:
     if not path.is_file():
         raise ApiError(404, "The file of this video is gone.")
     headers = {"Cache-Control": "private, max-age=3600"}
     return FileResponse(
-        path, media_type=media_type, filename=filename, content_disposition_type="inline", headers=headers
+        path, media_type=MEDIA_TYPES[path.suffix], filename=filename, content_disposition_type="inline", headers=headers
     )
 
 
