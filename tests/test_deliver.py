@@ -107,7 +107,8 @@ def send(destination: Path, **others: Any) -> Any:
     }
     how = {**usual, **others}
     checks = moderation(how["text_moderator"], how["frame_moderator"])
-    return generate(how["request"], FakeBackend(how["make"]), destination, checks, ingredients=how["parents"])
+    backend = FakeBackend(how["make"])
+    return generate(how["request"], backend, destination, checks, ingredients=how["parents"], overwrite=True)
 
 
 class Road(RuleBasedStateMachine):

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lumora.atomic_io import check_output
 from lumora.media.contact_sheet import contact_sheet
 from lumora.media.encode import SUFFIXES, output_warnings
-from lumora.media.video import Video, check_destination
+from lumora.media.video import Video
 
 
 def moving_square(frames: int = 9, height: int = 64, width: int = 96, fps: float = 8.0) -> Video:
@@ -87,20 +88,11 @@ def test_a_full_disk_leaves_the_existing_file_unchanged(tmp_path: Path, suffix: 
         with pytest.raises(OSError, match="can't be written"):
             noise.save(file)
         with pytest.raises(OSError, match="can't be written"):
-            check_destination(file)
+            check_output(file, overwrite=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert os.listdir(tmp_path) == [file.name]
     assert file.read_bytes() == b"the one before"
-
-
-@pytest.mark.parametrize("name", ["clip.avi", "clip", "no/such/folder/clip.mp4", "folder.mp4"])
-def test_check_destination_refuses_bad_paths(tmp_path: Path, name: str):
-    (tmp_path / "folder.mp4").mkdir()
-    with pytest.raises((ValueError, OSError), match=r"written as|There is no folder|is a folder"):
-        check_destination(tmp_path / name)
-    check_destination(tmp_path / "good.mp4")
-    assert os.listdir(tmp_path) == ["folder.mp4"]
 
 
 @settings(max_examples=40)

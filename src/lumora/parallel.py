@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
+
+from lumora.terminal import warn
 
 Item = TypeVar("Item")
 Job = TypeVar("Job")
@@ -36,7 +37,7 @@ def run_jobs(
         results[number] = result
         done += size(jobs[number])
         speed = done / (time.monotonic() - began)
-        print(f"{done}/{total} clips, {speed:.1f} clips/s", file=sys.stderr, flush=True)
+        warn(f"{done}/{total} clips, {speed:.1f} clips/s")
     return [results[number] for number in sorted(results)]
 
 

@@ -18,12 +18,10 @@ Module = TypeVar("Module", bound=nn.Module)
 def load_weights(module: Module, file: Path) -> Module:
     """Loads `file` into `module`, which keeps its dtype and device, and returns it.
 
-    A module on the meta device takes the tensors of the file as they are: on the CPU, in the dtype of the file.
     Raises ValueError where the file is missing, broken, or holds the weights of another module.
     """
-    on_meta = any(parameter.is_meta for parameter in module.parameters())
     try:
-        module.load_state_dict(load_file(file), strict=True, assign=on_meta)
+        module.load_state_dict(load_file(file), strict=True)
     except FileNotFoundError:
         raise ValueError(f"There is no file {file}; train the model first, or name another model.") from None
     except (SafetensorError, RuntimeError) as error:

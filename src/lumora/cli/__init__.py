@@ -9,10 +9,8 @@ import contextlib
 import dataclasses
 import io
 import re
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Protocol, runtime_checkable
@@ -29,11 +27,13 @@ from lumora.cli.provenance import Detect, Verify
 from lumora.cli.redteam import RedTeam
 from lumora.cli.reproduce import Reproduce
 from lumora.cli.serve import Serve
+from lumora.cli.session import discard_output, memory_sentence, session
 from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldRender
 from lumora.cli.world import WorldContactSheet, WorldSample
+from lumora.terminal import check_unicode, say, warn
 
 ABOUT = "An open, self-hosted Sora: from a sentence to a video."
-USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 
 @runtime_checkable
@@ -72,34 +72,28 @@ VERBS: dict[str, Callable[..., Verb]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the verb and returns the exit code: 2 after a mistake of the user, which is printed in one sentence, and 130
-    after Ctrl-C. SIGTERM ends with 143."""
+    """Runs the verb and returns the exit code: 2 after a mistake of the user, which is printed in one sentence, 130
+    after Ctrl-C, and 141 if nobody reads the output. SIGHUP ends with 129 and SIGTERM with 143."""
     try:
-        with _cleaning_up():
+        with session():
             return _parse(list(sys.argv[1:] if argv is None else argv)).run() or 0
-    except (ValueError, OSError) as error:
-        print(f"lumora: {error}", file=sys.stderr)
-        return USER_ERROR
+    except BrokenPipeError:
+        discard_output()
+        return BROKEN_PIPE
     except KeyboardInterrupt:
         return INTERRUPTED
-
-
-@contextlib.contextmanager
-def _cleaning_up() -> Iterator[None]:
-    """SIGTERM raises an exception, so that unfinished files are removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        sentence = str(error) if isinstance(error, (ValueError, OSError)) else memory_sentence(error)
+        if sentence is None:
+            raise
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            warn(f"lumora: {sentence}")
+        return USER_ERROR
 
 
 def _parse(words: list[str]) -> Verb:
     if words == ["--version"]:
-        print(f"lumora {version('lumora')}")
+        say(f"lumora {version('lumora')}")
         raise SystemExit(0)
     verb = " ".join(words[:2]) if " ".join(words[:2]) in VERBS else " ".join(words[:1])
     if verb in VERBS:
@@ -138,6 +132,8 @@ def _is_text(word: str) -> bool:
 
 def _unmarked(verb: Verb) -> Verb:
     texts = {name: value.removeprefix(_MARK) for name, value in vars(verb).items() if isinstance(value, str)}
+    for text in texts.values():
+        check_unicode(text)
     return dataclasses.replace(verb, **texts) if texts and dataclasses.is_dataclass(verb) else verb
 
 

@@ -11,6 +11,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from lumora.cli.flags import Number, Text
 from lumora.cli.generate import VideoVerb
+from lumora.terminal import say
 
 if TYPE_CHECKING:
     from lumora.request import storyboard
@@ -23,6 +24,9 @@ class ClipVerb(VideoVerb):
 
     clip: Annotated[Positional[Path], arg(metavar="CLIP")]
     """A video of any size and frame rate; it is resized to the size and rate of the output."""
+
+    def inputs(self) -> list[Path]:
+        return [self.clip, *super().inputs()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,9 @@ class Connect(ClipVerb):
     """What the whole video shows."""
     seconds: float = 2.0
     """Duration of the generated part."""
+
+    def inputs(self) -> list[Path]:
+        return [*super().inputs(), self.second]
 
     def job(self, builder: TaskBuilder) -> VideoJob:
         return builder.connect(self.clip, self.second, self.prompt, self.seconds)
@@ -105,7 +112,7 @@ class Edit(ClipVerb):
         if self.source_prompt is not None:
             return self.source_prompt
         known = known_caption(self.clip)
-        print(f"The clip shows: {known}" if known else "The clip has no known caption; give one with --source-prompt.")
+        say(f"The clip shows: {known}" if known else "The clip has no known caption; give one with --source-prompt.")
         return known
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from lumora.cli.flags import GUIDANCE, File, Number, Preset
+from lumora.cli.flags import GUIDANCE, File, Number, OutputVerb, Preset
 from lumora.evaluate.plan import EvaluationPlan
+from lumora.terminal import say, warn
 
 if TYPE_CHECKING:
     from lumora.evaluate.report.evaluation_report import PublishVideo
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Evaluate(EvaluationPlan):
+class Evaluate(OutputVerb, EvaluationPlan):
     """Measure how well a model follows prompts and the physics of its world (docs/evaluation.md)."""
 
     preset: Preset = "plain"
@@ -42,12 +42,14 @@ class Evaluate(EvaluationPlan):
         from lumora.evaluate.runner import run_evaluation
 
         plan = EvaluationPlan(**{f.name: getattr(self, f.name) for f in dataclasses.fields(EvaluationPlan)})
+        if self.output_dir:
+            self.check_report_folder(self.output_dir)
         publish = self._publisher() if self.output_dir else None
         evaluation = run_evaluation(plan, self.model, self.probe or PROBE, self.workers)
-        print(format_report(evaluation))
+        say(*format_report(evaluation).splitlines())
         if self.output_dir and publish:
             write_report(self.output_dir, evaluation, publish)
-            print(f"Open {self.output_dir / 'index.html'}.")
+            say(f"Open {self.output_dir / 'index.html'}.")
 
     def _publisher(self) -> PublishVideo:
         """The videos on the page are moderated, watermarked, signed and registered like every output."""
@@ -60,8 +62,8 @@ class Evaluate(EvaluationPlan):
         def publish_video(request: Request, video: Video, file: Path) -> None:
             try:
                 check_texts(request, moderation)
-                publish(video, backend.prepare(request).request, file, moderation, backend.identity())
+                publish(video, backend.prepare(request).request, file, moderation, backend.identity(), overwrite=True)
             except ModerationBlocked as blocked:
-                print(f"{file.name} is not published: {blocked}", file=sys.stderr)
+                warn(f"{file.name} is not published: {blocked}")
 
         return publish_video

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from lumora.cli.flags import File, Text
+from lumora.cli.flags import File, OutputVerb, Text
+from lumora.terminal import say
 
 if TYPE_CHECKING:
     from lumora.service.feedback import FeedbackCase
@@ -32,7 +33,7 @@ class Report:
 
         complaint = report(self.file, self.reason, self.allow_training)
         Feedback().add(complaint)
-        print(NOTED.format(id=complaint.id))
+        say(NOTED.format(id=complaint.id))
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ class Appeal:
         verdict = moderation.texts.check(self.prompt)
         complaint = appeal(self.prompt, verdict, moderation.policy.version, self.reason, self.allow_training)
         Feedback().add(complaint)
-        print(NOTED.format(id=complaint.id))
+        say(NOTED.format(id=complaint.id))
 
 
 @dataclass(frozen=True)
-class Review:
+class Review(OutputVerb):
     """List open complaints, decide one, or export the prompts of decided ones (docs/safety.md)."""
 
     complaint_id: Positional[Text] = None
@@ -82,16 +83,17 @@ class Review:
         if self.complaint_id is not None:
             if self.ruling is None:
                 raise ValueError(f"Give a ruling for {self.complaint_id}: uphold or overturn.")
-            print(_line(feedback.decide(self.complaint_id, self.ruling, self.note, self.category)))
+            say(_line(feedback.decide(self.complaint_id, self.ruling, self.note, self.category)))
         elif self.export is not None:
+            self.check_output(self.export)
             examples = training_examples(feedback.cases())
             if not examples:
                 raise ValueError("There is nothing to export: no decided case allows it.")
             write_labeled(self.export, examples)
-            print(f"{self.export}: {len(examples)} prompts.")
+            say(f"{self.export}: {len(examples)} prompts.")
         else:
             cases = [case for case in feedback.cases() if case.decision is None]
-            print("\n".join(map(_line, cases)) or "Nothing is open.")
+            say(*(map(_line, cases) if cases else ["Nothing is open."]))
 
 
 def _line(case: FeedbackCase) -> str:

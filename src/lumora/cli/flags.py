@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from tyro.conf import arg
+from tyro.conf import FlagCreatePairsOff, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 from lumora.config import Resolution
@@ -75,3 +76,35 @@ Device: TypeAlias = Annotated[
 ]
 File: TypeAlias = Annotated[Path | None, _flag("FILE", lambda words: Path(words[0])), arg(help_behavior_hint="")]
 Text: TypeAlias = Annotated[str | None, _flag("TEXT", lambda words: words[0]), arg(help_behavior_hint="")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputVerb:
+    """A verb that writes files."""
+
+    overwrite: FlagCreatePairsOff[bool] = False
+    """Replace files that exist. Without it, a question is asked on a terminal."""
+
+    def check_output(self, path: Path, inputs: Iterable[Path] = ()) -> bool:
+        """Whether a file may be replaced by `path`, which the verb will write.
+
+        Raises OSError with one sentence, before any work, if it cannot be written, is one of the inputs, or exists and
+        may not be replaced.
+        """
+        from lumora.atomic_io import check_output
+        from lumora.terminal import confirm
+
+        try:
+            check_output(path, inputs, self.overwrite)
+        except FileExistsError:
+            if not confirm(f"{path} exists. Replace it?"):
+                raise
+            check_output(path, inputs, overwrite=True)
+            return True
+        return self.overwrite
+
+    def check_report_folder(self, folder: Path) -> None:
+        """Creates the folder of a report, which may not hold another one. Raises as `check_output`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("report.json", "index.html"):
+            self.check_output(folder / name)

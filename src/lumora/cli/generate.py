@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,23 +19,26 @@ from lumora.cli.flags import (
     Keyframe,
     Number,
     Output,
+    OutputVerb,
     ResizeMode,
     Size,
     WholeNumber,
 )
 from lumora.cli.progress import progress_bar
+from lumora.terminal import say, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lumora.backends.base import Backend, Plan
+    from lumora.provenance.index import PublishedRecord
     from lumora.provenance.manifest import Ingredient
     from lumora.request import Request
     from lumora.service.tasks import TaskBuilder, VideoJob
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoVerb(ABC):
+class VideoVerb(OutputVerb, ABC):
     """Flags of every verb that makes a video."""
 
     output: Output
@@ -66,6 +68,10 @@ class VideoVerb(ABC):
     def job(self, builder: TaskBuilder) -> VideoJob:
         """What is asked for, and the files that it is made from."""
 
+    def inputs(self) -> list[Path]:
+        """The files that it is made from."""
+        return [file for _, file in self.keyframe]
+
     def builder(self, backend: Backend) -> TaskBuilder:
         """A builder with the settings and keyframes of the flags; it prints how clips are changed."""
         from lumora.service.tasks import OutputSettings, Placement, TaskBuilder
@@ -85,20 +91,21 @@ class VideoVerb(ABC):
             resize_mode=self.resize_mode,
         )
         keyframes = tuple(Placement(file, second) for second, file in self.keyframe)
-        return TaskBuilder(backend, settings, keyframes, on_clip=print)
+        return TaskBuilder(backend, settings, keyframes, on_clip=say)
 
     def run(self) -> None:
         from lumora.backends.lumora.backend import LumoraBackend
-        from lumora.media.video import check_destination
+        from lumora.media.encode import checked_suffix
 
         began = time.monotonic()
-        check_destination(self.output)
+        checked_suffix(self.output)
+        overwrite = self.check_output(self.output, self.inputs())
         backend = LumoraBackend(self.model)
         job = self.job(self.builder(backend))
-        plan = make_video(job.request, backend, self.output, job.ingredients)
+        plan, _ = make_video(job.request, backend, self.output, job.ingredients, overwrite=overwrite)
         still = self.output.suffix.lower() == ".png" or plan.num_frames == 1
         frames = "1 frame" if still else f"{plan.num_frames} frames"
-        print(f"{self.output}: {frames} of {plan.size}, made in {time.monotonic() - began:.1f} s.")
+        say(f"{self.output}: {frames} of {plan.size}, made in {time.monotonic() - began:.1f} s.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +121,9 @@ class Generate(VideoVerb):
     last_image: File = None
     """Last frame."""
 
+    def inputs(self) -> list[Path]:
+        return [*super().inputs(), *(file for file in (self.image, self.last_image) if file)]
+
     def job(self, builder: TaskBuilder) -> VideoJob:
         from lumora.service.tasks import Placement
 
@@ -124,9 +134,14 @@ class Generate(VideoVerb):
 
 
 def make_video(
-    request: Request, backend: Backend, output: Path, ingredients: Sequence[Ingredient], record: str | None = None
-) -> Plan:
-    """Runs the service with a progress bar and prints what the plan says; returns the plan."""
+    request: Request,
+    backend: Backend,
+    output: Path,
+    ingredients: Sequence[Ingredient],
+    record: str | None = None,
+    overwrite: bool = False,
+) -> tuple[Plan, PublishedRecord]:
+    """Runs the service with a progress bar and prints what the plan says."""
     from lumora.media.encode import output_warnings
     from lumora.service.generate import generate
 
@@ -140,28 +155,29 @@ def make_video(
         input_warnings = (warning for video in request.videos() for warning in video.warnings)
         of_format = output_warnings(output.suffix.lower(), plan.fps, has_audio)
         for warning in dict.fromkeys([*input_warnings, *of_format, *plan.warnings]):
-            print(f"lumora: {warning}", file=sys.stderr)
+            warn(f"lumora: {warning}")
         for height, width in dict.fromkeys(video.frames.shape[1:3] for video in request.videos()):
             if (width, height) != (plan.size.width, plan.size.height):  # videos were resized when they were read
-                print(f"An input of {width}x{height} is resized to {plan.size} ({request.resize_mode}).")
+                say(f"An input of {width}x{height} is resized to {plan.size} ({request.resize_mode}).")
         reports.append(stack.enter_context(progress_bar("Loading the model")))
 
     with contextlib.ExitStack() as stack:
         try:
-            generate(
+            published = generate(
                 request,
                 backend,
                 output,
                 ingredients=ingredients,
                 on_plan=show_plan,
                 record=record,
+                overwrite=overwrite,
                 progress=lambda done, total: reports[0]("Generating the video", done, total),
                 resume_path=resume_path,
             )
         except KeyboardInterrupt:
             if resume_path.is_file():
-                print(f"\nlumora: The same command continues from {resume_path}.", file=sys.stderr)
+                warn(f"lumora: The same command continues from {resume_path}.")
             raise
     if any(video.latents is not None for video in plans[0].request.videos()):
-        print("It continues the latents that were kept of the input.")
-    return plans[0]
+        say("It continues the latents that were kept of the input.")
+    return plans[0], published

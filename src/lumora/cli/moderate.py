@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from lumora.cli.flags import File, Text
+from lumora.terminal import say, warn
 
 if TYPE_CHECKING:
     from lumora.safety.policy import Policy
@@ -42,7 +42,7 @@ class Moderate:
             raise ValueError("There is nothing to check; give a text or --video FILE.")
         policy = Policy.load(self.policy)
         verdict = self._verdict(policy)
-        print(as_json(policy, verdict) if self.json else as_text(policy, verdict))
+        say(*(as_json(policy, verdict) if self.json else as_text(policy, verdict)).splitlines())
         return 0 if verdict.allowed else REFUSED
 
     def _verdict(self, policy: Policy) -> Verdict:
@@ -66,7 +66,7 @@ def _frame_verdicts(policy: Policy, file: Path) -> Iterator[Verdict]:
         while batch := list(islice(frames, BATCH_FRAMES)):
             yield moderator.check(np.stack(batch))
         for warning in reader.warnings:
-            print(f"lumora: {warning}", file=sys.stderr)
+            warn(f"lumora: {warning}")
 
 
 def as_text(policy: Policy, verdict: Verdict) -> str:
@@ -88,4 +88,4 @@ def as_json(policy: Policy, verdict: Verdict) -> str:
         "policy": policy.version,
         "scores": scores,
     }
-    return json.dumps(result, indent=2, ensure_ascii=False)
+    return json.dumps(result, indent=2)

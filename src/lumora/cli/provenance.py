@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from lumora.cli.flags import File
+from lumora.cli.flags import File, OutputVerb
 from lumora.cli.progress import progress_bar
+from lumora.terminal import say
 
 if TYPE_CHECKING:
     from lumora.provenance.detect import Detection
@@ -50,18 +51,17 @@ class Verify:
         manifest = read(self.file)
         code, sentence = VERIFY_RESULTS[manifest.state]
         if self.json:
-            print(json.dumps(dataclasses.asdict(manifest), indent=2))
+            say(*json.dumps(dataclasses.asdict(manifest), indent=2).splitlines())
             return code
         dates = {name: (getattr(manifest, name) or "an unknown day")[:10] for name in ("valid_from", "valid_until")}
         signer = manifest.signer or "an unknown signer"
-        print(_printable(f"{self.file}: {manifest.state}: {sentence.format(signer=signer, **dates)}."))
-        for line in _manifest_lines(manifest):
-            print(f"  {_printable(line)}")
+        say(f"{self.file}: {manifest.state}: {sentence.format(signer=signer, **dates)}.")
+        say(*(f"  {line}" for line in _manifest_lines(manifest)))
         return code
 
 
 @dataclass(frozen=True)
-class Detect:
+class Detect(OutputVerb):
     """Find out whether a video was made here, with or without a manifest. Exit code 0: ours, 3: not ours, 4: cannot
     tell."""
 
@@ -77,23 +77,19 @@ class Detect:
         from lumora.backends.lumora.pipeline import load_codec
         from lumora.provenance.detect import detect
 
+        if self.save_manifest:
+            self.check_output(self.save_manifest, [self.file])
         with progress_bar("Loading the codec") as report:
             found = detect(self.file, None, load_codec(), partial(report, "Examining the video"))
         if self.save_manifest and found.record and found.answer == "ours":
             with atomic_write(self.save_manifest) as part:
                 part.write_bytes(found.record.manifest)
         if self.json:
-            print(json.dumps(_detection_json(found), indent=2))
+            say(*json.dumps(_detection_json(found), indent=2).splitlines())
         else:
-            print(_printable(f"{self.file}: {found.answer} (p = {found.p_value:.1e})."))
-            for name, text in _evidence(found).items():
-                print(_printable(f"  {name:12s} {text}"))
+            say(f"{self.file}: {found.answer} (p = {found.p_value:.1e}).")
+            say(*(f"  {name:12s} {text}" for name, text in _evidence(found).items()))
         return DETECT_EXIT_CODES[found.answer]
-
-
-def _printable(text: str) -> str:
-    """The text without control characters, which a file's manifest may hold."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _manifest_lines(manifest: Manifest) -> list[str]:

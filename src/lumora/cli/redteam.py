@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from lumora.cli.flags import File
+from lumora.cli.flags import File, OutputVerb
 from lumora.cli.progress import progress_bar
+from lumora.terminal import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ TARGETS_MISSED = 1
 
 
 @dataclass(frozen=True)
-class RedTeam:
+class RedTeam(OutputVerb):
     """Attack the safety checks and count what gets past them; exit code 0: all targets are met, 1: not
     (docs/safety.md)."""
 
@@ -46,6 +47,8 @@ class RedTeam:
 
         if self.num_clips < 0:
             raise ValueError(f"The number of clips must not be negative; it is {self.num_clips}.")
+        if self.output_dir is not None:
+            self.check_report_folder(self.output_dir)
         policy, suite = Policy.load(self.policy, allow_unmeasured=True), load_suite(self.suite)
         videos = self._sample_videos()
         with progress_bar("Loading the checks") as progress:
@@ -54,14 +57,14 @@ class RedTeam:
                 own_clips = {OWN_CLIPS: refused_own_clips(videos, policy, progress)}
                 figures = dataclasses.replace(figures, symbols=own_clips | figures.symbols)
         report = RedTeamReport(suite, policy, figures, self._count_choices(videos))
-        print(report.as_text())
+        say(*report.as_text().splitlines())
         if self.output_dir is not None:
             report.write(self.output_dir)
-            print(f"Open {self.output_dir / 'index.html'}.")
+            say(f"Open {self.output_dir / 'index.html'}.")
         file = policy_file(self.policy)
         if file is not None:
             figures_file = write_figures(file, policy, report.as_json())
-            print(f"{file} can now be used; its figures are in {figures_file}.")
+            say(f"{file} can now be used; its figures are in {figures_file}.")
         return 0 if report.targets_met else TARGETS_MISSED
 
     def _sample_videos(self) -> list[np.ndarray]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from lumora.cli.flags import File, Output
+from lumora.cli.flags import File, Output, OutputVerb
 from lumora.cli.generate import make_video
+from lumora.terminal import say, warn
 
 if TYPE_CHECKING:
     from lumora.backends.base import Backend
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from lumora.request import Request
 
 
+SAME, DIFFERENT, UNKNOWN = 0, 3, 4
+
+
 @dataclass(frozen=True)
-class Reproduce:
-    """Make a video again from its manifest: the same request, model and watermark give the same pixels."""
+class Reproduce(OutputVerb):
+    """Make a video again from its manifest, and compare the two. Exit code 0: the same frames, 3: other frames, 4: the
+    manifest does not say what the frames were."""
 
     file: Annotated[Positional[Path], arg(metavar="FILE")]
     """A video that lumora made; if its manifest is lost, one that `lumora detect` recognizes."""
@@ -33,11 +37,14 @@ class Reproduce:
     model: File = None
     """Folder of the model that made it, if that is not the one that comes with lumora."""
 
-    def run(self) -> None:
+    def run(self) -> int:
         from lumora.backends.lumora.backend import LumoraBackend
+        from lumora.media.encode import checked_suffix
         from lumora.provenance.index import Index
         from lumora.request.serialization import from_recipe
 
+        checked_suffix(self.output)
+        overwrite = self.check_output(self.output, [self.file, *self.inputs])
         backend = LumoraBackend(self.model)
         recipe = _recipe_of(self.file)
         _check_same_model(self.file, recipe, backend)
@@ -45,9 +52,11 @@ class Reproduce:
         request = from_recipe(recipe["request"], itertools.chain(*videos.values()))
         record = recipe["record"] if Index().has(recipe["record"]) else None
         if record is None:
-            print("lumora: The video was published elsewhere, so its watermark will differ.", file=sys.stderr)
-        make_video(request, backend, self.output, _ingredients(request, videos), record)
-        print(f"{self.output}: reproduced from the manifest of {self.file}.")
+            warn("lumora: The video was published elsewhere, so its watermark will differ.")
+        _, published = make_video(request, backend, self.output, _ingredients(request, videos), record, overwrite)
+        code, comparison = _comparison(recipe.get("video"), published.recipe["video"])
+        say(f"{self.output}: made again from the manifest of {self.file}; {comparison}.")
+        return code
 
     def possible_inputs(self, path: Path, request: dict[str, Any], backend: Backend) -> list[Video]:
         """What a verb may have read of an input: its first frame, and the clip at the size of the video, at its own
@@ -58,6 +67,15 @@ class Reproduce:
         size = Resolution(**request["size"])
         clip = load_clip(path, backend.capabilities(), size, request["resize_mode"])
         return [load_image(path), clip, clip.resample_fps(request["fps"])]
+
+
+def _comparison(expected: str | None, made: str) -> tuple[int, str]:
+    """The exit code, and what the hashes of the frames before watermarking say."""
+    if expected is None:
+        return UNKNOWN, "it does not say what the frames were, so they cannot be compared"
+    if expected != made:
+        return DIFFERENT, "the frames are not the same, as on another kind of machine"
+    return SAME, "the frames are the same"
 
 
 def _check_same_model(file: Path, recipe: dict[str, Any], backend: Backend) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, arg
 
 from lumora.cli.flags import File, Number, Text
+from lumora.terminal import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,5 +61,5 @@ class Serve:
             ),
         )
         if not self.workers_only:
-            print(f"lumora is served at http://{self.host}:{self.port} (API, and the studio in a browser).", flush=True)
+            say(f"lumora is served at http://{self.host}:{self.port} (API, and the studio in a browser).")
         Supervisor(settings, with_api=not self.workers_only).run()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from lumora.cli.flags import Device, Directory, File, Number, TrainPreset
+from lumora.terminal import say
 
 if TYPE_CHECKING:
     from lumora.train.checkpoint import TrainProgress
@@ -80,7 +81,7 @@ class TrainTransformer(TrainingStage):
             preset, self.run_dir, self.max_minutes, self.device, self.init_from, self.extra_data
         )
         _print_progress("Transformer", progress)
-        print(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
+        say(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
 
 
 @dataclass(frozen=True)
@@ -111,4 +112,4 @@ class TrainAll(TrainingStage):
 
 def _print_progress(name: str, progress: TrainProgress) -> None:
     state = "finished" if progress.step >= progress.max_steps else "run the same command to continue"
-    print(f"{name}: step {progress.step} of {progress.max_steps}: {state}.")
+    say(f"{name}: step {progress.step} of {progress.max_steps}: {state}.")

@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lumora.cli.flags import Output, Preset, WorldSize
+from lumora.cli.flags import Output, OutputVerb, Preset, WorldSize
 from lumora.config import Resolution
+from lumora.terminal import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class WorldSample:
+class WorldSample(OutputVerb):
     """Write one clip of the world, and a .json file beside it with its captions, facts and scene."""
 
     output: Output
@@ -38,23 +39,26 @@ class WorldSample:
 
     def run(self) -> None:
         from lumora.atomic_io import atomic_write
-        from lumora.media.video import Video, check_destination
+        from lumora.media.encode import checked_suffix
+        from lumora.media.video import Video
 
-        check_destination(self.output)
+        checked_suffix(self.output)
+        json_file = self.output.with_suffix(".json")
+        for file in (self.output, json_file):
+            self.check_output(file)
         shape = _video_shape(self.seconds, self.size, self.fps)
         from lumora.world.clip import has_films
 
         make = _multi_shot_clip if has_films(self.preset) else _single_shot_clip
         frames, description = make(self.preset, self.seed, self.index, shape)
-        json_file = self.output.with_suffix(".json")
         Video(frames, shape.fps).save(self.output)
         with atomic_write(json_file) as part:
             part.write_text(json.dumps(description, indent=2) + "\n")
-        print(f"{self.output}, {json_file}: {description['captions']['sentence']['text']}")
+        say(f"{self.output}, {json_file}: {description['captions']['sentence']['text']}")
 
 
 @dataclass(frozen=True)
-class WorldContactSheet:
+class WorldContactSheet(OutputVerb):
     """Write one image of many clips, each with its caption."""
 
     output: Output
@@ -72,9 +76,11 @@ class WorldContactSheet:
 
     def run(self) -> None:
         from lumora.media.contact_sheet import contact_sheet
-        from lumora.media.video import Video, check_destination
+        from lumora.media.encode import checked_suffix
+        from lumora.media.video import Video
 
-        check_destination(self.output)
+        checked_suffix(self.output)
+        self.check_output(self.output)
         from lumora.world.clip import has_films
 
         multi_shot = has_films(self.preset)
@@ -85,7 +91,7 @@ class WorldContactSheet:
         labels = [description["captions"]["sentence"]["text"] for _, description in clips]
         sheet = contact_sheet(videos, self.columns, pictures=8 if multi_shot else 4, labels=labels)
         Video(sheet[None], 1.0).save(self.output)
-        print(f"{self.output}: {self.num_clips} clips.")
+        say(f"{self.output}: {self.num_clips} clips.")
 
 
 def _single_shot_clip(preset: str, seed: int, index: int, shape: VideoShape) -> tuple[np.ndarray, dict[str, Any]]:

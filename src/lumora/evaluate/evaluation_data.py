@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from lumora.evaluate.suites.corruptions import corrupted
 from lumora.evaluate.suites.held_out import EvaluationCase, held_out_captions
 from lumora.request import Request
 from lumora.service.batch import BATCH_SIZE, make_videos
+from lumora.terminal import warn
 from lumora.world.sample import PRESETS
 from lumora.world.scene import CHARACTERS
 
@@ -162,4 +162,4 @@ def timed(activity: str, num_clips: int) -> Iterator[None]:
     start = time.perf_counter()
     yield
     milliseconds = 1000 * (time.perf_counter() - start) / max(1, num_clips)
-    print(f"{activity}: {milliseconds:.0f} ms per clip", file=sys.stderr, flush=True)
+    warn(f"{activity}: {milliseconds:.0f} ms per clip")

@@ -18,12 +18,14 @@ from jaxtyping import UInt8
 from lumora.media.audio import AudioSamples, read_audio
 from lumora.media.display import FrameConverter
 from lumora.media.image import STILL_FPS
-from lumora.media.sniff import BinaryFile, FileFormat
+from lumora.media.sniff import BinaryFile, FileFormat, iso_boxes
 
 MAX_VIDEO_PIXELS = 8192 * 4320
 """Largest frame that is decoded. It bounds the memory that a small file can ask for."""
 SHORTFALL_SECONDS = 0.5
 """A video that ends earlier than its file says by more than this is called truncated."""
+INDEX_BOXES = (b"moov", b"moof")
+"""Boxes of an MP4 that say where its frames are."""
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """FFmpeg's own VP8 and VP9 decoders ignore transparency."""
 
@@ -114,7 +116,12 @@ class VideoDecoder:
 
 def _open(file: BinaryFile, file_format: FileFormat) -> InputContainer:
     file.seek(0)
-    return av.open(file, "r", format=file_format.demuxer, options={"protocol_whitelist": "none"})
+    try:
+        return av.open(file, "r", format=file_format.demuxer, options={"protocol_whitelist": "none"})
+    except FFmpegError:
+        if file_format.demuxer == "mp4" and not any(kind in INDEX_BOXES for kind, _, _ in iso_boxes(file, 0)):
+            raise ValueError("it is truncated, and its index, which comes at the end, is missing") from None
+        raise
 
 
 def _video_stream(container: InputContainer) -> VideoStream:

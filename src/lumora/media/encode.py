@@ -27,12 +27,21 @@ PALETTE_FRAMES = 16
 Frames = UInt8[np.ndarray, "t h w 3"]
 
 
+BYTES_PER_PIXEL = {".mp4": 0.1, ".gif": 0.7, ".webp": 0.1, ".png": 3.0}
+"""Rough upper bounds of ordinary videos; noise needs more."""
+
+
 def checked_suffix(path: Path) -> str:
     """The lower-case suffix of a file that can be written; raises ValueError for any other."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"A video is written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, not as {path.name!r}.")
     return suffix
+
+
+def estimated_bytes(suffix: str, num_pixels: int, num_frames: int) -> int:
+    """About how large a file of this format becomes with frames of so many pixels."""
+    return round(BYTES_PER_PIXEL[suffix] * num_pixels * (1 if suffix == ".png" else num_frames))
 
 
 def encode_frames(suffix: str, frames: Frames, fps: float, audio: AudioSamples | None, path: Path) -> None:

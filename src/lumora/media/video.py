@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image, ImageOps
 
-from lumora.atomic_io import atomic_write, temporary_file
+from lumora.atomic_io import atomic_write
 from lumora.media.audio import AudioSamples, num_samples
 from lumora.media.encode import checked_suffix, encode_frames
 from lumora.media.latents import VideoLatents
@@ -144,16 +144,6 @@ class Video:
 def encode_video(suffix: str, video: Video, path: Path) -> None:
     """Writes a file of the format of `suffix` to `path`, whatever its name is; after an error, a part may be there."""
     encode_frames(suffix, video.frames, video.fps, video.audio, path)
-
-
-def check_destination(path: Path, room: int = 1 << 18) -> None:
-    """Checks before long work that `path` can be written, by writing `room` bytes next to it and removing them.
-
-    Raises ValueError for an unknown suffix and OSError with one sentence for a place that can't be written.
-    """
-    checked_suffix(path)
-    with temporary_file(path) as part:
-        part.write_bytes(bytes(room))
 
 
 def _resized(frame: np.ndarray, size: tuple[int, int], resize_mode: ResizeMode) -> np.ndarray:

@@ -82,11 +82,13 @@ def reduced(video: Video) -> ReducedVideo:
 
 def reduced_luma(frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "small_h small_w"]:
     """One frame's luma, averaged to at most MAX_SIDE pixels a side."""
-    luma = (frame @ LUMA_WEIGHTS).astype(np.float32)
-    height, width = (min(MAX_SIDE, pixels) for pixels in luma.shape)
-    if (height, width) == luma.shape:
-        return luma
-    return np.asarray(Image.fromarray(luma).resize((width, height), Image.Resampling.BOX))
+    height, width = (min(MAX_SIDE, pixels) for pixels in frame.shape[:2])
+    if (height, width) == frame.shape[:2]:
+        return (frame @ LUMA_WEIGHTS).astype(np.float32)
+    # Each channel alone, so that a large frame is never held in floating point.
+    channels = (channel.convert("F") for channel in Image.fromarray(frame).split())
+    small = [np.asarray(channel.resize((width, height), Image.Resampling.BOX)) for channel in channels]
+    return (np.stack(small, axis=-1) @ LUMA_WEIGHTS).astype(np.float32)
 
 
 def search_stages(clip: ReducedVideo) -> Iterator[SearchStage]:

@@ -41,7 +41,7 @@ class PublishedRecord:
     sha256: str
     """Of the file."""
     recipe: dict[str, Any]
-    """As in its manifest: `request`, `model`, `made_at`."""
+    """As in its manifest: `request`, `model`, `made_at`, `video` (the hash of the frames before watermarking)."""
     manifest: bytes
     """As it was signed, for a file that lost it."""
     fingerprint: Fingerprint
@@ -57,6 +57,11 @@ class Index:
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
+
+    def prepare(self) -> None:
+        """Creates the file, or brings it up to date, so that an index that cannot be written is known before work."""
+        with self._writable():
+            pass
 
     def add(self, published: PublishedRecord) -> None:
         """Appends a record. A video that is published again is listed again."""

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
+from io import BufferedRandom, BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import c2pa
+from PIL import Image
 
 from lumora.atomic_io import error_reason
-from lumora.media.sniff import sniff
+from lumora.media.sniff import BinaryFile, sniff
 from lumora.provenance.certificates import SigningIdentity, signing_identity, trusted_roots
 
 ManifestState = Literal["trusted", "intact", "expired", "not yet valid", "tampered", "absent", "remote", "unreadable"]
@@ -72,6 +76,11 @@ class Ingredient:
     path: Path
     relationship: Relation
 
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What its manifest says. It is read once; raises as `read`."""
+        return read(self.path)
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -112,39 +121,62 @@ def sign(
     `destination` then.
     """
     assert source != destination, "the library would truncate the source"
+    with source.open("rb") as unsigned, destination.open("w+b") as signed:
+        return _sign(unsigned, signed, kind, title, recipe, parents)
+
+
+def check_signing() -> None:
+    """Signs an image of one pixel in memory, so that a certificate that cannot sign is known before a video is made.
+
+    Raises as `sign`.
+    """
+    image = BytesIO()
+    Image.new("RGB", (1, 1)).save(image, "PNG")
+    _sign(image, BytesIO(), ".png", "check", {"record": "00000000"})
+
+
+def _sign(
+    source: BinaryFile,
+    destination: BufferedRandom | BytesIO,
+    kind: str,
+    title: str,
+    recipe: dict[str, Any],
+    parents: Sequence[Ingredient] = (),
+) -> bytes:
     identity = signing_identity()
     try:
         with (
             _context(identity) as context,
             _builder(context, kind, title, recipe, parents) as builder,
             _signer(identity) as signer,
-            source.open("rb") as unsigned,
-            destination.open("w+b") as signed,
         ):
-            manifest = bytes(builder.sign(signer, MIME[kind], unsigned, signed))
+            manifest = bytes(builder.sign(signer, MIME[kind], source, destination))
+            destination.seek(0)
+            with c2pa.Reader(MIME[kind], destination, context=context) as reader:
+                back = _manifest(reader)
     except c2pa.C2paError as error:
         raise OSError(f"The file cannot be signed: {error_reason(error)}.") from error
-    back = read(destination, identity)
     if back.state != "trusted" or back.recipe != json.loads(json.dumps(recipe)):
         raise OSError(f"The signature does not read back as it was made ({', '.join(back.problems) or back.state}).")
     return manifest
 
 
-def read(path: Path, identity: SigningIdentity | None = None) -> Manifest:
+def read(path: Path) -> Manifest:
     """What a file's manifest says. The content decides the file format, not the name.
 
-    Trusted are the roots of `trusted_roots`, and `identity`'s own certificates. Nothing is fetched from the network.
+    Trusted are the roots of `trusted_roots`. Nothing is fetched from the network.
     Raises ValueError, with a sentence, for a file that does not exist or cannot be opened.
     """
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     try:
-        if sniff(path) is None:
+        file_format = sniff(path)
+        if file_format is None:
             return Manifest("unreadable", problems=("it is no video or image in a known format",))
         with (
             path.open("rb") as file,
-            _context(identity) as context,
-            c2pa.Reader(_format(path), file, context=context) as reader,
+            _context() as context,
+            c2pa.Reader(file_format.mime, file, context=context) as reader,
         ):
             return _manifest(reader)
     except c2pa.C2paError as error:
@@ -164,14 +196,8 @@ def _without_manifest(error: c2pa.C2paError) -> Manifest:
     return Manifest("unreadable", problems=(error_reason(error).partition(": ")[2] or message,))
 
 
-def _format(path: Path) -> str:
-    """The media type by the content."""
-    found = sniff(path)
-    return found.mime if found else _UNKNOWN_TYPE
-
-
 @contextlib.contextmanager
-def _context(identity: SigningIdentity | None) -> Iterator[c2pa.Context]:
+def _context(identity: SigningIdentity | None = None) -> Iterator[c2pa.Context]:
     roots = trusted_roots() + (identity.certificates if identity else "")
     trust = {"user_anchors": roots} if roots else {}
     with c2pa.Context.from_dict({**_OFFLINE, "trust": trust}) as context:
@@ -204,7 +230,7 @@ def _builder(
     assertions = [{"label": label, "data": data, "created": True} for label, data in claims.items()]
     definition = {
         "claim_generator_info": [{**agent, "specVersion": "2.4.0"}],
-        "title": title,
+        "title": _title(title),
         "format": MIME[kind],
         "assertions": assertions,
     }
@@ -216,10 +242,16 @@ def _builder(
 
 def _add_ingredient(builder: c2pa.Builder, parent: Ingredient, label: str) -> None:
     """Adds a file with its manifest, or without one where the library cannot parse the file."""
-    about = {"title": parent.path.name, "relationship": parent.relationship, "label": label}
-    parsable = read(parent.path).state not in ("unreadable", "remote")
+    about = {"title": _title(parent.path.name), "relationship": parent.relationship, "label": label}
+    parsable = parent.manifest.state not in ("unreadable", "remote")
+    file_format = sniff(parent.path) if parsable else None
     with parent.path.open("rb") as file:
-        builder.add_ingredient(about, _format(parent.path) if parsable else _UNKNOWN_TYPE, file)
+        builder.add_ingredient(about, file_format.mime if file_format else _UNKNOWN_TYPE, file)
+
+
+def _title(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _inception(parents: Sequence[Ingredient], agent: dict[str, str], generated: bool) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ from lumora.provenance.dct import (
     watermark_band,
 )
 from lumora.provenance.extractor import Extractor, temporal_median
+from lumora.terminal import say
 
 LEARNING_RATE, WARMUP_STEPS = 2e-3, 50
 BATCH_SIZE, POOL_SIZE, STEPS_PER_CLIP = 4, 480, 4
@@ -103,7 +104,7 @@ def train(folders: list[Path], out: Path, seconds: float, seed: int) -> None:
         if step == 1 or now - logged > LOG_SECONDS or spent >= seconds:
             with torch.inference_mode():
                 score = np.mean([float(watermark_scores(extractor, [example])) for example in validation])
-            print(f"step {step}, {spent:.0f} s: held-out score {score:.2f} standard deviations", flush=True)
+            say(f"step {step}, {spent:.0f} s: held-out score {score:.2f} standard deviations")
             state = {"extractor": extractor.state_dict(), "optimizer": optimizer.state_dict()}
             torch.save({**state, "step": step, "spent": spent}, out.with_suffix(".pt"))
             save_file(extractor.state_dict(), out)

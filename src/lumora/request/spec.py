@@ -11,6 +11,7 @@ from typing import Any, Literal
 from lumora.config import Resolution
 from lumora.media.video import ResizeMode, Video
 from lumora.request.conditions import Condition, Shot
+from lumora.terminal import check_unicode
 
 MAX_PROMPT_CHARACTERS = 2_000
 
@@ -52,6 +53,7 @@ class Request:
             if not prompt.strip() and not self.conditions:
                 raise ValueError("The prompt is empty; say what the video shall show.")
         for text in self.texts():
+            check_unicode(text)
             if len(text) > MAX_PROMPT_CHARACTERS:
                 raise ValueError(f"The prompt has {len(text):,} characters; use at most {MAX_PROMPT_CHARACTERS:,}.")
         check_range("seed", self.seed, 0, 2**63 - 1)

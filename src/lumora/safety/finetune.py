@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lumora.precision import autocast
 from lumora.safety.classifier import EMBEDDING_SCALE, with_layers
 from lumora.safety.corpus import Sentence
+from lumora.terminal import say
 from lumora.text_encoder.encoder import CONTEXT_DIM, LAYERS, PackedTexts, TextEncoder
 
 TUNED_LAYERS = range(4, LAYERS)
@@ -47,7 +48,7 @@ def finetune(
         for pack, labels in _packs(trainer.frozen, sentences, classes, generator):
             losses.append(trainer.step(pack, labels, done / total))
             done += len(labels)
-        print(f"{done} of {total} sentences: loss {np.mean(losses[-100:]):.3f}", flush=True)
+        say(f"{done} of {total} sentences: loss {np.mean(losses[-100:]):.3f}")
     return trainer.result()
 
 

@@ -45,6 +45,7 @@ from lumora.safety.policy import Policy
 from lumora.safety.prompt_check import WEIGHTS, PromptCheck, combined_prompts
 from lumora.safety.verdict import Verdict
 from lumora.safety.word_classifier import fit_idf, fit_softmax, tfidf_matrix
+from lumora.terminal import say
 from lumora.text_encoder.encoder import TextEncoder
 from lumora.world.caption import caption
 from lumora.world.clip import make_scene
@@ -79,7 +80,7 @@ def main() -> None:
         points = [pool.submit(fit_operating_point, options.seed, extra, index) for index in range(2)]
         result = classifier.result().with_operating_point(float(np.mean([point.result() for point in points])))
     result.save(options.out)
-    print(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB")
+    say(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB")
 
 
 def fit_both_parts(seed: int, extra: Sequence[Sentence]) -> Classifier:
@@ -98,7 +99,7 @@ def fit_operating_point(seed: int, extra: Sequence[Sentence], index: int) -> flo
     verdicts = check.check_all([example.text for example in examples])
     log_odds = np.array([excess_log_odds(verdict, policy) for verdict in verdicts])
     point = operating_point(log_odds, examples)
-    print(f"on the other part: {format_recall(log_odds >= point, examples)}, log odds {point:.2f}", flush=True)
+    say(f"on the other part: {format_recall(log_odds >= point, examples)}, log odds {point:.2f}")
     return point
 
 

@@ -80,7 +80,7 @@ class JobRunner:
     def _run_one(self, job: RunningJob, resume_path: Path) -> None:
         spec, destination = JobSpec.from_json(job.row["spec"]), self._destination(job)
         if spec.task == "cut":
-            published = make_cut(spec.clip_parts(self._locate), destination, self.moderation, job)
+            published = make_cut(spec.clip_parts(self._locate), destination, self.moderation, job, overwrite=True)
             self._finish(job, destination, published.record, published.sha256)
             return
         video_job = spec.build(self.backend, self._locate)
@@ -91,6 +91,7 @@ class JobRunner:
             destination,
             self.moderation,
             ingredients=video_job.ingredients,
+            overwrite=True,  # the folder is the job's own
             on_plan=lambda plan: self._store_plan(job, plan),
             progress=job.report,
             cancel=job,
@@ -112,6 +113,7 @@ class JobRunner:
                 self.backend,
                 destinations,
                 self.moderation,
+                overwrite=True,
                 progress=batch.report,
                 cancel=batch,
                 resume_path=resume_path,

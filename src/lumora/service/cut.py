@@ -10,7 +10,7 @@ import numpy as np
 
 from lumora.backends.base import Cancel, Cancelled
 from lumora.media.audio import num_samples, silence
-from lumora.media.video import Video, check_destination
+from lumora.media.video import Video
 from lumora.provenance.index import PublishedRecord
 from lumora.provenance.latent_store import LatentStore
 from lumora.provenance.manifest import Ingredient
@@ -18,7 +18,7 @@ from lumora.request.conditions import Condition
 from lumora.request.spec import MAX_PROMPT_CHARACTERS, Request
 from lumora.service.inputs import known_caption
 from lumora.service.moderation import Moderation, check_texts, texts_of_ingredients
-from lumora.service.publish import publish
+from lumora.service.publish import check_destination, publish
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,20 @@ def read_cut(parts: Sequence[ClipPart]) -> Cut:
 
 
 def make_cut(
-    parts: Sequence[ClipPart], destination: Path, moderation: Moderation, cancel: Cancel | None = None
+    parts: Sequence[ClipPart],
+    destination: Path,
+    moderation: Moderation,
+    cancel: Cancel | None = None,
+    overwrite: bool = False,
 ) -> PublishedRecord:
     """Publishes the joined parts. Raises what `generate` raises."""
-    check_destination(destination)
+    check_destination(destination, [part.path for part in parts], overwrite)
     cut = read_cut(parts)
     history = texts_of_ingredients(cut.ingredients)
     check_texts(cut.request, moderation, history)
     if cancel is not None and cancel.is_set():
         raise Cancelled
-    return publish(cut.video, cut.request, destination, moderation, None, cut.ingredients, history)
+    return publish(cut.video, cut.request, destination, moderation, None, cut.ingredients, history, overwrite=overwrite)
 
 
 def _part_of(video: Video, part: ClipPart) -> Video:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from lumora.atomic_io import check_output
 from lumora.backends.base import Backend, Cancel, Plan, Preview, Progress
-from lumora.media.video import check_destination
 from lumora.provenance.index import PublishedRecord
 from lumora.provenance.manifest import Ingredient
 from lumora.request.spec import Request
@@ -20,7 +20,7 @@ from lumora.service.moderation import (
     check_texts,
     texts_of_ingredients,
 )
-from lumora.service.publish import publish
+from lumora.service.publish import check_destination, check_publishing, publish
 from lumora.service.tasks import VideoJob
 
 
@@ -34,6 +34,7 @@ def generate(
     expand: Callable[[Request], Request] | None = None,
     on_plan: Callable[[Plan], None] | None = None,
     record: str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
     resume_path: Path | None = None,
@@ -41,21 +42,25 @@ def generate(
 ) -> PublishedRecord:
     """Makes the video of `request` and writes it to `destination`, or leaves nothing there.
 
-    1. Checks the destination, and prepares the plan: sizes, frames, warnings. Bad input is refused here, and `on_plan`
-       receives the plan.
+    1. Checks the destination, prepares the plan (sizes, frames, warnings), and checks that its video can be published.
+       Bad input is refused here, and `on_plan` receives the plan.
     2. Checks every text before and after `expand`, an optional expansion of the prompts, and the frames of the
        conditions.
     3. Runs the backend, which loads the model.
     4. Publishes the video (`publish`).
 
-    `ingredients` are the files that the conditions come from. `resume_path` keeps unfinished work; it is removed when
-    the video is finished or refused. `on_preview` receives frames that the frame check allows.
+    `ingredients` are the files that the conditions come from; none of them can be the destination. A file that exists
+    is replaced only with `overwrite`. `resume_path` keeps unfinished work; it is removed when the video is finished or
+    refused. `on_preview` receives frames that the frame check allows.
 
     Raises ModerationBlocked if a check refuses, Cancelled, ValueError and OSError, in one sentence, for what else goes
     wrong.
     """
-    check_destination(destination)
+    check_destination(destination, [ingredient.path for ingredient in ingredients], overwrite)
+    if resume_path is not None:
+        check_output(resume_path, overwrite=True)
     plan = backend.prepare(request)
+    check_publishing(plan, destination)
     moderation = moderation or Moderation.load()
     history = texts_of_ingredients(ingredients)
     check_texts(request, moderation, history)
@@ -68,7 +73,7 @@ def generate(
     video = backend.run(plan, progress, cancel, resume_path, _reviewed(on_preview, moderation))
     try:
         published = publish(
-            video, plan.request, destination, moderation, backend.identity(), ingredients, history, record
+            video, plan.request, destination, moderation, backend.identity(), ingredients, history, record, overwrite
         )
     except ModerationBlocked:
         _remove(resume_path)
@@ -83,6 +88,7 @@ def generate_batch(
     destinations: Sequence[Path],
     moderation: Moderation,
     *,
+    overwrite: bool = False,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
     resume_path: Path | None = None,
@@ -98,8 +104,9 @@ def generate_batch(
     """
     plans, histories = [], []
     for job, destination in zip(jobs, destinations, strict=True):
-        check_destination(destination)
+        check_destination(destination, [ingredient.path for ingredient in job.ingredients], overwrite)
         plans.append(backend.prepare(job.request))
+        check_publishing(plans[-1], destination)
         histories.append(texts_of_ingredients(job.ingredients))
         check_texts(job.request, moderation, histories[-1])
         check_conditions(plans[-1].request, moderation)
@@ -110,7 +117,14 @@ def generate_batch(
             continue
         try:
             outcome = publish(
-                video, plan.request, destinations[index], moderation, identity, job.ingredients, histories[index]
+                video,
+                plan.request,
+                destinations[index],
+                moderation,
+                identity,
+                job.ingredients,
+                histories[index],
+                overwrite=overwrite,
             )
         except ModerationBlocked as error:
             outcome = error

@@ -17,6 +17,12 @@ def load_image(file: Path) -> Video:
     return Video.load(file, max_frames=1)
 
 
+def clip_size(file: Path) -> Resolution:
+    """Width and height of an image or a video, of which one frame is read. Raises as `load_image`."""
+    height, width = load_image(file).frames.shape[1:3]
+    return Resolution(width, height)
+
+
 def load_clip(file: Path, capabilities: Capabilities, size: Resolution, resize_mode: ResizeMode) -> Video:
     """A video at `size` and its own frame rate, with the latents that it was made of if they are kept here."""
     max_seconds = capabilities.max_seconds + 1.0  # enough of a longer film to refuse it

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
-from lumora.provenance.manifest import Ingredient, read
+from lumora.provenance.manifest import Ingredient
 from lumora.request.serialization import recipe_texts, upgrade_recipe
 from lumora.request.spec import Request
 from lumora.safety.policy import Policy
@@ -80,7 +80,7 @@ def texts_of_ingredients(ingredients: Sequence[Ingredient]) -> list[str]:
     """
     texts: list[str] = []
     for ingredient in ingredients:
-        manifest = read(ingredient.path)
+        manifest = ingredient.manifest
         if not manifest.usable_as_ingredient:
             raise ModerationBlocked(
                 f"{ingredient.path} was changed after it was signed ({', '.join(manifest.problems)}); "

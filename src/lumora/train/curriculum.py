@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from lumora.data.render_latents import render_latents
 from lumora.presets import Curriculum, CurriculumStage, Preset
+from lumora.terminal import warn
 from lumora.train.checkpoint import TrainProgress
 from lumora.train.run import CODEC, render_clips_stage, train_codec, train_transformer
 from lumora.train.warm_start import warm_start
@@ -128,4 +128,4 @@ def _first_clips(preset: Preset, share: float) -> Preset:
 
 
 def _log(message: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+    warn(f"{time.strftime('%H:%M:%S')} {message}")

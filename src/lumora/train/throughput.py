@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.flop_counter import FlopCounterMode
 
+from lumora.terminal import warn
+
 MAX_MATRIX_SIZE = 8192
 """Side of the largest matrices that are multiplied to measure the peak."""
 PRINT_SECONDS = 30.0
@@ -103,7 +105,7 @@ class ProgressLine:
         self.bar.update(self.task, description=text, completed=int(entry["step"]), total=max_steps)
         if self.shown and self.bar.disable and time.monotonic() - self.last_print > PRINT_SECONDS:
             self.last_print = time.monotonic()
-            print(f"step {entry['step']:.0f}/{max_steps}, {text}", file=sys.stderr, flush=True)
+            warn(f"step {entry['step']:.0f}/{max_steps}, {text}")
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from lumora.backends.lumora.pipeline import Pipeline
 
 
+MAX_READ_CHARACTERS = 100
+"""Texts up to this length fit into the text encoder's 128 tokens, whatever they say."""
+
+
 class LumoraBackend:
     """The model in `folder`, by default the one that comes with lumora. Raises ValueError if there is none."""
 
@@ -31,6 +35,7 @@ class LumoraBackend:
 
     def prepare(self, request: Request) -> LumoraPlan:
         plan = planning.prepare(request, self.config)
+        plan = replace(plan, warnings=(*plan.warnings, *self._unread_texts(plan)))
         if all(video.latents is None for video in request.videos()):
             return plan
         from lumora.backends.lumora.latent_reuse import drop_unused_latents
@@ -62,6 +67,18 @@ class LumoraBackend:
 
     def identity(self) -> dict[str, Any]:
         return {"sha256": model_hash(self.folder), "sampling": planning.SAMPLER_VERSION}
+
+    def _unread_texts(self, plan: LumoraPlan) -> Iterator[str]:
+        """A warning for each text that is longer than what the text encoder reads."""
+        texts = [plan.request.negative_prompt]
+        for segment in plan.segments:
+            texts += [segment.source_caption, *(prompt for prompt, _ in segment.shot_ends)]
+        for text in dict.fromkeys(texts):
+            if len(text) > MAX_READ_CHARACTERS:
+                from lumora.text_encoder import unread_end_of
+
+                if end := unread_end_of(self.config.text_encoder, text):
+                    yield f"The prompt is longer than the text encoder reads; this end of it has no effect: {end}"
 
     @cached_property
     def pipeline(self) -> Pipeline:

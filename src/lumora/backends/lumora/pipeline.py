@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -54,7 +55,7 @@ class Pipeline:
         Raises ValueError, in one sentence, if its files are missing or broken.
         """
         config, device = read_config(folder), _device(device)
-        with torch.device("meta"):
+        with _unseeded():
             transformer = Transformer(config.transformer)
         return cls(
             config,
@@ -217,7 +218,7 @@ def latent_shape(config: ModelConfig, size: Resolution) -> tuple[int, int, int]:
 
 def codec_hash(folder: Path | None = None) -> str:
     """`Pipeline.codec_hash` of a model from its file, without making the network."""
-    with torch.device("meta"):
+    with _unseeded():
         names = list(Codec(read_config(folder).codec).state_dict())
     weights = load_file(model_folder(folder) / "codec.safetensors")
     return weights_hash(weights[name] for name in names)
@@ -226,11 +227,17 @@ def codec_hash(folder: Path | None = None) -> str:
 def load_codec(folder: Path | None = None, device: str | torch.device | None = None) -> Codec:
     """The codec alone of a model; arguments and errors as in `Pipeline.from_pretrained`."""
     config = read_config(folder)
-    with torch.device("meta"):
+    with _unseeded():
         codec = Codec(config.codec)
     file = model_folder(folder) / "codec.safetensors"
     codec = _for_inference(load_weights(codec, file), _device(device))
     return codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _unseeded() -> AbstractContextManager[None]:
+    """Networks draw random weights when they are made; the caller's random numbers stay the same. (The meta device
+    would need 70 MB and a second, because PyTorch then imports its compiler.)"""
+    return torch.random.fork_rng(devices=[])
 
 
 def _for_inference(network: Module, device: torch.device) -> Module:

@@ -49,7 +49,10 @@ def save_resume_state(file: Path, states: Sequence[LatentState], fingerprint: st
 
 
 def load_resume_state(file: Path, states: Sequence[LatentState], fingerprint: str) -> list[LatentState]:
-    """`states` with what `file` knows; unchanged if there is no such file, or one of another request."""
+    """`states` with what `file` knows; unchanged if there is no such file, or one of another request.
+
+    Raises ValueError, in one sentence, for a file that is something else, because it would be replaced.
+    """
     try:
         with safe_open(file, "pt") as content:
             if (content.metadata() or {}).get("fingerprint") != fingerprint:
@@ -63,5 +66,7 @@ def load_resume_state(file: Path, states: Sequence[LatentState], fingerprint: st
                 )
                 for index, state in enumerate(states)
             ]
-    except (FileNotFoundError, SafetensorError):
+    except FileNotFoundError:
         return list(states)
+    except SafetensorError:
+        raise ValueError(f"{file} is not unfinished work of lumora; move it, because that is kept there.") from None

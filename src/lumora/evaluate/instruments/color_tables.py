@@ -19,6 +19,7 @@ from jaxtyping import Float, Int, UInt8
 from scipy import ndimage
 
 from lumora.evaluate.instruments.labeled_clips import LabeledClip, ShardedClips
+from lumora.terminal import warn
 from lumora.world.facts import subjects_of, value_of
 from lumora.world.scene import COLORS, LIGHTS, PLACES
 
@@ -107,5 +108,5 @@ if __name__ == "__main__":
     try:
         tyro.cli(_count_command)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        warn(str(error))
         sys.exit(2)

@@ -24,6 +24,7 @@ from lumora.evaluate.instruments.labeled_clips import LabeledClip, ShardedClips,
 from lumora.evaluate.metrics.proportions import Proportion
 from lumora.evaluate.suites.corruptions import corrupted
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
+from lumora.terminal import say, warn
 from lumora.world.facts import Fact, value_of
 from lumora.world.sample import sample_scene
 
@@ -99,9 +100,9 @@ def _check_command(faces: Path, preset: str = "full", clips: int = 300, size: in
     )
     held_out = list(rendered_clips(preset, HELD_OUT_SEED, list(itertools.islice(indices, clips)), shape))
     columns = emotion_accuracy(EmotionReader.load(faces), ColorTables.load(DEFAULT_FOLDER / "tables.npz"), held_out)
-    print(" " * 16 + "".join(f"{name:>24}" for name in columns))
+    say(" " * 16 + "".join(f"{name:>24}" for name in columns))
     for row in sorted({row for rows in columns.values() for row in rows}):
-        print(f"{row:16}" + "".join(f"{_format(rows.get(row)):>24}" for rows in columns.values()))
+        say(f"{row:16}" + "".join(f"{_format(rows.get(row)):>24}" for rows in columns.values()))
 
 
 def _format(proportion: Proportion | None) -> str:
@@ -117,7 +118,7 @@ def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict({"train": _train_command, "check": _check_command})
     except ValueError as error:
-        print(error, file=sys.stderr)
+        warn(str(error))
         sys.exit(2)
 
 

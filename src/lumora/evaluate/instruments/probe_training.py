@@ -32,6 +32,7 @@ from lumora.evaluate.instruments.probe_targets import (
     ProbeTargets,
     probe_targets,
 )
+from lumora.terminal import say, warn
 from lumora.world.facts import subjects_of, value_of
 from lumora.world.scene import COLORS
 
@@ -214,12 +215,12 @@ def _check_command(
         folder = ShardedClips(shards)
         held_out = (folder[i] for i in range(min(clips, len(folder))))
     for category, (correct, total) in sorted(probe_accuracy(Probe.load(probe), held_out).items()):
-        print(f"{category:10} {correct / max(total, 1):7.2%}  of {total}")
+        say(f"{category:10} {correct / max(total, 1):7.2%}  of {total}")
 
 
 def _print_step(step: ProbeTrainingStep) -> None:
     if step.number % 20 == 0:
-        print(f"step {step.number}  loss {step.loss:.3f}  {step.clips_per_second:.1f} clips/s", file=sys.stderr)
+        warn(f"step {step.number}  loss {step.loss:.3f}  {step.clips_per_second:.1f} clips/s")
 
 
 if __name__ == "__main__":
@@ -228,5 +229,5 @@ if __name__ == "__main__":
     try:
         tyro.extras.subcommand_cli_from_dict({"train": _train_command, "check": _check_command})
     except ValueError as error:
-        print(error, file=sys.stderr)
+        warn(str(error))
         sys.exit(2)
