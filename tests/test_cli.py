@@ -174,7 +174,7 @@ def test_a_world_clip_comes_with_what_is_true_of_it(tmp_path: Path):
     places = [fact["value"] for fact in about["facts"] if fact["category"] == "place"]
     assert places == [about["scene"]["place"]]
     content = out.read_bytes()
-    assert main(words) == 0 and out.read_bytes() == content
+    assert main([*words, "--overwrite"]) == 0 and out.read_bytes() == content
 
 
 def test_a_contact_sheet_shows_many_clips(tmp_path: Path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import Positional
 
 from lumora.cli.flags import File, Text
+from lumora.cli.progress import progress_bar
 from lumora.terminal import say, warn
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lumora.safety.verdict import Verdict
 
 REFUSED = 1
-BATCH_FRAMES = 16
+BATCH_FRAMES = 8
 """Frames that are checked at a time."""
 
 
@@ -58,15 +59,19 @@ def _frame_verdicts(policy: Policy, file: Path) -> Iterator[Verdict]:
     import numpy as np
 
     from lumora.media.reader import FrameReader
+    from lumora.safety.frame_sampling import sampled_frames
     from lumora.safety.moderators import frame_moderator
 
-    moderator = frame_moderator(policy)
-    with FrameReader(file) as reader:
-        frames = iter(reader)
-        while batch := list(islice(frames, BATCH_FRAMES)):
+    with progress_bar("Loading the checks") as report, FrameReader(file) as reader:
+        moderator = frame_moderator(policy)
+        frames = sampled_frames(reader)
+        while batch := tuple(islice(frames, BATCH_FRAMES)):
             yield moderator.check(np.stack(batch))
-        for warning in reader.warnings:
-            warn(f"lumora: {warning}")
+            if reader.duration:
+                report("Checking the frames", round(reader.position), round(reader.duration))
+        warnings = reader.warnings
+    for warning in warnings:
+        warn(f"lumora: {warning}")
 
 
 def as_text(policy: Policy, verdict: Verdict) -> str:

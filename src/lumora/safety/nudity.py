@@ -31,7 +31,8 @@ MODEL_SHA256 = "fb29e60f4b224afa2a4a16d5f3e5993375efe15f88b4c591311eb3a6e5b251d8
 RESIZE, CROP = 256, 224
 MEAN_BGR = np.array([104.0, 117.0, 123.0], np.float32)
 """Channel means of the training set (github.com/yahoo/open_nsfw, classify_nsfw.py)."""
-BATCH_SIZE = 12
+BATCH_SIZE = 4
+"""Views that are judged at a time; more need more memory and are not faster."""
 MAX_UNSAMPLED_FRAMES, FRAME_STRIDE = 96, 4
 """Of clips of more frames than MAX_UNSAMPLED_FRAMES, every FRAME_STRIDE-th frame is judged: 6 a second at 24 fps."""
 CROP_STRIDE = 4
