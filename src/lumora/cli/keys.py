@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from lumora.cli.flags import File, Text, WholeNumber
+from lumora.terminal import say
 
 if TYPE_CHECKING:
     from lumora.serve.key_store import KeyStore
@@ -47,7 +48,7 @@ class KeysCreate(_Keys):
 
     def run(self) -> None:
         record, key = self.store().create(self.name, self.scopes, self.max_jobs)
-        print(f"{record.id}, scopes {', '.join(record.scopes)}. Keep this key; only its hash is stored:\n{key}")
+        say(f"{record.id}, scopes {', '.join(record.scopes)}. Keep this key; only its hash is stored:", key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class KeysList(_Keys):
             state = "active" if key.revoked_at is None else f"revoked on {_day(key.revoked_at)}"
             most = "" if key.max_jobs is None else f", at most {key.max_jobs} jobs"
             scopes = ", ".join(key.scopes)
-            print(f"{key.id}  {key.prefix}_…  {scopes}{most}  {_day(key.created_at)}  {state}  {key.name}")
+            say(f"{key.id}  {key.prefix}_…  {scopes}{most}  {_day(key.created_at)}  {state}  {key.name}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class KeysRevoke(_Keys):
     """As `lumora keys list` shows it."""
 
     def run(self) -> None:
-        print(f"{self.store().revoke(self.key_id).id} is revoked.")
+        say(f"{self.store().revoke(self.key_id).id} is revoked.")
 
 
 def _day(unix_time: int) -> str:
