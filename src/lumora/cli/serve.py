@@ -35,6 +35,8 @@ class Serve:
     """Jobs of one key that may wait or run."""
     expire_after_hours: Annotated[Number, arg(help_behavior_hint="(default: never)")] = None
     """Remove finished videos after this time."""
+    allow_private_webhooks: FlagCreatePairsOff[bool] = False
+    """Deliver webhooks by http and to private networks too. Clients can then reach what this machine can."""
     model: File = None
     """Folder of another model than the one that comes with lumora."""
 
@@ -54,6 +56,7 @@ class Serve:
             model=None if self.model is None else str(Path(self.model).absolute()),
             workers=self.workers,
             batch_size=self.batch_size,
+            allow_private_webhooks=self.allow_private_webhooks,
             limits=ServeLimits(
                 max_queued_jobs=self.max_queued_jobs,
                 max_jobs_per_key=self.max_jobs_per_key,

@@ -35,4 +35,4 @@ def with_descriptions(prompt: str, cast: Sequence[CastMember]) -> str:
 
 
 def _mention(name: str) -> re.Pattern[str]:
-    return re.compile(rf"@{re.escape(name)}(?!\w)", re.IGNORECASE)
+    return re.compile(rf"(?<!\w)@{re.escape(name)}(?!\w)", re.IGNORECASE)
