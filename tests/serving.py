@@ -32,7 +32,7 @@ def stand_in_checker(self: CheckerClient, method: str, **parameters: Any) -> Any
         case "check_job":
             if refused:
                 raise ApiError(400, "The prompt does not pass.", "moderation_blocked", categories=refused)
-            return {"made": MADE, "warnings": [], "work": 1.0, "batch_key": None}
+            return {"made": MADE, "seconds": 2.0, "warnings": [], "work": 1.0, "batch_key": None}
         case "check_prompt":
             scores = {name: {"value": 0.9, "source": "a test"} for name in refused}
             reason = "Refused: hate." if refused else "Allowed."

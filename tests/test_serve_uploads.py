@@ -33,7 +33,7 @@ LIMITS = ServeLimits(
     max_upload_tracks=2,
     max_files_per_key=2_000,
 )
-MUTATIONS = 200
+MUTATIONS = int(os.environ.get("LUMORA_UPLOADS", "200"))
 
 
 @pytest.fixture(scope="module")

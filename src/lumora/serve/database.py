@@ -166,8 +166,6 @@ workers = sa.Table(
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("heartbeat_at", sa.Float, nullable=False, index=True),
-    sa.Column("steps_total", sa.BigInteger, nullable=False, default=0),
-    sa.Column("step_seconds_total", sa.Float, nullable=False, default=0.0),
 )
 
 timings = sa.Table(
@@ -177,6 +175,8 @@ timings = sa.Table(
     sa.Column("seconds_per_work", sa.Float, nullable=False),  # of denoising, averaged over the last jobs
     sa.Column("overhead_seconds", sa.Float, nullable=False),  # of review, encoding and signing
     sa.Column("jobs", sa.Integer, nullable=False),
+    sa.Column("steps", sa.BigInteger, nullable=False),  # denoising steps of all jobs
+    sa.Column("step_seconds", sa.Float, nullable=False),  # how long they took
 )
 
 

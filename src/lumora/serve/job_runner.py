@@ -177,7 +177,7 @@ class JobRunner:
         others = time.monotonic() - began - denoising
         work = sum(job.row["work"] for job in jobs)
         with contextlib.suppress(OperationalError):
-            self.store.add_timing(self.settings.model or "", work, denoising, max(0.0, others) / len(jobs))
+            self.store.add_timing(self.settings.model or "", work, denoising, max(0.0, others) / len(jobs), steps)
 
     @contextlib.contextmanager
     def _failing(self, job: RunningJob) -> Iterator[None]:

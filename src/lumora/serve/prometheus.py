@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lumora.serve.database import videos, webhook_deliveries, workers
+from lumora.serve.database import timings, videos, webhook_deliveries, workers
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -53,7 +53,7 @@ class _DatabaseCollector(Collector):
             waiting_since = connection.execute(oldest).scalar_one()
             alive = workers.c.heartbeat_at > time.time() - self._takeover_seconds
             num_workers = connection.execute(sa.select(sa.func.count()).where(alive)).scalar_one()
-            totals = sa.func.sum(workers.c.steps_total), sa.func.sum(workers.c.step_seconds_total)
+            totals = sa.func.sum(timings.c.steps), sa.func.sum(timings.c.step_seconds)
             steps, step_seconds = connection.execute(sa.select(*totals)).one()
             pending = webhook_deliveries.c.state == "pending"
             deliveries = connection.execute(sa.select(sa.func.count()).where(pending)).scalar_one()

@@ -245,20 +245,24 @@ class VideoStore:
             where = sa.and_(where, videos.c.status == "queued")
         return self._update(video_id, where, **values)
 
-    def add_timing(self, model: str, work: float, denoising_seconds: float, other_seconds: float) -> None:
-        """Remembers how long jobs took, averaged over about the last eight."""
+    def add_timing(
+        self, model: str, work: float, denoising_seconds: float, other_seconds: float, steps: int = 0
+    ) -> None:
+        """Remembers how long jobs took, averaged over about the last eight, and how long all `steps` took so far."""
         if work <= 0:
             return
+        totals = {"steps": steps, "step_seconds": denoising_seconds}
         measured = {"seconds_per_work": denoising_seconds / work, "overhead_seconds": other_seconds}
         with self.engine.begin() as connection:
             known = connection.execute(sa.select(timings).where(timings.c.model == model)).mappings().first()
             if known is None:
-                connection.execute(sa.insert(timings).values(model=model, jobs=1, **measured))
+                connection.execute(sa.insert(timings).values(model=model, jobs=1, **totals, **measured))
                 return
             share = max(1 / (known["jobs"] + 1), 1 / 8)
             mean = {name: (1 - share) * known[name] + share * value for name, value in measured.items()}
             update = sa.update(timings).where(timings.c.model == model)
-            connection.execute(update.values(jobs=known["jobs"] + 1, **mean))
+            totals = {name: known[name] + value for name, value in totals.items()}
+            connection.execute(update.values(jobs=known["jobs"] + 1, **totals, **mean))
 
     # Removing
 
