@@ -1,4 +1,5 @@
 # make video PROMPT="…"   sets up, then makes a video of the prompt and says where it is
+# make serve              sets up, then serves the Videos API and the studio at http://127.0.0.1:8000
 # make test, make check   set up, then run the tests; ruff, pyright and the import layers
 PROMPT ?= a red ball bounces past a blue cube on a meadow
 OUT ?= out/video.mp4
@@ -9,7 +10,7 @@ TORCH_INDEX ?=
 export PROMPT OUT
 BIN := .venv/bin
 
-.PHONY: setup video test check
+.PHONY: setup video serve test check
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -28,6 +29,9 @@ setup: .venv/.ready
 video: .venv/.ready
 	@mkdir -p "$$(dirname "$$OUT")"
 	@$(BIN)/lumora generate "$$PROMPT" --output "$$OUT"
+
+serve: .venv/.ready
+	@$(BIN)/lumora serve
 
 # A thread for each of the two workers: more would only wait for one another.
 test: .venv/.ready-dev

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -81,6 +82,11 @@ def check_output(path: Path, inputs: Iterable[Path] = (), overwrite: bool = Fals
         free = shutil.disk_usage(part.parent).free
         if free < size:
             raise OSError(f"{path} may need {size / 1e6:,.0f} MB, and its disk has {free / 1e6:,.0f} MB left.")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or the one that caused it, says that there is no space left."""
+    return errno.ENOSPC in (getattr(error, "errno", None), getattr(error.__cause__, "errno", None))
 
 
 def error_reason(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from lumora.serve.access import OriginCheck
 from lumora.serve.child_process import begin_process
 from lumora.serve.context import ServerContext
 from lumora.serve.errors import error_response, install_error_handlers
+from lumora.serve.openapi import install_openapi
 from lumora.serve.prometheus import LatencyMiddleware, ServerMetrics
 from lumora.serve.schemas import ERRORS
 from lumora.serve.settings import ServeSettings
@@ -56,6 +57,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
         summary="The Videos API, self-hosted: text to video with review, watermark and signature.",
         lifespan=_lifespan,
         max_body_size=settings.limits.max_body_bytes,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.settings = settings
@@ -66,6 +68,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     app.add_middleware(LatencyMiddleware, metrics=app.state.metrics)
     for name in ROUTERS:
         app.include_router(importlib.import_module(f"lumora.serve.routes.{name}").router, responses=ERRORS)
+    install_openapi(app)
     app.add_api_route("/v1/{path:path}", _unknown, methods=_ALL_METHODS, include_in_schema=False)
     app.mount("/", StaticFiles(directory=STUDIO, html=True))
     return app
@@ -95,7 +98,6 @@ _CONTENT_POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-_DOCS_POLICY = _CONTENT_POLICY.replace("'none'", "'self'", 1)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

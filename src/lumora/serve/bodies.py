@@ -16,16 +16,6 @@ from lumora.serve.errors import ApiError
 MAX_FIELDS, MAX_FILES, MAX_FIELD_BYTES = 1_000, 40, 4 << 20
 _KEY = re.compile(r"[^\[\]]+|\[\]")
 
-OPENAPI_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"type": "object"}},
-            "multipart/form-data": {"schema": {"type": "object"}},
-        },
-    }
-}
-
 
 def openapi_body(schema: str) -> dict[str, Any]:
     """`openapi_extra` of a route whose body is a schema of `schemas.py` in both media types."""

@@ -12,6 +12,14 @@ from lumora.serve.settings import ServeSettings
 WORKER_ID = "LUMORA_WORKER_ID"
 """Environment variable with the fixed id of a worker, under which it finds its jobs again."""
 
+PARENT = "LUMORA_SUPERVISOR_PID"
+"""Environment variable with the process id of the supervisor."""
+
+
+def child_environment(settings: ServeSettings) -> dict[str, str]:
+    """The environment of the children of this process."""
+    return {**settings.environment(), PARENT: str(os.getpid())}
+
 
 def command(module: str) -> list[str]:
     """The command line of a process that runs `main` of a module of this package."""
@@ -28,8 +36,8 @@ def begin_process() -> ServeSettings:
 
 
 def _end_with_parent() -> None:
-    """Ends this process within a second when its parent ends, also when that is killed."""
-    parent = os.getppid()
+    """Ends this process within a second when its parent ends, also when that is killed while this process starts."""
+    parent = int(os.environ[PARENT])
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from lumora.atomic_io import is_disk_full
+
 LOG = logging.getLogger("lumora.serve")
 
 _TYPES = {
@@ -117,7 +119,7 @@ def _database_error(_: Request, error: Exception) -> JSONResponse:
 def _os_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OSError)
     LOG.error("A file cannot be used: %s", error)
-    full = error.errno == 28
+    full = is_disk_full(error)
     return error_response(507 if full else 500, "The disk is full." if full else "A file of the server cannot be used.")
 
 

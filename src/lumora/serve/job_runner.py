@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import logging
 import threading
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 from jaxtyping import UInt8
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from lumora.atomic_io import is_disk_full
 from lumora.backends.base import Backend, Cancelled, Plan
 from lumora.provenance.manifest import read
 from lumora.serve.database import files, videos
@@ -198,7 +198,7 @@ class JobRunner:
             self._fail(job, "out_of_memory", _MEMORY)
         except OSError as error:
             LOG.error("%s failed: %s", job.id, error)
-            full = errno.ENOSPC in (error.errno, getattr(error.__cause__, "errno", None))
+            full = is_disk_full(error)
             self._fail(job, "server_error", "The disk of the server is full." if full else "A file cannot be written.")
         except Exception as error:
             LOG.exception("%s failed", job.id)

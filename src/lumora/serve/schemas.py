@@ -44,7 +44,7 @@ Title: TypeAlias = Annotated[str, Field(max_length=200)]
 class Strict(BaseModel):
     """Unknown fields are errors, so that a typing mistake is not ignored."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class MediaReference(Strict):
@@ -113,7 +113,7 @@ class VideoCreate(CommonFields):
     prompt: Prompt = ""
     seconds: Seconds | None = None
     input_reference: Media | None = None
-    """The first frame, or a video to begin with."""
+    """An image, or a video of which the first frame is taken: the first frame of the new video."""
     loop: bool = False
     shots: Annotated[list[ShotBody], Field(max_length=60), BeforeValidator(_from_json_text)] = Field(
         default_factory=list

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumora.serve.child_process import WORKER_ID, command
+from lumora.serve.child_process import WORKER_ID, child_environment, command
 from lumora.serve.database import create_tables, make_engine
 from lumora.serve.key_store import KeyStore, check_address
 from lumora.serve.settings import ServeSettings
@@ -83,7 +83,7 @@ class Supervisor:
                 _stop(children)
 
     def _children(self, settings: ServeSettings) -> list[_Child]:
-        environment = settings.environment()
+        environment = child_environment(settings)
         children = []
         if self.with_api:
             children += [_Child("checker", "checker", environment), _Child("API", "app", environment)]

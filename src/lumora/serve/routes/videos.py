@@ -141,7 +141,8 @@ def delete_video(video_id: str, context: Context, key: Creator) -> VideoDeleted:
     return VideoDeleted(id=video_id)
 
 
-@router.api_route("/{video_id}/content", methods=["GET", "HEAD"], response_class=FileResponse)
+@router.get("/{video_id}/content", response_class=FileResponse)
+@router.head("/{video_id}/content", response_class=FileResponse, operation_id="video_content_head")
 def video_content(
     video_id: str, context: Context, key: MediaReader, variant: Variant = "video", format: Format = "mp4"
 ) -> FileResponse:
