@@ -4,7 +4,8 @@ export function duration(seconds) {
   if (seconds === null || seconds === undefined || Number.isNaN(Number(seconds))) return "";
   const value = Number(seconds);
   if (value < 60) return `${Number(value.toFixed(value < 10 ? 2 : 1))} s`;
-  return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+  const rest = Math.round(value % 60);
+  return `${Math.floor(value / 60)} min${rest ? ` ${rest} s` : ""}`;
 }
 
 export function clock(seconds) {

@@ -95,7 +95,7 @@ export function Shell() {
 
 function Waiting() {
   return html`<div class="page" role="status">
-    <span class="visually-hidden">Loading</span>
+    <h1 class="visually-hidden">Loading</h1>
     <div class="skeleton wait-head"></div>
     <div class="gallery">${[1.6, 1, 0.7, 1.3, 1, 1.6].map((ratio, i) => html`<div class="skeleton gallery-item" key=${i} style=${{ "--ratio": ratio }}></div>`)}</div>
   </div>`;

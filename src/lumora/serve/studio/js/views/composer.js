@@ -52,7 +52,7 @@ function SizeChip() {
 
 function SecondsChip() {
   const max = can.value.max_seconds;
-  return html`<${Popover} label=${html`<${Icon} name="clock" size=${16} />${duration(shownSeconds.value)}`} name=${`Seconds: ${shownSeconds.value}`}>
+  return html`<${Popover} label=${html`<${Icon} name="clock" size=${16} />${duration(shownSeconds.value)}`} name=${`Length: ${duration(shownSeconds.value)}`}>
     ${(close) => html`<${Amount}
       label=${mode.value ? "Seconds to add" : "Seconds"} unit="seconds" value=${shownSeconds.value} min=${0.5} max=${Math.min(max, 60)} step=${0.5}
       onChange=${(value) => (draft.seconds.value = value)} hint=${`The model makes up to ${duration(max)}; ${duration(can.value.seconds)} is what it does best.`}
@@ -71,7 +71,7 @@ function CountChip() {
 function SeedChip() {
   const kept = draft.seed.value !== null;
   const label = html`<${Icon} name=${kept ? "lock" : "dice"} size=${16} />${kept ? `Seed ${draft.seed.value}` : "New seed"}`;
-  return html`<${Popover} label=${label} name=${kept ? `Seed: ${draft.seed.value}` : "Seed: a new one each time"}>
+  return html`<${Popover} label=${label} name=${kept ? `Seed ${draft.seed.value}` : "New seed each time"}>
     ${(close) => html`<div class="stack">
       <${Choice} legend="Seed" value=${kept} onChange=${(keep) => (draft.seed.value = keep ? randomSeed() : null)}
         options=${[[false, "New each time"], [true, "Keep"]]} />

@@ -150,7 +150,7 @@ function Actions({ item, group }) {
   return html`<div class="stage-actions">
     ${again && html`<${Button} icon="dice" kind="quiet" label="Re-roll" onClick=${again}>Re-roll<//>`}
     ${isDone(item) && html`
-      <${Button} icon="lock" kind="quiet" label="Keep the seed" onClick=${keepSeed}>Keep seed<//>
+      <${Button} icon="lock" kind="quiet" label="Keep seed" onClick=${keepSeed}>Keep seed<//>
       <${Button} icon="remix" kind="quiet" label="Remix" onClick=${() => useVideo(item, "remix")}>Remix<//>
       <${Button} icon="forward" kind="quiet" label="Extend" onClick=${() => useVideo(item, "forward")}>Extend<//>
       <${Button} icon="loop" kind="quiet" label="Loop" onClick=${() => useVideo(item, "loop")}>Loop<//>

@@ -1,0 +1,306 @@
+"""The studio in Chromium, against `lumora serve` with the default model."""
+
+import base64
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `dev`")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+
+Page, expect = sync_api.Page, sync_api.expect
+READY_SECONDS = 300
+"""Machines of tests may be busy: processes that import torch start slowly there."""
+MADE_MS = 300_000
+VIEWS = ("create", "library", "storyboard", "storyboard/recut", "queue", "provenance", "review", "settings")
+
+
+class Server:
+    """A running `lumora serve`."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self._log = folder / "log"
+        command = [sys.executable, "-m", "lumora", "serve", "--port", self.url.rpartition(":")[2]]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, "--data-dir", str(folder / "data")],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        end = time.monotonic() + READY_SECONDS
+        while time.monotonic() < end and self._process.poll() is None:
+            with contextlib.suppress(urllib.error.URLError):
+                self.get("/readyz")
+                return
+            time.sleep(0.5)
+        pytest.fail(f"The server does not start: {self._log.read_text()}")
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, **body: Any) -> Any:
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def finished(self, video_id: str) -> dict[str, Any]:
+        """The video, once it is made."""
+        end = time.monotonic() + MADE_MS / 1000
+        while (video := self.get(f"/v1/videos/{video_id}"))["status"] in ("queued", "in_progress"):
+            assert time.monotonic() < end, video
+            time.sleep(0.3)
+        assert video["status"] == "completed", video["error"]
+        return video
+
+    def newest(self) -> dict[str, Any]:
+        return self.get("/v1/videos?limit=1")["data"][0]
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, state: Path) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("serve"))
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def clip(server: Server) -> dict[str, Any]:
+    """A finished video, of few steps."""
+    created = server.post("/v1/videos", prompt="a red ball bounces on a meadow", seed=7, num_inference_steps=4)
+    return server.finished(created["id"])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(server: Server, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """An empty page of a new profile. Errors of scripts and of the content security policy fail the test."""
+    options = {"viewport": {"width": 1280, "height": 800}, **getattr(request, "param", {})}
+    context = browser.new_context(base_url=server.url, **options)
+    context.set_default_timeout(60_000)
+    opened, errors = context.new_page(), []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text) if "Content Security" in message.text else None)
+    yield opened
+    context.close()
+    assert not errors
+
+
+def submit(page: Any, prompt: str, button: str = "Create") -> None:
+    page.get_by_label("Prompt", exact=True).fill(prompt)
+    few_steps(page)
+    page.get_by_role("button", name=re.compile(f"^{button}( Ctrl|$)")).click()
+
+
+def few_steps(page: Any) -> None:
+    page.get_by_role("button", name="More settings").click()
+    steps = page.get_by_role("spinbutton", name="Steps")
+    steps.fill("4")
+    steps.press("Tab")
+    page.keyboard.press("Escape")
+
+
+def plays(page: Any, selector: str) -> None:
+    """A video on the page has loaded, and its time goes on."""
+    video = page.locator(selector).first
+    video.wait_for(timeout=MADE_MS)
+    page.wait_for_function("video => video.readyState >= 2 && video.currentTime > 0.1", arg=video.element_handle())
+
+
+def test_prompt_to_previews_to_a_playing_video_across_a_reload(page: Any, server: Server) -> None:
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).fill("a large red ball bounces to the right on a beach at noon")
+    page.keyboard.press("Control+Enter")
+    preview = page.locator(".stage .forming img").last
+    preview.wait_for(timeout=MADE_MS)
+    assert preview.get_attribute("src").startswith("data:image/")
+    page.reload()  # the job goes on without the page
+    plays(page, ".stage .take video")
+    made = server.newest()
+    assert made["task"] == "text" and made["status"] == "completed"
+    expect(page.get_by_text(f"Seed {made['seed']}")).to_be_visible()
+
+
+def test_a_dropped_image_becomes_the_first_frame(page: Any, server: Server, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), (60, 120, 60)).save(tmp_path / "start.png")
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).wait_for()
+    drop(page, tmp_path / "start.png", "image/png")
+    page.get_by_role("button", name=re.compile("^First frame")).click()
+    expect(page.locator(".input-card")).to_contain_text("start.png")
+    submit(page, "a red ball rolls on a meadow")
+    expect(page.locator(".input-card")).to_have_count(0)
+    plays(page, ".stage .take video")
+    assert server.finished(server.newest()["id"])["task"] == "image"
+
+
+def drop(page: Any, file: Path, kind: str) -> None:
+    """Drops a file on the window."""
+    content = base64.b64encode(file.read_bytes()).decode()
+    page.evaluate(
+        """([content, name, type]) => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], name, { type }));
+            for (const event of ["dragenter", "dragover", "drop"])
+                document.body.dispatchEvent(new DragEvent(event, { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        [content, file.name, kind],
+    )
+
+
+@pytest.mark.parametrize(("action", "task"), [("Extend", "extend"), ("Loop", "loop")])
+def test_a_video_is_extended_and_looped(
+    page: Any, server: Server, clip: dict[str, Any], action: str, task: str
+) -> None:
+    page.goto(f"/#/video/{clip['id']}")
+    page.get_by_role("button", name=action, exact=True).click()
+    expect(page.locator(".input-card")).to_contain_text(action)
+    submit(page, "a red ball bounces", action)
+    expect(page.locator(".input-card")).to_have_count(0)
+    made = server.finished(server.newest()["id"])
+    assert (made["task"], made["parent_video_ids"]) == (task, [clip["id"]])
+    assert made["made"]["seconds"] > clip["made"]["seconds"]
+    plays(page, ".stage .take video")
+
+
+def test_a_cut_of_the_storyboard_is_dragged(page: Any, server: Server) -> None:
+    page.goto("/#/storyboard")
+    page.get_by_label("Prompt of shot 1").fill("a red ball rolls on a meadow")
+    page.get_by_label("Prompt of shot 2").fill("a blue cube stands in a room")
+    cut = page.get_by_role("slider", name="Cut between shots 1 and 2")
+    box, line = cut.bounding_box(), page.locator(".blocks").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - line["width"] / 4, y, steps=4)
+    page.mouse.up()
+    expect(cut).to_have_attribute("aria-valuenow", "1")
+    cut.press("ArrowRight")
+    expect(cut).to_have_attribute("aria-valuenow", "1.25")
+    expect(page.get_by_role("spinbutton", name="Seconds").nth(1)).to_have_value("2.75")
+    page.get_by_role("button", name="Make the video").click()
+    plays(page, ".result video")
+    shots = server.newest()["request"]["shots"]
+    assert [shot["seconds"] for shot in shots] == [1.25, 2.75]
+    drawn = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, 64).data.some(value => value % 255)"
+    page.wait_for_function(drawn, arg=page.locator(".result .filmstrip").element_handle())
+
+
+def test_a_finished_video_is_split_and_saved(page: Any, server: Server, clip: dict[str, Any]) -> None:
+    page.goto(f"/#/video/{clip['id']}")
+    page.get_by_role("button", name="Re-cut").click()
+    head = page.get_by_role("slider", name="Play head")
+    head.fill("1")
+    page.get_by_role("button", name="Split").click()
+    expect(page.locator(".part")).to_have_count(2)
+    page.get_by_role("slider", name="End of part 2").press("Shift+ArrowLeft")
+    page.get_by_role("button", name="Part 2 of 2").press("ArrowLeft")
+    page.get_by_role("button", name="Save as a new video").click()
+    page.get_by_role("button", name="Open").click()
+    made = server.finished(server.newest()["id"])
+    assert made["task"] == "cut" and made["made"]["seconds"] < clip["made"]["seconds"]
+    plays(page, ".player video")
+
+
+def test_the_origin_of_a_dropped_file_is_told_and_its_settings_come_back(
+    page: Any, server: Server, clip: dict[str, Any], tmp_path: Path
+) -> None:
+    urllib.request.urlretrieve(server.url + clip["urls"]["video"], tmp_path / "clip.mp4")
+    page.goto("/#/provenance")
+    page.get_by_text("Choose a file").wait_for()
+    drop(page, tmp_path / "clip.mp4", "video/mp4")
+    expect(page.get_by_role("heading", name="Made here, and unchanged since")).to_be_visible(timeout=MADE_MS)
+    page.get_by_role("button", name="Use its settings").click()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a red ball bounces on a meadow")
+    expect(page.get_by_role("button", name="Seed 7")).to_be_visible()
+
+
+def test_a_refused_prompt_is_answered_with_the_sentence_of_the_api(page: Any) -> None:
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).fill("a man beats a child bloody with a club")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Appeal")
+
+
+def test_text_of_users_is_never_markup(page: Any, server: Server, clip: dict[str, Any]) -> None:
+    markup = "<img src=x onerror=alert(1)>"
+    page.goto(f"/#/video/{clip['id']}")
+    tag = page.get_by_label("Add a tag")
+    tag.fill(markup)
+    tag.press("Enter")
+    expect(page.get_by_text(markup)).to_be_visible()
+    assert server.get(f"/v1/videos/{clip['id']}")["tags"] == [markup]
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.mark.parametrize("page", [PHONE], indirect=True)
+def test_every_view_fits_a_phone(page: Any, clip: dict[str, Any]) -> None:
+    for view in (*VIEWS, f"video/{clip['id']}"):
+        page.goto(f"/#/{view}")
+        page.locator("main h1").first.wait_for(state="attached")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+    page.get_by_role("button", name="More", exact=True).click()
+    page.get_by_role("menuitem", name="Settings").click()
+    expect(page.get_by_role("heading", name="Appearance")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "page", [{"bypass_csp": True, "color_scheme": theme} for theme in ("dark", "light")], indirect=True
+)
+def test_axe_finds_nothing(page: Any, clip: dict[str, Any]) -> None:
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("needs axe-playwright-python, of the extra `dev`, which brings axe-core")
+    axe = (Path(found.origin).parent / "axe.min.js").read_text()
+    for view in (*VIEWS, f"video/{clip['id']}"):
+        page.goto(f"/#/{view}")
+        page.locator("main h1").first.wait_for(state="attached")
+        page.wait_for_timeout(500)  # until colors have stopped to fade
+        page.evaluate(axe)
+        violations = page.evaluate("axe.run().then(({violations}) => violations)")
+        assert not violations, (view, [(v["id"], v["nodes"][0]["html"]) for v in violations])
