@@ -59,6 +59,13 @@ const TASKS = {
 export const TASK_NAMES = TASKS;
 export const task = (name) => TASKS[name] ?? String(name ?? "").replaceAll("_", " ");
 
+/** What a job is doing. Before the first step the model is loaded; after the last one the frames are reviewed. */
+export function phase(item) {
+  if (item.status === "queued") return item.queue_position > 1 ? `Number ${item.queue_position} in the queue` : "Next in the queue";
+  if (!item.progress) return "Getting ready";
+  return item.progress < 95 ? `${item.progress} %` : "Reviewing and signing";
+}
+
 const STATUS = { queued: "Waiting", in_progress: "Being made", completed: "Finished", failed: "Failed" };
 
 export function status(item) {

@@ -1,7 +1,7 @@
 // One video: player, prompt, settings, everything that can be done with it.
 import { html, useEffect, useSignal } from "../lib.js";
 import { api } from "../api.js";
-import { aspect, day, duration, eta, size, status, task, title } from "../format.js";
+import { aspect, day, duration, eta, phase, size, status, task, title } from "../format.js";
 import { chooseGroup, reroll } from "./stage.js";
 import { useDrop } from "../drop.js";
 import { restoreVideo } from "../draft.js";
@@ -84,7 +84,7 @@ function Unfinished({ item }) {
       ${item.status === "failed" && html`<div class="tile-words"><${Icon} name="alert" size=${32} /><strong>${status(item)}</strong><span>${item.error?.message}</span></div>`}
     </div>
     <div class="row wrap">
-      ${isOpen(item) && html`<span class="muted numbers">${item.status === "queued" ? `Number ${item.queue_position ?? 1} in the queue` : `${item.progress} %`} ${eta(item.eta_seconds)}</span>
+      ${isOpen(item) && html`<span class="muted numbers">${phase(item)} ${eta(item.eta_seconds)}</span>
         <span class="spacer"></span><${Button} icon="stop" onClick=${cancel}>Cancel<//>`}
       ${item.status === "failed" && html`<${Button} icon="restore" onClick=${() => useSettings(item)}>Try again with changes<//>
         <${Button} icon="trash" kind="danger" onClick=${() => removeVideo(item)}>Delete<//>`}

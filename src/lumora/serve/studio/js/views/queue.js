@@ -3,7 +3,7 @@ import { classes, html, useEffect, useSignal } from "../lib.js";
 import { api } from "../api.js";
 import { can } from "../draft.js";
 import { grip, moved } from "../drag.js";
-import { aspect, duration, eta, size, task, title } from "../format.js";
+import { aspect, duration, eta, phase, size, task, title } from "../format.js";
 import { attempt, fail, say } from "../notices.js";
 import { link } from "../router.js";
 import { isOpen, keep, loadQueue, openVideos, queue, video } from "../state.js";
@@ -63,7 +63,7 @@ function Running({ item }) {
     <div class="job-text">
       <a href=${link("video", item.id)} class="clamp-2">${title(item)}</a>
       <progress max="100" value=${item.progress} aria-label=${`Progress of ${title(item)}`}></progress>
-      <p class="small muted numbers">${item.progress} %${item.eta_seconds ? ` · ${eta(item.eta_seconds)}` : ""} · ${task(item.task)}</p>
+      <p class="small muted numbers">${phase(item)}${item.eta_seconds ? ` · ${eta(item.eta_seconds)}` : ""} · ${task(item.task)}</p>
     </div>
     <${Button} icon="stop" label="Cancel" onClick=${() => cancel(item)} />
   </li>`;

@@ -1,7 +1,7 @@
 // The stage of Create: the group of videos that was asked for together, large, and the reel of the latest ones.
 import { html, classes, computed, signal, useEffect, useSignal } from "../lib.js";
 import { api } from "../api.js";
-import { aspect, duration, eta, size, status, title } from "../format.js";
+import { aspect, duration, eta, phase, size, status, title } from "../format.js";
 import { draft, restoreVideo, snapshot, submit } from "../draft.js";
 import { useVideo } from "../intake.js";
 import { attempt, fail, say, toast } from "../notices.js";
@@ -115,7 +115,7 @@ export function Stage() {
 
 function Meta({ item }) {
   const facts = isOpen(item)
-    ? [item.status === "queued" ? (item.queue_position > 1 ? `Number ${item.queue_position} in the queue` : "Next in the queue") : `${item.progress} %`, eta(item.eta_seconds)]
+    ? [phase(item), eta(item.eta_seconds)]
     : [size(item.made?.size ?? item.size), duration(item.made?.seconds ?? item.seconds), `Seed ${item.seed}`];
   return html`<div class="stage-meta">
     ${facts.filter(Boolean).map((fact) => html`<span key=${fact}>${fact}</span>`)}

@@ -4,7 +4,7 @@ import { api } from "../api.js";
 import { ratios } from "../capabilities.js";
 import { grip, moved, quarter } from "../drag.js";
 import { useDrop } from "../drop.js";
-import { clock, duration, eta } from "../format.js";
+import { clock, duration, eta, phase } from "../format.js";
 import { ask, attempt, say } from "../notices.js";
 import { navigate, route } from "../router.js";
 import { addNew, characters, isDone, isOpen, keep, video } from "../state.js";
@@ -123,7 +123,7 @@ function Result() {
     const cancel = () => attempt(async () => keep(await api.cancel(item.id)));
     return html`<section class="result" aria-label="Preview">
       <div class="tile result-forming"><${Forming} item=${item} /></div>
-      <div class="row"><span class="muted numbers">${item.status === "queued" ? "Waiting" : `${item.progress} %`} ${eta(item.eta_seconds)}</span><${Button} icon="stop" kind="quiet" onClick=${cancel}>Cancel<//></div>
+      <div class="row"><span class="muted numbers">${phase(item)} ${eta(item.eta_seconds)}</span><${Button} icon="stop" kind="quiet" onClick=${cancel}>Cancel<//></div>
     </section>`;
   }
   if (!isDone(item) || !item.urls) {
