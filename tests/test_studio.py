@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
 
-Page, expect = sync_api.Page, sync_api.expect
+expect = sync_api.expect
+expect.set_options(timeout=60_000)
 READY_SECONDS = 300
 """Machines of tests may be busy: processes that import torch start slowly there."""
 MADE_MS = 300_000
@@ -78,9 +79,6 @@ class Server:
         assert video["status"] == "completed", video["error"]
         return video
 
-    def newest(self) -> dict[str, Any]:
-        return self.get("/v1/videos?limit=1")["data"][0]
-
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -128,10 +126,20 @@ def page(server: Server, browser: Any, request: pytest.FixtureRequest) -> Iterat
     assert not errors
 
 
-def submit(page: Any, prompt: str) -> None:
+def submit(page: Any, prompt: str) -> str:
+    """Sends the form of Create, with few steps; the id of the new video."""
     page.get_by_label("Prompt", exact=True).fill(prompt)
     few_steps(page)
-    page.locator(".composer button[type=submit]").click()
+    return created(page, page.locator(".composer button[type=submit]").click)
+
+
+def created(page: Any, act: Callable[[], None]) -> str:
+    """The id of the video that an action asks for."""
+    asks = re.compile(r"/v1/videos(/(extensions|loops|cuts))?$")
+    with page.expect_response(lambda answer: answer.request.method == "POST" and asks.search(answer.url)) as answered:
+        act()
+    assert answered.value.ok, answered.value.text()
+    return answered.value.json()["id"]
 
 
 def few_steps(page: Any) -> None:
@@ -152,14 +160,14 @@ def plays(page: Any, selector: str) -> None:
 def test_prompt_to_previews_to_a_playing_video_across_a_reload(page: Any, server: Server) -> None:
     page.goto("/")
     page.get_by_label("Prompt", exact=True).fill("a large red ball bounces to the right on a beach at noon")
-    page.keyboard.press("Control+Enter")
+    video_id = created(page, lambda: page.keyboard.press("Control+Enter"))
     preview = page.locator(".stage .forming img").last
     preview.wait_for(timeout=MADE_MS)
     assert preview.get_attribute("src").startswith("data:image/")
     page.reload()  # the job goes on without the page
     plays(page, ".stage .take video")
-    made = server.newest()
-    assert made["task"] == "text" and made["status"] == "completed"
+    made = server.finished(video_id)
+    assert made["task"] == "text"
     expect(page.get_by_text(f"Seed {made['seed']}")).to_be_visible()
 
 
@@ -170,10 +178,10 @@ def test_a_dropped_image_becomes_the_first_frame(page: Any, server: Server, tmp_
     drop(page, tmp_path / "start.png", "image/png")
     page.get_by_role("button", name=re.compile("^First frame")).click()
     expect(page.locator(".input-card")).to_contain_text("start.png")
-    submit(page, "a red ball rolls on a meadow")
+    video_id = submit(page, "a red ball rolls on a meadow")
     expect(page.locator(".input-card")).to_have_count(0)
     plays(page, ".stage .take video")
-    assert server.finished(server.newest()["id"])["task"] == "image"
+    assert server.finished(video_id)["task"] == "image"
 
 
 def drop(page: Any, file: Path, kind: str) -> None:
@@ -199,9 +207,8 @@ def test_a_video_is_extended_and_looped(
     page.get_by_role("button", name=action, exact=True).click()
     expect(page.locator(".input-card")).to_contain_text(action)
     expect(page.locator(".composer button[type=submit]")).to_contain_text(action)
-    submit(page, "a red ball bounces")
+    made = server.finished(submit(page, "a red ball bounces"))
     expect(page.locator(".input-card")).to_have_count(0)
-    made = server.finished(server.newest()["id"])
     assert (made["task"], made["parent_video_ids"]) == (task, [clip["id"]])
     assert made["made"]["seconds"] > clip["made"]["seconds"]
     plays(page, ".stage .take video")
@@ -222,9 +229,9 @@ def test_a_cut_of_the_storyboard_is_dragged(page: Any, server: Server) -> None:
     cut.press("ArrowRight")
     expect(cut).to_have_attribute("aria-valuenow", "1.25")
     expect(page.get_by_role("spinbutton", name="Seconds").nth(1)).to_have_value("2.75")
-    page.get_by_role("button", name="Make the video").click()
+    video_id = created(page, page.get_by_role("button", name="Make the video").click)
     plays(page, ".result video")
-    shots = server.newest()["request"]["shots"]
+    shots = server.finished(video_id)["request"]["shots"]
     assert [shot["seconds"] for shot in shots] == [1.25, 2.75]
     drawn = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, 64).data.some(value => value % 255)"
     page.wait_for_function(drawn, arg=page.locator(".result .filmstrip").element_handle())
@@ -239,9 +246,8 @@ def test_a_finished_video_is_split_and_saved(page: Any, server: Server, clip: di
     expect(page.locator(".part")).to_have_count(2)
     page.get_by_role("slider", name="End of part 2").press("Shift+ArrowLeft")
     page.get_by_role("button", name="Part 2 of 2").press("ArrowLeft")
-    page.get_by_role("button", name="Save as a new video").click()
+    made = server.finished(created(page, page.get_by_role("button", name="Save as a new video").click))
     page.get_by_role("button", name="Open").click()
-    made = server.finished(server.newest()["id"])
     assert made["task"] == "cut" and made["made"]["seconds"] < clip["made"]["seconds"]
     plays(page, ".player video")
 
@@ -257,6 +263,8 @@ def test_the_origin_of_a_dropped_file_is_told_and_its_settings_come_back(
     page.get_by_role("button", name="Use its settings").click()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a red ball bounces on a meadow")
     expect(page.get_by_role("button", name="Seed 7")).to_be_visible()
+    page.get_by_role("button", name="More settings").click()
+    expect(page.get_by_role("spinbutton", name="Steps")).to_have_value("4")
 
 
 def test_a_refused_prompt_is_answered_with_the_sentence_of_the_api(page: Any) -> None:

@@ -38,7 +38,7 @@ RELATION_WORDS = {
 def manifest_report(manifest: Manifest) -> dict[str, Any]:
     """The manifest as a tree: what each file says about itself, and the files it was made from."""
     recipe = manifest.recipe
-    request = recipe.get("request")
+    request = recipe_settings(recipe.get("request"))
     return {
         "state": manifest.state,
         "explanation": STATE_WORDS[manifest.state],
@@ -49,10 +49,50 @@ def manifest_report(manifest: Manifest) -> dict[str, Any]:
         "valid_until": manifest.valid_until,
         "generator": manifest.generator,
         "made_at": _text(recipe.get("made_at")),
-        "prompt": _text(request.get("prompt")) if isinstance(request, dict) else None,
-        "seed": request.get("seed") if isinstance(request, dict) and isinstance(request.get("seed"), int) else None,
+        "prompt": request.get("prompt"),
+        "seed": request.get("seed"),
+        "request": request or None,
         "ingredients": _ingredients(manifest.ingredients),
     }
+
+
+def recipe_settings(request: Any) -> dict[str, Any]:
+    """The request of a recipe in the words of the API, to fill a form with; without its images and videos.
+
+    The recipe may come from a stranger's file: what is not of the right type is left out.
+    """
+    if not isinstance(request, dict):
+        return {}
+    settings: dict[str, Any] = {
+        name: value for name, kinds in _SETTINGS.items() if type(value := request.get(name)) in kinds
+    }
+    settings |= {name: _text(settings[name]) for name in ("prompt", "negative_prompt") if name in settings}
+    match request.get("size"):
+        case {"width": int(width), "height": int(height)}:
+            settings["size"] = f"{width}x{height}"
+    match request.get("next_shots"):
+        case [_, *_] as others:
+            shots = [_shot(shot) for shot in (request, *others)]
+            settings |= {"shots": [shot for shot in shots if shot is not None]}
+    return settings
+
+
+_SETTINGS: dict[str, tuple[type, ...]] = {
+    "prompt": (str,),
+    "negative_prompt": (str,),
+    "seconds": (int, float),
+    "seed": (int,),
+    "fps": (int, float),
+    "num_inference_steps": (int,),
+    "guidance_scale": (int, float),
+}
+
+
+def _shot(shot: Any) -> dict[str, Any] | None:
+    match shot:
+        case {"prompt": str(prompt), "seconds": int() | float() as seconds}:
+            return {"prompt": _text(prompt), "seconds": seconds, "hard_cut": shot.get("hard_cut") is not False}
+    return None
 
 
 def c2pa_result(manifest: Manifest) -> dict[str, Any]:

@@ -131,7 +131,8 @@ export function restore(request, { seed = request.seed } = {}) {
     draft.model.value = request.model ?? null;
     draft.seed.value = numberOrNull(seed);
     draft.seconds.value = numberOrNull(request.seconds);
-    draft.steps.value = numberOrNull(request.num_inference_steps);
+    const steps = numberOrNull(request.num_inference_steps);
+    draft.steps.value = steps === can.value.num_inference_steps ? null : steps;
     draft.guidance.value = numberOrNull(request.guidance_scale);
     draft.characters.value = [];
     draft.ratio.value = request.size ? ratioName(can.value, request.size) : null;

@@ -5,6 +5,7 @@ import { ROLES, addInput, can, draft, fromFile, fromVideo, restore, shownSeconds
 import { bytes, duration } from "./format.js";
 import { attempt, say, toast } from "./notices.js";
 import { navigate } from "./router.js";
+import { restoreBoard } from "./views/board_state.js";
 import { Dialog } from "./ui/dialog.js";
 import { Amount } from "./ui/controls.js";
 
@@ -51,9 +52,14 @@ function use(role, at = 0) {
 }
 
 export function useRecipe(recipe) {
-  restore(recipe);
   pending.value = null;
-  navigate("create");
+  if (recipe.shots?.length) {
+    restoreBoard(recipe);
+    navigate("storyboard");
+  } else {
+    restore(recipe);
+    navigate("create");
+  }
   toast("The file's settings are in the form.");
 }
 

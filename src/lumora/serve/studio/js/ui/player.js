@@ -78,7 +78,7 @@ export function Player({ item, onTime, position, autoplay = true }) {
         ref=${video} src=${item.urls.video} poster=${item.urls.thumbnail} loop=${looping.value} muted=${muted.value}
         autoplay=${autoplay} playsinline onClick=${toggle} aria-label=${title(item)} onTimeUpdate=${moved}
         onPlay=${() => (playing.value = true)} onPause=${() => (playing.value = false)}
-        onLoadedMetadata=${() => Number.isFinite(video.current.duration) && (length.value = video.current.duration)}
+        onLoadedMetadata=${() => Number.isFinite(video.current?.duration) && (length.value = video.current.duration)}
       ></video>
     </div>
     <div class="player-bar" style=${width}>

@@ -56,10 +56,10 @@ function shotPrompt({ prompt, character }) {
   return !name || text.toLowerCase().includes(`@${name.toLowerCase()}`) ? text : `@${name} ${text}`.trim();
 }
 
-/** Puts the shots of a finished storyboard on the board again. */
-export function restoreBoard({ request, size, seed }) {
-  const shots = request.shots.map(({ prompt, seconds, hard_cut = true }) => blank({ prompt, seconds, hard_cut }));
-  change({ shots, ratio: ratioName(boardCan.value, size), seed, video: null });
+/** Puts the shots of a request on the board. */
+export function restoreBoard({ shots, size, seed = null }) {
+  const cards = shots.map(({ prompt, seconds, hard_cut = true }) => blank({ prompt, seconds, hard_cut }));
+  change({ shots: cards, ratio: size ? ratioName(boardCan.value, size) : null, seed, video: null });
 }
 
 export function sendBoard() {

@@ -116,7 +116,7 @@ function About({ item }) {
 
 function useSettings(item) {
   if (item.request?.shots?.length) {
-    restoreBoard(item);
+    restoreBoard({ shots: item.request.shots, size: item.size, seed: item.seed });
     navigate("storyboard");
     return;
   }

@@ -73,6 +73,7 @@ function Board() {
     <div class="board-foot">
       <${Choice} legend="Shape" hideLegend value=${boardRatio.value} onChange=${(ratio) => change({ ratio })}
         options=${ratios(boardCan.value).map(([name, ratio]) => [name, html`<${Shape} ratio=${ratio} />${name}`])} />
+      ${board.value.seed !== null && html`<button type="button" class="chip" aria-label=${`Seed ${board.value.seed}: use a new one`} onClick=${() => change({ seed: null })}><${Icon} name="lock" size=${16} />Seed ${board.value.seed}<${Icon} name="close" size=${14} /></button>`}
       <span class="spacer"></span>
       <span class=${classes("small numbers", tooLong ? "too-long" : "muted")}>${duration(total.value)}${tooLong ? `, at most ${duration(boardCan.value.max_seconds)}` : ` in ${shots.length} shots`}</span>
       <${Button} kind="quiet" icon="restore" onClick=${clear}>Clear<//>
