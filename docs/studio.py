@@ -12,9 +12,10 @@ import argparse
 import io
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 FOLDER = Path(__file__).parent / "studio"
 PROMPT = "A large red ball bounces to the right on a beach at noon"
@@ -23,7 +24,11 @@ SHOTS = (
     "A blue cube slides on snow at sunset",
     "A green cone spins in a room at night",
 )
-WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+Theme = Literal["light", "dark"]
+PAGES: dict[str, Theme] = {"library": "light", "video": "dark", "provenance": "light"}
+PHONE_VIEWS: dict[str, Theme] = {"create": "dark", "library": "light", "storyboard": "dark"}
 
 
 def main() -> None:
@@ -36,13 +41,9 @@ def main() -> None:
         page = browser.new_page(viewport=WIDE, color_scheme="dark")
         video = take_create(page, url)
         take_storyboard(page, url)
-        for name, view, theme in (
-            ("library", "library", "light"),
-            ("video", f"video/{video}", "dark"),
-            ("provenance", f"provenance/{video}", "light"),
-        ):
+        for name, theme in PAGES.items():
             page.emulate_media(color_scheme=theme)
-            page.goto(f"{url}/#/{view}")
+            page.goto(f"{url}/#/{name}" if name == "library" else f"{url}/#/{name}/{video}")
             if name == "provenance":
                 page.locator(".verdict").wait_for(timeout=300_000)
             page.wait_for_timeout(3_000)
@@ -77,8 +78,8 @@ def take_storyboard(page: Page, url: str) -> None:
 
 def take_phone(browser: Browser, url: str) -> None:
     """Three views side by side."""
-    views, pictures = (("create", "dark"), ("library", "light"), ("storyboard", "dark")), []
-    for view, theme in views:
+    pictures = []
+    for view, theme in PHONE_VIEWS.items():
         page = browser.new_page(viewport=PHONE, color_scheme=theme, has_touch=True, is_mobile=True)
         page.goto(f"{url}/#/{view}")
         page.wait_for_timeout(3_000)
