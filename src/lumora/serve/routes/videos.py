@@ -18,7 +18,7 @@ from lumora.serve.context import Context, ServerContext
 from lumora.serve.database import Row, videos
 from lumora.serve.errors import ApiError
 from lumora.serve.job_inputs import input_id
-from lumora.serve.jobs import JobSpec, ReferenceSpec, ShotSpec
+from lumora.serve.jobs import JobSpec, JobTask, ReferenceSpec, ShotSpec
 from lumora.serve.keys import Creator, MediaReader, Reader
 from lumora.serve.media_variants import SPRITESHEET, THUMBNAIL
 from lumora.serve.schemas import Reference, Status, VideoCreate, VideoDeleted, VideoList, VideoObject, VideoPatch
@@ -81,11 +81,14 @@ def list_videos(
     q: Annotated[str | None, Query(max_length=200)] = None,
     tag: Annotated[str | None, Query(max_length=60)] = None,
     favorite: bool | None = None,
+    task: JobTask | None = None,
 ) -> VideoList:
     """The own videos, the newest first; `after` is the last id of the page before."""
     where: list[sa.ColumnElement[bool]] = []
     if status is not None:
         where.append(videos.c.status == status)
+    if task is not None:
+        where.append(videos.c.task == task)
     if favorite is not None:
         where.append(videos.c.favorite.is_(favorite))
     if q:

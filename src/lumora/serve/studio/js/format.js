@@ -56,7 +56,6 @@ const TASKS = {
   cut: "Cut",
 };
 
-export const TASK_NAMES = TASKS;
 export const task = (name) => TASKS[name] ?? String(name ?? "").replaceAll("_", " ");
 
 /** What a job is doing. Before the first step the model is loaded; after the last one the frames are reviewed. */

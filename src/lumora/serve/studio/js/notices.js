@@ -9,10 +9,11 @@ export const question = signal(null);
 
 let next = 1;
 
+/** Shows a notice. Errors, and notices with an action {label, run}, stay until they are dismissed. */
 export function toast(text, { kind = "info", action = null, seconds = 6 } = {}) {
   const id = next++;
   toasts.value = [...toasts.value.filter((other) => other.text !== text), { id, text, kind, action }].slice(-4);
-  if (kind !== "error") setTimeout(() => dismiss(id), 1000 * seconds);
+  if (kind !== "error" && !action) setTimeout(() => dismiss(id), 1000 * seconds);
   return id;
 }
 

@@ -1,6 +1,6 @@
 // Library: all videos, with search and filters; more are loaded while the user scrolls.
 import { html, signal, stored, useEffect, useRef } from "../lib.js";
-import { aspect, TASK_NAMES } from "../format.js";
+import { aspect, task as taskName } from "../format.js";
 import { useDrop } from "../drop.js";
 import { takeFiles } from "../intake.js";
 import { link } from "../router.js";
@@ -16,6 +16,8 @@ const STATUSES = [
   ["queued", "Waiting"],
   ["failed", "Failed"],
 ];
+/** Values of the field `task` of a video. */
+const JOB_TASKS = ["text", "image", "shots", "extend", "extend_backward", "infill", "connect", "loop", "edit", "remix", "cut"];
 const TYPING_MS = 250;
 
 const search = signal("");
@@ -46,7 +48,7 @@ function Filters() {
     </select>
     <select class="input" aria-label="Kind" value=${task.value} onChange=${(event) => (task.value = event.target.value)}>
       <option value="">Any kind</option>
-      ${Object.entries(TASK_NAMES).map(([value, text]) => html`<option value=${value} key=${value}>${text}</option>`)}
+      ${JOB_TASKS.map((value) => html`<option value=${value} key=${value}>${taskName(value)}</option>`)}
     </select>
     ${seenTags.value.length > 0 && html`<select class="input" aria-label="Tag" value=${tag.value} onChange=${(event) => (tag.value = event.target.value)}>
       <option value="">Any tag</option>
