@@ -12,4 +12,4 @@ def test_the_list_has_the_videos_of_a_task(tmp_path: Path) -> None:
         storyboard = client.post("/v1/videos", json={"shots": shots}).json()
         assert [video["id"] for video in client.get("/v1/videos?task=shots").json()["data"]] == [storyboard["id"]]
         assert client.get("/v1/videos?task=loop").json()["data"] == []
-        assert client.get("/v1/videos?task=dance").status_code == 400
+        assert client.get("/v1/videos?task=dance").status_code == 422
