@@ -286,6 +286,9 @@ def test_what_expires_or_was_left_half_removed_is_removed(new_server: Callable[.
     server.store.finish_deletions()
     assert [r["id"] for r in server.store.page(OPEN)[0]] == [kept]
     assert [folder.name for folder in server.store.folder_of(kept).parent.iterdir()] == [kept]
+    server.store.folder_of("video_unknown").mkdir()
+    server.store.discard_orphans()
+    assert [folder.name for folder in server.store.folder_of(kept).parent.iterdir()] == [kept]
 
 
 def test_heartbeats_keep_one_row_for_a_worker(new_server: Callable[..., Server]):

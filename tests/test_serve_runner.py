@@ -129,7 +129,7 @@ def test_a_cancelled_job_leaves_no_file_and_a_stopped_one_goes_on(harness: Harne
         return noise(5)
 
     (row,) = harness.run(cancels)
-    assert row["error_code"] == "cancelled" and not list((tmp_path / "videos" / row["id"]).glob("*.mp4"))
+    assert row["error_code"] == "cancelled" and not (tmp_path / "videos" / row["id"]).exists()
 
     def stops(_: Request) -> Video:
         harness.stopping.set()

@@ -70,7 +70,8 @@ def nested(items: list[tuple[str, Any]]) -> dict[str, Any]:
     columns: dict[str, dict[str, list[Any]]] = {}
     for name, value in items:
         parts = _KEY.findall(name)
-        if "".join(part if part == "[]" or n == 0 else f"[{part}]" for n, part in enumerate(parts)) != name:
+        written = "".join(part if part == "[]" or n == 0 else f"[{part}]" for n, part in enumerate(parts))
+        if not parts or parts[0] == "[]" or written != name:
             raise ApiError(400, f"{name!r} is not the name of a field.", "invalid_form")
         if len(parts) == 1:
             body[name] = value

@@ -65,6 +65,7 @@ class EventBroker:
                             self._send(event)
                 else:
                     self._last = await asyncio.to_thread(self._newest)
+                    self._seen.clear()
 
     async def subscribe(self, key: ApiKey, last_event_id: int | None) -> AsyncIterator[StreamEvent]:
         """Events that the key may see, first those after `last_event_id`. Ends when the server stops."""

@@ -161,6 +161,7 @@ class JobRunner:
         relative = str(file.relative_to(self.settings.folder))
         if not self.store.finish(job.id, job.token, relative, record, sha256):
             file.unlink(missing_ok=True)
+            self.store.discard_files(job.id)
             return
         for other in file.parent.glob("*.mp4"):
             if other != file:

@@ -289,6 +289,22 @@ class VideoStore:
         for video_id in hidden:
             self._remove(video_id)
 
+    def discard_files(self, video_id: str) -> None:
+        """Removes what is left of a job that was cancelled or deleted while it ran."""
+        with self.engine.connect() as connection:
+            query = sa.select(videos.c.status).where(videos.c.id == video_id, videos.c.deleting.is_(False))
+            status = connection.execute(query).scalar()
+        if status in (None, "failed"):
+            shutil.rmtree(self.folder_of(video_id), ignore_errors=True)
+
+    def discard_orphans(self) -> None:
+        """Removes folders without a record. A folder is made after its record, so none is removed too early."""
+        folders = {folder.name for folder in (self.settings.folder / "videos").glob("video_*")}
+        with self.engine.connect() as connection:
+            known = set(connection.execute(sa.select(videos.c.id)).scalars())
+        for video_id in folders - known:
+            shutil.rmtree(self.folder_of(video_id), ignore_errors=True)
+
     def _remove(self, video_id: str) -> None:
         folder = self.folder_of(video_id)
         if folder.exists():

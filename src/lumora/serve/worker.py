@@ -56,6 +56,7 @@ class Worker:
     def run(self) -> None:
         self.queue.heartbeat(self.id, socket.gethostname(), os.getpid())
         self.queue.resume_tickets_of(self.id)
+        self.store.discard_orphans()
         self._launch()
         maintained = 0.0
         while not self.stopping.wait(self.settings.heartbeat_seconds):
