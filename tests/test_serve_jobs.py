@@ -300,3 +300,12 @@ def test_heartbeats_keep_one_row_for_a_worker(new_server: Callable[..., Server])
         assert not list(connection.execute(sa.select(events)))
     server.queue.remove_worker("w")
     assert server.store.estimates().workers == 0
+
+
+def test_a_database_of_another_version_is_refused_in_a_sentence(tmp_path: Path):
+    settings = ServeSettings(str(tmp_path))
+    create_tables(settings)
+    with make_engine(settings).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE workers DROP COLUMN host"))
+    with pytest.raises(ValueError, match=r"workers lacks host"):
+        create_tables(settings)

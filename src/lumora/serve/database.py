@@ -200,14 +200,30 @@ def make_engine(settings: ServeSettings) -> sa.Engine:
 
 
 def create_tables(settings: ServeSettings) -> None:
-    """Creates or migrates the tables of DBOS, and creates those of this module that are missing."""
+    """Creates or migrates the tables of DBOS, and creates those of this module that are missing.
+
+    Raises ValueError, in one sentence, for a database of another version.
+    """
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     DBOS.migrate(settings.sqlalchemy_url)
     engine = make_engine(settings)
     try:
         metadata.create_all(engine)
+        _check_columns(engine)
     finally:
         engine.dispose()
+
+
+def _check_columns(engine: sa.Engine) -> None:
+    """Refuses a database of a version whose tables were different."""
+    inspector = sa.inspect(engine)
+    for table in metadata.sorted_tables:
+        present = {column["name"] for column in inspector.get_columns(table.name)}
+        if missing := sorted(set(table.columns.keys()) - present):
+            raise ValueError(
+                f"The database was made by another version of lumora: its table {table.name} lacks {missing[0]}. "
+                "Use an empty data folder or database."
+            )
 
 
 def add_event(connection: sa.Connection, owner: str, event_type: str, video_id: str | None = None) -> None:
