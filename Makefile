@@ -22,8 +22,10 @@ setup: .venv/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
+# The older SDK lies beside the newer one; tests/test_serve_sdk.py runs it in a process of its own.
 .venv/.ready-dev: .venv/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps --upgrade --target .venv/openai-2.24 openai==2.24.0 distro==1.9.0 sniffio==1.3.1
 	@touch $@
 
 video: .venv/.ready

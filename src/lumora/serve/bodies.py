@@ -7,7 +7,8 @@ import json
 import re
 from typing import Any
 
-from fastapi import Request
+from fastapi import Depends, Request
+from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
@@ -26,6 +27,15 @@ def openapi_body(schema: str) -> dict[str, Any]:
             "content": {"application/json": reference, "multipart/form-data": reference},
         }
     }
+
+
+def body_of(schema: type[BaseModel]) -> Any:
+    """A dependency: the body, JSON or a form, as an object of `schema`. Raises pydantic's ValidationError."""
+
+    async def read(request: Request) -> BaseModel:
+        return schema.model_validate(await read_body(request))
+
+    return Depends(read)
 
 
 async def read_body(request: Request) -> dict[str, Any]:

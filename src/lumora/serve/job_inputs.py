@@ -37,9 +37,10 @@ def store_uploads(context: ServerContext, key: ApiKey, body: Any) -> Any:
 
 
 def input_id(reference: MediaReference) -> str:
-    """The id of a video or a file that a reference names."""
+    """The id of a video or a file that a reference names. Raises ApiError 400 for a data URI that was not stored."""
     found = reference.file_id or reference.video_id or reference.id
-    assert found is not None, "data URIs were stored before"
+    if found is None:  # in a form, within a text, where `store_uploads` does not look
+        raise ApiError(400, "Give a data URI in a JSON body or as field[image_url] of a form.", param="image_url")
     return found
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from lumora.serve.api_key import Scope
+from lumora.serve.bodies import body_of, openapi_body
 from lumora.serve.context import Context
 from lumora.serve.errors import ApiError, not_found
 from lumora.serve.key_store import DEFAULT_SCOPES, MAX_NAME_CHARACTERS, KeyRecord
@@ -56,8 +57,8 @@ def list_keys(context: Context, key: Admin) -> KeyList:
     return KeyList(data=[KeyObject(**_fields(record)) for record in context.access.keys.list()])
 
 
-@router.post("")
-def create_key(body: KeyCreate, context: Context, key: Admin) -> KeyWithSecret:
+@router.post("", openapi_extra=openapi_body("KeyCreate"))
+def create_key(context: Context, key: Admin, body: Annotated[KeyCreate, body_of(KeyCreate)]) -> KeyWithSecret:
     """A new key. The answer holds the key itself, which is shown only once."""
     try:
         record, secret = context.access.keys.create(body.name, body.scopes, body.max_jobs)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from lumora.provenance.manifest import read
 from lumora.safety.verdict import Score, Verdict
+from lumora.serve.bodies import body_of, openapi_body
 from lumora.serve.context import Context, ServerContext
 from lumora.serve.database import videos
 from lumora.serve.errors import ApiError
@@ -92,8 +93,10 @@ class RefusedList(BaseModel):
     data: list[RefusedVideo]
 
 
-@router.post("/videos/{video_id}/report")
-def report_video(video_id: str, body: ReportBody, context: Context, key: Reader) -> ComplaintReceipt:
+@router.post("/videos/{video_id}/report", openapi_extra=openapi_body("ReportBody"))
+def report_video(
+    video_id: str, context: Context, key: Reader, body: Annotated[ReportBody, body_of(ReportBody)]
+) -> ComplaintReceipt:
     """Reports a published video to the reviewers."""
     row = context.store.get(video_id, key)
     if row["status"] != "completed":
@@ -102,8 +105,10 @@ def report_video(video_id: str, body: ReportBody, context: Context, key: Reader)
     return _add(lambda: report_of(recipe, body.reason, body.allow_training))
 
 
-@router.post("/appeals")
-def appeal_refusal(body: AppealBody, context: Context, key: Creator) -> ComplaintReceipt:
+@router.post("/appeals", openapi_extra=openapi_body("AppealBody"))
+def appeal_refusal(
+    context: Context, key: Creator, body: Annotated[AppealBody, body_of(AppealBody)]
+) -> ComplaintReceipt:
     """Appeals against the refusal of a harmless prompt. Raises 400 for a prompt that is not refused."""
     checked = context.checker.call("check_prompt", prompt=body.prompt)
     scores = {name: Score(score["value"], score["source"]) for name, score in checked["scores"].items()}
@@ -145,8 +150,10 @@ def list_refused(context: Context, key: Reviewer, limit: Annotated[int, Query(ge
     )
 
 
-@router.post("/review/{case_id}")
-def decide_case(case_id: str, body: RulingBody, context: Context, key: Reviewer) -> ReviewCase:
+@router.post("/review/{case_id}", openapi_extra=openapi_body("RulingBody"))
+def decide_case(
+    case_id: str, context: Context, key: Reviewer, body: Annotated[RulingBody, body_of(RulingBody)]
+) -> ReviewCase:
     """Decides a case, once: whether lumora was right to refuse or to publish."""
     try:
         case = Feedback().decide(case_id, body.ruling, body.note, body.category)

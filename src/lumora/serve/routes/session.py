@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from lumora.serve.api_key import ApiKey, Scope
+from lumora.serve.bodies import body_of, openapi_body
 from lumora.serve.context import Context
 from lumora.serve.errors import ApiError
 from lumora.serve.keys import Anyone
@@ -34,8 +35,10 @@ class SessionDeleted(BaseModel):
     deleted: Literal[True] = True
 
 
-@router.post("")
-def sign_in(body: SignIn, request: Request, response: Response, context: Context) -> SessionObject:
+@router.post("", openapi_extra=openapi_body("SignIn"))
+def sign_in(
+    request: Request, response: Response, context: Context, body: Annotated[SignIn, body_of(SignIn)]
+) -> SessionObject:
     """Sets the session cookie. Raises 401 for an unknown or revoked key."""
     key = context.access.keys.authenticate(body.key.strip())
     if key is None:

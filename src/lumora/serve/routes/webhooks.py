@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel, Field
 
 from lumora.serve.api_key import ApiKey
+from lumora.serve.bodies import body_of, openapi_body
 from lumora.serve.context import Context, ServerContext
 from lumora.serve.database import Row, webhook_deliveries, webhook_endpoints
 from lumora.serve.errors import ApiError, not_found
@@ -104,8 +105,10 @@ def list_event_types(key: Reader) -> EventTypeList:
     return EventTypeList(data=list(EVENT_TYPES))
 
 
-@router.post("/webhook_endpoints")
-def create_endpoint(body: EndpointCreate, context: Context, key: Creator) -> EndpointWithSecret:
+@router.post("/webhook_endpoints", openapi_extra=openapi_body("EndpointCreate"))
+def create_endpoint(
+    context: Context, key: Creator, body: Annotated[EndpointCreate, body_of(EndpointCreate)]
+) -> EndpointWithSecret:
     """A new endpoint. The answer holds its signing secret, which is shown only once."""
     _check_url(context, body.url)
     now, secret = time.time(), new_signing_secret()
@@ -155,8 +158,10 @@ def get_endpoint(endpoint_id: str, context: Context, key: Reader) -> Endpoint:
     return Endpoint(**_fields(_row(context, key, endpoint_id)))
 
 
-@router.post("/webhook_endpoints/{endpoint_id}")
-def update_endpoint(endpoint_id: str, body: EndpointUpdate, context: Context, key: Creator) -> Endpoint:
+@router.post("/webhook_endpoints/{endpoint_id}", openapi_extra=openapi_body("EndpointUpdate"))
+def update_endpoint(
+    endpoint_id: str, context: Context, key: Creator, body: Annotated[EndpointUpdate, body_of(EndpointUpdate)]
+) -> Endpoint:
     """Changes the name, the address or the types of events."""
     row, changes = _row(context, key, endpoint_id), body.model_dump(exclude_none=True)
     if body.url is not None:
@@ -174,8 +179,10 @@ def delete_endpoint(endpoint_id: str, context: Context, key: Creator) -> Endpoin
     return EndpointDeleted(id=endpoint_id)
 
 
-@router.post("/webhook_endpoints/{endpoint_id}/test")
-def test_endpoint(endpoint_id: str, body: EndpointTest, context: Context, key: Creator) -> EndpointTestResult:
+@router.post("/webhook_endpoints/{endpoint_id}/test", openapi_extra=openapi_body("EndpointTest"))
+def test_endpoint(
+    endpoint_id: str, context: Context, key: Creator, body: Annotated[EndpointTest, body_of(EndpointTest)]
+) -> EndpointTestResult:
     """Delivers a sample event now, once. Raises 400 where the endpoint cannot be reached."""
     endpoint, event_id = _row(context, key, endpoint_id), new_event_id()
     sample = event_body(event_id, body.event_type, "video_sample")
@@ -186,9 +193,9 @@ def test_endpoint(endpoint_id: str, body: EndpointTest, context: Context, key: C
     return EndpointTestResult(webhook_endpoint_id=endpoint_id, event_type=body.event_type, status_code=status)
 
 
-@router.post("/webhook_endpoints/{endpoint_id}/rotate_secret")
+@router.post("/webhook_endpoints/{endpoint_id}/rotate_secret", openapi_extra=openapi_body("RotateSecret"))
 def rotate_secret(
-    endpoint_id: str, context: Context, key: Creator, body: RotateSecret | None = None
+    endpoint_id: str, context: Context, key: Creator, body: Annotated[RotateSecret, body_of(RotateSecret)]
 ) -> EndpointWithSecret:
     """A new signing secret. The old one stays valid for 24 hours if the body says so."""
     old = _row(context, key, endpoint_id)["secret"]
