@@ -187,6 +187,7 @@ assert not heavy, heavy
 
 
 def test_a_port_in_use_is_refused_in_a_sentence(server: ServeProcess):
-    words = [sys.executable, "-m", "lumora", "serve", "--port", str(server.port), "--data-dir", str(server.data_dir)]
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 2 and f"Port {server.port}" in ended.stderr and ended.stderr.count("\n") == 1
+    words = [sys.executable, "-m", "lumora", "serve", "--data-dir", str(server.data_dir)]
+    for flags, said in ((["--port", str(server.port)], "Port"), (["--workers-only"], "Another `lumora serve`")):
+        ended = subprocess.run([*words, *flags], capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 2 and said in ended.stderr and ended.stderr.count("\n") == 1

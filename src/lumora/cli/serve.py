@@ -63,6 +63,7 @@ class Serve:
                 expire_after_hours=self.expire_after_hours,
             ),
         )
-        if not self.workers_only:
-            say(f"lumora is served at http://{self.host}:{self.port} (API, and the studio in a browser).")
-        Supervisor(settings, with_api=not self.workers_only).run()
+        address = f"http://{self.host}:{self.port}"
+        said = "Workers are started." if self.workers_only else f"lumora is served at {address} (API and studio)."
+        supervisor = Supervisor(settings, with_api=not self.workers_only)
+        supervisor.run(on_start=lambda: say(said))

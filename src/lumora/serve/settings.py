@@ -20,7 +20,6 @@ class ServeLimits:
     """Of all keys together; further ones are answered with 429 and Retry-After."""
     max_jobs_per_key: int = 50
     """Queued and running jobs of one key."""
-    max_variations: int = 8
     max_body_bytes: int = 512 << 20
     max_upload_bytes: int = 256 << 20
     max_upload_pixels: int = 4096 * 2304
@@ -46,12 +45,8 @@ class ServeSettings:
     """Folder of the model; None is the one that comes with lumora."""
     workers: int = 1
     """Worker processes on this machine. One GPU is one worker."""
-    worker_threads: int | None = None
-    """CPU threads of a worker; None is PyTorch's default."""
     batch_size: int = 4
     """Most jobs of equal shape that a worker makes together."""
-    preview_every: int = 4
-    """Denoising steps between previews; 0 sends none."""
     heartbeat_seconds: float = 2.0
     takeover_seconds: float = 15.0
     """A worker without a heartbeat for this long is dead, and its jobs are given to others."""

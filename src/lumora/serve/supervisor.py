@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -10,8 +11,11 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from lumora.serve.child_process import WORKER_ID, child_environment, command
 from lumora.serve.database import create_tables, make_engine
@@ -60,21 +64,25 @@ class Supervisor:
     """False: workers only, for further machines."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
-    def run(self) -> None:
-        """Serves until SIGTERM or SIGINT. Raises ValueError and OSError for settings that cannot be used."""
+    def run(self, on_start: Callable[[], None] = lambda: None) -> None:
+        """Serves until SIGTERM or SIGINT; calls `on_start` once the settings are checked.
+
+        Raises ValueError and OSError for settings that cannot be used.
+        """
         settings = self.settings
         _check_settings(settings, self.with_api)
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         create_tables(settings)
         if self.with_api:
             _check_keys(settings)
-        with tempfile.TemporaryDirectory(prefix="lumora-") as folder:
+        with _only_workers_here(settings), tempfile.TemporaryDirectory(prefix="lumora-") as folder:
             settings = settings.with_runtime_dir(Path(settings.runtime_dir or folder))
             children = self._children(settings)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: self.stopping.set())
             for child in children:
                 child.start()
+            on_start()
             try:
                 while not self.stopping.wait(0.2):
                     for child in children:
@@ -87,9 +95,12 @@ class Supervisor:
         children = []
         if self.with_api:
             children += [_Child("checker", "checker", environment), _Child("API", "app", environment)]
+        num_gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
         for number in range(settings.workers):
-            worker_id = f"{socket.gethostname()}-{number}"
-            children.append(_Child(f"worker {worker_id}", "worker", {**environment, WORKER_ID: worker_id}))
+            own = {**environment, WORKER_ID: f"{socket.gethostname()}-{number}"}
+            if num_gpus > 1:
+                own.setdefault("CUDA_VISIBLE_DEVICES", str(number % num_gpus))
+            children.append(_Child(f"worker {number}", "worker", own))
         return children
 
 
@@ -104,6 +115,25 @@ def _check_settings(settings: ServeSettings, with_api: bool) -> None:
             raise ValueError(
                 f"Port {settings.port} of {settings.host} cannot be used: {os.strerror(error.errno or 0)}."
             ) from None
+
+
+@contextlib.contextmanager
+def _only_workers_here(settings: ServeSettings) -> Iterator[None]:
+    """Workers have fixed names on each machine, so only one supervisor may start some for a data folder."""
+    lock = FileLock(settings.folder / f"workers-of-{socket.gethostname()}.lock", timeout=0)
+    if not settings.workers:
+        yield
+        return
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(
+            f"Another `lumora serve` of this machine has workers for {settings.folder}; stop it or use --workers 0."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_keys(settings: ServeSettings) -> None:

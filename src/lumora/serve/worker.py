@@ -131,8 +131,8 @@ class Worker:
 
 def main() -> None:
     settings = begin_process()
-    if settings.worker_threads:
-        torch.set_num_threads(settings.worker_threads)
+    if settings.workers > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // settings.workers))
     (settings.folder / "work").mkdir(mode=0o700, exist_ok=True)
     worker = Worker(settings, os.environ[WORKER_ID])
     for number in (signal.SIGTERM, signal.SIGINT):
