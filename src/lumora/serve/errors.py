@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 
 from lumora.atomic_io import is_disk_full
@@ -73,6 +73,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(ValidationError, _validation_error)
     app.add_exception_handler(OperationalError, _database_error)
+    app.add_exception_handler(DataError, _data_error)
     app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -114,6 +115,12 @@ def _database_error(_: Request, error: Exception) -> JSONResponse:
     full = "full" in str(error)
     message = "The disk is full." if full else "The database cannot be used now; try again."
     return error_response(507 if full else 503, message, headers={"Retry-After": "5"})
+
+
+def _data_error(_: Request, error: Exception) -> JSONResponse:
+    """PostgreSQL stores no NUL characters, in values and in what is searched for."""
+    LOG.warning("The database refused a value: %s", error)
+    return error_response(400, "A text has characters that cannot be stored.", "invalid_value")
 
 
 def _os_error(_: Request, error: Exception) -> JSONResponse:
