@@ -314,10 +314,14 @@ def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
         assert told["recipe"]["record"] in reader.json()
     assert main(["reproduce", str(clip), "-o", str(again), *words]) == 2  # without the picture
     assert main(["reproduce", str(clip), "-o", str(again), "--inputs", str(picture), *words]) == 0
+    assert "the frames are the same" in capsys.readouterr().out
     assert np.array_equal(Video.load(clip).frames, Video.load(again).frames)
-    assert main(["reproduce", str(clip), "-o", str(again), "--inputs", str(picture)]) == 2  # another model
+    reproduce = ["reproduce", str(clip), "-o", str(again), "--inputs", str(picture), "--overwrite"]
+    assert main(reproduce) == 2  # another model
+    with patch("lumora.service.publish.video_hash", lambda _: "00"):
+        assert main([*reproduce, *words]) == 3 and "the frames are not the same" in capsys.readouterr().out
     with patch("lumora.backends.lumora.planning.SAMPLER_VERSION", 1_000):
-        assert main(["reproduce", str(clip), "-o", str(again), "--inputs", str(picture), *words]) == 2
+        assert main([*reproduce, *words]) == 2
     assert "other pixels" in capsys.readouterr().err
     assert main(["detect", str(picture), "--json", "--save-manifest", str(tmp_path / "none.c2pa")]) == 3
     assert not (tmp_path / "none.c2pa").exists()

@@ -16,9 +16,12 @@ from PIL import Image
 
 from lumora.cli import main
 from lumora.config import VideoShape
+from lumora.media.reader import FrameReader
+from lumora.media.video import Video
 from lumora.redteam.synthetic_symbols import plant_symbol
 from lumora.safety.adapters import ModerationService
 from lumora.safety.frame_check import FrameCheck, views
+from lumora.safety.frame_sampling import MAX_PIXELS, sampled_frames
 from lumora.safety.moderators import frame_moderator
 from lumora.safety.policy import Endpoint, Policy
 from lumora.safety.symbols import SymbolCheck, draw_symbol, symbol_outlines
@@ -189,3 +192,13 @@ def test_a_service_that_does_not_answer_refuses():
 def test_the_symbol_check_accepts_any_size():
     for shape in ((1, 1, 3), (1, 200, 3), (300, 7, 3), (96, 96, 3)):
         assert SymbolCheck(POLICY).check(np.zeros(shape, np.uint8)).allowed
+
+
+def test_of_a_video_file_six_frames_a_second_are_checked_and_every_single_frame_that_differs(tmp_path: Path):
+    frames = np.full((96, 720, 1280, 3), 90, np.uint8)
+    frames[37] = 200
+    Video(frames, 24.0).save(tmp_path / "a.mp4")
+    with FrameReader(tmp_path / "a.mp4") as reader:
+        sampled = list(sampled_frames(reader))
+    assert 24 <= len(sampled) <= 28 and sum(frame.mean() > 150 for frame in sampled) == 1
+    assert sampled[0].shape[0] * sampled[0].shape[1] <= 1.01 * MAX_PIXELS

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lumora.backends.base import Backend, Cancelled
 from lumora.backends.lumora.backend import LumoraBackend
 from lumora.backends.lumora.planning import prepare
 from lumora.config import ModelConfig, Resolution
+from lumora.provenance.certificates import signing_identity
 from lumora.provenance.manifest import read
 from lumora.request.serialization import recipe_texts, to_recipe, upgrade_recipe
 from lumora.safety.verdict import Moderator, Score, Verdict
@@ -180,3 +182,38 @@ def test_reviewed_frames_are_those_of_the_file(tmp_path: Path):
     frames = Frames()
     generate(Request("a ball"), FakeBackend(video), tmp_path / "a.png", moderation(frames=Moderator([frames])))
     assert len(frames.seen) == 1 and np.array_equal(frames.seen[0], noise(5).frames[:1])
+
+
+@pytest.mark.parametrize("broken", ["state", "index", "certificate", "key", "disk", "resume file"])
+def test_what_would_make_publishing_fail_is_found_before_the_backend_runs(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def run(_: Request) -> Video:
+        raise AssertionError("The backend must not run.")
+
+    state, out, sentence = tmp_path / "state", tmp_path / "out", r"[A-Z/].*\.$"
+    out.mkdir()
+    monkeypatch.setenv("LUMORA_STATE", "/proc/none" if broken == "state" else str(state))
+    if broken == "index":
+        (state / "delivered.sqlite3").mkdir(parents=True)
+    elif broken == "key":
+        (state / "watermark.key").mkdir(parents=True)
+    elif broken == "certificate":  # a root cannot sign files
+        signing_identity()
+        for name in ("LUMORA_CERTIFICATE", "LUMORA_KEY"):
+            monkeypatch.setenv(name, str(state / "root.pem"))
+    elif broken == "disk":
+        monkeypatch.setattr("shutil.disk_usage", lambda _: namedtuple("Usage", "free")(10_000))
+    elif broken == "resume file":
+        (out / "a.work").mkdir()
+    with pytest.raises((ValueError, OSError), match=sentence):
+        generate(Request("a ball"), FakeBackend(run), out / "a.mp4", moderation(), resume_path=out / "a.work")
+    assert not (out / "a.mp4").exists()
+
+
+def test_the_end_of_a_prompt_that_is_not_read_is_said(weights: Path):
+    prompt = "a red ball rolls to the right, " * 30 + "and stops"
+    (warning,) = LumoraBackend(weights).prepare(Request(prompt)).warnings
+    end = warning.partition("this end of it has no effect: ")[2]
+    assert prompt.endswith(end) and 100 < len(end) < len(prompt) - 100
+    assert not LumoraBackend(weights).prepare(Request("a red ball rolls to the right, " * 8)).warnings

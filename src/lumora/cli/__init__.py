@@ -72,11 +72,16 @@ VERBS: dict[str, Callable[..., Verb]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the verb and returns the exit code: 2 after a mistake of the user, which is printed in one sentence, 130
-    after Ctrl-C, and 141 if nobody reads the output. SIGHUP ends with 129 and SIGTERM with 143."""
+    """Runs the verb of a command line and returns its exit code."""
+    return exit_code(lambda: _parse(list(sys.argv[1:] if argv is None else argv)).run())
+
+
+def exit_code(work: Callable[[], int | None]) -> int:
+    """The exit code of `work`: 2 after a mistake of the user, which is printed in one sentence, 130 after Ctrl-C, and
+    141 if nobody reads the output. SIGHUP ends with 129 and SIGTERM with 143."""
     try:
         with session():
-            return _parse(list(sys.argv[1:] if argv is None else argv)).run() or 0
+            return work() or 0
     except BrokenPipeError:
         discard_output()
         return BROKEN_PIPE

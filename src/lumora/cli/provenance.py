@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from lumora.cli.flags import File, OutputVerb
 from lumora.cli.progress import progress_bar
-from lumora.terminal import say
+from lumora.terminal import say, warn
 
 if TYPE_CHECKING:
     from lumora.provenance.detect import Detection
@@ -81,6 +81,7 @@ class Detect(OutputVerb):
             self.check_output(self.save_manifest, [self.file])
         with progress_bar("Loading the codec") as report:
             found = detect(self.file, None, load_codec(), partial(report, "Examining the video"))
+        warn(*(f"lumora: {warning}" for warning in found.warnings))
         if self.save_manifest and found.record and found.answer == "ours":
             with atomic_write(self.save_manifest) as part:
                 part.write_bytes(found.record.manifest)

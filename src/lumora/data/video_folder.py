@@ -43,7 +43,7 @@ def _read_metadata(folder: Path) -> list[tuple[Path, str]]:
     if not file.is_file():
         raise ValueError(f"{folder} needs a metadata.jsonl with lines of file_name and text.")
     entries = []
-    for number, row in enumerate(file.read_text().splitlines(), 1):
+    for number, row in enumerate(file.read_text("utf-8-sig").splitlines(), 1):
         try:
             entry = json.loads(row)
             path, text = folder / entry["file_name"], str(entry["text"])

@@ -65,6 +65,8 @@ class Detection:
     """Of the fingerprint to that of `record`, from 0 to 1. None without a record."""
     codec_trace: CodecTrace | None
     """None where no codec was given, or the video is too small."""
+    warnings: tuple[str, ...] = ()
+    """What was changed or is missing in what was read (`FrameReader.warnings`)."""
 
 
 def detect(
@@ -80,7 +82,7 @@ def detect(
     """
     report = progress or (lambda done, total: None)
     manifest, records = read(path), (index or Index()).all()
-    clip, trace = _read_video(path, codec, lambda fraction: report(round(90 * fraction), 100))
+    clip, trace, warnings = _read_video(path, codec, lambda fraction: report(round(90 * fraction), 100))
     key = existing_watermark_key()
     reading = watermark.read(clip, key, stop_at=0.0) if key else None
     report(95, 100)
@@ -89,15 +91,16 @@ def detect(
     proven = _proven_record(path, manifest, records)
     if proven is not None:
         similarity = matches[proven].similarity
-        return Detection("ours", 0.0, records[proven], manifest, reading, similarity, trace)
+        return Detection("ours", 0.0, records[proven], manifest, reading, similarity, trace, warnings)
     if key is None or reading is None:
-        return Detection(_answer(1.0, trace), 1.0, None, manifest, None, None, trace)
+        return Detection(_answer(1.0, trace), 1.0, None, manifest, None, None, trace, warnings)
     p_values = index_p_values(clip, reading, records, matches, key)
     p_value = combined_p_value(reading, p_values)
     answer, best = _answer(p_value, trace), min(range(len(records)), key=p_values.__getitem__, default=None)
     if best is None or p_values[best] > NOT_OURS_P_VALUE:
-        return Detection(answer, p_value, None, manifest, reading, None, trace)
-    return Detection(answer, p_value, records[best], manifest, reading, matches[best].similarity, trace)
+        return Detection(answer, p_value, None, manifest, reading, None, trace, warnings)
+    similarity = matches[best].similarity
+    return Detection(answer, p_value, records[best], manifest, reading, similarity, trace, warnings)
 
 
 def combined_p_value(reading: watermark.WatermarkReading, by_index: Sequence[float]) -> float:
@@ -153,8 +156,9 @@ def informed_p_value(
 
 def _read_video(
     path: Path, codec: Codec | None, progress: Callable[[float], None]
-) -> tuple[ReducedVideo, CodecTrace | None]:
-    """The reduced video and its trace, frame by frame: at full size no more than one frame is held."""
+) -> tuple[ReducedVideo, CodecTrace | None, tuple[str, ...]]:
+    """The reduced video, its trace and what is to be said of it, frame by frame: at full size no more than one frame is
+    held."""
     luma: list[np.ndarray] = []
     parts: list[np.ndarray] = []
     with FrameReader(path) as reader:
@@ -164,12 +168,13 @@ def _read_video(
                 parts.append(central_part(frame, codec.config.spatial_compression))
             progress(min(1.0, reader.position / reader.duration) if reader.duration else 0.0)
         order, fps = reader.schedule()
+        warnings = reader.warnings
     progress(1.0)
     trace = None
     if codec:
         beginning = order[:TRACE_FRAMES]
         trace = trace_of(Video(np.stack(parts)[beginning[beginning < len(parts)]], fps), codec)
-    return ReducedVideo(np.stack(luma)[order], fps), trace
+    return ReducedVideo(np.stack(luma)[order], fps), trace, warnings
 
 
 def _proven_record(path: Path, manifest: Manifest, records: Sequence[PublishedRecord]) -> int | None:

@@ -58,16 +58,11 @@ def existing_watermark_key() -> bytes | None:
     Raises OSError, with a sentence, where the file cannot be read.
     """
     path = state_path() / "watermark.key"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise OSError(f"{path} cannot be read: {error_reason(error)}.") from error
+    return _read(path) if path.exists() else None
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Replaces `path` atomically, with mode 0600."""
+    """Replaces `path` atomically, with mode 0600. Raises OSError, with a sentence, where it cannot be written."""
     part = _secret_part(path, content)
     try:
         os.replace(part, path)
@@ -78,7 +73,8 @@ def write_secret(path: Path, content: bytes) -> None:
 def stored_secret(path: Path, make: Callable[[], bytes]) -> bytes:
     """The content of `path`. If it does not exist, it is created with what `make` returns.
 
-    If several processes create it at once, all of them get the content of the first.
+    If several processes create it at once, all of them get the content of the first. Raises OSError, with a sentence,
+    where it cannot be written or read.
     """
     if not path.exists():
         part = _secret_part(path, make())
@@ -87,7 +83,7 @@ def stored_secret(path: Path, make: Callable[[], bytes]) -> bytes:
                 os.link(part, path)  # unlike a rename, this never replaces the file of another process
         finally:
             part.unlink(missing_ok=True)
-    return path.read_bytes()
+    return _read(path)
 
 
 @contextlib.contextmanager
@@ -110,10 +106,20 @@ def locked(path: Path) -> Iterator[BinaryIO]:
         raise OSError(f"{path} cannot be used: {error_reason(error)}.") from error
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OSError(f"{path} cannot be read: {error_reason(error)}.") from error
+
+
 def _secret_part(path: Path, content: bytes) -> Path:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error_reason(error)}; set LUMORA_STATE to another folder.") from None
     return part

@@ -17,7 +17,7 @@ from lumora.safety.corpus import Sentence, categories
 def read_labeled(file: Path) -> list[Sentence]:
     """Prompts without a category belong to the group `benign`. Raises ValueError if the file is missing or invalid."""
     try:
-        lines = file.read_text("utf-8").split("\n")  # splitlines would also split at other Unicode separators
+        lines = file.read_text("utf-8-sig").split("\n")  # splitlines would also split at other Unicode separators
     except FileNotFoundError:
         raise ValueError(f"There is no file {file}.") from None
     except UnicodeDecodeError:
