@@ -31,7 +31,7 @@ from lumora.service.generate import generate, generate_batch
 from lumora.service.moderation import CheckFailed, Moderation, ModerationBlocked
 
 LOG = logging.getLogger("lumora.serve.worker")
-MAX_ATTEMPTS = 5
+MAX_ATTEMPTS = 10
 """A job that ends its worker so often fails."""
 _MEMORY = "The video needs more memory than there is; ask for a smaller one."
 

@@ -148,11 +148,11 @@ class VideoStore:
                 add_event(connection, "", "queue.updated")
         return [row["id"] for row in rows]
 
-    def begin(self, ticket: str, worker_id: str, run_token: str) -> list[Row]:
-        """The unfinished jobs that a ticket has claimed. From now on only the process with `run_token` may write
-        them."""
+    def begin(self, ticket: str, worker_id: str, run_token: str, attempts: int = 1) -> list[Row]:
+        """The unfinished jobs that a ticket has claimed. From now on only the process with `run_token` may write them.
+        `attempts` is added to their number of attempts."""
         mine = self._of_ticket(ticket)
-        values = {"run_token": run_token, "worker_id": worker_id, "attempts": videos.c.attempts + 1}
+        values = {"run_token": run_token, "worker_id": worker_id, "attempts": videos.c.attempts + attempts}
         with self.engine.begin() as connection:
             connection.execute(sa.update(videos).where(mine).values(**values))
             return list(connection.execute(sa.select(videos).where(mine).order_by(videos.c.number)).mappings())

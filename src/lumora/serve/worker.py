@@ -34,6 +34,7 @@ LOG = logging.getLogger("lumora.serve.worker")
 
 POLL_SECONDS = 0.1
 MAINTENANCE_SECONDS = 5.0
+RETRY_SECONDS = 2.0
 
 
 class Worker:
@@ -114,8 +115,17 @@ class Worker:
         return self.store.claim(ticket, self.settings.batch_size)
 
     def _make(self, ticket: str) -> None:
-        self._hold_if_stopping()
-        self.runner.run(ticket, self.store.begin(ticket, self.id, secrets.token_hex(8)))
+        """Runs the jobs of a ticket, again while the database cannot be used: what was made is found then."""
+        attempts = 1
+        while True:
+            self._hold_if_stopping()
+            try:
+                self.runner.run(ticket, self.store.begin(ticket, self.id, secrets.token_hex(8), attempts))
+                break
+            except OperationalError as error:
+                LOG.warning("The database cannot be used now: %s", error)
+                self.stopping.wait(RETRY_SECONDS)
+                attempts = 0
         self._hold_if_stopping()
 
     def _hold_if_stopping(self) -> None:
