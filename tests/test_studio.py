@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,7 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from PIL import Image
+
+from lumora.serve.app import create_app
+from lumora.serve.database import create_tables
+from lumora.serve.settings import ServeSettings
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra `dev`")
 CHROMIUM = shutil.which("chromium")
@@ -33,13 +39,17 @@ MADE_MS = 300_000
 VIEWS = ("create", "library", "storyboard", "storyboard/recut", "queue", "provenance", "review", "settings")
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Server:
     """A running `lumora serve`."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self._log = folder / "log"
         command = [sys.executable, "-m", "lumora", "serve", "--port", self.url.rpartition(":")[2]]
         with self._log.open("wb") as log:
@@ -284,6 +294,44 @@ def test_text_of_users_is_never_markup(page: Any, server: Server, clip: dict[str
     assert server.get(f"/v1/videos/{clip['id']}")["tags"] == [markup]
 
 
+@pytest.fixture
+def keyed_server(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The URL of an API without workers that needs a key, and a key for reading and creating."""
+    settings = ServeSettings(str(tmp_path), port=free_port(), runtime_dir=str(tmp_path))
+    create_tables(settings)
+    app = create_app(settings)
+    running = uvicorn.Server(uvicorn.Config(app, port=settings.port, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    while not running.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{settings.port}", app.state.context.access.keys.create("test", ("create", "read"), None)[1]
+    app.state.context.broker.close()
+    running.should_exit = True
+    thread.join()
+
+
+def test_a_server_with_keys_asks_for_one(browser: Any, keyed_server: tuple[str, str]) -> None:
+    url, key = keyed_server
+    page = browser.new_page()
+    page.goto(url)
+    page.get_by_label("API key").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("unknown or revoked")
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="What should it show?")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("link", name="Library")).to_be_visible()
+    expect(page.get_by_role("link", name="Review")).to_have_count(0)
+    assert key not in page.evaluate("JSON.stringify([document.cookie, {...localStorage}])")
+    page.get_by_role("link", name="Settings").click()
+    expect(page.get_by_role("button", name="New key")).to_have_count(0)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("API key")).to_be_visible()
+    page.close()
+
+
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
@@ -296,6 +344,20 @@ def test_every_view_fits_a_phone(page: Any, clip: dict[str, Any]) -> None:
     page.get_by_role("button", name="More", exact=True).click()
     page.get_by_role("menuitem", name="Settings").click()
     expect(page.get_by_role("heading", name="Appearance")).to_be_visible()
+
+
+@pytest.mark.parametrize("page", [PHONE], indirect=True)
+def test_a_cut_is_dragged_by_touch(page: Any) -> None:
+    page.goto("/#/storyboard")
+    cut = page.get_by_role("slider", name="Cut between shots 1 and 2")
+    box, line = cut.bounding_box(), page.locator(".blocks").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+    for kind, shift in (("touchStart", 0.0), ("touchMove", 0.1), ("touchMove", 0.25)):
+        points = [{"x": x + shift * line["width"], "y": y}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(cut).to_have_attribute("aria-valuenow", "3")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 // The one stream of events: keeps the state in step with the server, and comes back after a lost connection.
 import { openEvents } from "./api.js";
 import { batch } from "./lib.js";
-import { addNew, forget, keep, loadQueue, loadRecent, online, preview, queue, recent, video } from "./state.js";
+import { addNew, forget, keep, library, loadLibrary, loadQueue, loadRecent, online, preview, queue, recent, video } from "./state.js";
 
 const RETRY_MS = 3000;
 
@@ -19,7 +19,7 @@ export function connect() {
     },
     () => {
       online.value = true;
-      if (wasLost) Promise.all([loadRecent(), loadQueue()]).catch(() => {});
+      if (wasLost) Promise.all([loadRecent(), loadQueue(), loadLibrary(library.value.filters)]).catch(() => {});
       wasLost = false;
     },
     (closed) => {

@@ -68,11 +68,16 @@ const EVIDENCE = [
   ["detector", "eye", "Comparison with published videos", "A fingerprint of each video that was published here"],
 ];
 
+function chance(p) {
+  if (p < 1e-9) return "less than 1 in a billion";
+  return `about 1 in ${Number((1 / p).toPrecision(1)).toLocaleString()}`;
+}
+
 function Evidence({ type, icon, name, about, check }) {
   const found = result(check, type);
   const yes = found && (found.outcome === "detected" || found.outcome === "ours");
   const p = found?.p_value;
-  const odds = yes && p > 0 && p < 0.01 ? `The chance that this is a coincidence is 1 in ${Math.round(1 / p).toLocaleString("en")}.` : null;
+  const odds = yes && p < 0.01 ? `The chance that this is a coincidence is ${chance(p)}.` : null;
   return html`<li class="evidence">
     <${Icon} name=${icon} size=${24} />
     <div>

@@ -4,7 +4,7 @@ import { api } from "../api.js";
 import { ratios } from "../capabilities.js";
 import { grip, moved, quarter } from "../drag.js";
 import { useDrop } from "../drop.js";
-import { clock, duration, eta, phase } from "../format.js";
+import { duration, eta, phase } from "../format.js";
 import { ask, attempt, say } from "../notices.js";
 import { navigate, route } from "../router.js";
 import { addNew, characters, isDone, isOpen, keep, video } from "../state.js";
@@ -91,7 +91,7 @@ function Card({ shot, index, count, chosen, reorder, onCharacter }) {
     <div class="card-head">
       <button type="button" class="grip" aria-label=${`Move shot ${number}`} ...${grip(index, count, reorder, null, false)}><${Icon} name="grip" size=${18} /></button>
       <h2>Shot ${number}</h2>
-      <span class="small muted numbers">${clock(starts.value[index])}</span>
+      <span class="small muted numbers">from ${duration(starts.value[index])}</span>
       <span class="spacer"></span>
       ${count > 1 && html`<${Button} icon="trash" kind="quiet" label=${`Remove shot ${number}`} onClick=${() => removeShot(index)} />`}
     </div>

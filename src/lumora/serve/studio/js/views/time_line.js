@@ -1,7 +1,7 @@
 // The time line of a storyboard: one block for each shot, and cuts that are dragged or moved by arrow keys.
 import { classes, html, useRef } from "../lib.js";
 import { startDrag } from "../drag.js";
-import { clock, duration } from "../format.js";
+import { duration } from "../format.js";
 import { SHORTEST, board, boardCan, moveCut, starts, total } from "./board_state.js";
 
 const STEP = 0.25;
@@ -48,7 +48,7 @@ export function TimeLine({ chosen }) {
       ${shots.map((shot, i) => html`<${Cut} key=${`cut-${shot.key}`} index=${i} line=${line} />`)}
     </div>
     <div class="ruler numbers" aria-hidden="true">
-      ${starts.value.map((start, i) => html`<span key=${i} style=${{ left: `${(100 * start) / total.value}%` }}>${clock(start)}</span>`)}
+      ${starts.value.map((start, i) => html`<span key=${i} style=${{ left: `${(100 * start) / total.value}%` }}>${duration(start)}</span>`)}
     </div>
   </section>`;
 }
