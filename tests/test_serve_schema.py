@@ -23,7 +23,7 @@ CALLS = int(os.environ.get("LUMORA_API_CALLS", "1000"))
 LEFT_OUT = {
     "/readyz": "without workers it answers 503",
     "/v1/events": "the stream does not end",
-    "/v1/content_provenance_checks": "each takes seconds; test_serve_provenance.py has them",
+    "/v1/content_provenance_checks": "each takes seconds; test_serve_sdk.py has one",
 }
 CHECKS: list[Any] = [
     not_a_server_error,

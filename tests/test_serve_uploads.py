@@ -22,9 +22,9 @@ from signing import signed, tampered
 
 from lumora.media.video import Video
 from lumora.serve.database import files
+from lumora.serve.file_expiry import ORPHAN_SECONDS, remove_expired_files
 from lumora.serve.sandbox import Sandbox, SandboxBusyError, SandboxError, SandboxLimits
 from lumora.serve.settings import ServeLimits
-from lumora.serve.uploads import ORPHAN_SECONDS, remove_expired_files
 
 LIMITS = ServeLimits(
     max_upload_bytes=200_000,

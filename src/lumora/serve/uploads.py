@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import time
 from pathlib import Path
@@ -14,17 +13,14 @@ import sqlalchemy as sa
 from lumora.atomic_io import atomic_write
 from lumora.serve.api_key import ApiKey
 from lumora.serve.context import ServerContext
-from lumora.serve.database import Row, characters, files, videos
+from lumora.serve.database import Row, files
 from lumora.serve.errors import ApiError, not_found
+from lumora.serve.file_expiry import needed_files
 from lumora.serve.sandbox import SandboxBusyError, SandboxError
-from lumora.serve.settings import ServeSettings
-from lumora.serve.video_store import ACTIVE
 
 _STATUS = {"unsupported_media": 415, "file_too_large": 413, "invalid_file": 400}
 _INSPECTED = ("kind", "mime", "width", "height", "seconds", "fps", "warnings", "provenance")
 _CHUNK_BYTES = 1 << 20
-ORPHAN_SECONDS = 3600
-"""A file without a row is removed when it is this old; younger ones may be about to get their row."""
 
 
 def add_file(context: ServerContext, key: ApiKey, content: BinaryIO, filename: str) -> str:
@@ -97,39 +93,10 @@ def delete_file(context: ServerContext, key: ApiKey, file_id: str) -> None:
     """Removes a file. Raises ApiError: 404, and 409 while a job or a character needs it."""
     row = get_file(context, key, file_id)
     with context.engine.begin() as connection:
-        if file_id in _needed(connection):
+        if file_id in needed_files(connection):
             raise ApiError(409, f"A job that is not finished or a character needs {file_id}.", "file_in_use")
         connection.execute(sa.delete(files).where(files.c.id == file_id))
     context.path(row["file"]).unlink(missing_ok=True)
-
-
-def remove_expired_files(engine: sa.Engine, settings: ServeSettings) -> None:
-    """Removes expired files that nothing needs, and files without a row, which a process that died has left."""
-    now = time.time()
-    folder = settings.folder / "files"
-    with engine.begin() as connection:
-        expired = set(connection.execute(sa.select(files.c.id).where(files.c.expires_at < now)).scalars())
-        expired -= _needed(connection)
-        connection.execute(sa.delete(files).where(files.c.id.in_(expired)))
-    for file_id in expired:
-        (folder / file_id).unlink(missing_ok=True)
-    with engine.connect() as connection:
-        known = set(connection.execute(sa.select(files.c.file)).scalars())
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if f"files/{path.name}" not in known and path.stat().st_mtime < now - ORPHAN_SECONDS:
-            path.unlink(missing_ok=True)
-
-
-def _needed(connection: sa.Connection) -> set[str]:
-    """The files that unfinished jobs and characters refer to."""
-    specs = connection.execute(sa.select(videos.c.spec).where(videos.c.status.in_(ACTIVE))).scalars()
-    needed = {file_id for spec in specs for file_id in _file_ids(spec)}
-    return needed | set(connection.execute(sa.select(characters.c.file_id)).scalars())
-
-
-def _file_ids(spec: Any) -> list[str]:
-    """The ids of files anywhere in a JSON value."""
-    return [part for part in json.dumps(spec).split('"') if part.startswith("file_")]
 
 
 def _check_room(context: ServerContext, key: ApiKey) -> None:

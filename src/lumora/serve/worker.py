@@ -23,6 +23,7 @@ from lumora.backends.lumora.backend import LumoraBackend
 from lumora.serve.child_process import WORKER_ID, begin_process
 from lumora.serve.database import make_engine
 from lumora.serve.events import prune_events
+from lumora.serve.file_expiry import remove_expired_files
 from lumora.serve.job_runner import JobRunner
 from lumora.serve.previews import PreviewSender
 from lumora.serve.queue import APPLICATION_NAME, APPLICATION_VERSION, QUEUE_NAME, WORKFLOW_NAME, JobQueue
@@ -137,6 +138,7 @@ class Worker:
         self.queue.take_over()
         self.store.finish_deletions()
         prune_events(self.engine)
+        remove_expired_files(self.engine, self.settings)
 
 
 def main() -> None:
