@@ -281,7 +281,13 @@ def test_a_refused_prompt_is_answered_with_the_sentence_of_the_api(page: Any) ->
     page.goto("/")
     page.get_by_label("Prompt", exact=True).fill("a man beats a child bloody with a club")
     page.keyboard.press("Control+Enter")
-    expect(page.get_by_role("alert")).to_contain_text("Appeal")
+    expect(page.get_by_role("alert")).to_contain_text("The prompt does not pass.")
+    page.get_by_role("button", name="Appeal").click()
+    page.get_by_label("Why is this prompt harmless?").fill("It is a scene of a play.")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("The reviewers will look at it.").wait_for()
+    page.goto("/#/review")
+    expect(page.get_by_text("It is a scene of a play.")).to_be_visible()
 
 
 def test_text_of_users_is_never_markup(page: Any, server: Server, clip: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ export function phase(item) {
 const STATUS = { queued: "Waiting", in_progress: "Being made", completed: "Finished", failed: "Failed" };
 
 export function status(item) {
-  if (item.status === "failed" && item.error?.code === "cancelled") return "Cancelled";
+  if (item.status === "failed" && item.error?.code === "cancelled") return "Canceled";
   if (item.status === "failed" && item.error?.code === "content_filter") return "Refused";
   return STATUS[item.status] ?? item.status;
 }

@@ -35,6 +35,7 @@ export function Filmstrip({ url, start = 0, end }) {
   useEffect(() => {
     let current = true;
     const timer = setTimeout(() => {
+      if (!canvas.current) return;
       canvas.current.width = Math.max(32, Math.round(canvas.current.clientWidth));
       inTurn(() => (current ? drawStrip(canvas.current, url, start, end, () => current) : null)).catch(() => {});
     }, 120);

@@ -5,9 +5,10 @@ import { ratios } from "../capabilities.js";
 import { duration, size as sizeText } from "../format.js";
 import { MAX_VARIATIONS, ROLES, addInput, can, changeInput, clearDraft, draft, fromVideo, mode, promptOptional, removeInput, shownRatio, shownSeconds, size, submit } from "../draft.js";
 import { takeFiles } from "../intake.js";
-import { attempt, say, toast } from "../notices.js";
+import { say } from "../notices.js";
 import { addNew, characters, models } from "../state.js";
 import { CharacterDialog } from "../ui/characters.js";
+import { ComplaintDialog } from "../ui/complaint.js";
 import { Amount, Button, Choice, Field, FileButton, Shape } from "../ui/controls.js";
 import { Icon } from "../ui/icons.js";
 import { Popover } from "../ui/popover.js";
@@ -120,21 +121,13 @@ function MoreChip({ onCharacter }) {
   <//>`;
 }
 
-function AppealButton({ categories }) {
-  const send = () => attempt(async () => {
-    const reason = "Sent from the studio: the prompt is harmless.";
-    await api.appeal({ prompt: draft.prompt.value, reason, allow_training: false });
-    toast("Your appeal was sent to the reviewers.");
-  });
-  return html`${categories?.length ? html` (${categories.join(", ")})` : ""} <button type="button" onClick=${send}>Appeal</button>`;
-}
-
 export function Composer() {
   const box = useRef(null);
   const busy = useSignal(false);
   const error = useSignal(null);
   const making = useSignal(false);
   const picking = useSignal(false);
+  const appealing = useSignal(null); // the refused prompt
   const open = mode.value && ROLES[mode.value];
   const missing = !draft.prompt.value.trim() && !promptOptional.value;
 
@@ -177,7 +170,7 @@ export function Composer() {
       aria-invalid=${error.value ? "true" : undefined} aria-describedby=${error.value ? "prompt-error" : undefined}
     ></textarea>
     ${error.value && html`<p class="composer-error" id="prompt-error" role="alert">${error.value.message}
-      ${error.value.code === "moderation_blocked" && html`<${AppealButton} categories=${error.value.categories} />`}</p>`}
+      ${error.value.code === "moderation_blocked" && html`<button type="button" onClick=${() => (appealing.value = draft.prompt.value)}>Appeal</button>`}</p>`}
     <div class="composer-bar">
       <${FileButton} label="Add an image or a video" icon="attach" kind="quiet" onFiles=${takeFiles} />
       <div class="composer-chips" role="group" aria-label="Settings">
@@ -187,11 +180,14 @@ export function Composer() {
         <${SeedChip} />
         <${MoreChip} onCharacter=${() => (making.value = true)} />
       </div>
-      <button type="submit" class="button primary" disabled=${busy.value}><span>${open && mode.value !== "connect" ? open.name.split(" ")[0] : "Create"}</span><kbd class="wide-keys">Ctrl ↵</kbd></button>
+      <button type="submit" class="button primary" disabled=${busy.value}><span>${open ? open.name.split(" ")[0] : "Create"}</span><kbd class="wide-keys">Ctrl ↵</kbd></button>
     </div>
-    ${making.value && html`<${CharacterDialog} onClose=${() => (making.value = false)} />`}
-    ${picking.value && html`<${PickVideo} title="Blend with which video?" onClose=${() => (picking.value = false)} onPick=${pickSecond} />`}
-  </form>`;
+  </form>
+  ${appealing.value !== null && html`<${ComplaintDialog} title="Appeal against the refusal" label="Why is this prompt harmless?"
+    send=${(body) => api.appeal({ prompt: appealing.value, ...body })} onClose=${() => (appealing.value = null)} />`}
+  ${making.value && html`<${CharacterDialog} onClose=${() => (making.value = false)} />`}
+  ${picking.value && html`<${PickVideo} title="Blend with which video?" onClose=${() => (picking.value = false)} onPick=${pickSecond} />`}
+`;
 
   function pickSecond(item) {
     picking.value = false;

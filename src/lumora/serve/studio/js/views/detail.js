@@ -10,12 +10,12 @@ import { restoreBoard } from "./board_state.js";
 import { attempt, ask, fail, toast } from "../notices.js";
 import { link, navigate, previous } from "../router.js";
 import { isDone, isOpen, keep, library, loadVideo, recent, video } from "../state.js";
+import { ComplaintDialog } from "../ui/complaint.js";
 import { Button, Empty } from "../ui/controls.js";
 import { Forming } from "../ui/forming.js";
 import { Icon } from "../ui/icons.js";
 import { Player } from "../ui/player.js";
 import { MenuItem, Popover } from "../ui/popover.js";
-import { ReportDialog } from "../ui/report.js";
 import { toggleFavorite } from "../ui/tile.js";
 import { openInEditor } from "./recut_state.js";
 
@@ -185,7 +185,7 @@ function Actions({ item }) {
         <${MenuItem} icon="flag" onClick=${() => (close(), (reporting.value = true))}>Report<//>
         <${MenuItem} icon="trash" danger onClick=${() => (close(), removeVideo(item))}>Delete<//>`}
     <//>
-    ${reporting.value && html`<${ReportDialog} item=${item} onClose=${() => (reporting.value = false)} />`}
+    ${reporting.value && html`<${ComplaintDialog} title="Report this video" label="What is wrong with it?" send=${(body) => api.report(item.id, body)} onClose=${() => (reporting.value = false)} />`}
   </div>`;
 }
 
