@@ -133,11 +133,13 @@ def seeds(folder: Path) -> list[bytes]:
 
 def test_mutated_uploads_are_taken_or_refused_and_never_break_the_server(client: TestClient, tmp_path: Path):
     draw, originals = random.Random(0), seeds(tmp_path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     statuses = {
         client.post("/v1/files", files={"file": ("x", mutated(draw.choice(originals), draw))}).status_code
         for _ in range(MUTATIONS)
     }
     assert statuses <= {200, 400, 413, 415} and len(statuses) > 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
     assert client.get("/healthz").status_code == 200
 
 
