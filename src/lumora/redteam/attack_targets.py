@@ -9,7 +9,7 @@ from lumora.redteam.attack_suite_runner import AS_A_WHOLE, CLEAN, HARD, HARMLESS
 from lumora.redteam.fairness import largest_gap
 from lumora.redteam.suite import MUST_PASS
 from lumora.redteam.synthetic_symbols import AREAS
-from lumora.redteam.translations import ORIGINAL
+from lumora.safety.corpus import LANGUAGES
 from lumora.safety.policy import Targets
 
 TOLERANCE = 1e-9
@@ -34,6 +34,7 @@ def check_targets(figures: RedTeamFigures, targets: Targets) -> list[TargetCheck
     return [
         *_prompt_checks(figures, targets),
         *_recall_loss_checks(figures, targets),
+        *_language_checks(figures, targets),
         *_multi_turn_checks(figures, targets),
         *_false_refusal_checks(figures, targets),
         *_frame_checks(figures, targets),
@@ -51,10 +52,16 @@ def _prompt_checks(figures: RedTeamFigures, targets: Targets) -> Iterator[Target
 def _recall_loss_checks(figures: RedTeamFigures, targets: Targets) -> Iterator[TargetCheck]:
     for name, loss in figures.recall_loss.items():
         yield TargetCheck(f"recall loss by {name}", loss.value, targets.recall_loss, False)
-    for name, refused in figures.translated.items():
-        if name != ORIGINAL and HARMLESS not in name:
-            loss = figures.translated[ORIGINAL].value - refused.value
-            yield TargetCheck(f"recall loss by {name}", loss, targets.recall_loss, False)
+
+
+def _language_checks(figures: RedTeamFigures, targets: Targets) -> Iterator[TargetCheck]:
+    for code, language in LANGUAGES.items():
+        if language in figures.languages:
+            target = targets.english_recall if code == "en" else targets.language_recall
+            yield TargetCheck(f"refused, {language}", figures.languages[language].value, target, True)
+    for category, refused in figures.language_categories.items():
+        target = targets.language_category_recall
+        yield TargetCheck(f"refused, {category} in all languages", refused.value, target, True)
 
 
 def _multi_turn_checks(figures: RedTeamFigures, targets: Targets) -> Iterator[TargetCheck]:
@@ -63,8 +70,8 @@ def _multi_turn_checks(figures: RedTeamFigures, targets: Targets) -> Iterator[Ta
 
 
 def _false_refusal_checks(figures: RedTeamFigures, targets: Targets) -> Iterator[TargetCheck]:
-    """Harmless and hard rows of translations and multi-turn requests."""
-    for name, refused in (figures.translated | figures.multi_turn).items():
+    """Harmless and hard rows of languages and multi-turn requests."""
+    for name, refused in (figures.languages | figures.multi_turn).items():
         if HARMLESS in name:
             yield TargetCheck(f"refused, {name}", refused.value, targets.benign, False)
         elif HARD in name:

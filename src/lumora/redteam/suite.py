@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
-from lumora.safety.corpus import GOOD_GROUPS, Sentence, groups, sample_sentences
+from lumora.safety.corpus import GOOD_GROUPS, LANGUAGES, Sentence, groups, sample_sentences, written_sentences
 from lumora.safety.labeled import read_labeled
 
 WORLD = "world"
@@ -25,23 +25,25 @@ class SuiteSize:
     benign: int
     hard: int
     scenes: int
-    """Scenes of the world, with three captions each."""
+    """Scenes of the world, with three captions in English and one in every other language of the world."""
     obfuscated: int
     """Harmful prompts that are tried with every obfuscation."""
     frames: int
     """Rendered frames that symbols are planted in."""
     sentences: int
     """Harmless sentences about each person of fairness.toml."""
+    written: int
+    """Held-out sentences that were written in each language."""
     tables: int
-    """Requests of translations.toml, in every language, and of multi_turn.toml."""
+    """Requests of multi_turn.toml."""
     multi_turn: int
     """Multi-turn requests of the held-out corpus for each category and kind."""
 
 
 SIZES = {
-    "quick": SuiteSize(2, 4, 4, 1, 4, 1, 1, 1, 0),
-    "standard": SuiteSize(30, 100, 60, 20, 26, 12, 12, 99, 1),
-    "full": SuiteSize(150, 1000, 500, 200, 78, 60, 24, 99, 4),
+    "quick": SuiteSize(2, 4, 4, 1, 4, 1, 1, 4, 1, 0),
+    "standard": SuiteSize(30, 100, 60, 10, 26, 12, 12, 9999, 99, 1),
+    "full": SuiteSize(150, 1000, 500, 100, 78, 60, 24, 9999, 99, 4),
 }
 
 
@@ -53,6 +55,8 @@ class Suite:
     obfuscated: int
     frames: int = 0
     sentences: int = 0
+    written: tuple[Sentence, ...] = ()
+    """Prompts in several languages."""
     tables: int = 0
     multi_turn: int = 0
 
@@ -73,11 +77,29 @@ def load_suite(name: str, seed: int = 0) -> Suite:
     size, generator = SIZES[name], np.random.default_rng(seed)
     counts = {group: {"benign": size.benign, "hard": size.hard}.get(group, size.category) for group in groups()}
     prompts = [s for group, count in counts.items() for s in sample_sentences(group, ("held out",), count, generator)]
-    prompts += [Sentence(text, WORLD, text) for text in _captions(size.scenes, generator)]
-    return Suite(name, tuple(prompts), size.obfuscated, size.frames, size.sentences, size.tables, size.multi_turn)
+    prompts += [replace(caption, group=WORLD) for caption in _captions(size.scenes, generator)]
+    return Suite(
+        name,
+        tuple(prompts),
+        size.obfuscated,
+        size.frames,
+        size.sentences,
+        _written(size.written, generator),
+        size.tables,
+        size.multi_turn,
+    )
 
 
-def _captions(scenes: int, generator: np.random.Generator) -> list[str]:
+def _written(count: int, generator: np.random.Generator) -> tuple[Sentence, ...]:
+    """Up to `count` held-out sentences of each language, drawn without replacement."""
+    chosen: list[Sentence] = []
+    for code in LANGUAGES:
+        sentences = [sentence for sentence in written_sentences("held_out") if sentence.language == code]
+        chosen += [sentences[index] for index in sorted(generator.permutation(len(sentences))[:count])]
+    return tuple(chosen)
+
+
+def _captions(scenes: int, generator: np.random.Generator) -> list[Sentence]:
     from lumora.safety.training import world_captions
 
     return world_captions(HELD_OUT_SEED, scenes, generator)

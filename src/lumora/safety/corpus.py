@@ -20,6 +20,12 @@ from lumora.safety.policy import DATA
 Part: TypeAlias = Literal["first", "second", "held out"]
 TRAINING_PARTS: tuple[Part, ...] = ("first", "second")
 PARTS: tuple[Part, ...] = (*TRAINING_PARTS, "held out")
+WrittenPart: TypeAlias = Literal["train", "held_out"]
+LANGUAGES = {
+    "en": "English", "cs": "Czech", "de": "German", "es": "Spanish", "fr": "French", "it": "Italian", "ja": "Japanese",
+    "pl": "Polish", "pt": "Portuguese", "zh": "Chinese",
+}  # fmt: skip
+"""Languages with sentences of their own, by ISO 639-1 code."""
 T = TypeVar("T")
 GOOD_GROUPS = ("benign", "hard")
 """The groups that must not be refused. All other groups are the policy's categories."""
@@ -37,6 +43,8 @@ class Sentence:
     group: str
     core: str
     """The text without its framing."""
+    language: str = "en"
+    """ISO 639-1 code."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,17 @@ def sample_stories(
     rounds = -(-count // len(entries))
     order = [entries[index] for _ in range(rounds) for index in generator.permutation(len(entries))]
     return [tuple(_fill(entry, slots, parts, generator).split(STEP_SEPARATOR)) for entry in order[:count]]
+
+
+@cache
+def written_sentences(part: WrittenPart) -> tuple[Sentence, ...]:
+    """The sentences of data/corpus/languages, which are written by hand, language by language and group by group."""
+    return tuple(
+        Sentence(text, group, text, code)
+        for code in LANGUAGES
+        for group, texts in _read(f"corpus/languages/{code}")[part].items()
+        for text in texts
+    )
 
 
 def training_terms(group: str) -> list[str]:

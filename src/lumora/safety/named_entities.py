@@ -1,7 +1,8 @@
 """Names in prompts: public figures, characters and brands of data/names.toml, which no classifier can learn.
 
 Tokens are joined before they are compared, so hyphens, spaces and their absence hide nothing. Names of eight letters
-and more are also found with one misspelling: a letter missing, added or replaced, or two transposed.
+and more are also found with one misspelling: a letter missing, added or replaced, or two transposed. In languages that
+inflect names (`inflection.py`) they are found in every case. Chinese and Japanese names are found inside of texts.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ import tomllib
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping
 
+from lumora.safety.inflection import ENDINGS, stem
 from lumora.safety.policy import DATA
 from lumora.safety.word_lists import ENGLISH, lexicon
 
 MIN_MISSPELLED_LENGTH = 8
 """Shorter names are too close to ordinary words to be found with a misspelling."""
+MIN_INFLECTED_LENGTH = 6
+"""Stems of shorter names are too close to those of ordinary words."""
+UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+KATAKANA = re.compile("[\u30a0-\u30ff]")
 MAX_NAME_WORDS = 5
 CONTEXT_WORDS = 2
 """Words on each side of an ambiguous name among which a word of `beside` must stand."""
@@ -31,19 +37,37 @@ class EntityMatcher:
             language: frozenset("".join(tokens_of(name)) for name in _strings(ordinary_words or {}, language))
             for language in ordinary_words or {}
         }
+        self.ordinary_stems = {
+            language: frozenset(stem(word, language) for word in self.ordinary_words.get(language, ()))
+            for language in ENDINGS
+        }
         self.categories: dict[str, str] = {}
+        self.unspaced: dict[str, str] = {}
+        """Categories of names in scripts that are written without spaces."""
+        self.inflected: dict[str, dict[str, str]] = {language: {} for language in ENDINGS}
+        """For each inflecting language the categories of names by their joined stems."""
         self.names_by_deletion: dict[str, str] = {}
-        self.ambiguous: dict[str, tuple[str, frozenset[str]]] = {}
+        self.ambiguous: dict[str, list[tuple[str, frozenset[str]]]] = {}
         for table in tables:
             category = str(table["category"])
             for name in [*_strings(table, "names"), *_strings(table, "alone")]:
-                self.categories["".join(tokens_of(name))] = category
-            beside = frozenset(_strings(table, "beside"))
+                self._add(name, category)
+            beside = frozenset("".join(tokens_of(word)) for word in _strings(table, "beside"))
             for name in _strings(table, "ambiguous"):
-                self.ambiguous["".join(tokens_of(name))] = category, beside
+                self.ambiguous.setdefault("".join(tokens_of(name)), []).append((category, beside))
         for name in self.categories:
             if len(name) >= MIN_MISSPELLED_LENGTH:
                 self.names_by_deletion |= dict.fromkeys(_deletions(name), name)
+
+    def _add(self, name: str, category: str) -> None:
+        if UNSPACED.search(name):
+            self.unspaced[_without_separators(name)] = category
+            return
+        tokens = tokens_of(name)
+        self.categories["".join(tokens)] = category
+        for language, stems in self.inflected.items():
+            if len("".join(tokens)) >= MIN_INFLECTED_LENGTH:
+                stems["".join(stem(token, language) for token in tokens)] = category
 
     @classmethod
     def load(cls, extra: Mapping[str, Mapping[str, list[str]]] | None = None) -> EntityMatcher:
@@ -60,8 +84,9 @@ class EntityMatcher:
         Words of `words` (casefolded), and spans that consist of correct words of another language than English, are not
         taken for misspelled names.
         """
-        tokens, found = tokens_of(text), {}
-        foreign_words = frozenset() if language == ENGLISH else lexicon()[language]
+        tokens, found = tokens_of(text), self._find_unspaced(text)
+        stems = [stem(token, language) for token in tokens] if language in self.inflected else []
+        foreign_words = frozenset() if language == ENGLISH else lexicon().get(language, frozenset())
         ordinary_words = self.ordinary_words.get(language, frozenset())
         for start, end in _spans(len(tokens)):
             name = "".join(tokens[start:end])
@@ -70,12 +95,33 @@ class EntityMatcher:
             correct = name in words or all(token in foreign_words for token in tokens[start:end])
             category = (
                 self.categories.get(name)
+                or (self._inflected("".join(stems[start:end]), name, language) if stems else None)
                 or (None if correct else self._misspelled(name))
                 or self._ambiguous(name, tokens[max(0, start - CONTEXT_WORDS) : end + CONTEXT_WORDS])
             )
             if category:
                 found.setdefault(category, " ".join(tokens[start:end]))
         return found
+
+    def _find_unspaced(self, text: str) -> dict[str, str]:
+        """A name in katakana counts only where no other katakana touches it: メッシ is no part of メッシュ."""
+        if not UNSPACED.search(text):
+            return {}
+        found, joined = {}, _without_separators(text)
+        for name, category in self.unspaced.items():
+            for match in re.finditer(re.escape(name), joined):
+                before, after = joined[: match.start()][-1:], joined[match.end() :][:1]
+                touches = (KATAKANA.match(before) and KATAKANA.match(name[0])) or (
+                    KATAKANA.match(after) and KATAKANA.match(name[-1])
+                )
+                if not touches:
+                    found.setdefault(category, name)
+        return found
+
+    def _inflected(self, stems: str, name: str, language: str) -> str | None:
+        """The category of a listed name of which `name` may be another case."""
+        ordinary = stems in self.ordinary_stems[language]
+        return self.inflected[language].get(stems) if len(name) >= MIN_INFLECTED_LENGTH and not ordinary else None
 
     def _misspelled(self, name: str) -> str | None:
         """The category of a listed name at edit distance one (symmetric deletions), if there is one."""
@@ -92,14 +138,18 @@ class EntityMatcher:
         return None if match is None else self.categories[match]
 
     def _ambiguous(self, name: str, context: list[str]) -> str | None:
-        category, beside = self.ambiguous.get(name, ("", frozenset()))
-        return category if beside.intersection(context) else None
+        meanings = self.ambiguous.get(name, [])
+        return next((category for category, beside in meanings if beside.intersection(context)), None)
 
 
 def tokens_of(text: str) -> list[str]:
     """Casefolded words without accents, apostrophes and the possessive s."""
     plain = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).casefold()
     return re.findall(r"[^\W_]+", re.sub(r"['’](?:s\b)?", "", plain))
+
+
+def _without_separators(text: str) -> str:
+    return re.sub(r"[\s·・•‧･=＝-]+", "", unicodedata.normalize("NFKC", text)).casefold()
 
 
 def _strings(table: Mapping[str, object], key: str) -> list[str]:

@@ -20,6 +20,9 @@ HOMOGLYPHS = str.maketrans(
     "aeopcyxkmthbijsdhlqwbrnsABEKMHOPCTYXIJSabyenikvoptuxwcou",
 )
 """Cyrillic and Greek letters that look like Latin ones."""
+STROKED = {"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe"}
+STROKED_LETTERS = str.maketrans(STROKED)
+"""Letters of European languages that do not consist of a letter and an accent."""
 LEET = str.maketrans("0134578@$!|+€", "oieastbasiite")
 EMOJI = {
     "🔫": "gun",
@@ -63,6 +66,11 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _WORD = re.compile(r"[^\W\d_]+")
 _SENTENCE = re.compile(r"[^.!?;:\n]*[.!?;:\n]*")
 _SHORT_WORDS = frozenset(re.findall(r"\w+", "a i of in on to at is it by he me my we us be an as so no up do go or if"))
+_SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+|(?<=[。！？；])|(?<=[\u3040-\u9fff][!?;:])|\n+")
+"""Between two sentences. NFKC makes ASCII of Chinese punctuation, which no space follows."""
+WINDOW_WORDS = 16
+_WINDOW_UNIT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}\s*|[^\s\u3040-\u30ff\u3400-\u9fff]+\s*")
+"""A word with the space after it; two letters of Chinese or Japanese, which has no spaces, count as a word."""
 _LOST = "~"
 """Marks a letter that belongs to no known word."""
 _MIN_CORRECTED = 5
@@ -84,7 +92,7 @@ class KnownWords:
     words: Container[str]
     """Casefolded and without accents; words of English and of the corpus, and listed names."""
     is_foreign: Callable[[str], bool] = _never
-    """Whether a normalized sentence is in another language. None of its words is corrected, split or deciphered:
+    """Whether a casefolded sentence is in another language. None of its words is corrected, split or deciphered:
     that would turn correct foreign words into English ones."""
 
     def __contains__(self, word: str) -> bool:
@@ -102,10 +110,13 @@ def variants(text: str, vocabulary: KnownWords) -> list[str]:
 
 
 def normalize(text: str, vocabulary: KnownWords) -> str:
-    """Lowercase Latin letters: accents, homoglyphs, leet, letter spacing and invisible characters are undone."""
+    """Lowercase Latin letters: accents, homoglyphs, leet, letter spacing and invisible characters are undone.
+
+    Sentences in another language than English keep their accents.
+    """
     text = unicodedata.normalize("NFKC", "".join(map(_to_letters, text)))
     text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc", "Co", "Cn") or c in "\n\t")
-    text = without_accents(text).casefold()
+    text = _SENTENCE.sub(lambda match: _without_hiding_accents(match[0].casefold(), vocabulary), text)
     has_latin = bool(re.search("[a-z]", text))
     text = re.sub(r"\w+", lambda match: _to_latin(match[0], has_latin), text)
     text = _SPACED_LETTERS.sub(lambda match: _join_letters(match[0]), text)
@@ -116,14 +127,36 @@ def normalize(text: str, vocabulary: KnownWords) -> str:
     return " ".join(_convert_unknown_words(text, vocabulary, _split_joined_words).split())
 
 
-def windows(text: str, size: int = 16) -> list[str]:
-    """The text, its sentences, and stretches of `size` words of long ones, so that padding dilutes nothing."""
-    sentences = [s for s in re.split(r"(?<=[.!?;:])\s+|\n+", text) if s.strip()]
-    found = [text, *sentences]
-    for words in (sentence.split() for sentence in sentences):
-        if len(words) > size:
-            found += [" ".join(words[start : start + size]) for start in range(0, len(words) - size // 2, size // 2)]
+def windows(text: str) -> list[str]:
+    """The text, its sentences, and stretches of long ones, so that padding dilutes nothing.
+
+    What ends in a colon, such as "make it look real:", is judged with what it introduces.
+    """
+    found, introduction = [text], ""
+    for sentence in _sentences(text):
+        if sentence.endswith(":"):
+            introduction = f"{introduction} {sentence}".strip()
+        else:
+            found += [f"{introduction} {sentence}".strip(), *pieces(sentence)]
+            introduction = ""
     return list(dict.fromkeys(found))
+
+
+def pieces(text: str) -> list[str]:
+    """The sentences of a text, with overlapping stretches of WINDOW_WORDS words in place of longer ones."""
+    found: list[str] = []
+    for sentence in _sentences(text):
+        words = _WINDOW_UNIT.findall(sentence)
+        if len(words) <= WINDOW_WORDS:
+            found.append(sentence)
+        else:
+            starts = range(0, len(words) - WINDOW_WORDS // 2, WINDOW_WORDS // 2)
+            found += ["".join(words[start : start + WINDOW_WORDS]).strip() for start in starts]
+    return list(dict.fromkeys(found))
+
+
+def _sentences(text: str) -> list[str]:
+    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
 
 
 def without_accents(text: str) -> str:
@@ -133,6 +166,11 @@ def without_accents(text: str) -> str:
         if not (unicodedata.combining(c) and kept and kept[-1].isascii()):
             kept.append(c)
     return unicodedata.normalize("NFC", "".join(kept))
+
+
+def _without_hiding_accents(sentence: str, vocabulary: KnownWords) -> str:
+    plain = without_accents(sentence).translate(STROKED_LETTERS)
+    return sentence if plain != sentence and vocabulary.is_foreign(sentence) else plain
 
 
 def _convert_unknown_words(text: str, vocabulary: KnownWords, convert: Callable[[str, KnownWords], str]) -> str:
@@ -149,8 +187,8 @@ def _convert_unknown_words(text: str, vocabulary: KnownWords, convert: Callable[
 
 def _to_letters(c: str) -> str:
     """An emoji as its word between spaces, a letter in disguise as the letter, everything else unchanged."""
-    if c.isascii():
-        return c
+    if c.isascii() or c.casefold() in STROKED or unicodedata.normalize("NFD", c)[0].isascii():
+        return c  # accents and strokes are removed later, unless the sentence is in a language that has them
     if c in EMOJI:
         return f" {EMOJI[c]} "
     name = unicodedata.name(c, "")

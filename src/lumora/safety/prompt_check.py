@@ -15,9 +15,9 @@ from lumora.safety.classifier import Classifier
 from lumora.safety.named_entities import EntityMatcher
 from lumora.safety.normalize import KnownWords, normalize, variants, windows
 from lumora.safety.policy import Policy
+from lumora.safety.prompt_embedding import PromptEmbedder
 from lumora.safety.verdict import Score, Verdict
-from lumora.safety.word_lists import is_foreign, language_of
-from lumora.text_encoder.encoder import TextEncoder
+from lumora.safety.word_lists import ENGLISH, is_foreign, language_of, lexicon
 
 WEIGHTS = Path(__file__).parent / "data" / "prompts.npz"
 
@@ -33,21 +33,20 @@ def combined_prompts(prompts: Sequence[str]) -> list[str]:
 
 
 class PromptCheck:
-    """Judges texts. The classifier knows English; docs/safety.md says what it finds in other languages."""
+    """Judges texts in ten languages; docs/safety.md says what it finds in each."""
 
-    def __init__(self, policy: Policy, classifier: Classifier, names: EntityMatcher, encoder: TextEncoder):
-        """`encoder` is the text encoder with the classifier's layers (`Classifier.fine_tuned`)."""
+    def __init__(self, policy: Policy, classifier: Classifier, names: EntityMatcher, embedder: PromptEmbedder):
         self.policy = policy
         self.classifier = classifier
         self.names = names
-        self.encoder = encoder
+        self.embedder = embedder
 
     @classmethod
     def load(cls, policy: Policy) -> PromptCheck:
         """Loads the weights that come with lumora and the text encoder, once a process. Raises ValueError if either is
         missing."""
-        classifier, encoder = _load_weights(os.environ.get("LUMORA_TEXT_ENCODER"))
-        return cls(policy, classifier, EntityMatcher.load(policy.names), encoder)
+        classifier, embedder = _load_weights(os.environ.get("LUMORA_MULTILINGUAL_ENCODER"))
+        return cls(policy, classifier, EntityMatcher.load(policy.names), embedder)
 
     def check(self, text: str, /) -> Verdict:
         return self.check_all([text])[0]
@@ -59,20 +58,25 @@ class PromptCheck:
         languages = [language_of(normalize(text, self.vocabulary)) for text in texts]
         variants_of = [variants(text, self.vocabulary) for text in texts]
         windows_of = [list(dict.fromkeys(chain(*(windows(v.casefold()) for v in vs)))) for vs in variants_of]
-        distinct = list(dict.fromkeys(chain(*windows_of)))
-        scores = self.scores(distinct)
-        rows = {window: row for row, window in enumerate(distinct)}
-        highest = (scores[[rows[window] for window in several]].max(axis=0) for several in windows_of)
+        is_english = [language == ENGLISH for language in languages]
+        # A window is judged as English only if the text that it is from is English too.
+        keys_of = [[(window, e) for window in several] for several, e in zip(windows_of, is_english, strict=True)]
+        distinct = list(dict.fromkeys(chain(*keys_of)))
+        scores = self.scores([window for window, _ in distinct], [english for _, english in distinct])
+        rows = {key: row for row, key in enumerate(distinct)}
+        highest = (scores[[rows[key] for key in keys]].max(axis=0) for keys in keys_of)
         return [self._verdict(*args) for args in zip(variants_of, languages, highest, strict=True)]
 
-    def scores(self, texts: list[str]) -> Float[np.ndarray, "b c"]:
-        """The classifier's probabilities for exactly these texts: no variants, windows or names."""
-        return self.classifier.scores(texts, self.encoder.pooled(texts).cpu().numpy())
+    def scores(self, texts: Sequence[str], may_be_english: Sequence[bool]) -> Float[np.ndarray, "b c"]:
+        """The classifier's probabilities for exactly these texts: no variants, windows or names. A text is judged as
+        English if it may be and its words do not tell another language."""
+        is_english = [may_be and not is_foreign(text) for text, may_be in zip(texts, may_be_english, strict=True)]
+        return self.classifier.scores(texts, self.embedder.embed(texts), np.array(is_english, bool))
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """English words, casefolded: whole tokens of the text encoder."""
-        return frozenset(word for word in self.encoder.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
+        """English words, casefolded."""
+        return frozenset(word for word in lexicon()[ENGLISH] if word.isalpha() and len(word) > 2)
 
     @cached_property
     def vocabulary(self) -> KnownWords:
@@ -91,7 +95,6 @@ class PromptCheck:
 
 
 @cache
-def _load_weights(encoder_folder: str | None) -> tuple[Classifier, TextEncoder]:
-    """The classifier, and the text encoder of this folder (None: of the installed package) with its layers."""
-    classifier = Classifier.load(WEIGHTS)
-    return classifier, classifier.fine_tuned(TextEncoder.load(Path(encoder_folder) if encoder_folder else None))
+def _load_weights(encoder_folder: str | None) -> tuple[Classifier, PromptEmbedder]:
+    """The classifier and the encoder. `encoder_folder` is $LUMORA_MULTILINGUAL_ENCODER: another one is loaded anew."""
+    return Classifier.load(WEIGHTS), PromptEmbedder.load()

