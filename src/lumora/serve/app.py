@@ -10,13 +10,15 @@ import importlib
 import logging
 import re
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lumora.serve.access import OriginCheck
 from lumora.serve.child_process import begin_process
@@ -64,7 +66,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     app.state.metrics = ServerMetrics()
     install_error_handlers(app)
     app.add_middleware(OriginCheck)
-    app.middleware("http")(_add_headers)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(LatencyMiddleware, metrics=app.state.metrics)
     for name in ROUTERS:
         app.include_router(importlib.import_module(f"lumora.serve.routes.{name}").router, responses=ERRORS)
@@ -99,6 +101,7 @@ _CONTENT_POLICY = "; ".join(
     ]
 )
 _HEADERS = {
+    "Content-Security-Policy": _CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -106,12 +109,21 @@ _HEADERS = {
 }
 
 
-async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call_next(request)
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Content-Security-Policy", _CONTENT_POLICY)
-    return response
+class SecurityHeaders:
+    """Adds the headers of `_HEADERS` to every answer that does not set them itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
 def _unknown(path: str) -> Response:

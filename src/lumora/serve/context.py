@@ -81,5 +81,10 @@ def server_context(request: Request) -> ServerContext:
     return request.app.state.context
 
 
-Context = Annotated[ServerContext, Depends(server_context)]
+async def _server_context(request: Request) -> ServerContext:
+    """As a coroutine, which FastAPI awaits at once; functions wait for a thread."""
+    return server_context(request)
+
+
+Context = Annotated[ServerContext, Depends(_server_context)]
 """Type of a route's parameter that receives the context."""

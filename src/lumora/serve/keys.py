@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -17,22 +17,26 @@ def current_key(request: Request) -> ApiKey:
     return server_context(request).access.key(request)
 
 
-def requires(scope: Scope) -> Callable[[ApiKey], ApiKey]:
+def requires(scope: Scope) -> Callable[[ApiKey], Awaitable[ApiKey]]:
     """A dependency: the current key, which must have the scope. Raises ApiError 403 otherwise."""
 
-    def checked(key: Annotated[ApiKey, Depends(current_key)]) -> ApiKey:
-        if not key.may(scope):
-            raise ApiError(403, f"This key lacks the scope {scope!r}.")
-        return key
+    async def checked(key: Annotated[ApiKey, Depends(current_key)]) -> ApiKey:
+        return _with_scope(key, scope)
 
     return checked
+
+
+def _with_scope(key: ApiKey, scope: Scope) -> ApiKey:
+    if not key.may(scope):
+        raise ApiError(403, f"This key lacks the scope {scope!r}.")
+    return key
 
 
 def media_key(request: Request) -> ApiKey:
     """Who asks for a file. Whoever has a signed URL may read the one file that its path names."""
     if server_context(request).access.has_signed_url(request):
         return SIGNED_URL
-    return requires("read")(current_key(request))
+    return _with_scope(current_key(request), "read")
 
 
 SIGNED_URL = ApiKey("", frozenset({"admin"}))

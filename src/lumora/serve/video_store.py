@@ -23,6 +23,7 @@ from lumora.serve.settings import ServeSettings
 from lumora.serve.webhooks import enqueue_event
 
 ACTIVE = ("queued", "in_progress")
+ESTIMATE_SECONDS = 0.25
 QUEUE_ORDER = (videos.c.priority.desc(), videos.c.queue_order, videos.c.number)
 VARIANTS = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg"}
 
@@ -56,6 +57,7 @@ class Estimates:
 class VideoStore:
     def __init__(self, engine: sa.Engine, settings: ServeSettings) -> None:
         self.engine, self.settings = engine, settings
+        self._estimates: tuple[float, Estimates | None] = (0.0, None)
 
     # Reading
 
@@ -98,6 +100,14 @@ class VideoStore:
         query = sa.select(videos).where(videos.c.status == "queued", videos.c.deleting.is_(False))
         with self.engine.connect() as connection:
             return list(connection.execute(query.order_by(*QUEUE_ORDER)).mappings())
+
+    def recent_estimates(self) -> Estimates:
+        """Estimates that are at most a quarter of a second old: many clients poll at once."""
+        made_at, estimates = self._estimates
+        if estimates is None or time.monotonic() - made_at > ESTIMATE_SECONDS:
+            estimates = self.estimates()
+            self._estimates = time.monotonic(), estimates
+        return estimates
 
     def estimates(self) -> Estimates:
         columns = videos.c.id, videos.c.status, videos.c.work, videos.c.step, videos.c.total_steps

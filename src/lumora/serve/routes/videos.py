@@ -115,7 +115,7 @@ def get_video(video_id: str, context: Context, key: Reader, response: Response) 
     row = context.store.get(video_id, key)
     response.headers["openai-poll-after-ms"] = POLL_AFTER_MS
     variations = context.store.group(row["group_id"]) if row["group_id"] else None
-    return video_object(row, context.store.estimates() if row["status"] in ACTIVE else None, variations)
+    return video_object(row, context.store.recent_estimates() if row["status"] in ACTIVE else None, variations)
 
 
 @router.patch("/{video_id}")
