@@ -39,7 +39,8 @@ def test_a_clip_that_was_made_here_is_known_to_show_what_was_asked_for(weights: 
     assert "The clip shows: A ball rolls." in capsys.readouterr().out
     assert main(["edit", str(second), "in snow", "-o", str(third), *how]) == 0
     assert "The clip shows: A ball rolls, now at night" in capsys.readouterr().out
-    assert main(["reproduce", str(second), "--inputs", str(first), "-o", str(third), "--model", str(weights)]) == 0
+    replay = ["reproduce", str(second), "--inputs", str(first), "-o", str(third), "--overwrite"]
+    assert main([*replay, "--model", str(weights)]) == 0
     assert Edit(clip=unknown, output=third, prompt="now at night").source() == ""
     assert "has no known caption" in capsys.readouterr().out
     assert Edit(clip=first, output=third, prompt="now at night", source_prompt="a cube").source() == "a cube"

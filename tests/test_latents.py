@@ -276,7 +276,7 @@ def test_an_extension_goes_on_from_a_file_and_is_made_again_as_long_as_the_laten
     (kept,) = [thing["video"] for thing in read(longer).recipe["request"]["conditions"]]
     latents = LatentStore().joined(Video.load(clip), clip).latents
     assert latents is not None and kept["latents"] == latents.digest
-    replay = ["--inputs", str(clip), "--model", str(weights)]
+    replay = ["--inputs", str(clip), "--overwrite", "--model", str(weights)]
     assert main(["reproduce", str(longer), "-o", str(again), *replay]) == 0
     assert np.array_equal(Video.load(again).frames, Video.load(longer).frames)
 

@@ -76,7 +76,7 @@ def folder(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, weights: Path, command: str, name: str) -> Path:
     words = [str(folder / word) if (folder / word).is_file() else word for word in shlex.split(command)]
     steps = [] if words[0] == "reproduce" else ["--steps", "1"]
-    assert main([*words, *steps, "-o", str(folder / name), "--model", str(weights)]) == 0
+    assert main([*words, *steps, "-o", str(folder / name), "--overwrite", "--model", str(weights)]) == 0
     return folder / name
 
 

@@ -342,7 +342,7 @@ def test_a_piece_goes_on_from_the_latents_before_it(pipeline: Pipeline):
 
 def test_what_training_has_not_seen_is_doubted_and_made(weights: Path, tmp_path: Path, capsys: Any):
     out = tmp_path / "out.webp"
-    words = ["generate", "a ball", "-o", str(out), "--steps", "1", "--model", str(weights)]
+    words = ["generate", "a ball", "-o", str(out), "--overwrite", "--steps", "1", "--model", str(weights)]
     assert main([*words, "--seconds", "2", "--aspect-ratio", "3:2"]) == 0
     said = capsys.readouterr().err
     assert "trained on" in said and "lumora: " in said and Video.load(out).frames.shape == (17, 32, 48, 3)
