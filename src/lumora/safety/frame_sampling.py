@@ -24,7 +24,7 @@ def sampled_frames(reader: FrameReader) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     last_thumbnail, last_position = None, 0.0
     for frame in reader:
         image = Image.fromarray(frame)
-        thumbnail = np.asarray(image.resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.BOX), np.float32)
+        thumbnail = np.asarray(image.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX), np.float32)
         due = reader.position - last_position >= MAX_GAP_SECONDS
         if due or last_thumbnail is None or np.abs(thumbnail - last_thumbnail).mean() > CHANGE:
             last_thumbnail, last_position = thumbnail, reader.position
@@ -34,6 +34,6 @@ def sampled_frames(reader: FrameReader) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
 def _reduced(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     scale = min(1.0, (MAX_PIXELS / (image.width * image.height)) ** 0.5)
     if scale < 1:
-        size = tuple(max(1, round(scale * side)) for side in image.size)
-        image = image.resize(size, Image.Resampling.BICUBIC)
+        width, height = (max(1, round(scale * side)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
