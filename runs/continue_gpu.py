@@ -108,7 +108,7 @@ def _captions(num_clips: int) -> Iterator[str]:
 
     last = stage().stages[-1]
     for preset in (last.clips, last.films):
-        config = DatasetConfig(preset.world, preset.seed, preset.buckets, preset.shard_size, preset.languages)
+        config = DatasetConfig.of_preset(preset)
         for index in range(num_clips):
             record = clip_record(config, index, preset.buckets[index % len(preset.buckets)])
             for language in preset.languages:

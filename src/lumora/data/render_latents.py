@@ -37,7 +37,7 @@ def render_latents(
     No shard is begun after `deadline`, a value of time.monotonic(). Each of `workers` processes (0: this process) loads
     its own networks on the device.
     """
-    config = DatasetConfig(preset.world, preset.seed, preset.buckets, preset.shard_size, preset.languages)
+    config = DatasetConfig.of_preset(preset)
     claim_folder(folder, config)
     jobs = [
         _Job(config, plan, folder, preset.model.codec, weights, preset.model.text_encoder, device)

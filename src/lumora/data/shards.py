@@ -27,6 +27,7 @@ from jaxtyping import UInt8
 
 from lumora.atomic_io import atomic_write
 from lumora.config import VideoShape, from_json, to_json
+from lumora.presets import Preset
 
 CONFIG_FILE, OLD_CONFIG_FILE = "dataset.json", "about.json"
 
@@ -46,6 +47,11 @@ class DatasetConfig:
     """Clips in a full shard."""
     languages: tuple[str, ...] = ()
     """ISO 639-1 codes of the languages of its captions besides English."""
+
+    @classmethod
+    def of_preset(cls, preset: Preset) -> DatasetConfig:
+        """What the clips of a preset are made from."""
+        return cls(preset.world, preset.seed, preset.buckets, preset.shard_size, preset.languages)
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,12 @@ from lumora.text_encoder.multilingual import SUBSET_FILE, MultilingualEncoder
 
 
 def write_subset(destination: Path, texts: Iterable[str]) -> None:
-    """Writes the zip archive `destination`: the installed encoder with the pieces of `texts`."""
+    """Writes the zip archive `destination`: the installed encoder with the pieces of `texts`.
+
+    The folder that it is unpacked to can be LUMORA_MULTILINGUAL_ENCODER.
+    """
     encoder = MultilingualEncoder.load()
     pieces = {piece for encoding in encoder.tokenizer.encode_batch(list(texts)) for piece in encoding.ids}
     destination.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(destination, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(SUBSET_FILE, encoder.file.with_rows("emb.word", pieces))
-
-
-def read_subset(archive: Path, folder: Path) -> None:
-    """Unpacks what `write_subset` wrote; `folder` can then be LUMORA_MULTILINGUAL_ENCODER."""
-    with zipfile.ZipFile(archive) as content:
-        content.extract(SUBSET_FILE, folder)

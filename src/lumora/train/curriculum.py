@@ -17,7 +17,8 @@ from pathlib import Path
 from lumora.data.render_latents import render_latents
 from lumora.presets import Curriculum, CurriculumStage, Preset
 from lumora.terminal import warn
-from lumora.train.checkpoint import TrainProgress
+from lumora.train.checkpoint import TrainProgress, read_checkpoint
+from lumora.train.loop import CHECKPOINT
 from lumora.train.run import CODEC, render_clips_stage, train_codec, train_transformer
 from lumora.train.warm_start import warm_start
 from lumora.weights_io import save_weights
@@ -41,9 +42,11 @@ def run_curriculum(
     (see `warm_start`). `minutes_left` is called before each run; the time of rendering is not limited.
     """
     progress = _codec(curriculum, run_dir, init_model, workers, minutes_left, device)
-    init_from = None if init_model is None else run_dir / "init" / TRANSFORMER
-    if init_model is not None and init_from is not None and not init_from.exists():
-        save_weights(warm_start(init_model, curriculum.stages[0].clips.model), init_from)
+    init_from = None
+    if init_model is not None:
+        init_from = run_dir / "init" / TRANSFORMER
+        if not init_from.exists():
+            save_weights(warm_start(init_model, curriculum.stages[0].clips.model), init_from)
     for stage in curriculum.stages:
         if progress is not None and progress.step < progress.max_steps:
             return progress
@@ -107,7 +110,9 @@ def _run_stage(
         shutil.copy(run_dir / "codec" / CODEC, folder / CODEC)
     max_steps, progress = stage.clips.transformer.max_steps, None
     assert max_steps is not None, "The steps of a stage are divided among its portions."
-    for portion in range(1, stage.num_portions + 1):
+    # A restart goes on with its portion: each call of `train_transformer` reads and writes a checkpoint.
+    finished = _steps_done(clips / "transformer") * stage.num_portions // max_steps
+    for portion in range(min(finished + 1, stage.num_portions), stage.num_portions + 1):
         share = portion / stage.num_portions
         for preset, folder in ((stage.clips, clips), (stage.films, films)):
             _log(f"latents in {folder}, portion {portion} of {stage.num_portions}")
@@ -119,6 +124,10 @@ def _run_stage(
             break
     assert progress is not None, "A stage has at least one portion."
     return progress
+
+
+def _steps_done(run: Path) -> int:
+    return read_checkpoint(run / CHECKPOINT)["progress"]["step"] if (run / CHECKPOINT).exists() else 0
 
 
 def _first_clips(preset: Preset, share: float) -> Preset:

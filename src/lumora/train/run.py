@@ -38,7 +38,7 @@ PIXEL_METRIC_EXPONENT = 1.0
 
 def render_clips_stage(preset: Preset, run_dir: Path, workers: int = 2, device: str = "cpu") -> None:
     """Renders the clips of the world that `preset` asks for, and writes their captions."""
-    config = DatasetConfig(preset.world, preset.seed, preset.buckets, preset.shard_size, preset.languages)
+    config = DatasetConfig.of_preset(preset)
     render_dataset(config, preset.num_clips, run_dir / "frames", workers, device)
     write_captions(run_dir / "frames")
 
