@@ -18,6 +18,18 @@ MAX_FIELDS, MAX_FILES, MAX_FIELD_BYTES = 1_000, 40, 4 << 20
 _KEY = re.compile(r"[^\[\]]+|\[\]")
 
 
+FILE_FORM: dict[str, Any] = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {"file": {"type": "string", "format": "binary"}},
+            "required": ["file"],
+        }
+    }
+}
+"""The description of a form with one file, by its media type."""
+
+
 def openapi_body(schema: str) -> dict[str, Any]:
     """`openapi_extra` of a route whose body is a schema of `schemas.py` in both media types."""
     reference = {"schema": {"$ref": f"#/components/schemas/{schema}"}}

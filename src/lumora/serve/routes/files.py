@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
-from lumora.serve.bodies import read_body
+from lumora.serve.bodies import FILE_FORM, read_body
 from lumora.serve.context import Context
 from lumora.serve.database import Row
 from lumora.serve.errors import ApiError
@@ -20,20 +20,7 @@ from lumora.serve.uploads import add_file, delete_file, get_file
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
-FILE_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                    "required": ["file"],
-                }
-            }
-        },
-    }
-}
+FILE_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": FILE_FORM}}
 
 
 class FileObject(BaseModel):

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 
 from lumora.serve.api_key import ApiKey
-from lumora.serve.bodies import read_body
+from lumora.serve.bodies import FILE_FORM, read_body
 from lumora.serve.context import Context, ServerContext
 from lumora.serve.database import videos
 from lumora.serve.errors import ApiError
@@ -28,13 +28,7 @@ CHECK_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                    "required": ["file"],
-                }
-            },
+            **FILE_FORM,
             "application/json": {
                 "schema": {
                     "type": "object",
