@@ -17,6 +17,7 @@ from typing import Protocol, runtime_checkable
 
 import tyro
 
+from lumora.cli.data import DataIngest
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.evaluate import Evaluate
 from lumora.cli.feedback import Appeal, Report, Review
@@ -55,6 +56,7 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "world sample": WorldSample,
     "world contact-sheet": WorldContactSheet,
     "world render": WorldRender,
+    "data ingest": DataIngest,
     "train all": TrainAll,
     "train codec": TrainCodec,
     "train transformer": TrainTransformer,

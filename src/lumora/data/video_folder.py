@@ -69,7 +69,7 @@ def _cut_video(path: Path, shape: VideoShape) -> Iterator[UInt8[np.ndarray, "t h
     nearest = (np.arange(num_frames) * (fps / shape.fps) + 0.5).astype(int)
     indices = schedule[np.minimum(nearest, len(schedule) - 1)]
     with FrameReader(path) as reader:
-        frames = _select(reader, indices)
+        frames = select_frames(reader, indices)
         for _ in range(num_frames // shape.num_frames):
             clip = np.empty((shape.num_frames, shape.height, shape.width, 3), np.uint8)
             for i, frame in enumerate(islice(frames, shape.num_frames)):
@@ -77,7 +77,7 @@ def _cut_video(path: Path, shape: VideoShape) -> Iterator[UInt8[np.ndarray, "t h
             yield clip
 
 
-def _select(frames: Iterable[np.ndarray], indices: Sequence[int] | Int[np.ndarray, " n"]) -> Iterator[np.ndarray]:
+def select_frames(frames: Iterable[np.ndarray], indices: Sequence[int] | Int[np.ndarray, " n"]) -> Iterator[np.ndarray]:
     """The frames at ascending `indices`, some possibly repeated; holds one frame at a time."""
     numbered = enumerate(frames)
     number, frame = next(numbered)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -50,7 +51,7 @@ def encode_frames(suffix: str, frames: Frames, fps: float, audio: AudioSamples |
     What was written before an error stays there. Raises what Pillow and PyAV raise.
     """
     if suffix == ".mp4":
-        _encode_mp4(frames, fps, audio, path)
+        encode_h264(frames, fps, path, audio)
     else:
         _IMAGE_ENCODERS[suffix](frames, fps, path)
 
@@ -65,22 +66,33 @@ def output_warnings(suffix: str, fps: float, has_audio: bool) -> tuple[str, ...]
     return tuple(warnings)
 
 
-def _encode_mp4(frames: Frames, fps: float, audio: AudioSamples | None, path: Path) -> None:
-    frames = _even(frames)
+def encode_h264(
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+    fps: float,
+    path: Path,
+    audio: AudioSamples | None = None,
+    preset: str = "medium",
+) -> None:
+    """Writes frames of one size, one after another, as H.264 in an MP4. An odd side gets its last row or column twice.
+
+    `preset` is x264's: a slower one makes smaller files. Raises what PyAV raises, and ValueError without frames.
+    """
+    first, frames = _peek(frames)
     muxer = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(f"file:{path.absolute()}", "w", format="mp4", options=muxer) as container:
         # For the same bytes every time: the result of x264 depends on its number of threads (4 are fast enough for
         # large frames), and its macroblock tree is not deterministic with AVX-512.
-        x264 = {"crf": "16", "preset": "medium", "threads": "4", "x264-params": "mbtree=0", "flags": "+bitexact"}
+        x264 = {"crf": "16", "preset": preset, "threads": "4", "x264-params": "mbtree=0", "flags": "+bitexact"}
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(10_000), options=x264)
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+        stream.height, stream.width = (side + side % 2 for side in first.shape[:2])
+        stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         # Without these, players guess the color matrix from the frame size. Range 1 is the limited range.
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = 1
         track = None if audio is None else add_track(container)
         for number, pixels in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(_even(pixels), format="rgb24")
             container.mux(stream.encode(reformatted(frame, "yuv420p")))
             if track is not None and audio is not None:
                 begin, end = (num_samples(n / fps) for n in (number, number + 1))
@@ -88,6 +100,15 @@ def _encode_mp4(frames: Frames, fps: float, audio: AudioSamples | None, path: Pa
         container.mux(stream.encode(None))
         if track is not None:
             container.mux(track.encode(None))
+
+
+def _peek(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    """The first frame, and all of them. Raises ValueError if there are none."""
+    remaining = iter(frames)
+    first = next(remaining, None)
+    if first is None:
+        raise ValueError("There are no frames to write.")
+    return first, chain([first], remaining)
 
 
 def _encode_gif(frames: Frames, fps: float, path: Path) -> None:
@@ -118,6 +139,7 @@ _IMAGE_ENCODERS: dict[str, Callable[[Frames, float, Path], None]] = {
 }
 
 
-def _even(frames: Frames) -> UInt8[np.ndarray, "t _ _ 3"]:
+def _even(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
     """yuv420p has one chroma value for 2×2 pixels, so both sides must be even."""
-    return np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
+    height, width = frame.shape[:2]
+    return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") if height % 2 or width % 2 else frame

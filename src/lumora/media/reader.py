@@ -87,6 +87,11 @@ class FrameReader:
         return self._decoder.duration
 
     @property
+    def rate(self) -> float:
+        """Frames a second, as the file says; `schedule` gives the exact rate."""
+        return self._decoder.rate
+
+    @property
     def position(self) -> float:
         """Seconds from the beginning that were read so far."""
         times = self._decoder.times

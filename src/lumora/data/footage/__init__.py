@@ -1,0 +1,1 @@
+"""Own footage: from a folder of videos and pictures to a dataset of clips in webdataset shards."""
