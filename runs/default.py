@@ -8,7 +8,8 @@
 The stages are: clips of the world, the codec, latents and encoded captions, the transformer. With the preset `cpu` a
 last stage continues the transformer on multi-shot clips too (the preset `film`). `--until` stops after a stage;
 `--max-minutes` stops after a time, with a checkpoint and exit code 3. The preset `stage` is a curriculum with stages of
-its own (see `lumora.train.curriculum`), which may start from the model in the folder `--init-model`.
+its own (see `lumora.train.curriculum`), which may start from the model in the folder `--init-model`, and with the stage
+`--first-stage`.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def main(argv: list[str] | None = None) -> int:
 def _curriculum(options: argparse.Namespace, run_dir: Path, deadline: float | None) -> int:
     curriculum = CURRICULA[options.preset]()
     minutes_left = partial(_minutes_left, deadline)
-    progress = run_curriculum(curriculum, run_dir, options.init_model, options.workers, minutes_left)
+    progress = run_curriculum(
+        curriculum, run_dir, options.init_model, options.workers, minutes_left, first_stage=options.first_stage
+    )
     if _stopped_early(progress):
         return 3
     if options.install:
@@ -105,6 +108,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=[*PRESETS, *CURRICULA], default="cpu")
     parser.add_argument("--init-model", type=Path, help="folder of a trained model that a curriculum starts from")
+    parser.add_argument("--first-stage", help="stage of a curriculum to begin with, usually after --init-model")
     parser.add_argument("--run-dir", type=Path, help="folder for all files of the run (default: data/PRESET)")
     parser.add_argument("--workers", type=int, default=2, help="processes that render; 0: render in this process")
     parser.add_argument("--max-minutes", type=float, help="training time of this session")

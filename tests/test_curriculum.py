@@ -61,6 +61,15 @@ def test_a_curriculum_can_start_from_a_trained_model(run_dir: Path, tmp_path: Pa
     assert all(torch.equal(start[name], weight) for name, weight in trained.items())
 
 
+def test_a_curriculum_can_begin_with_a_later_stage(run_dir: Path, tmp_path: Path) -> None:
+    words = ["--preset", "tiny-stage", "--run-dir", str(tmp_path), "--workers", "0", "--max-minutes", "1e-6"]
+    assert script("default").main([*words, "--init-model", str(run_dir / "weights"), "--first-stage", "48"]) == 3
+    assert (tmp_path / "48" / "transformer").exists() and not (tmp_path / "32" / "transformer").exists()
+    assert (tmp_path / "32" / "latents").exists(), "The clips of the stages before are used too."
+    with pytest.raises(ValueError, match="stages 32, 48, not 64"):
+        script("default").main([*words, "--first-stage", "64"])
+
+
 def test_a_finished_curriculum_is_not_trained_again(run_dir: Path) -> None:
     log = (run_dir / "48" / "transformer" / "log.jsonl").read_bytes()
     words = ["--preset", "tiny-stage", "--run-dir", str(run_dir), "--workers", "0"]

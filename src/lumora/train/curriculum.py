@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,23 +35,28 @@ def run_curriculum(
     workers: int = 2,
     minutes_left: Callable[[], float | None] = lambda: None,
     device: str = "cpu",
+    first_stage: str | None = None,
 ) -> TrainProgress:
     """Starts or resumes the curriculum; returns the progress of the last run, or of one that was interrupted.
 
     `init_model` is the folder of a trained model: its codec is used, and the first stage starts from its transformer
-    (see `warm_start`). `minutes_left` is called before each run; the time of rendering is not limited.
+    (see `warm_start`). `first_stage` leaves out the stages before the one of this name. `minutes_left` is called before
+    each run; the time of rendering is not limited. Raises ValueError if there is no stage `first_stage`.
     """
+    names = [stage.name for stage in curriculum.stages]
+    if first_stage is not None and first_stage not in names:
+        raise ValueError(f"The curriculum has the stages {', '.join(names)}, not {first_stage}.")
     progress = _codec(curriculum, run_dir, init_model, workers, minutes_left, device)
     init_from = None
     if init_model is not None:
         init_from = run_dir / "init" / TRANSFORMER
         if not init_from.exists():
             save_weights(warm_start(init_model, curriculum.stages[0].clips.model), init_from)
-    for stage in curriculum.stages:
+    for i in range(names.index(first_stage or names[0]), len(names)):
         if progress is not None and progress.step < progress.max_steps:
             return progress
-        progress = _run_stage(stage, run_dir, init_from, workers, minutes_left, device)
-        init_from = run_dir / stage.name / "weights" / TRANSFORMER
+        progress = _run_stage(curriculum.stages[: i + 1], run_dir, init_from, workers, minutes_left, device)
+        init_from = run_dir / names[i] / "weights" / TRANSFORMER
     assert progress is not None and init_from is not None, "A curriculum has at least one stage."
     if progress.step == progress.max_steps:
         progress = _decoder(curriculum.decoder, run_dir, workers, minutes_left, device)
@@ -96,29 +101,33 @@ def _decoder(
 
 
 def _run_stage(
-    stage: CurriculumStage,
+    stages: Sequence[CurriculumStage],
     run_dir: Path,
     init_from: Path | None,
     workers: int,
     minutes_left: Callable[[], float | None],
     device: str,
 ) -> TrainProgress:
-    """Trains on the portions of a stage, starting from the weights in the file `init_from`."""
-    clips, films = run_dir / stage.name, run_dir / f"{stage.name}-films"
-    for folder in (clips, films):
+    """Trains the last of `stages` on its portions and on those of the stages before it. `init_from` is the file of the
+    initial weights."""
+    stage = stages[-1]
+    folders = {run_dir / s.name: s.clips for s in stages} | {run_dir / f"{s.name}-films": s.films for s in stages}
+    for folder in folders:
         (folder / CODEC).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(run_dir / "codec" / CODEC, folder / CODEC)
+    clips, films = run_dir / stage.name, [run_dir / f"{s.name}-films" for s in stages]
+    extra_data = [folder for folder in folders if folder != clips] + films * (FILM_REPEATS - 1)
     max_steps, progress = stage.clips.transformer.max_steps, None
     assert max_steps is not None, "The steps of a stage are divided among its portions."
     # A restart goes on with its portion: each call of `train_transformer` reads and writes a checkpoint.
     finished = _steps_done(clips / "transformer") * stage.num_portions // max_steps
     for portion in range(min(finished + 1, stage.num_portions), stage.num_portions + 1):
         share = portion / stage.num_portions
-        for preset, folder in ((stage.clips, clips), (stage.films, films)):
+        for folder, preset in folders.items():
             _log(f"latents in {folder}, portion {portion} of {stage.num_portions}")
             render_latents(_first_clips(preset, share), folder / CODEC, folder / "latents", workers, device)
         _log(f"transformer in {clips}, portion {portion} of {stage.num_portions}")
-        stop_step, extra_data = round(share * max_steps), [films] * FILM_REPEATS
+        stop_step = round(share * max_steps)
         progress = train_transformer(stage.clips, clips, minutes_left(), device, init_from, extra_data, stop_step)
         if progress.step < stop_step:
             break
