@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from lumora import Condition, Pipeline, Request, Shot, Video
 from lumora.backends.lumora.backend import LumoraBackend
 from lumora.backends.lumora.planning import prepare
-from lumora.backends.lumora.segments import make_segments
-from lumora.backends.lumora.soundtrack import FADE_SECONDS, soundtrack
+from lumora.backends.timeline.segments import make_segments
+from lumora.backends.timeline.soundtrack import FADE_SECONDS, soundtrack
 from lumora.cli import main
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop
 from lumora.cli.generate import VideoVerb

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lumora import Condition, Pipeline, Request, Shot, Video
 from lumora.backends.lumora.planning import prepare
-from lumora.backends.lumora.segments import make_segments
+from lumora.backends.timeline.segments import make_segments
 from lumora.codec import Codec
 from lumora.config import Resolution, TrainConfig, VideoShape
 from lumora.data.captions import CAPTION_LENGTHS, ClipCaptions, write_captions

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumora.backends.lumora.compositing import ConditionFrames
-from lumora.backends.lumora.segments import Segment, make_segments
 from lumora.backends.lumora.windows import plan_windows
+from lumora.backends.timeline.compositing import ConditionFrames
+from lumora.backends.timeline.segments import Segment, make_segments
 from lumora.config import Resolution
 from lumora.media.video import Video
 from lumora.request.conditions import Condition, Shot

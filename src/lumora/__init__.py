@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lumora.backends.lumora.pipeline import Pipeline
+    from lumora.backends.model_selection import open_backend
     from lumora.media.video import Video
     from lumora.request.conditions import Condition, Shot
     from lumora.request.spec import Request
 
-__all__ = ["Condition", "Pipeline", "Request", "Shot", "Video"]
+__all__ = ["Condition", "Pipeline", "Request", "Shot", "Video", "open_backend"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,6 +26,7 @@ def __getattr__(name: str) -> Any:
         "Condition": "request.conditions",
         "Shot": "request.conditions",
         "Video": "media.video",
+        "open_backend": "backends.model_selection",
     }
     if name not in homes:
         raise AttributeError(f"module 'lumora' has no attribute {name!r}")

@@ -49,6 +49,11 @@ def _keyframe(words: list[str]) -> tuple[float, Path]:
     return _number([second]), Path(file)
 
 
+def _lora(words: list[str]) -> tuple[Path, float]:
+    file, equals, strength = words[0].rpartition("=")
+    return (Path(file), _number([strength])) if equals else (Path(words[0]), 1.0)
+
+
 def _flag(metavar: str, read: Callable[[list[str]], Any]) -> PrimitiveConstructorSpec[Any]:
     """One word that `read` parses; None if the flag is not given."""
     return PrimitiveConstructorSpec(1, metavar, read, lambda value: True, _said)
@@ -75,6 +80,11 @@ Device: TypeAlias = Annotated[
     str | None, _flag("DEVICE", lambda words: words[0]), arg(help_behavior_hint="(default: a GPU where there is one)")
 ]
 File: TypeAlias = Annotated[Path | None, _flag("FILE", lambda words: Path(words[0])), arg(help_behavior_hint="")]
+Model: TypeAlias = Annotated[
+    str | Path | None, _flag("MODEL", lambda words: words[0]), arg(help_behavior_hint="(default: lumora's own)")
+]
+Lora: TypeAlias = Annotated[tuple[Path, float], _flag("FILE[=STRENGTH]", _lora)]
+MemoryPlanName: TypeAlias = Literal["full", "offload", "offload-fp8", "stream", "stream-fp8"]
 Text: TypeAlias = Annotated[str | None, _flag("TEXT", lambda words: words[0]), arg(help_behavior_hint="")]
 
 

@@ -17,6 +17,9 @@ from lumora.cli.flags import (
     AspectRatio,
     File,
     Keyframe,
+    Lora,
+    MemoryPlanName,
+    Model,
     Number,
     Output,
     OutputVerb,
@@ -61,8 +64,12 @@ class VideoVerb(OutputVerb, ABC):
     """Scale of classifier-free guidance; 1 samples the model without guidance."""
     negative_prompt: str = ""
     """What the video should not show."""
-    model: File = None
-    """Folder of another model than the one that comes with lumora."""
+    model: Model = None
+    """Another model: a name of `lumora models list`, a folder, or a repository of the hub that was pulled."""
+    lora: Annotated[UseAppendAction[tuple[Lora, ...]], arg(help_behavior_hint="")] = ()
+    """A LoRA file of an open-weight model, and its strength (default: 1); can be repeated."""
+    memory_plan: Annotated[MemoryPlanName | None, arg(help_behavior_hint="(default: by the GPU's free memory)")] = None
+    """What of an open-weight model lies on the GPU, from the fastest to the smallest."""
 
     @abstractmethod
     def job(self, builder: TaskBuilder) -> VideoJob:
@@ -94,13 +101,13 @@ class VideoVerb(OutputVerb, ABC):
         return TaskBuilder(backend, settings, keyframes, on_clip=say)
 
     def run(self) -> None:
-        from lumora.backends.lumora.backend import LumoraBackend
+        from lumora.backends.model_selection import open_backend
         from lumora.media.encode import checked_suffix
 
         began = time.monotonic()
         checked_suffix(self.output)
         overwrite = self.check_output(self.output, self.inputs())
-        backend = LumoraBackend(self.model)
+        backend = open_backend(self.model, loras=self.lora, memory=self.memory_plan, say=say)
         job = self.job(self.builder(backend))
         plan, _ = make_video(job.request, backend, self.output, job.ingredients, overwrite=overwrite)
         still = self.output.suffix.lower() == ".png" or plan.num_frames == 1

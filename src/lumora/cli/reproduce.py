@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
-from lumora.cli.flags import File, Output, OutputVerb
+from lumora.cli.flags import Lora, Model, Output, OutputVerb
 from lumora.cli.generate import make_video
 from lumora.terminal import say, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lumora.backends.base import Backend
     from lumora.media.video import Video
     from lumora.provenance.manifest import Ingredient
@@ -34,20 +36,21 @@ class Reproduce(OutputVerb):
     """File to write."""
     inputs: tuple[Path, ...] = ()
     """The images and videos that it was made of, if any."""
-    model: File = None
-    """Folder of the model that made it, if that is not the one that comes with lumora."""
+    model: Annotated[Model, arg(help_behavior_hint="(default: the one that its manifest names)")] = None
+    """The model that made it: a name, a folder or a repository of the hub."""
+    lora: Annotated[UseAppendAction[tuple[Lora, ...]], arg(help_behavior_hint="")] = ()
+    """The LoRA files that it was made with, and their strengths."""
 
     def run(self) -> int:
-        from lumora.backends.lumora.backend import LumoraBackend
         from lumora.media.encode import checked_suffix
         from lumora.provenance.index import Index
         from lumora.request.serialization import from_recipe
 
         checked_suffix(self.output)
         overwrite = self.check_output(self.output, [self.file, *self.inputs])
-        backend = LumoraBackend(self.model)
         recipe = _recipe_of(self.file)
-        _check_same_model(self.file, recipe, backend)
+        _check_recipe(self.file, recipe)
+        backend = _backend_of(self.file, recipe["model"], self.model, self.lora)
         videos = {path: self.possible_inputs(path, recipe["request"], backend) for path in self.inputs}
         request = from_recipe(recipe["request"], itertools.chain(*videos.values()))
         record = recipe["record"] if Index().has(recipe["record"]) else None
@@ -78,18 +81,31 @@ def _comparison(expected: str | None, made: str) -> tuple[int, str]:
     return SAME, "the frames are the same"
 
 
-def _check_same_model(file: Path, recipe: dict[str, Any], backend: Backend) -> None:
+def _check_recipe(file: Path, recipe: dict[str, Any]) -> None:
     from lumora.request.serialization import RECIPE_VERSION
 
     if recipe.get("version", 1) != RECIPE_VERSION:
         raise ValueError(f"{file} was made by an older version of lumora, whose recipe this version cannot reproduce.")
     if recipe["model"] is None:
         raise ValueError("This video is cut from others and no model made it, so there is nothing to reproduce.")
-    made_by, identity = recipe["model"], backend.identity()
+
+
+def _backend_of(
+    file: Path, made_by: dict[str, Any], model: str | Path | None, loras: Sequence[tuple[Path, float]]
+) -> Backend:
+    """The given model, or the one that a manifest names. Raises ValueError if it did not make the file."""
+    from lumora.backends.model_selection import open_backend
+
+    backend = open_backend(model or made_by.get("hub_id") or None, loras=loras, say=say)
+    identity = backend.identity()
     if made_by["sha256"] != identity["sha256"]:
-        raise ValueError(f"{file} was made by another model; name its folder with --model.")
+        name = made_by.get("name")
+        raise ValueError(f"{file} was made by another model{f', {name}' if name else ''}; name it with --model.")
     if made_by.get("sampling", 1) != identity["sampling"]:
         raise ValueError(f"{file} was made by a version of lumora that made other pixels of the same request.")
+    if made_by.get("loras", []) != identity.get("loras", []):
+        raise ValueError(f"{file} was made with other LoRA files; give them with --lora.")
+    return backend
 
 
 def _ingredients(request: Request, videos: dict[Path, list[Video]]) -> list[Ingredient]:

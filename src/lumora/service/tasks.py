@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from lumora.backends.base import Backend, Plan
 from lumora.config import Resolution
 from lumora.media.video import ResizeMode, Video
@@ -163,8 +165,9 @@ class _FittedBuilder(TaskBuilder):
 
     @cached_property
     def plan(self) -> Plan:
-        """The plan of a single frame, which tells size and frame rate, and refuses what cannot be made."""
-        return self.backend.prepare(Request("a clip", seconds=0.0, **self.settings.fields()))
+        """The plan of a single given frame, which tells size and frame rate, and refuses what cannot be made."""
+        still = Condition(Video(np.zeros((1, 16, 16, 3), np.uint8), 1.0))
+        return self.backend.prepare(Request("a clip", 0.0, conditions=(still,), **self.settings.fields()))
 
     def check(self) -> None:
         """Raises ValueError for settings that cannot be made."""

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
-from lumora.backends.lumora.segments import Segment
+from lumora.backends.timeline.segments import Segment
 from lumora.media.latents import VideoLatents
 from lumora.request.conditions import Condition
 from lumora.request.spec import Request

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from lumora.backends.base import Capabilities, Plan, Task
-from lumora.backends.lumora.segments import Segment, make_segments
+from lumora.backends.timeline.segments import Segment, make_segments
 from lumora.config import ModelConfig, Resolution
 from lumora.request.conditions import Condition, Shot
 from lumora.request.spec import Request, check_range

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumora.backends.base import Progress
-from lumora.backends.lumora.compositing import ConditionFrames
 from lumora.backends.lumora.planning import resolve_guidance_scale
-from lumora.backends.lumora.segments import Segment
 from lumora.backends.lumora.windows import Window
+from lumora.backends.timeline.compositing import ConditionFrames
+from lumora.backends.timeline.segments import Segment
 from lumora.codec import Codec
 from lumora.config import ModelConfig
 from lumora.diffusion.condition import EditSource, LatentState, concat, unbind

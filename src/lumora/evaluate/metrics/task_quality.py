@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from lumora.backends.lumora.compositing import ConditionFrames
+from lumora.backends.timeline.compositing import ConditionFrames
 from lumora.config import VideoShape
 from lumora.evaluate.evaluation_data import PROBE
 from lumora.evaluate.frames import Frames

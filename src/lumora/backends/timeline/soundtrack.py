@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lumora.backends.lumora.segments import Segment
+from lumora.backends.timeline.segments import Segment
 from lumora.media.audio import AudioSamples, cut, num_samples, silence
 from lumora.request.conditions import Condition
 

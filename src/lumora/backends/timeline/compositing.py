@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.ndimage import uniform_filter
 
-from lumora.backends.lumora.segments import Segment
+from lumora.backends.timeline.segments import Segment
 from lumora.config import Resolution
 from lumora.media.video import ResizeMode, Video
 from lumora.request.conditions import Condition

@@ -1,0 +1,1 @@
+"""Open-weight video models, run by the diffusers library."""

@@ -1,0 +1,125 @@
+"""`DiffusersBackend`: an open-weight model behind the interface of all backends. It loads nothing before `run`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumora.backends.base import Cancel, Capabilities, Plan, Preview, Progress
+from lumora.backends.diffusers import diffusers_planning
+from lumora.backends.diffusers.catalog import CatalogEntry
+from lumora.backends.diffusers.diffusers_planning import DiffusersPlan
+from lumora.backends.diffusers.lora import LoraFile
+from lumora.backends.diffusers.memory_planning import MemoryLevel
+from lumora.backends.diffusers.model_files import model_digest
+from lumora.media.video import Video
+from lumora.request.spec import Request
+
+if TYPE_CHECKING:
+    from lumora.backends.diffusers.window_runner import WindowRunner
+
+SAMPLING_VERSION = 1
+"""Goes up with each change of the pixels that lumora makes of a request with the same model and the same diffusers."""
+
+
+class DiffusersBackend:
+    """The model in `folder`, which is not changed. `entry` says what it can do.
+
+    `memory` overrides the memory plan; `say` receives the plan that is used, in a sentence.
+    """
+
+    def __init__(
+        self,
+        entry: CatalogEntry,
+        folder: Path,
+        revision: str = "",
+        loras: Sequence[LoraFile] = (),
+        device: str | None = None,
+        memory: MemoryLevel | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.entry, self.folder, self.revision = entry, folder, revision
+        self.loras, self.device, self.say = tuple(loras), device, say
+        self.memory: MemoryLevel | None = memory
+
+    def capabilities(self) -> Capabilities:
+        return diffusers_planning.capabilities(self.entry)
+
+    def prepare(self, request: Request) -> DiffusersPlan:
+        return diffusers_planning.prepare(request, self.entry)
+
+    def run(
+        self,
+        plan: Plan,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        resume_path: Path | None = None,
+        on_preview: Preview | None = None,
+    ) -> Video:
+        """As `Backend.run`. Raises MemoryError, in one sentence, if the smallest plan needs too much memory."""
+        return self.run_batch([plan], progress, cancel, resume_path, on_preview)[0]
+
+    def run_batch(
+        self,
+        plans: Sequence[Plan],
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+        resume_path: Path | None = None,
+        on_preview: Preview | None = None,
+    ) -> list[Video]:
+        return self._runner.run([_own_plan(plan) for plan in plans], progress, cancel, resume_path, on_preview)
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "sha256": self._digest,
+            "sampling": SAMPLING_VERSION,
+            "name": self.entry.name,
+            "hub_id": self.entry.hub_id,
+            "revision": self.revision,
+            "license": self.entry.license,
+            "loras": [{"sha256": lora.sha256, "strength": lora.strength} for lora in self.loras],
+            "diffusers": version("diffusers"),
+            "memory_plan": self._used_memory_plan,
+        }
+
+    def unload(self) -> None:
+        """Gives all memory back; the next `run` loads the model again."""
+        with contextlib.suppress(KeyError):
+            self.__dict__.pop("_runner").unload()
+
+    @cached_property
+    def _digest(self) -> str:
+        return model_digest(self.folder)
+
+    @property
+    def _used_memory_plan(self) -> str | None:
+        runner = self.__dict__.get("_runner")
+        return runner.memory.level if runner is not None and runner.memory is not None else None
+
+    @cached_property
+    def _runner(self) -> WindowRunner:
+        require_diffusers()
+        from lumora.backends.diffusers.window_runner import WindowRunner
+
+        return WindowRunner(self.entry, self.folder, self.loras, self.device, self.memory, self.say, self._digest)
+
+
+def require_diffusers() -> None:
+    """Raises ValueError, in one sentence, if the optional packages are not installed."""
+    for package in ("diffusers", "transformers", "accelerate"):
+        try:
+            version(package)
+        except PackageNotFoundError:
+            raise ValueError(
+                f"Open-weight models need the package {package}; run `pip install 'lumora[open]'`."
+            ) from None
+
+
+def _own_plan(plan: Plan) -> DiffusersPlan:
+    if not isinstance(plan, DiffusersPlan):
+        raise TypeError(f"This backend runs plans of its own, not {type(plan).__name__}.")
+    return plan

@@ -1,0 +1,118 @@
+"""A model in memory: its parts, loaded once, as the pipeline that the next window needs."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lumora.backends.diffusers.families import Family
+from lumora.backends.diffusers.lora import LoraFile, load_loras
+from lumora.backends.diffusers.memory_planning import MemoryPlan
+from lumora.precision import fast_dtype
+
+BLOCKS_ON_GPU = 1
+"""Transformer blocks that are streamed together."""
+
+
+class LoadedModel:
+    """The pipelines of one model. They share their parts; one of them is set up at a time."""
+
+    def __init__(
+        self, folder: Path, family: Family, device: torch.device, loras: Sequence[LoraFile], memory: MemoryPlan | None
+    ) -> None:
+        _be_quiet()
+        self.family, self.device, self.memory = family, device, memory
+        self._loras = loras
+        name = family.text_pipeline or family.given_pipeline
+        assert name is not None
+        self._pipe = _read(folder, name, fast_dtype(device))
+        self._pipe.set_progress_bar_config(disable=True)
+        if family.name.startswith("wan"):
+            self._pipe.vae.to(torch.float32)  # in bfloat16 its frames show blocks
+        load_loras(self._pipe, loras)
+        self._set_up()
+
+    def pipeline(self, name: str) -> Any:
+        """The pipeline of a class of diffusers, with the model's parts."""
+        if type(self._pipe).__name__ != name:
+            self._pipe.remove_all_hooks()
+            self._pipe = _with_parts(name, self._pipe)
+            self._pipe.set_progress_bar_config(disable=True)
+            self._set_up()
+        return self._pipe
+
+    def release(self) -> None:
+        """Gives memory of a call that failed back, and forgets what caches hold of it."""
+        self._pipe.maybe_free_model_hooks()
+        free_memory()
+
+    def _set_up(self) -> None:
+        pipe, memory = self._pipe, self.memory
+        if memory is None or self.device.type == "cpu":
+            pipe.to(self.device)
+            return
+        if memory.is_fp8:
+            for transformer in (pipe.transformer, getattr(pipe, "transformer_2", None)):
+                if transformer is not None and not getattr(transformer, "_lumora_is_fp8", False):
+                    compute_dtype = transformer.dtype
+                    transformer.enable_layerwise_casting(torch.float8_e4m3fn, compute_dtype)
+                    transformer._lumora_is_fp8 = True
+        if memory.vae_tiling and hasattr(pipe.vae, "enable_tiling"):
+            pipe.vae.enable_tiling()
+        if memory.level == "full":
+            pipe.to(self.device)
+        elif memory.streams:
+            pipe.enable_group_offload(
+                onload_device=self.device,
+                offload_device=torch.device("cpu"),
+                offload_type="block_level",
+                num_blocks_per_group=BLOCKS_ON_GPU,
+            )
+        else:
+            pipe.enable_model_cpu_offload(device=self.device)
+
+
+def free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _read(folder: Path, name: str, dtype: torch.dtype) -> Any:
+    import diffusers
+
+    try:
+        return getattr(diffusers, name).from_pretrained(
+            str(folder), local_files_only=True, use_safetensors=True, dtype=dtype
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"The model in {folder} cannot be loaded: {first_line}") from error
+
+
+def _with_parts(name: str, pipe: Any) -> Any:
+    """A pipeline of another class with the same parts and settings."""
+    import diffusers
+
+    kind = getattr(diffusers, name)
+    parts = pipe.components
+    known = {**{key: value for key, value in pipe.config.items() if not key.startswith("_")}, **parts}
+    wanted = inspect.signature(kind.__init__).parameters
+    return kind(**{key: value for key, value in known.items() if key in wanted and value is not None})
+
+
+def _be_quiet() -> None:
+    """The libraries print bars and advice; lumora has its own progress and sentences."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+    logging.getLogger("diffusers").setLevel(logging.ERROR)

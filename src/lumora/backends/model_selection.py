@@ -1,0 +1,78 @@
+"""From the name of a model to its backend: our own, one of the catalogue, a folder, or a repository of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from lumora.backends.base import Backend
+from lumora.backends.lumora.backend import LumoraBackend
+
+DEFAULT_MODEL = "lumora"
+"""The model that comes with lumora."""
+
+
+def open_backend(
+    model: str | Path | None = None,
+    *,
+    loras: Sequence[tuple[Path, float]] = (),
+    device: str | None = None,
+    memory: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Backend:
+    """The backend of a model; nothing is loaded. `model` is a name of the catalogue, a folder or a hub id.
+
+    `loras` are files with their strengths; `memory` is a level of `memory_planning`. Both are for open-weight models.
+    Raises ValueError, in one sentence, if there is no such model here.
+    """
+    name = DEFAULT_MODEL if model is None else str(model)
+    if name == DEFAULT_MODEL and not Path(name).is_dir():
+        folder = None
+    elif (Path(name) / "model.json").is_file():
+        folder = Path(name)
+    else:
+        return _open_weights(name, loras, device, memory, say)
+    if loras:
+        raise ValueError("lumora's own model takes no LoRA files; name another one with --model.")
+    return LumoraBackend(folder, device)
+
+
+def _open_weights(
+    name: str,
+    loras: Sequence[tuple[Path, float]],
+    device: str | None,
+    memory: str | None,
+    say: Callable[[str], None],
+) -> Backend:
+    from lumora.backends.diffusers.catalog import catalog, entry_of_folder, find_entry
+    from lumora.backends.diffusers.diffusers_backend import DiffusersBackend
+    from lumora.backends.diffusers.lora import LoraFile
+    from lumora.backends.diffusers.memory_planning import LEVELS
+
+    if memory is not None and memory not in LEVELS:
+        raise ValueError(f"A memory plan is one of {', '.join(LEVELS)}, not {memory!r}.")
+    options: dict[str, Any] = {
+        "loras": [LoraFile(path, strength) for path, strength in loras],
+        "device": device,
+        "memory": memory,
+        "say": say,
+    }
+    if Path(name).is_dir():
+        folder = Path(name)
+        if not (folder / "model_index.json").is_file():
+            raise ValueError(f"There is no model in {folder}: it has neither model.json nor model_index.json.")
+        return DiffusersBackend(entry_of_folder(folder), folder, **options)
+    entry = find_entry(name)
+    if entry is None and name.count("/") != 1:
+        close = get_close_matches(name, [DEFAULT_MODEL, *catalog()], 1)
+        meant = f"; did you mean {close[0]}?" if close else "."
+        raise ValueError(f"There is no model {name!r}{meant} `lumora models list` shows them.")
+    from lumora.backends.diffusers.hub import find_snapshot
+
+    snapshot = find_snapshot(entry.hub_id if entry else name, entry.revision if entry else None)
+    if snapshot is None:
+        raise ValueError(f"The model {name} is not on this machine; run `lumora models pull {name}`.")
+    entry = entry or entry_of_folder(snapshot.folder, name)
+    return DiffusersBackend(entry, snapshot.folder, snapshot.commit, **options)
