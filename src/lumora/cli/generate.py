@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from lumora.cli.flags import (
     GUIDANCE,
@@ -75,6 +75,10 @@ class VideoVerb(OutputVerb, ABC):
     def job(self, builder: TaskBuilder) -> VideoJob:
         """What is asked for, and the files that it is made from."""
 
+    def expansion(self) -> Callable[[Request], Request] | None:
+        """How its prompt is expanded, if it is."""
+        return None
+
     def inputs(self) -> list[Path]:
         """The files that it is made from."""
         return [file for _, file in self.keyframe]
@@ -109,7 +113,9 @@ class VideoVerb(OutputVerb, ABC):
         overwrite = self.check_output(self.output, self.inputs())
         backend = open_backend(self.model, loras=self.lora, memory=self.memory_plan, say=say)
         job = self.job(self.builder(backend))
-        plan, _ = make_video(job.request, backend, self.output, job.ingredients, overwrite=overwrite)
+        plan, _ = make_video(
+            job.request, backend, self.output, job.ingredients, overwrite=overwrite, expand=self.expansion()
+        )
         still = self.output.suffix.lower() == ".png" or plan.num_frames == 1
         frames = "1 frame" if still else f"{plan.num_frames} frames"
         say(f"{self.output}: {frames} of {plan.size}, made in {time.monotonic() - began:.1f} s.")
@@ -127,9 +133,26 @@ class Generate(VideoVerb):
     """First frame."""
     last_image: File = None
     """Last frame."""
+    expand: FlagCreatePairsOff[bool] = False
+    """Add details that the prompt leaves open, and show the prompt that is used (docs/prompts.md)."""
 
     def inputs(self) -> list[Path]:
         return [*super().inputs(), *(file for file in (self.image, self.last_image) if file)]
+
+    def expansion(self) -> Callable[[Request], Request] | None:
+        if not self.expand:
+            return None
+        from lumora.service.prompt_expansion import check_expandable, expand_request, load_expander
+
+        check_expandable(has_shots=False, has_inputs=bool(self.inputs()))
+        expander = load_expander()
+
+        def expanded(request: Request) -> Request:
+            result = expand_request(request, expander)
+            say(f"Prompt: {result.prompt}")
+            return result
+
+        return expanded
 
     def job(self, builder: TaskBuilder) -> VideoJob:
         from lumora.service.tasks import Placement
@@ -147,6 +170,7 @@ def make_video(
     ingredients: Sequence[Ingredient],
     record: str | None = None,
     overwrite: bool = False,
+    expand: Callable[[Request], Request] | None = None,
 ) -> tuple[Plan, PublishedRecord]:
     """Runs the service with a progress bar and prints what the plan says."""
     from lumora.media.encode import output_warnings
@@ -175,6 +199,7 @@ def make_video(
                 backend,
                 output,
                 ingredients=ingredients,
+                expand=expand,
                 on_plan=show_plan,
                 record=record,
                 overwrite=overwrite,

@@ -62,6 +62,8 @@ class SegmentSpec:
 class JobSpec:
     task: JobTask
     prompt: str = ""
+    original_prompt: str = ""
+    """What the client wrote, if `prompt` is its expansion."""
     seconds: float | None = None
     size: str | None = None
     fps: float | None = None

@@ -115,6 +115,8 @@ class VideoCreate(CommonFields):
     input_reference: Media | None = None
     """An image, or a video of which the first frame is taken: the first frame of the new video."""
     loop: bool = False
+    expand: bool = False
+    """Add details that the prompt leaves open; `revised_prompt` of the video is what is used."""
     shots: Annotated[list[ShotBody], Field(max_length=60), BeforeValidator(_from_json_text)] = Field(
         default_factory=list
     )
@@ -228,6 +230,8 @@ class VideoObject(BaseModel):
     model: str
     progress: int
     prompt: str
+    revised_prompt: str | None = None
+    """The expanded prompt that the video is made of, if `expand` was asked for."""
     remixed_from_video_id: str | None = None
     seconds: str
     size: str

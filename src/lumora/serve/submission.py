@@ -23,6 +23,7 @@ from lumora.serve.job_inputs import input_paths, store_uploads
 from lumora.serve.jobs import JobSpec
 from lumora.serve.schemas import MAX_SEED, CommonFields, VideoObject, VideoPatch
 from lumora.serve.video_objects import video_object
+from lumora.service.prompt_expansion import check_expandable, load_expander
 
 Body = TypeVar("Body", bound=BaseModel)
 MODEL_ALIASES = ("sora-2", "sora-2-pro")
@@ -43,6 +44,8 @@ class Submission:
     title: str | None = None
     remixed_from_video_id: str | None = None
     character_ids: Sequence[str] = ()
+    expand: bool = False
+    """Whether the prompt is expanded."""
 
 
 def submission_of(body: CommonFields, spec: JobSpec, remixed_from_video_id: str | None = None) -> Submission:
@@ -78,6 +81,9 @@ def _submit(request: Request, context: ServerContext, key: ApiKey, submission: S
     if not has_seed:
         spec = replace(spec, seed=secrets.randbelow(2**31))
     checked = _checked(context, key, spec)
+    if submission.expand:
+        spec = _expanded(spec)
+        checked = _checked(context, key, spec)
     rows = [
         _row(key, replace(spec, seed=(spec.seed + number) % (MAX_SEED + 1)), submission, checked)
         for number in range(submission.n)
@@ -104,6 +110,7 @@ def change(context: ServerContext, key: ApiKey, video_id: str, body: VideoPatch)
     asked = {name: said[name] for name in ("prompt", "seconds", "size", "seed") if said.get(name) is not None}
     if asked:
         spec = replace(JobSpec.from_json(row["spec"]), **asked)
+        spec = replace(spec, original_prompt="") if "prompt" in asked else spec
         values |= _asked_values(spec, _checked(context, key, spec))
     queued_only = bool(asked) or "priority" in values
     if values and not context.store.change(video_id, queued_only, **values):
@@ -118,6 +125,20 @@ def _checked(context: ServerContext, key: ApiKey, spec: JobSpec) -> dict[str, An
     return context.checker.call(
         "check_job", spec=spec.to_json(), paths={name: str(path) for name, path in paths.items()}
     )
+
+
+def _expanded(spec: JobSpec) -> JobSpec:
+    """The job with its prompt expanded, after the prompt was checked. Raises ApiError for one that is not expanded, and
+    where the language model that the settings name does not answer."""
+    try:
+        check_expandable(bool(spec.shots), bool(spec.references or spec.cast))
+    except ValueError as error:
+        raise ApiError(400, str(error), "invalid_value", "expand") from None
+    try:
+        prompt = load_expander().expand(spec.prompt, spec.seed)
+    except ValueError as error:
+        raise ApiError(503, str(error), "expander_failed", headers={"Retry-After": "5"}) from None
+    return replace(spec, prompt=prompt, original_prompt=spec.prompt)
 
 
 def check_idempotency_key(request: Request) -> None:
@@ -160,7 +181,7 @@ def _asked_values(spec: JobSpec, checked: dict[str, Any]) -> dict[str, Any]:
     """Columns that follow from what is asked for and from what the checker says of it."""
     made = checked["made"]
     return {
-        "prompt": spec.prompt or " ".join(shot.prompt for shot in spec.shots),
+        "prompt": spec.original_prompt or spec.prompt or " ".join(shot.prompt for shot in spec.shots),
         "seconds": f"{checked['seconds']:g}",
         "size": spec.size or made["size"],
         "seed": spec.seed,
@@ -176,6 +197,7 @@ def _hash(submission: Submission, path: str) -> str:
     """Of what a request asks for, so that an Idempotency-Key of another request is noticed."""
     spec = submission.spec if submission.has_seed else replace(submission.spec, seed=0)
     said = [path, spec.to_json(), submission.model, submission.n, submission.priority, list(submission.tags)]
+    said += [submission.expand] if submission.expand else []
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

@@ -24,6 +24,7 @@ def video_object(row: Row, estimates: Estimates | None = None, variations: list[
         model=row["model"],
         progress=row["progress"],
         prompt=row["prompt"],
+        revised_prompt=row["spec"]["prompt"] if row["spec"].get("original_prompt") else None,
         remixed_from_video_id=row["remixed_from_video_id"],
         seconds=row["seconds"],
         size=row["size"],

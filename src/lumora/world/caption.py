@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from lumora.world.facts import Fact
-from lumora.world.writer import Writer, enumerate_in_english, sentence_case
+from lumora.world.writer import PLAIN, Writer, enumerate_in_english, sentence_case
 
 Length: TypeAlias = Literal["short", "sentence", "paragraph"]
 LENGTHS: tuple[Length, ...] = ("short", "sentence", "paragraph")
@@ -29,14 +29,15 @@ class Caption:
     """The facts that the text states, in the order of the clip's facts."""
 
 
-def caption(facts: Sequence[Fact], length: Length, generator: np.random.Generator) -> Caption:
+def caption(facts: Sequence[Fact], length: Length, generator: np.random.Generator, plain: float = PLAIN) -> Caption:
     """A caption that states some of the `facts` (short), most of them (sentence) or all of them (paragraph).
 
+    `plain` is the probability of the plainest wording of each fact.
     Raises ValueError for facts without a subject, or another length.
     """
     if not any(f.category == "kind" for f in facts):
         raise ValueError("A caption needs the facts of at least one subject.")
-    writer = Writer(facts, generator)
+    writer = Writer(facts, generator, plain)
     if length == "short":
         text = _short(writer)
         if writer.has_style() and writer.chance(0.6):

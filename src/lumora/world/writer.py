@@ -29,8 +29,9 @@ _ORDERS = (("size", "emotion", "material", "color"), ("emotion", "size", "materi
 class Writer:
     """Writes about one clip. Every method that returns text also records the facts that it states."""
 
-    def __init__(self, facts: Sequence[Fact], generator: np.random.Generator):
-        self.facts = tuple(facts)
+    def __init__(self, facts: Sequence[Fact], generator: np.random.Generator, plain: float = PLAIN):
+        """`plain` is the probability of the plainest wording."""
+        self.facts, self.plain = tuple(facts), plain
         self.generator = generator
         self.subjects = [f.subject for f in facts if f.category == "kind" and f.subject is not None]
         self.stated: set[Fact] = set()
@@ -39,7 +40,7 @@ class Writer:
 
     def for_next_shot(self, facts: Sequence[Fact]) -> Writer:
         """A writer for another shot of the same subjects, which this one has introduced."""
-        other = Writer(facts, self.generator)
+        other = Writer(facts, self.generator, self.plain)
         other.introduced, other._words = list(self.introduced), dict(self._words)
         return other
 
@@ -52,8 +53,8 @@ class Writer:
         return options[int(self.generator.integers(len(options)))]
 
     def word(self, options: Sequence[T]) -> T:
-        """A random wording, with probability `PLAIN` the first, plainest one."""
-        return options[0] if self.chance(PLAIN) else self.pick(options)
+        """A random wording, with probability `plain` the first, plainest one."""
+        return options[0] if self.chance(self.plain) else self.pick(options)
 
     def shuffled(self, items: Iterable[T]) -> list[T]:
         items = list(items)

@@ -60,7 +60,8 @@ def _submission(body: VideoCreate) -> Submission:
         shots=tuple(ShotSpec(shot.prompt, shot.seconds, shot.hard_cut) for shot in body.shots),
         references=tuple(references),
     )
-    return replace(submission_of(body, spec), character_ids=tuple(character.id for character in body.characters))
+    ids = tuple(character.id for character in body.characters)
+    return replace(submission_of(body, spec), character_ids=ids, expand=body.expand)
 
 
 def _reference(reference: Reference) -> ReferenceSpec:

@@ -21,6 +21,7 @@ export const ROLES = {
 
 export const draft = {
   prompt: stored("lumora.prompt", ""),
+  expand: signal(false), // whether details are added to the prompt
   negative: signal(""),
   ratio: signal(null), // a name such as "16:9"; null: the model's own
   seconds: signal(null), // null: the model's default
@@ -39,6 +40,9 @@ export const shownSeconds = computed(() => draft.seconds.value ?? (mode.value ? 
 export const shownRatio = computed(() => draft.ratio.value ?? ratios(can.value)[0][0]);
 export const size = computed(() => sizeFor(can.value, ratioOf(shownRatio.value)));
 export const promptOptional = computed(() => draft.inputs.value.length > 0 && !["edit", "remix"].includes(mode.value));
+
+/** Details that are added to a prompt could contradict a picture. */
+export const canExpand = computed(() => !draft.inputs.value.length && !draft.characters.value.length);
 
 let keys = 0;
 
@@ -110,6 +114,7 @@ function send() {
       }));
       if (references.length) body.references = references;
       if (draft.characters.value.length) body.characters = draft.characters.value.map((id) => ({ id }));
+      if (draft.expand.value && canExpand.value) body.expand = true;
       return api.create({ ...body, seconds, size: size.value });
     }
   }
@@ -127,6 +132,7 @@ export function restore(request, { seed = request.seed } = {}) {
   const numberOrNull = (value) => (value === null || value === undefined || value === "" ? null : Number(value));
   batch(() => {
     draft.prompt.value = request.prompt ?? "";
+    draft.expand.value = false;
     draft.negative.value = request.negative_prompt ?? "";
     draft.model.value = request.model ?? null;
     draft.seed.value = numberOrNull(seed);

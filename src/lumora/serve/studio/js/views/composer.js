@@ -3,13 +3,13 @@ import { html, useRef, useSignal } from "../lib.js";
 import { api } from "../api.js";
 import { ratios } from "../capabilities.js";
 import { duration, size as sizeText } from "../format.js";
-import { MAX_VARIATIONS, ROLES, addInput, can, changeInput, clearDraft, draft, fromVideo, mode, promptOptional, removeInput, shownRatio, shownSeconds, size, submit } from "../draft.js";
+import { MAX_VARIATIONS, ROLES, addInput, can, canExpand, changeInput, clearDraft, draft, fromVideo, mode, promptOptional, removeInput, shownRatio, shownSeconds, size, submit } from "../draft.js";
 import { takeFiles } from "../intake.js";
 import { say } from "../notices.js";
 import { addNew, characters, models } from "../state.js";
 import { CharacterDialog } from "../ui/characters.js";
 import { ComplaintDialog } from "../ui/complaint.js";
-import { Amount, Button, Choice, Field, FileButton, Shape } from "../ui/controls.js";
+import { Amount, Button, Check, Choice, Field, FileButton, Shape } from "../ui/controls.js";
 import { Icon } from "../ui/icons.js";
 import { Popover } from "../ui/popover.js";
 import { PickVideo } from "../ui/pick_video.js";
@@ -88,7 +88,7 @@ function SeedChip() {
 }
 
 function MoreChip({ onCharacter }) {
-  const changed = [draft.negative.value, draft.steps.value, draft.guidance.value !== null, draft.model.value].filter(Boolean).length + draft.characters.value.length;
+  const changed = [draft.expand.value && canExpand.value, draft.negative.value, draft.steps.value, draft.guidance.value !== null, draft.model.value].filter(Boolean).length + draft.characters.value.length;
   const toggle = (id) => {
     const chosen = draft.characters.value;
     draft.characters.value = chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id];
@@ -98,6 +98,7 @@ function MoreChip({ onCharacter }) {
       ${models.value.length > 1 && html`<${Field} label="Model"><select class="input" value=${can.value.id} onChange=${(event) => (draft.model.value = event.target.value)}>
         ${models.value.map((model) => html`<option value=${model.id} key=${model.id}>${model.id}</option>`)}
       </select><//>`}
+      ${canExpand.value && html`<${Check} label="Add details to the prompt" checked=${draft.expand.value} onChange=${(value) => (draft.expand.value = value)} />`}
       <${Field} label="Negative prompt" hint="What the video should not show.">
         <textarea class="input" rows="2" maxlength="2000" value=${draft.negative.value} onInput=${(event) => (draft.negative.value = event.target.value)}></textarea>
       <//>

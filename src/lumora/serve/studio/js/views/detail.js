@@ -105,6 +105,7 @@ function About({ item }) {
       ? html`<form class="row" onSubmit=${save}><input class="input" name="title" maxlength="200" aria-label="Title" value=${item.title ?? ""} /><button class="button primary">Save</button></form>`
       : html`<h1 class="detail-title">${item.title || html`<span class="visually-hidden">${title(item)}</span>`}</h1>`}
     <p class="detail-prompt">${item.prompt}</p>
+    ${item.revised_prompt && html`<p class="small muted">Expanded: ${item.revised_prompt}</p>`}
     <${Shots} item=${item} />
     <div class="row">
       <${Button} icon="heart" kind="heart-filter" aria-pressed=${item.favorite ? "true" : "false"} onClick=${() => toggleFavorite(item)}>Favorite<//>
