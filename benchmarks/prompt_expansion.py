@@ -20,7 +20,7 @@ from lumora.config import VideoShape
 from lumora.evaluate.instruments.probe import Probe
 from lumora.request.spec import Request
 from lumora.service.batch import make_videos
-from lumora.service.prompt_expansion import WorldExpander
+from lumora.service.prompt_expander import WorldExpander
 from lumora.world.caption import Caption, caption
 from lumora.world.clip import make_scene
 from lumora.world.facts import Fact, facts_of, subjects_of

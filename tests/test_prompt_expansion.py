@@ -21,7 +21,7 @@ from test_world_caption import read_back, some_facts
 from lumora.chat_completions import ChatEndpoint, complete
 from lumora.cli import main
 from lumora.provenance.manifest import read
-from lumora.service.prompt_expansion import ChatExpander, WorldExpander, keeps_known_values, load_expander
+from lumora.service.prompt_expander import ChatExpander, WorldExpander, keeps_known_values, load_expander
 from lumora.world.caption import LENGTHS, caption
 from lumora.world.facts import Fact, subjects_of
 from lumora.world.prompt_expansion import expand_prompt, keeps_facts, renumbered

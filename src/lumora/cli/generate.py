@@ -142,7 +142,7 @@ class Generate(VideoVerb):
     def expansion(self) -> Callable[[Request], Request] | None:
         if not self.expand:
             return None
-        from lumora.service.prompt_expansion import check_expandable, expand_request, load_expander
+        from lumora.service.prompt_expander import check_expandable, expand_request, load_expander
 
         check_expandable(has_shots=False, has_inputs=bool(self.inputs()))
         expander = load_expander()

@@ -23,7 +23,7 @@ from lumora.serve.job_inputs import input_paths, store_uploads
 from lumora.serve.jobs import JobSpec
 from lumora.serve.schemas import MAX_SEED, CommonFields, VideoObject, VideoPatch
 from lumora.serve.video_objects import video_object
-from lumora.service.prompt_expansion import check_expandable, load_expander
+from lumora.service.prompt_expander import check_expandable, load_expander
 
 Body = TypeVar("Body", bound=BaseModel)
 MODEL_ALIASES = ("sora-2", "sora-2-pro")
