@@ -29,7 +29,7 @@ from lumora.cli.redteam import RedTeam
 from lumora.cli.reproduce import Reproduce
 from lumora.cli.serve import Serve
 from lumora.cli.session import discard_output, memory_sentence, session
-from lumora.cli.train import TrainAll, TrainCodec, TrainTransformer, WorldRender
+from lumora.cli.train import TrainAll, TrainCodec, TrainFinetune, TrainTransformer, WorldRender
 from lumora.cli.world import WorldContactSheet, WorldSample
 from lumora.terminal import check_unicode, say, warn
 
@@ -60,6 +60,7 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "train all": TrainAll,
     "train codec": TrainCodec,
     "train transformer": TrainTransformer,
+    "train finetune": TrainFinetune,
     "evaluate": Evaluate,
     "moderate": Moderate,
     "redteam": RedTeam,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import arg
+from tyro.conf import FlagCreatePairsOff, arg
 
 from lumora.cli.flags import Device, Directory, File, Number, TrainPreset
 from lumora.terminal import say
@@ -108,6 +108,53 @@ class TrainAll(TrainingStage):
             import_videos(self.dataset, PRESETS[self.preset]().model.shape, self.run_dir / "frames")
         TrainCodec(self.run_dir, self.preset, self.device).run()
         TrainTransformer(self.run_dir, self.preset, self.device).run()
+
+
+@dataclass(frozen=True)
+class TrainFinetune:
+    """Fine-tune a model on your own videos and pictures. The same command continues an interrupted run.
+
+    The dataset comes from `lumora data ingest`, and its clips need captions.
+    """
+
+    dataset: Annotated[Path, arg(metavar="FOLDER")]
+    """A dataset that `lumora data ingest` made."""
+    run_dir: Annotated[Path, arg(metavar="FOLDER")]
+    """Folder for the latents, checkpoints, log and weights of this run."""
+    init_from: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: lumora's own)")] = None
+    """Folder of the model to start from."""
+    lora: FlagCreatePairsOff[bool] = False
+    """Train small adapters (LoRA) and keep the weights of the model as they are."""
+    rank: int = 16
+    """Rank of the adapters."""
+    max_steps: int = 600
+    """Training steps."""
+    batch_size: int = 8
+    """Clips a step."""
+    prior_clips: int = 200
+    """Clips of the simulated world that are mixed in, so that the model keeps what it knew; 0 for none."""
+    prior_world: str = "plain"
+    """World of these clips."""
+    max_minutes: MaxMinutes = None
+    """Stop after this time; the same command continues later."""
+    device: Device = None
+    """cpu or cuda."""
+
+    def run(self) -> None:
+        from lumora.backends.lumora.weights import model_folder
+        from lumora.train.finetune import FinetuneConfig, finetune
+
+        config = FinetuneConfig(
+            self.dataset.resolve(),
+            model_folder(self.init_from).resolve(),
+            self.rank if self.lora else None,
+            self.max_steps,
+            self.batch_size,
+            self.prior_world,
+            self.prior_clips,
+        )
+        _print_progress("Fine-tuning", finetune(config, self.run_dir, self.max_minutes, self.device))
+        say(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
 
 
 def _print_progress(name: str, progress: TrainProgress) -> None:

@@ -95,7 +95,7 @@ class _Run:
         dist.broadcast_module(objective.module)
         self.optimizer = objective.optimizer()
         self.ema = EMA(objective.module, config.optimizer.ema_decays)
-        self.parameters = list(objective.module.parameters())
+        self.parameters = [p for p in objective.module.parameters() if p.requires_grad]
         self.dtype = fast_dtype(dist.device) if config.precision == "bf16" else torch.float32
         self.bad_steps = 0
 

@@ -127,9 +127,10 @@ def _polynomial(gram: Float[Tensor, "b n n"], coefficients: tuple[float, float, 
 
 
 def make_optimizer(module: nn.Module, config: OptimizerConfig, muon: Iterable[Tensor] = ()) -> MuonAdam:
-    """Muon for the parameters named in `muon`, Adam for the others of the module; a `muon_lr` of 0 is Adam for all."""
+    """Muon for the parameters named in `muon`, Adam for the others of the module; a `muon_lr` of 0 is Adam for all.
+    Frozen parameters are left out."""
     chosen = {id(parameter) for parameter in muon} if config.muon_lr else set()
-    parameters = list(module.parameters())
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return MuonAdam([p for p in parameters if id(p) in chosen], [p for p in parameters if id(p) not in chosen], config)
 
 

@@ -1,0 +1,100 @@
+"""Fine-tunes a trained model on an ingested dataset of footage: all weights, or adapters (LoRA) alone.
+
+The run directory holds the latents of the dataset, the clips of the world that are mixed in, the run with its
+checkpoints, and in `weights` the model that `lumora generate --model` loads; `weights/lora.safetensors` are the
+adapters alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lumora.atomic_io import atomic_write
+from lumora.config import ModelConfig, to_json
+from lumora.data.datasets import LatentDataset
+from lumora.data.footage.footage_latents import encode_footage
+from lumora.data.render_latents import render_latents
+from lumora.model.lora import add_lora, merge_lora, save_lora
+from lumora.model.transformer import Transformer
+from lumora.presets import Preset, finetuning
+from lumora.train.checkpoint import TrainProgress
+from lumora.train.distributed import dist_context
+from lumora.train.loop import train
+from lumora.train.objectives import FlowObjective
+from lumora.train.run import CODEC, load_ema, read_model_config
+from lumora.weights_io import load_weights, save_weights
+
+TRANSFORMER, LORA = Path("weights") / "transformer.safetensors", Path("weights") / "lora.safetensors"
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """What is fine-tuned on what, and for how long."""
+
+    dataset: Path
+    """A dataset of `lumora data ingest` whose clips have captions."""
+    model: Path
+    """The folder of the model that is fine-tuned."""
+    lora_rank: int | None = 16
+    """Rank of the adapters; None trains all weights."""
+    max_steps: int = 600
+    batch_size: int = 8
+    prior_world: str = "plain"
+    """Preset of the world whose clips are mixed in."""
+    prior_clips: int = 200
+    """Number of these clips. They keep what the model knew, as the prior images of DreamBooth (arXiv:2208.12242,
+    section 3.2) do. 0: none, for a model that was trained on something else."""
+
+
+def finetune(
+    config: FinetuneConfig, run_dir: Path, max_minutes: float | None = None, device: str | None = None
+) -> TrainProgress:
+    """Starts or resumes a fine-tuning run, and exports the model.
+
+    Raises ValueError for a model or a dataset that is none, clips without captions, and a run directory of another run.
+    """
+    model = read_model_config(config.model)
+    with dist_context(device) as dist:
+        if dist.is_main:
+            _prepare_data(config, model, run_dir, dist.device.type)
+        dist.broadcast_number(0.0)  # wait until the data are there
+        torch.manual_seed(0)
+        transformer = load_weights(Transformer(model.transformer), config.model / TRANSFORMER.name)
+        if config.lora_rank is not None:
+            add_lora(transformer, config.lora_rank)
+        prior = [run_dir / "prior"] if config.prior_clips else []
+        latents = LatentDataset(run_dir / "latents", extra_folders=prior)
+        run = finetuning(config.max_steps, config.batch_size, config.lora_rank)
+        objective = FlowObjective(transformer, latents, model, run, dist)
+        progress = train(objective, run, run_dir / "transformer", dist, to_json(model) + repr(config), max_minutes)
+        if dist.is_main:
+            _export(config, model, run_dir)
+    return progress
+
+
+def _prepare_data(config: FinetuneConfig, model: ModelConfig, run_dir: Path, device: str) -> None:
+    (run_dir / CODEC).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(config.model / CODEC.name, run_dir / CODEC)
+    encode_footage(config.dataset, run_dir / "latents", model, run_dir / CODEC, device)
+    if config.prior_clips:
+        prior = Preset(model, config.prior_world, num_clips=config.prior_clips, buckets=(model.shape,), shard_size=50)
+        render_latents(prior, run_dir / CODEC, run_dir / "prior", workers=0, device=device)
+
+
+def _export(config: FinetuneConfig, model: ModelConfig, run_dir: Path) -> None:
+    """Writes the longest EMA of the run as a model, and its adapters."""
+    transformer = Transformer(model.transformer)
+    if config.lora_rank is None:
+        load_ema(transformer, run_dir / "transformer")
+    else:
+        adapted = Transformer(model.transformer)
+        add_lora(adapted, config.lora_rank)
+        save_lora(load_ema(adapted, run_dir / "transformer").state_dict(), run_dir / LORA)
+        merge_lora(load_weights(transformer, config.model / TRANSFORMER.name), run_dir / LORA)
+    save_weights(transformer, run_dir / TRANSFORMER)
+    with atomic_write(run_dir / "weights" / "model.json") as part:
+        part.write_text(to_json(model))
