@@ -23,7 +23,7 @@ from lumora.data.footage.ingest import IngestConfig, ingest, processes
 from lumora.data.footage.screening import Screening
 from lumora.data.footage.tar_shards import read_shard, rewrite_shard, shard_paths
 from lumora.media.video import Video
-from lumora.model.lora import LoraLinear, add_lora, lora_state_dict, merge_lora, save_lora
+from lumora.model.lora_layers import LoraLinear, add_lora, lora_state_dict, merge_lora, save_lora
 from lumora.model.transformer import Transformer
 from lumora.presets import tiny
 from lumora.train.finetune import FinetuneConfig, finetune

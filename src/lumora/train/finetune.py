@@ -18,7 +18,7 @@ from lumora.config import ModelConfig, to_json
 from lumora.data.datasets import LatentDataset
 from lumora.data.footage.footage_latents import encode_footage
 from lumora.data.render_latents import render_latents
-from lumora.model.lora import add_lora, merge_lora, save_lora
+from lumora.model.lora_layers import add_lora, merge_lora, save_lora
 from lumora.model.transformer import Transformer
 from lumora.presets import Preset, finetuning
 from lumora.train.checkpoint import TrainProgress
