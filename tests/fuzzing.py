@@ -2,13 +2,14 @@
 
     PYTHONPATH=src:tests python tests/fuzzing.py --files 2000 [--seed N]
 
-Raises AssertionError at the first file that is neither read nor refused with one sentence, or that leaves a file.
+A file that is neither read nor refused with one sentence, or that leaves a file, is a failure.
 """
 
 import argparse
 import os
 import random
 import resource
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -65,10 +66,13 @@ def mutated(content: bytes, generator: random.Random) -> bytes:
 
 
 def fuzz(num_files: int, seed: int, folder: Path, model: Path) -> dict[str, Counter[int]]:
-    """For each verb how often it ended with which exit code. The same seed gives the same files."""
-    generator, counts = random.Random(seed), defaultdict(Counter)
-    made, tried, out = (folder / name for name in ("sources", "tried", "out"))
-    for new in (made, tried, out):
+    """For each verb how often it ended with which exit code. The same seed gives the same files.
+
+    Raises AssertionError after the last file if any failed; those are in `folder`/failed.
+    """
+    generator, counts, failures = random.Random(seed), defaultdict(Counter), []
+    made, tried, out, failed = (folder / name for name in ("sources", "tried", "out", "failed"))
+    for new in (made, tried, out, failed):
         new.mkdir()
     with without_networks(folder / "state"):
         originals = sources(made)
@@ -76,22 +80,35 @@ def fuzz(num_files: int, seed: int, folder: Path, model: Path) -> dict[str, Coun
         original = originals[number % len(originals)]
         file = tried / original.name
         file.write_bytes(mutated(original.read_bytes(), generator))
-        with without_networks(folder / "no state"):
-            outcomes = {name: run(verb(file)) for name, verb in READING.items()}
-            assert not (folder / "no state").exists()
-        with without_networks(folder / "state"):
-            outcomes["extend"] = make("extend", file, file, out / "out.png", model)
-        for verb, outcome in outcomes.items():
-            counts[verb][outcome.code] += 1
-            if outcome.code == 2:
-                assert outcome.is_one_sentence and verb != "verify", (number, file.name, verb, outcome)
-            else:
-                assert outcome.code in CODES[verb], (number, file.name, verb, outcome)
-        assert os.listdir(out) == ["out.png"] * (outcomes["extend"].code == 0), (number, file.name)
-        (out / "out.png").unlink(missing_ok=True)
-        file.unlink()
-        assert not os.listdir(tried)
+        content = file.read_bytes()
+        try:
+            for verb, code in _tried(file, out, folder, model).items():
+                counts[verb][code] += 1
+            assert os.listdir(tried) == [file.name]
+        except Exception as error:
+            (failed / f"{number}-{file.name}").write_bytes(content)
+            failures.append(f"{number}-{file.name}: {type(error).__name__}: {error}")
+            print(failures[-1], file=sys.stderr, flush=True)
+        for left in (*out.iterdir(), *tried.iterdir()):
+            left.unlink()
+    assert not failures, "\n".join(failures)
     return counts
+
+
+def _tried(file: Path, out: Path, folder: Path, model: Path) -> dict[str, int]:
+    """The exit code of each verb."""
+    with without_networks(folder / "no state"):
+        outcomes = {name: run(verb(file)) for name, verb in READING.items()}
+        assert not (folder / "no state").exists()
+    with without_networks(folder / "state"):
+        outcomes["extend"] = make("extend", file, file, out / "out.png", model)
+    for verb, outcome in outcomes.items():
+        if outcome.code == 2:
+            assert outcome.is_one_sentence and verb != "verify", (verb, outcome)
+        else:
+            assert outcome.code in CODES[verb], (verb, outcome)
+    assert os.listdir(out) == ["out.png"] * (outcomes["extend"].code == 0)
+    return {verb: outcome.code for verb, outcome in outcomes.items()}
 
 
 def _write_video(path: Path, codec: str) -> None:

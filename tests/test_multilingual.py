@@ -5,14 +5,18 @@ from __future__ import annotations
 import platform
 import struct
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from lumora.text_encoder.encoder import CONTEXT_DIM, MAX_TOKENS
 from lumora.text_encoder.multilingual import MultilingualEncoder, UnigramTokenizer
+from lumora.text_encoder.official_e5 import WORD_EMBEDDINGS, OfficialFiles
 from lumora.text_encoder.q4 import BLOCK, Q4File
 
 WIDTH, INNER, POSITIONS = CONTEXT_DIM, 64, 160
@@ -98,8 +102,59 @@ def test_the_likeliest_pieces_are_chosen(written: tuple[Path, dict[str, np.ndarr
     assert len(pieces("a " * 500)) == MAX_TOKENS
 
 
+def small_encoder(path: Path) -> MultilingualEncoder:
+    file = Q4File(path)
+    return MultilingualEncoder(file, UnigramTokenizer(file.vocabulary))
+
+
+@pytest.fixture
+def official(written: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> Path:
+    """The same weights in the layout of the official files, which have a pooler and positions besides."""
+    encoder = small_encoder(written[0])
+    tensors = {name: weights.contiguous() for name, weights in encoder.weights.items()}
+    tensors[WORD_EMBEDDINGS] = encoder.file.embedding_rows(torch.arange(len(PIECES)))
+    tensors |= {"embeddings.position_ids": torch.arange(POSITIONS)[None], "pooler.dense.bias": torch.zeros(WIDTH)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    tokenizer = Tokenizer(models.Unigram(list(zip(PIECES, SCORES, strict=True)), 3))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace("\x01", ""), normalizers.Replace("Ａ", "a")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    return tmp_path
+
+
+def test_official_files_give_the_same_embeddings(
+    written: tuple[Path, dict[str, np.ndarray]], official: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["a red ball", "Ａ café\x01", "ball?", "a " * 500]
+    of_wheel = small_encoder(written[0])
+    with pytest.raises(ValueError, match="no known file of multilingual-e5-small"):
+        MultilingualEncoder.load(official)
+    hashes = {file.name: sha256(file.read_bytes()).hexdigest() for file in official.iterdir()}
+    monkeypatch.setattr("lumora.text_encoder.multilingual.OFFICIAL_SHA256", hashes)
+    encoder = MultilingualEncoder.load(official)
+    assert encoder.file.num_pieces == len(PIECES) and encoder.layers == 1
+    for one, other in zip(encoder.encode(texts), of_wheel.encode(texts), strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(encoder.layer_means(texts, (1,)), of_wheel.layer_means(texts, (1,)))
+    monkeypatch.setenv("LUMORA_MULTILINGUAL_ENCODER", str(official))
+    assert MultilingualEncoder.unread("a " * 500) and not MultilingualEncoder.unread("a red ball")
+    (official / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match=r"tokenizer\.json is missing"):
+        MultilingualEncoder.load(official)
+
+
+def test_safetensors_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_file({"wte.weight": torch.zeros(2, 2)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="has no BertModel"):
+        OfficialFiles(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"{}")
+    with pytest.raises(ValueError, match="cannot be read"):
+        OfficialFiles(tmp_path)
+
+
 def test_embeddings_depend_on_no_other_text(written: tuple[Path, dict[str, np.ndarray]]) -> None:
-    encoder = MultilingualEncoder(Q4File(written[0]))
+    encoder = small_encoder(written[0])
     together = encoder.encode(["a red ball", "café", "a a red ball"])
     assert [tuple(tokens.shape) for tokens in together] == [(6, WIDTH), (4, WIDTH), (7, WIDTH)]
     torch.testing.assert_close(encoder.encode(["café"])[0], together[1])

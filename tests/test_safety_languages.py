@@ -1,10 +1,12 @@
 """Tests of the prompt check in other languages than English."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
-from lumora.safety.corpus import LANGUAGES, written_sentences
-from lumora.safety.named_entities import EntityMatcher
+from lumora.safety.corpus import GOOD_GROUPS, LANGUAGES, PARTS, sample_sentences, written_sentences
+from lumora.safety.named_entities import EntityMatcher, tokens_of
 from lumora.safety.normalize import KnownWords, normalize, pieces, variants, windows
 from lumora.safety.policy import Policy
 from lumora.safety.prompt_check import PromptCheck
@@ -125,6 +127,40 @@ def test_names_are_found_in_every_case_and_script(text: str, language: str, cate
 )
 def test_ordinary_words_like_names_are_no_names(text: str, language: str):
     assert EntityMatcher.load().find(text, language=language) == {}
+
+
+def test_ordinary_english_words_side_by_side_are_no_names(check: PromptCheck):
+    """Sentences and world captions that must not be refused, and all pairs of their 250 most frequent words."""
+    names, generator = EntityMatcher.load(), np.random.default_rng(0)
+    texts = [s.text for group in GOOD_GROUPS for s in sample_sentences(group, PARTS, 1000, generator)]
+    texts += [s.text for s in world_captions(7, 20, generator) if s.language == "en"]
+    texts += [s.text for code in ("train", "held_out") for s in written_sentences(code) if s.group in GOOD_GROUPS]
+    found = {text: names.find(text, check.words, language_of(text.casefold())) for text in texts}
+    assert len(texts) > 3000 and sum(map(bool, found.values())) <= 3, {t: n for t, n in found.items() if n}
+    frequent = [word for word, _ in Counter(word for text in texts[:2000] for word in tokens_of(text)).most_common(250)]
+    pairs = {(a, b): names.find(f"{a} {b}", check.words) for a in frequent for b in frequent}
+    assert sum(map(bool, pairs.values())) <= 6, {pair: found for pair, found in pairs.items() if found}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "standing still, one take",
+        "it is put in the oven",
+        "top story of the day",
+        "orange shoes",
+        "a cut woman in white",
+    ],
+)
+def test_a_joined_or_misspelled_name_needs_more_than_ordinary_words(text: str, check: PromptCheck):
+    assert check.names.find(text, check.words) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["tailor swift sings", "mickey moose", "face book", "Nike shoes", "Stalone", "p u t i n"]
+)
+def test_joined_and_misspelled_names_are_found(text: str, check: PromptCheck):
+    assert any(check.names.find(variant, check.words) for variant in variants(text, check.vocabulary))
 
 
 def test_foreign_sentences_keep_their_accents():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import cast
@@ -114,10 +116,24 @@ class VideoDecoder:
                 self.warnings.append(f"The video ends after {length:.1f} of {self.duration:.1f} seconds.")
 
 
+class FileForFFmpeg:
+    """A file whose impossible positions, which damaged files ask for, are an error code. PyAV prints exceptions."""
+
+    def __init__(self, file: BinaryFile) -> None:
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -errno.EINVAL
+
+
 def _open(file: BinaryFile, file_format: FileFormat) -> InputContainer:
     file.seek(0)
     try:
-        return av.open(file, "r", format=file_format.demuxer, options={"protocol_whitelist": "none"})
+        return av.open(FileForFFmpeg(file), "r", format=file_format.demuxer, options={"protocol_whitelist": "none"})
     except FFmpegError:
         if file_format.demuxer == "mp4" and not any(kind in INDEX_BOXES for kind, _, _ in iso_boxes(file, 0)):
             raise ValueError("it is truncated, and its index, which comes at the end, is missing") from None

@@ -35,6 +35,8 @@ REFERENCE_WHITE_NITS, PEAK_NITS = 203.0, 1000.0
 """HDR reference white (ITU-R BT.2408), and the luminance that becomes white in SDR."""
 KNEE = 0.5
 """Up to this share of the reference white, tone mapping keeps luminance; above, it compresses highlights."""
+TABLE_LEVEL = 8
+"""The color table has the square of this many levels of red, of green and of blue."""
 MAX_SAMPLE_ASPECT_RATIO = 8
 """A larger ratio of a pixel's sides, or of its inverse, is an error of the file and is ignored."""
 
@@ -48,6 +50,7 @@ class FrameConverter:
         self._sample_aspect_ratio = _plausible(sample_aspect_ratio)
         self._graph: Graph | None = None
         self._properties: tuple[object, ...] = ()
+        self._color_lookup: ColorLookup | None = None
         self._interlaced = False
         self._orientation: tuple[int, bool] | None = None
 
@@ -59,41 +62,49 @@ class FrameConverter:
 
     def flush(self) -> Iterator[tuple[av.VideoFrame, UInt8[np.ndarray, "h w 3"]]]:
         """The frames that are still in the filters."""
-        if self._graph is not None:
-            self._graph.push(None)
-            yield from self._rgb(_pull_all(self._graph))
-            self._graph = None
+        yield from self._rgb(self._drained())
+        self._graph = None
 
     def _filtered(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
         self._interlaced = self._interlaced or frame.interlaced_frame
         properties = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range,
                       frame.color_primaries, frame.color_trc, self._interlaced)  # fmt: skip
         if properties != self._properties:
-            if self._graph is not None:
-                self._graph.push(None)
-                yield from _pull_all(self._graph)
+            yield from self._drained()
             self._properties, filters = properties, self._filters(frame)
             self._graph = _build_graph(frame, self._time_base, filters) if filters else None
+            self._color_lookup = self._color_lookup_of(frame)
         if self._graph is None:
-            yield frame
+            yield self._mapped(frame)
         else:
             self._graph.push(frame)
-            yield from _pull_all(self._graph)
+            yield from map(self._mapped, _pull_all(self._graph))
+
+    def _drained(self) -> Iterator[av.VideoFrame]:
+        """The frames that are still in the filters, which take no more."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from map(self._mapped, _pull_all(self._graph))
+
+    def _mapped(self, frame: av.VideoFrame) -> av.VideoFrame:
+        return frame if self._color_lookup is None else self._color_lookup.apply(frame)
 
     def _filters(self, frame: av.VideoFrame) -> list[tuple[str, str]]:
         filters: list[tuple[str, str]] = []
         if self._interlaced:
             filters.append(("bwdif", "mode=send_frame:deint=interlaced"))
             self._warn("Interlaced video was deinterlaced.")
-        if frame.color_trc in HDR_NAMES:
-            filters += tone_mapping(frame.color_primaries)
-            self._warn(f"HDR video ({HDR_NAMES[frame.color_trc]}) was tone-mapped to SDR (BT.709).")
-        elif frame.color_primaries in WIDE_GAMUT:
-            filters.append(("scale", f"{_TO_BT709}:out_transfer=bt709:intent=perceptual"))
         if self._sample_aspect_ratio != 1:
             width = max(1, round(frame.width * self._sample_aspect_ratio))
             filters.append(("scale", f"w={width}:h={frame.height}:{_ACCURATE_SCALE}"))
         return filters
+
+    def _color_lookup_of(self, frame: av.VideoFrame) -> ColorLookup | None:
+        if frame.color_trc in HDR_NAMES:
+            self._warn(f"HDR video ({HDR_NAMES[frame.color_trc]}) was tone-mapped to SDR (BT.709).")
+        elif frame.color_primaries not in WIDE_GAMUT:
+            return None
+        return ColorLookup(frame.color_primaries, frame.color_trc)
 
     def _rgb(self, frames: Iterator[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, UInt8[np.ndarray, "h w 3"]]]:
         for frame in frames:
@@ -144,13 +155,75 @@ def matrix_orientation(matrix: Int32[np.ndarray, " 9"]) -> tuple[int, bool]:
 def tone_mapped(pixels: UInt8[np.ndarray, "h w 3"], transfer: int) -> UInt8[np.ndarray, "h w 3"]:
     """The BT.709 pixels of an HDR image in BT.2020 with this transfer function (PQ or HLG)."""
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-    frame.color_trc, frame.color_primaries, frame.pts = transfer, BT2020, 0
-    graph = _build_graph(frame, Fraction(1), tone_mapping(BT2020))
-    graph.push(frame)
-    return reformatted(next(_pull_all(graph)), "rgb24").to_ndarray()
+    frame.pts, frame.time_base = 0, Fraction(1)
+    return reformatted(ColorLookup(BT2020, transfer).apply(frame), "rgb24").to_ndarray()
+
+
+class ColorLookup:
+    """Converts frames in HDR or in a wide gamut to BT.709 by a table of `color_table`."""
+
+    def __init__(self, primaries: int, transfer: int) -> None:
+        self._table = color_table(primaries, transfer)
+        self._properties: tuple[object, ...] = ()
+        self._graph: Graph | None = None
+        self._number = 0
+
+    def apply(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame in RGB with 16 bits a channel; its time stays."""
+        properties = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
+        if self._graph is None or properties != self._properties:
+            self._graph, self._properties, self._number = self._build(frame), properties, 0
+        times = frame.pts, frame.time_base, frame.duration
+        # The filter pairs frames by time, and a damaged file has frames without one.
+        self._number += 1
+        frame.pts, frame.time_base = self._number, Fraction(1)
+        self._source.push(frame)
+        mapped = next(_pull_all(self._graph))
+        frame.pts, frame.time_base, frame.duration = times
+        mapped.pts, mapped.time_base, mapped.duration = times
+        return mapped
+
+    def _build(self, frame: av.VideoFrame) -> Graph:
+        graph = Graph()
+        graph.threads = 1
+        self._source = graph.add("buffer", _source_arguments(frame, Fraction(1)))
+        rgb = graph.add("scale", _ACCURATE_SCALE)
+        rgb16 = graph.add("format", _TABLE_FORMAT)
+        table = graph.add("buffer", _source_arguments(self._table, Fraction(1)))
+        lookup, sink = graph.add("haldclut", "interp=tetrahedral"), graph.add("buffersink")
+        graph.link_nodes(self._source, rgb, rgb16)
+        rgb16.link_to(lookup)
+        table.link_to(lookup, 0, 1)
+        lookup.link_to(sink)
+        graph.configure()
+        table.push(self._table)
+        table.push(None)
+        return graph
 
 
 @cache
+def color_table(primaries: int, transfer: int) -> av.VideoFrame:
+    """BT.709 colors of a grid of all colors, as the filter `haldclut` takes them.
+
+    FFmpeg's conversion makes such a table itself, in 3 to 7 processor-seconds, for each file anew. So it is asked once
+    for each kind of color.
+    """
+    levels = TABLE_LEVEL**2
+    code = np.round(np.linspace(0, 65535, levels)).astype(np.uint16)
+    blue, green, red = np.meshgrid(code, code, code, indexing="ij")
+    side = TABLE_LEVEL**3
+    grid = av.VideoFrame.from_ndarray(np.stack([red, green, blue], -1).reshape(side, side, 3), format="rgb48le")
+    grid.color_primaries, grid.color_trc, grid.color_range, grid.colorspace = primaries, transfer, 2, 0
+    grid.pts, grid.time_base = 0, Fraction(1)
+    wide_gamut = [("scale", f"{_TO_BT709}:out_transfer=bt709:intent=perceptual")]
+    filters = tone_mapping(primaries) if transfer in HDR_NAMES else wide_gamut
+    graph = _build_graph(grid, Fraction(1), [*filters, ("format", _TABLE_FORMAT)])
+    graph.push(grid)
+    table = next(_pull_all(graph))
+    table.pts, table.time_base = 0, Fraction(1)
+    return table
+
+
 def tone_mapping(primaries: int) -> list[tuple[str, str]]:
     """Filters from HDR to SDR: BT.709 primaries in absolute luminance, then a curve that keeps midtones and compresses
     highlights (Reinhard et al. 2002, eq. 4, above the knee)."""
@@ -164,6 +237,8 @@ def tone_mapping(primaries: int) -> list[tuple[str, str]]:
 
 
 _ACCURATE_SCALE = "flags=bicubic+accurate_rnd+bitexact+full_chroma_int+full_chroma_inp"
+_TABLE_FORMAT = "rgb48le"
+"""The filter confuses the channels of planar tables."""
 _TO_BT709 = f"{_ACCURATE_SCALE}:out_primaries=bt709:out_color_matrix=bt709"
 
 
@@ -193,12 +268,15 @@ def _plausible(ratio: Fraction | None) -> Fraction:
 def _build_graph(frame: av.VideoFrame, time_base: Fraction, filters: list[tuple[str, str]]) -> Graph:
     graph = Graph()
     graph.threads = 1
-    pixels = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:pixel_aspect=1/1"
-    colors = f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
-    nodes = [graph.add("buffer", f"{pixels}:time_base={time_base}:{colors}")]
+    nodes = [graph.add("buffer", _source_arguments(frame, time_base))]
     nodes += [graph.add(name, arguments) for name, arguments in filters]
     graph.link_nodes(*nodes, graph.add("buffersink")).configure()
     return graph
+
+
+def _source_arguments(frame: av.VideoFrame, time_base: Fraction) -> str:
+    pixels = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:pixel_aspect=1/1"
+    return f"{pixels}:time_base={time_base}:colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
 
 
 def _pull_all(graph: Graph) -> Iterator[av.VideoFrame]:

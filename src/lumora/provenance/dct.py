@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 
 from lumora.media.video import Video
@@ -36,6 +36,8 @@ TIME_RIDGE, SPACE_RIDGE = 3.0, 0.1
 """Regularization of the regressions, for frequencies that few frames or a part of the frame cannot separate."""
 MAX_SIDE = 64
 """Sides of the reduced frames in pixels, at most. The wavelengths used are far longer than one such pixel."""
+CHUNK_FRAMES = 256
+"""Frames that are held in double precision at a time."""
 LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
 """Weights of R, G and B in luma (ITU-R BT.709)."""
 
@@ -91,6 +93,25 @@ def reduced_luma(frame: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "small_
     return (np.stack(small, axis=-1) @ LUMA_WEIGHTS).astype(np.float32)
 
 
+class LumaBuffer:
+    """Reduced frames in one array that grows in place: a list of them and their stack would take twice the memory."""
+
+    def __init__(self) -> None:
+        self._frames: Float[np.ndarray, "capacity h w"] = np.empty((0, 1, 1), np.float32)
+        self._count = 0
+
+    def append(self, luma: Float[np.ndarray, "h w"]) -> None:
+        if self._count == len(self._frames):
+            self._frames.resize((self._count + CHUNK_FRAMES, *luma.shape), refcheck=False)
+        self._frames[self._count] = luma
+        self._count += 1
+
+    def scheduled(self, order: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n h w"]:
+        """The frames with these indices; a view if these are all of them in order."""
+        frames = self._frames[: self._count]
+        return frames if np.array_equal(order, np.arange(self._count)) else frames[order]
+
+
 def search_stages(clip: ReducedVideo) -> Iterator[SearchStage]:
     """The coefficients of a video as it is, then under the other alignments, several crop boxes at a time."""
     size, band = watermark_band(len(clip.luma))
@@ -103,7 +124,9 @@ def temporal_coefficients(
     luma: Float[np.ndarray, "t h w"], basis: Float[np.ndarray, "t q"]
 ) -> Float[np.ndarray, "q h w"]:
     """The coefficient of each frequency in time at every pixel."""
-    return np.tensordot(temporal_estimator(basis), luma, axes=1)
+    estimator = temporal_estimator(basis)
+    parts = (slice(begin, begin + CHUNK_FRAMES) for begin in range(0, len(luma), CHUNK_FRAMES))
+    return sum((np.tensordot(estimator[:, part], luma[part], axes=1) for part in parts), np.zeros(1))
 
 
 def temporal_estimator(basis: Float[np.ndarray, "t q"]) -> Float[np.ndarray, "q t"]:

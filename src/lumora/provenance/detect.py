@@ -31,7 +31,7 @@ from lumora.codec import Codec
 from lumora.media.reader import FrameReader
 from lumora.media.video import Video
 from lumora.provenance import watermark
-from lumora.provenance.dct import ALIGNMENTS, ReducedVideo, reduced_luma, search_stages
+from lumora.provenance.dct import ALIGNMENTS, LumaBuffer, ReducedVideo, reduced_luma, search_stages
 from lumora.provenance.fingerprint import FingerprintMatch, fingerprint_p_value, match_fingerprints
 from lumora.provenance.index import Index, PublishedRecord
 from lumora.provenance.informed_detector import sign_p_value
@@ -159,7 +159,7 @@ def _read_video(
 ) -> tuple[ReducedVideo, CodecTrace | None, tuple[str, ...]]:
     """The reduced video, its trace and what is to be said of it, frame by frame: at full size no more than one frame is
     held."""
-    luma: list[np.ndarray] = []
+    luma = LumaBuffer()
     parts: list[np.ndarray] = []
     with FrameReader(path) as reader:
         for number, frame in enumerate(reader):
@@ -174,7 +174,7 @@ def _read_video(
     if codec:
         beginning = order[:TRACE_FRAMES]
         trace = trace_of(Video(np.stack(parts)[beginning[beginning < len(parts)]], fps), codec)
-    return ReducedVideo(np.stack(luma)[order], fps), trace, warnings
+    return ReducedVideo(luma.scheduled(order), fps), trace, warnings
 
 
 def _proven_record(path: Path, manifest: Manifest, records: Sequence[PublishedRecord]) -> int | None:

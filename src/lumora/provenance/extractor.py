@@ -123,14 +123,19 @@ def soft_weights(coefficients: Float[np.ndarray, "p q n"]) -> Float[np.ndarray, 
 
 
 def temporal_median(clip: ReducedVideo) -> Float[np.ndarray, "t h w"]:
-    """Each pixel's median over ±MEDIAN_REACH seconds, computed every MEDIAN_STEP seconds and interpolated linearly."""
+    """Each pixel's median over ±MEDIAN_REACH seconds, computed every MEDIAN_STEP seconds and interpolated linearly, in
+    single precision."""
     times = clip.times
     centers = np.arange(math.ceil(times[-1] / MEDIAN_STEP) + 1) * MEDIAN_STEP
     windows = (np.abs(times - center) <= MEDIAN_REACH + 1e-6 for center in centers)
     medians = np.stack([np.median(clip.luma[window], axis=0) for window in windows])
     before = np.minimum((times / MEDIAN_STEP).astype(int), len(centers) - 2)
     fraction = (times / MEDIAN_STEP - before)[:, None, None]
-    return (1 - fraction) * medians[before] + fraction * medians[before + 1]
+    median = np.empty(clip.luma.shape, np.float32)
+    for frame in range(len(median)):  # all at once would take four times the memory of the video
+        below, above = medians[before[frame]], medians[before[frame] + 1]
+        median[frame] = (1 - fraction[frame]) * below + fraction[frame] * above
+    return median
 
 
 def _features(difference: Tensor, motion: Tensor, median: Tensor, rule: Tensor) -> Float[Tensor, "b 6 t half_h half_w"]:

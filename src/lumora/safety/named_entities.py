@@ -3,6 +3,7 @@
 Tokens are joined before they are compared, so hyphens, spaces and their absence hide nothing. Names of eight letters
 and more are also found with one misspelling: a letter missing, added or replaced, or two transposed. In languages that
 inflect names (`inflection.py`) they are found in every case. Chinese and Japanese names are found inside of texts.
+Ordinary words side by side are no name by chance: "put in" is not Putin, and "still one" is no misspelled Stallone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ from lumora.safety.word_lists import ENGLISH, lexicon
 
 MIN_MISSPELLED_LENGTH = 8
 """Shorter names are too close to ordinary words to be found with a misspelling."""
+MIN_JOINED_LENGTH = 7
+"""Shorter names are not found in ordinary words that are written apart, unless the name is written so too."""
+MIN_MISSPELLED_WORD_LENGTH = 5
+"""Ordinary words of this length may be a misspelled word of a name, as in "tailor swift"; shorter ones are too close to
+others, as in "top story"."""
+MAX_UNLISTED_LENGTH = 2
+"""Words of so few letters count as ordinary ones; the caller's words need not have them."""
 MIN_INFLECTED_LENGTH = 6
 """Stems of shorter names are too close to those of ordinary words."""
 UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
@@ -42,6 +50,8 @@ class EntityMatcher:
             for language in ENDINGS
         }
         self.categories: dict[str, str] = {}
+        self.words_of: dict[str, list[str]] = {}
+        """The words of each name."""
         self.unspaced: dict[str, str] = {}
         """Categories of names in scripts that are written without spaces."""
         self.inflected: dict[str, dict[str, str]] = {language: {} for language in ENDINGS}
@@ -65,6 +75,7 @@ class EntityMatcher:
             return
         tokens = tokens_of(name)
         self.categories["".join(tokens)] = category
+        self.words_of["".join(tokens)] = tokens
         for language, stems in self.inflected.items():
             if len("".join(tokens)) >= MIN_INFLECTED_LENGTH:
                 stems["".join(stem(token, language) for token in tokens)] = category
@@ -81,27 +92,37 @@ class EntityMatcher:
     def find(self, text: str, words: Container[str] = frozenset(), language: str = ENGLISH) -> dict[str, str]:
         """Maps each category named in the text to one of its names, as it is written there.
 
-        Words of `words` (casefolded), and spans that consist of correct words of another language than English, are not
-        taken for misspelled names.
+        Words of `words` (casefolded), and correct words of another language than English, are taken for a name only if
+        they are spelled as one.
         """
         tokens, found = tokens_of(text), self._find_unspaced(text)
         stems = [stem(token, language) for token in tokens] if language in self.inflected else []
-        foreign_words = frozenset() if language == ENGLISH else lexicon().get(language, frozenset())
+        known_words = words if language == ENGLISH else lexicon().get(language, frozenset())
+        is_known = [len(token) <= MAX_UNLISTED_LENGTH or token in known_words for token in tokens]
         ordinary_words = self.ordinary_words.get(language, frozenset())
         for start, end in _spans(len(tokens)):
-            name = "".join(tokens[start:end])
+            span, name, are_known = tokens[start:end], "".join(tokens[start:end]), all(is_known[start:end])
             if name in ordinary_words:
                 continue
-            correct = name in words or all(token in foreign_words for token in tokens[start:end])
+            may_be_misspelled = name not in words and (language == ENGLISH or not are_known)
             category = (
-                self.categories.get(name)
+                self._exact(span, are_known)
                 or (self._inflected("".join(stems[start:end]), name, language) if stems else None)
-                or (None if correct else self._misspelled(name))
+                or (self._misspelled(span, are_known) if may_be_misspelled else None)
                 or self._ambiguous(name, tokens[max(0, start - CONTEXT_WORDS) : end + CONTEXT_WORDS])
             )
             if category:
-                found.setdefault(category, " ".join(tokens[start:end]))
+                found.setdefault(category, " ".join(span))
         return found
+
+    def _exact(self, span: list[str], are_known: bool) -> str | None:
+        """The category of the name that these words are, joined. `are_known` says that all of them are ordinary
+        words."""
+        name = "".join(span)
+        category = self.categories.get(name)
+        if category and are_known and len(span) > 1 and len(name) < MIN_JOINED_LENGTH and self.words_of[name] != span:
+            return None
+        return category
 
     def _find_unspaced(self, text: str) -> dict[str, str]:
         """A name in katakana counts only where no other katakana touches it: メッシ is no part of メッシュ."""
@@ -123,8 +144,15 @@ class EntityMatcher:
         ordinary = stems in self.ordinary_stems[language]
         return self.inflected[language].get(stems) if len(name) >= MIN_INFLECTED_LENGTH and not ordinary else None
 
-    def _misspelled(self, name: str) -> str | None:
-        """The category of a listed name at edit distance one (symmetric deletions), if there is one."""
+    def _misspelled(self, span: list[str], are_known: bool) -> str | None:
+        """The category of the listed name that these words are, joined and with one misspelling."""
+        match = self._name_nearby("".join(span))
+        if match is None or (are_known and not _differs_in_one_word(span, self.words_of[match])):
+            return None
+        return self.categories[match]
+
+    def _name_nearby(self, name: str) -> str | None:
+        """A listed name at edit distance one (symmetric deletions), if there is one."""
         if len(name) < MIN_MISSPELLED_LENGTH - 1:
             return None
         match = self.names_by_deletion.get(name)
@@ -135,7 +163,7 @@ class EntityMatcher:
                 (c for c in candidates if len(c) >= MIN_MISSPELLED_LENGTH and _one_edit_apart(name, c)),
                 None,
             )
-        return None if match is None else self.categories[match]
+        return match
 
     def _ambiguous(self, name: str, context: list[str]) -> str | None:
         meanings = self.ambiguous.get(name, [])
@@ -167,6 +195,12 @@ def _spans(count: int) -> Iterator[tuple[int, int]]:
 def _deletions(name: str) -> set[str]:
     """The name with one letter deleted, in every way."""
     return {name[:i] + name[i + 1 :] for i in range(len(name))}
+
+
+def _differs_in_one_word(words: list[str], name: list[str]) -> bool:
+    """Whether several words are those of a name but for one, which is long enough for a misspelling."""
+    different = [word for word, other in zip(words, name, strict=False) if word != other]
+    return 1 < len(words) == len(name) and [len(word) >= MIN_MISSPELLED_WORD_LENGTH for word in different] == [True]
 
 
 def _one_edit_apart(a: str, b: str) -> bool:

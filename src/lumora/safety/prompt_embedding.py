@@ -43,7 +43,7 @@ class PromptEmbedder:
         Raises ValueError if its file is missing or changed, or is a copy for a limited vocabulary.
         """
         encoder = MultilingualEncoder.load(dtype=fast_dtype(torch.device("cpu")))
-        if len(encoder.file.vocabulary.pieces) < MIN_PIECES:
+        if encoder.file.num_pieces < MIN_PIECES:
             raise ValueError(
                 "The prompt check needs the whole vocabulary of its text encoder; LUMORA_MULTILINGUAL_ENCODER names a "
                 "copy for training with a part of it."

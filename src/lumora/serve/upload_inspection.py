@@ -8,6 +8,7 @@ from typing import Any
 import av
 from PIL import Image
 
+from lumora.media.decode import FileForFFmpeg
 from lumora.media.reader import FrameReader
 from lumora.media.sniff import FileFormat, sniff
 from lumora.provenance.manifest import read
@@ -55,7 +56,9 @@ class _LimitError(ValueError):
 def _check_container(file: Path, file_format: FileFormat, max_pixels: int, max_seconds: float, max_tracks: int) -> None:
     with (
         file.open("rb") as content,
-        av.open(content, "r", format=file_format.demuxer, options={"protocol_whitelist": "none"}) as container,
+        av.open(
+            FileForFFmpeg(content), "r", format=file_format.demuxer, options={"protocol_whitelist": "none"}
+        ) as container,
     ):
         if len(container.streams) > max_tracks:
             raise _LimitError(f"The file has {len(container.streams)} tracks; at most {max_tracks} are accepted.")

