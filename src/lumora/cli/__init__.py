@@ -17,7 +17,7 @@ from typing import Protocol, runtime_checkable
 
 import tyro
 
-from lumora.cli.data import DataIngest
+from lumora.cli.data import DataCaption, DataEncode, DataIngest
 from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop, Storyboard
 from lumora.cli.evaluate import Evaluate
 from lumora.cli.feedback import Appeal, Report, Review
@@ -57,6 +57,8 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "world contact-sheet": WorldContactSheet,
     "world render": WorldRender,
     "data ingest": DataIngest,
+    "data caption": DataCaption,
+    "data encode": DataEncode,
     "train all": TrainAll,
     "train codec": TrainCodec,
     "train transformer": TrainTransformer,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from lumora.cli.flags import File
+from lumora.cli.flags import Device, Directory, File, Text
 from lumora.cli.progress import progress_bar
 from lumora.terminal import say, warn
 
 if TYPE_CHECKING:
+    from lumora.data.footage.captioning import VideoCaptioner
     from lumora.data.footage.ingest import Engine, IngestSummary
 
 MAX_PRINTED = 5
@@ -77,6 +78,95 @@ class DataIngest:
         from lumora.data.footage.ingest import processes
 
         return processes(self.workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCaption:
+    """Describe a video or picture, or every clip of a dataset. The same command continues an interrupted one.
+
+    Without a URL, lumora's own captioner is used, which knows the simulated world only.
+    """
+
+    source: Annotated[Positional[Path], arg(metavar="FILE|DATASET")]
+    """A file, or a dataset of `lumora data ingest`, whose shards get the captions."""
+    url: Text = None
+    """Base address of an OpenAI-compatible service with a vision-language model, such as http://localhost:8000/v1."""
+    vlm: Text = None
+    """Name of its model."""
+    key_variable: str = ""
+    """Name of the environment variable that holds its key."""
+    num_frames: int = 8
+    """Frames of each clip that it is sent."""
+    replace_existing: FlagCreatePairsOff[bool] = False
+    """Also describe clips that have a caption by a captioner."""
+
+    def run(self) -> None:
+        if (self.url is None) != (self.vlm is None):
+            raise ValueError("Give both --url and --vlm, or neither.")
+        from lumora.data.footage.captioning import caption_dataset, load_clip
+
+        if not self.source.is_dir():
+            video = load_clip(self.source)
+            say(self._captioner().caption(video.frames, video.fps))
+            return
+        from lumora.data.footage.tar_shards import shard_paths
+
+        shard_paths(self.source)
+        with progress_bar("Loading the captioner") as report:
+            count = caption_dataset(self.source, self._captioner(), self.replace_existing, report)
+        say(f"{self.source}: {count} captions were written.")
+
+    def _captioner(self) -> VideoCaptioner:
+        if self.url is not None and self.vlm is not None:
+            from lumora.chat_completions import ChatEndpoint
+            from lumora.data.footage.captioning import ChatCaptioner
+
+            return ChatCaptioner(ChatEndpoint(self.url, self.vlm, self.key_variable), self.num_frames)
+        from lumora.evaluate.instruments.world_captioner import WorldCaptioner
+
+        return WorldCaptioner.load()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataEncode:
+    """Encode the clips of a dataset for training. The same command continues an interrupted one.
+
+    Then train with `lumora train transformer --run-dir RUN`.
+    """
+
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """A dataset of `lumora data ingest`, with captions."""
+    run_dir: Directory
+    """Folder for the latents, a copy of the codec, and the training."""
+    model: File = None
+    """Folder of the model whose codec encodes, instead of the one that comes with lumora."""
+    seed: int = 0
+    """Seed of the choice between captions."""
+    device: Device = None
+    """cpu or cuda."""
+
+    def run(self) -> None:
+        import torch
+
+        from lumora.atomic_io import atomic_write
+        from lumora.backends.lumora.weights import model_folder, read_config
+        from lumora.data.footage.shard_latents import encode_footage
+        from lumora.train.run import CODEC
+
+        folder = model_folder(self.model)
+        config, codec = read_config(folder), self.run_dir / CODEC
+        content = (folder / CODEC.name).read_bytes()
+        if codec.exists() and codec.read_bytes() != content:
+            raise ValueError(f"{self.run_dir} has another codec; choose another --run-dir or another --model.")
+        codec.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(codec) as part:
+            part.write_bytes(content)
+        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        with progress_bar("Loading the codec") as report:
+            count = encode_footage(self.dataset, self.run_dir / "latents", config, codec, device, self.seed, report)
+        if count.without_caption:
+            warn(f"lumora: {count.without_caption} clips have no caption and are left out; see `lumora data caption`.")
+        say(f"{self.run_dir / 'latents'}: {count.clips} clips.")
 
 
 def _require(module: str, extra: str) -> None:

@@ -35,7 +35,7 @@ def caption(facts: Sequence[Fact], length: Length, generator: np.random.Generato
     `plain` is the probability of the plainest wording of each fact.
     Raises ValueError for facts without a subject, or another length.
     """
-    if not any(f.category == "kind" for f in facts):
+    if not any(f.category in ("kind", "color") for f in facts):
         raise ValueError("A caption needs the facts of at least one subject.")
     writer = Writer(facts, generator, plain)
     if length == "short":

@@ -33,7 +33,8 @@ class Writer:
         """`plain` is the probability of the plainest wording."""
         self.facts, self.plain = tuple(facts), plain
         self.generator = generator
-        self.subjects = [f.subject for f in facts if f.category == "kind" and f.subject is not None]
+        introducing = (f.subject for f in facts if f.category in ("kind", "color") and f.subject is not None)
+        self.subjects = list(dict.fromkeys(introducing))
         self.stated: set[Fact] = set()
         self.introduced: list[int] = []
         self._words: dict[tuple[str, int], str] = {}
@@ -251,7 +252,7 @@ class Writer:
 
     def _noun(self, index: int) -> str:
         kind, metal = self.value("kind", index), self.value("material", index) == "metal"
-        nouns = phrases.KIND[kind] if kind else ("thing",)
+        nouns = phrases.KIND[kind] if kind else ("object",)
         return self.word([n for n in nouns if not (metal and n.startswith(("wooden", "rubber", "baked")))])
 
     def _direction_phrase(self, direction: Fact, after_several_words: bool) -> str:

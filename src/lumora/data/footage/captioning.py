@@ -1,0 +1,92 @@
+"""Captions for the clips of a dataset, by a captioner."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
+
+from lumora.chat_completions import ChatEndpoint, complete
+from lumora.data.footage.tar_shards import FootageSample, extract_clip, read_shard, rewrite_shard, shard_paths
+from lumora.media.video import Video
+
+INSTRUCTIONS = (
+    "You describe videos for the training of a text-to-video model. You see frames of one clip, in order. Write one "
+    "paragraph of plain English: the subjects and their looks, what they do and in which order, the place, the light, "
+    "the style, and how the camera moves. State only what you see. Answer with the paragraph alone, at most 120 words."
+)
+MAX_SIDE = 512
+"""Pixels of the longer side of the frames that a model is sent."""
+
+
+@runtime_checkable
+class VideoCaptioner(Protocol):
+    def caption(self, frames: UInt8[np.ndarray, "t h w 3"], fps: float) -> str:
+        """A paragraph about a video or, of one frame, a picture."""
+        ...
+
+
+@dataclass(frozen=True)
+class ChatCaptioner:
+    """A vision-language model behind an OpenAI-compatible address, such as vLLM, Ollama or `transformers serve`."""
+
+    endpoint: ChatEndpoint
+    num_frames: int = 8
+    """Frames of a clip that it is sent, evenly spaced from the first to the last."""
+    instructions: str = INSTRUCTIONS
+
+    def caption(self, frames: UInt8[np.ndarray, "t h w 3"], fps: float) -> str:
+        """Raises ValueError, in one sentence, if the model does not answer."""
+        count = min(self.num_frames, len(frames))
+        chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+        what = "a picture" if len(frames) == 1 else f"{count} frames of a clip of {len(frames) / fps:.1f} seconds"
+        answer = complete(self.endpoint, self.instructions, f"These are {what}. Describe it.", tuple(chosen))
+        return " ".join(answer.split())
+
+
+def load_clip(path: Path) -> Video:
+    """A clip at a size that captioners can use."""
+    first = Video.load(path, max_frames=1).frames
+    height, width = first.shape[1:3]
+    scale = min(1.0, MAX_SIDE / max(height, width))
+    return Video.load(path, size=(max(1, round(scale * height)), max(1, round(scale * width))))
+
+
+def caption_dataset(
+    dataset: Path,
+    captioner: VideoCaptioner,
+    replace_existing: bool = False,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> int:
+    """Writes a caption for each clip of an ingested dataset that has none by a captioner; returns how many.
+
+    The captions that came with the footage stay beside it. Shards are replaced one by one, so that an interrupted
+    command continues with the shard that it was at. Raises ValueError as the captioner does.
+    """
+    paths, written = shard_paths(dataset), 0
+    for number, path in enumerate(paths):
+        if replace_existing or any(not sample.recaption for sample in read_shard(path)):
+            with tempfile.TemporaryDirectory(prefix="lumora-") as folder:
+
+                def described(sample: FootageSample, folder: str = folder) -> FootageSample:
+                    if sample.recaption and not replace_existing:
+                        return sample
+                    nonlocal written
+                    written += 1
+                    return replace(sample, recaption=_caption(captioner, sample, Path(folder)))
+
+                rewrite_shard(path, described)
+        progress("Captioning the shards", number + 1, len(paths))
+    return written
+
+
+def _caption(captioner: VideoCaptioner, sample: FootageSample, folder: Path) -> str:
+    path = folder / f"clip.{sample.suffix}"
+    extract_clip(sample, path)
+    video = load_clip(path)
+    return captioner.caption(video.frames, video.fps)
