@@ -140,8 +140,6 @@ class DataEncode:
     """Folder for the latents, a copy of the codec, and the training."""
     model: File = None
     """Folder of the model whose codec encodes, instead of the one that comes with lumora."""
-    seed: int = 0
-    """Seed of the choice between captions."""
     device: Device = None
     """cpu or cuda."""
 
@@ -150,9 +148,11 @@ class DataEncode:
 
         from lumora.atomic_io import atomic_write
         from lumora.backends.lumora.weights import model_folder, read_config
-        from lumora.data.footage.shard_latents import encode_footage
+        from lumora.data.footage.footage_latents import encode_footage
+        from lumora.data.footage.tar_shards import shard_paths
         from lumora.train.run import CODEC
 
+        shard_paths(self.dataset)
         folder = model_folder(self.model)
         config, codec = read_config(folder), self.run_dir / CODEC
         content = (folder / CODEC.name).read_bytes()
@@ -162,11 +162,8 @@ class DataEncode:
         with atomic_write(codec) as part:
             part.write_bytes(content)
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        with progress_bar("Loading the codec") as report:
-            count = encode_footage(self.dataset, self.run_dir / "latents", config, codec, device, self.seed, report)
-        if count.without_caption:
-            warn(f"lumora: {count.without_caption} clips have no caption and are left out; see `lumora data caption`.")
-        say(f"{self.run_dir / 'latents'}: {count.clips} clips.")
+        count = encode_footage(self.dataset, self.run_dir / "latents", config, codec, device)
+        say(f"{self.run_dir / 'latents'}: {count} clips.")
 
 
 def _require(module: str, extra: str) -> None:

@@ -83,7 +83,7 @@ def train_codec(
 def encode_latents_stage(preset: Preset, run_dir: Path, workers: int = 0, device: str | None = None) -> None:
     """Encodes the clips in `run_dir` by the exported codec, and their captions by the text encoder.
 
-    A run directory without `frames` has latents of own footage (`data.footage.shard_latents`), and nothing is to be
+    A run directory without `frames` has latents of own footage (`data.footage.footage_latents`), and nothing is to be
     encoded.
     """
     if not (run_dir / "frames").exists() and any((run_dir / "latents").glob("latents-*")):

@@ -27,9 +27,9 @@ MIN_CUT_CHANGE = 6.0
 around it, which no camera motion of the world is."""
 THUMBNAIL_SIDE, TRACKING_SIDE = 32, 64
 THUMBNAILS_PER_SECOND = 8.0
-SAMPLE_SECONDS, SAMPLE_CHANGE = 1.0, 12.0
+SAMPLE_SECONDS, SAMPLE_CHANGE, MIN_SAMPLE_SECONDS = 1.0, 12.0, 0.25
 """A frame is sampled for text, bars and review after so many seconds, and where the picture has changed by so many gray
-levels in the mean."""
+levels in the mean, but not more often than every MIN_SAMPLE_SECONDS, which is less than the shortest shot."""
 MIN_TRACKING_RESPONSE = 0.1
 """Below it, phase correlation has found no motion of the whole picture."""
 PREVIEW_SIDE = 200
@@ -81,7 +81,7 @@ class FrameSignals:
 
     def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
         number, seconds = len(self.luma), len(self.luma) / self.rate
-        small = _reduced(frame, DETECTOR_SIDE)
+        small = _reduced(_thinned(frame), DETECTOR_SIDE)
         self._find_cuts(number, small)
         thumbnail = cv2.resize(small, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
         gray = cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY)
@@ -122,6 +122,8 @@ class FrameSignals:
         if self._sampled is None:
             return True
         last_seconds, last_gray = self._sampled
+        if seconds - last_seconds < MIN_SAMPLE_SECONDS:
+            return False
         change = np.abs(gray.astype(np.float32) - last_gray).mean()
         return bool(seconds - last_seconds >= SAMPLE_SECONDS or change > SAMPLE_CHANGE)
 
@@ -142,6 +144,14 @@ def _levels(gray: UInt8[np.ndarray, "n m"]) -> UInt8[np.ndarray, " n"]:
     """The 99th percentile of each row."""
     rank = round(0.99 * (gray.shape[1] - 1))
     return np.partition(gray, rank, axis=1)[:, rank]
+
+
+def _thinned(frame: np.ndarray) -> np.ndarray:
+    """Every second, fourth … pixel of a large frame, which is much faster to reduce than all of them."""
+    step = 1
+    while max(frame.shape) >= 4 * step * DETECTOR_SIDE:
+        step *= 2
+    return frame if step == 1 else np.ascontiguousarray(frame[::step, ::step])
 
 
 def _reduced(frame: np.ndarray, side: int) -> np.ndarray:
