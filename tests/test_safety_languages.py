@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from lumora.safety.corpus import GOOD_GROUPS, LANGUAGES, PARTS, sample_sentences, written_sentences
+from lumora.safety.corpus import GOOD_GROUPS, LANGUAGES, PARTS, categories, sample_sentences, written_sentences
 from lumora.safety.named_entities import EntityMatcher, tokens_of
 from lumora.safety.normalize import KnownWords, normalize, pieces, variants, windows
 from lumora.safety.policy import Policy
@@ -26,11 +26,13 @@ def check() -> PromptCheck:
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_most_harmless_prompts_pass_and_most_requests_do_not(code: str, check: PromptCheck):
-    harmless = held_out(code, "benign")[:12]
-    harmful = [text for group in ("violence", "sexual", "hate", "illicit") for text in held_out(code, group)[:2]]
+def test_harmless_prompts_pass_and_most_requests_do_not(code: str, check: PromptCheck):
+    """One held-out request of each category; docs/experiments/prompt-check.md has the figures on all of them."""
+    harmless = [*held_out(code, "benign")[:12], *held_out(code, "hard")[:8]]
+    harmful = [held_out(code, category)[0] for category in categories()]
     refused = [not verdict.allowed for verdict in check.check_all([*harmless, *harmful])]
-    assert sum(refused[:12]) <= 1 and sum(refused[12:]) >= 3
+    assert sum(refused[:12]) <= 1 and sum(refused[:20]) <= 2
+    assert sum(refused[20:]) >= (12 if code == "en" else 9)
 
 
 @pytest.mark.parametrize("code", ["cs", "de", "es", "fr", "zh"])

@@ -74,7 +74,7 @@ class Classifier:
         hidden = centered(embeddings, self.embedding_mean) @ self.hidden_weights + self.hidden_bias
         logits = np.maximum(hidden, 0) @ self.embedding_weights + self.bias
         for row, text in enumerate(texts):
-            buckets, values = tfidf(text, self.idf)
+            buckets, values = tfidf(count_features(text), self.idf)
             logits[row] += values @ self.word_weights[buckets]
         return logits
 
@@ -121,8 +121,10 @@ def count_features(text: str) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, 
     return buckets, 1 + np.log(np.array(list(features.values()), dtype=np.float32))
 
 
-def tfidf(text: str, idf: Float[np.ndarray, " buckets"]) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """The hash buckets of a text's features and their TF-IDF values, as a vector of unit length."""
-    buckets, counts = count_features(text)
+def tfidf(
+    features: tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]], idf: Float[np.ndarray, " buckets"]
+) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """The hash buckets of a text's features (`count_features`) and their TF-IDF values, as a vector of unit length."""
+    buckets, counts = features
     values = counts * idf[buckets]
     return buckets, values / max(float(np.linalg.norm(values)), 1e-6)

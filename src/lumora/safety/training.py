@@ -1,11 +1,12 @@
-"""Trains the prompt check's classifier, in some ten minutes of one CPU core.
+"""Trains the prompt check's classifier, in some fifteen minutes of one CPU core.
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
-1. Fit a classifier to each of the two training parts of the English corpus and to three quarters of the sentences
-   written in ten languages. Set its operating points, for English and for other languages, on the other part and the
-   last quarter, where it refuses no more than FALSE_ALARMS of the good sentences.
-2. Fit a classifier to everything and give it the mean of the operating points.
+1. Split the sentences written in ten languages, and captions of the world, into folds of different ideas. Fit a
+   classifier to the English templates and all folds but one, for each fold. Set the operating points, for English and
+   for other languages, on the folds that the fits do not know: where they refuse no more than FALSE_ALARMS of the good
+   sentences.
+2. Fit a classifier to everything and give it these operating points.
 
 The held-out part is not used here; `lumora redteam` measures on it.
 """
@@ -14,14 +15,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy.cluster.vq import kmeans2
 from scipy.special import logit
 
 from lumora.config import VideoShape
@@ -56,20 +57,21 @@ from lumora.world.languages import caption_in
 
 EMBEDDING_SHARE = 0.6
 """Weight of the embedding networks' logits; the word classifier has the rest. From .5 to .8 recall is the same."""
-FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
-"""Maximum share of the good sentences of each group that an operating point refuses."""
+FALSE_ALARMS = {"benign": 0.01, "hard": 0.04}
+"""Maximum share of the good sentences of each group that an operating point refuses; one point below the goals."""
 SENTENCES_PER_CATEGORY = 130
 SENTENCES_PER_GOOD_GROUP = {"benign": 500, "hard": 700}
 NUM_DRAWS = 2
 """How often these are drawn for each training part: a second draw adds recall, a third nothing."""
-NUM_FOLDS = 4
-"""The written sentences are split into so many parts; two of them set the operating point for other languages."""
-WRITTEN_COPIES = 3
+NUM_FOLDS, NUM_IDEAS = 4, 240
+"""The written sentences are clustered by their embeddings, and each cluster is in one fold: translations of a sentence,
+and sentences much like it, are not known to the fit that judges it."""
+WRITTEN_COPIES = 2
 """How often a written sentence counts; the last copy has no accents, as many people type."""
 MULTI_TURN_PER_CATEGORY, MULTI_TURN_PER_GOOD_GROUP = 4, 24
 """Requests in several prompts, of each kind."""
-WORLD_SCENES = 12
-"""Scenes of lumora's own world whose captions must not be refused, for each part."""
+WORLD_SCENES, JUDGED_WORLD_SCENES, JUDGED_WORLD_SEED = 20, 24, 100
+"""Scenes of lumora's own world whose captions must not be refused: for each part, and for the operating points."""
 LENGTHS: tuple[Length, ...] = get_args(Length)
 MISSPELL_EVERY, BURY_EVERY = 6, 7
 """One in so many sentences is misspelled; one in so many stands behind a harmless one."""
@@ -82,48 +84,55 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--extra", type=Path, help="more sentences, as `lumora review --export` writes them")
     options = parser.parse_args()
-    extra = read_labeled(options.extra) if options.extra else []
     embedder = PromptEmbedder.load(MAX_CACHED)
-    parts = [
-        [*training_examples(part, np.random.default_rng([options.seed, index])), *extra[index::2]]
+    examples = [
+        example
         for index, part in enumerate(TRAINING_PARTS)
+        for example in training_examples(part, np.random.default_rng([options.seed, index]))
     ]
-    result = fit_with_operating_points(parts, embedder)
+    examples += read_labeled(options.extra) if options.extra else []
+    result = fit_with_operating_points(examples, embedder)
     result.save(options.out)
     say(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB")
 
 
-def fit_with_operating_points(parts: Sequence[Sequence[Sentence]], embedder: PromptEmbedder) -> Classifier:
-    """A classifier that is fit to both parts and all written sentences."""
-    points = [find_operating_points(parts[index], parts[1 - index], index, embedder) for index in range(len(parts))]
-    classifier = fit_classifier([*parts[0], *parts[1], *copies_of(written_sentences("train"))], embedder)
-    return replace(classifier, operating_points=np.mean(points, axis=0))
+def fit_with_operating_points(examples: Sequence[Sentence], embedder: PromptEmbedder) -> Classifier:
+    """A classifier that is fit to the examples and all written sentences."""
+    written = written_sentences("train")
+    captions = world_captions(JUDGED_WORLD_SEED, JUDGED_WORLD_SCENES, np.random.default_rng(JUDGED_WORLD_SEED))
+    points = find_operating_points(examples, [*written, *captions], embedder)
+    classifier = fit_classifier([*examples, *copies_of([*written, *captions])], embedder)
+    return replace(classifier, operating_points=points)
 
 
 def find_operating_points(
-    examples: Sequence[Sentence], others: Sequence[Sentence], fold: int, embedder: PromptEmbedder
+    examples: Sequence[Sentence], written: Sequence[Sentence], embedder: PromptEmbedder
 ) -> Float[np.ndarray, " points"]:
-    """The operating points, in log odds, in English and in other languages.
-
-    The classifier is fit to `examples` and to written sentences that are not of this fold. The points are set on the
-    other examples and on this fold.
-    """
-    known, unknown = split_written(fold)
-    policy = Policy.load()
-    classifier = fit_classifier([*examples, *copies_of(known)], embedder)
-    check = PromptCheck(policy, classifier, EntityMatcher.load(policy.names), embedder)
-    asked_of = {
-        "English": [example for example in others if example.language == "en"],
-        "other languages": [example for example in [*others, *unknown] if example.language != "en"],
-    }
+    """The operating points, in log odds, in English and in other languages, by cross-validation on `written`."""
+    policy, fold_of = Policy.load(), folds_of(written, embedder)
+    log_odds = np.zeros(len(written))
+    for fold in range(NUM_FOLDS):
+        known = [sentence for sentence, other in zip(written, fold_of, strict=True) if other != fold]
+        classifier = fit_classifier([*examples, *copies_of(known)], embedder)
+        check = PromptCheck(policy, classifier, EntityMatcher.load(policy.names), embedder)
+        asked = [sentence.text for sentence, other in zip(written, fold_of, strict=True) if other == fold]
+        log_odds[fold_of == fold] = [excess_log_odds(verdict, policy) for verdict in check.check_all(asked)]
+        say(f"fold {fold + 1} of {NUM_FOLDS}: {len(asked)} sentences judged")
+    is_english = np.array([sentence.language == "en" for sentence in written])
     points = []
-    for name, asked in asked_of.items():
-        verdicts = check.check_all([example.text for example in asked])
-        log_odds = np.array([excess_log_odds(verdict, policy) for verdict in verdicts])
-        points.append(operating_point(log_odds, asked))
-        recall = format_recall(log_odds >= points[-1], asked)
-        say(f"not known to fit {fold}, {name}: {recall}, log odds {points[-1]:.2f}")
+    for name, mask in (("English", is_english), ("other languages", ~is_english)):
+        sentences = [sentence for sentence, chosen in zip(written, mask, strict=True) if chosen]
+        points.append(operating_point(log_odds[mask], sentences))
+        recall = format_recall(log_odds[mask] >= points[-1], sentences)
+        say(f"not known to the fits, {name}: {recall}, log odds {points[-1]:.2f}")
     return np.array(points, np.float32)
+
+
+def folds_of(sentences: Sequence[Sentence], embedder: PromptEmbedder) -> Int[np.ndarray, " n"]:
+    """The fold of each sentence."""
+    embeddings = embedder.embed([sentence.text.casefold() for sentence in sentences])
+    ideas = kmeans2(centered(embeddings, embeddings.mean(axis=0)), NUM_IDEAS, rng=0, minit="++")[1]
+    return ideas.astype(np.int64) % NUM_FOLDS
 
 
 def fit_classifier(examples: Sequence[Sentence], embedder: PromptEmbedder) -> Classifier:
@@ -196,20 +205,6 @@ def drawn_examples(part: Part, generator: np.random.Generator) -> list[Sentence]
     counts = {group: SENTENCES_PER_GOOD_GROUP.get(group, SENTENCES_PER_CATEGORY) for group in groups()}
     sentences = [s for group, count in counts.items() for s in sample_sentences(group, (part,), count, generator)]
     return [*augmented(sentences, generator), *combined_multi_turn(part, generator)]
-
-
-def split_written(fold: int) -> tuple[list[Sentence], list[Sentence]]:
-    """The written sentences without those of a fold, and those.
-
-    A fold has the same places of every list: lists of two languages may have the same ideas in the same places.
-    """
-    sides: tuple[list[Sentence], list[Sentence]] = [], []
-    place = Counter[tuple[str, str]]()
-    for sentence in written_sentences("train"):
-        key = sentence.language, sentence.group
-        sides[place[key] % NUM_FOLDS == fold].append(sentence)
-        place[key] += 1
-    return sides
 
 
 def copies_of(sentences: Sequence[Sentence]) -> list[Sentence]:

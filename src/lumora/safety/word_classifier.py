@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,6 +13,8 @@ from scipy.special import logsumexp
 
 from lumora.safety.classifier import NUM_BUCKETS, count_features, tfidf
 
+features_of = lru_cache(1 << 16)(count_features)
+"""`count_features`, remembered from one fit to the next."""
 L2_PENALTY = 1.0
 """On half the sum of squared weights, relative to the summed cross entropy."""
 MAX_ITERATIONS = 80
@@ -21,12 +24,12 @@ def fit_idf(texts: Sequence[str]) -> Float[np.ndarray, " buckets"]:
     """1 + ln((1 + n) / (1 + texts with the feature)); features that never occur weigh as much as those of one text."""
     counts = np.zeros(NUM_BUCKETS)
     for text in texts:
-        counts[np.unique(count_features(text)[0])] += 1
+        counts[np.unique(features_of(text)[0])] += 1
     return (1 + np.log((1 + len(texts)) / (1 + np.maximum(counts, 1)))).astype(np.float32)
 
 
 def tfidf_matrix(texts: Sequence[str], idf: Float[np.ndarray, " buckets"]) -> csr_matrix:
-    rows = [tfidf(text, idf) for text in texts]
+    rows = [tfidf(features_of(text), idf) for text in texts]
     ends = np.cumsum([0, *(len(buckets) for buckets, _ in rows)])
     columns, values = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     matrix = csr_matrix((values, columns, ends), shape=(len(texts), NUM_BUCKETS))
