@@ -82,6 +82,12 @@ class TextEncoder:
         """
         return unread_end(read_tokenizer(_default_folder()), text)
 
+    def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int] | None]]:
+        """For each token of each text the characters that it covers, first and end; None for tokens that the encoder
+        adds."""
+        encodings = self.tokenizer.encode_batch(list(texts))
+        return [[span if span[1] > span[0] else None for span in encoding.offsets] for encoding in encodings]
+
     def encode(self, texts: list[str], batch: int = 64) -> list[Float[Tensor, "_ 384"]]:
         """Embeddings of the tokens of each text, with [CLS] and [SEP], at most 128, on the encoder's device.
 

@@ -107,6 +107,13 @@ class MultilingualEncoder(TextEncoder):
             return PrefixedTokenizer(path.parent, PREFIX).unread(text)
         return UnigramTokenizer(Q4File(path).vocabulary).unread(text)
 
+    def token_spans(self, texts: Sequence[str]) -> list[list[tuple[int, int] | None]]:
+        added = len(PREFIX)
+        return [
+            [(max(0, span[0] - added), span[1] - added) if span and span[1] > added else None for span in spans]
+            for spans in super().token_spans(texts)
+        ]
+
     def embed(self, ids: Int[Tensor, "b l"], pack: PackedTexts | None = None) -> Float[Tensor, "b l 384"]:
         w, positions = self.weights, slice(ids.shape[1]) if pack is None else pack.positions
         x = self.file.embedding_rows(ids).to(w["embeddings.position_embeddings.weight"])
