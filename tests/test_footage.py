@@ -268,3 +268,16 @@ def test_bad_input_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.Cap
     assert "1 pictures" in capsys.readouterr().out
     save(tmp_path / "in", "b.png", scenery(2)[:1])
     assert "changed" in refused(str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--no-review")
+
+
+def test_ray_gives_the_same_shards_as_one_process(tmp_path: Path):
+    pytest.importorskip("ray")
+    for seed in range(3):
+        save(tmp_path / "in", f"{seed}.mp4", scenery(seed))
+    (tmp_path / "in" / "broken.mp4").write_bytes(b"nothing")
+    for name, *options in (("one", "--workers", "0"), ("ray", "--engine", "ray")):
+        words = ["data", "ingest", str(tmp_path / "in"), "-o", str(tmp_path / name), "--no-review", *options]
+        subprocess.run([sys.executable, "-m", "lumora", *words], check=True, capture_output=True)
+    shards = [(tmp_path / name / "shard-00000.tar").read_bytes() for name in ("one", "ray")]
+    assert shards[0] == shards[1]
+    assert read_summary(tmp_path / "ray").reasons == {"unreadable": 1}

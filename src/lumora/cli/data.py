@@ -43,7 +43,7 @@ class DataIngest:
     """Least pixels of the shorter side."""
     max_text: float = 0.1
     """Largest share of the picture that text may cover."""
-    max_shake: float = 0.025
+    max_shake: float = 0.035
     """Most shaking of the camera, in shares of the picture's sides."""
     no_review: FlagCreatePairsOff[bool] = False
     """Do not check the frames against the policy."""

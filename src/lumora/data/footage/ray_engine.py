@@ -24,6 +24,7 @@ def _run(work: Callable[[ScanJob], ScannedFile], jobs: Sequence[ScanJob]) -> Ite
     if not jobs:
         return
     if not ray.is_initialized():
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

@@ -35,7 +35,7 @@ class Screening:
     """A clip whose brightest 5 % are darker is dark."""
     min_motion: float = 6.0
     """A video in which nothing changes by so many gray levels is still."""
-    max_shake: float = 0.025
+    max_shake: float = 0.035
     """A clip whose picture's motion changes by more from frame to frame, in shares of its sides, is shaky."""
     max_text: float = 0.1
     """A clip of which text covers a larger share is text-heavy."""
