@@ -23,6 +23,7 @@ from lumora.cli.evaluate import Evaluate
 from lumora.cli.feedback import Appeal, Report, Review
 from lumora.cli.generate import Generate
 from lumora.cli.keys import KeysCreate, KeysList, KeysRevoke
+from lumora.cli.models import ModelsCheck, ModelsInfo, ModelsList, ModelsPull, ModelsRemove
 from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Verify
 from lumora.cli.redteam import RedTeam
@@ -69,6 +70,11 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "report": Report,
     "appeal": Appeal,
     "review": Review,
+    "models list": ModelsList,
+    "models info": ModelsInfo,
+    "models pull": ModelsPull,
+    "models remove": ModelsRemove,
+    "models check": ModelsCheck,
     "serve": Serve,
     "keys create": KeysCreate,
     "keys list": KeysList,
