@@ -47,6 +47,9 @@ class FakeBackend:
     ) -> list[Video]:
         return [self.run(plan) for plan in plans]
 
+    def unload(self) -> None:
+        pass
+
     def identity(self) -> dict[str, Any]:
         return {"sha256": "00", "sampling": 0}
 

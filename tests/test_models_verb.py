@@ -47,7 +47,7 @@ def test_a_model_is_pulled_continued_used_and_removed(tmp_path: Path):
         assert code == 2 and "There is no model someone/other" in said
     assert run(["models", "pull", "someone/tiny", "--offline"], home)[0] == 0
     code, said = run(["models", "check", "someone/tiny", "--small"], home)
-    assert code == 0 and "It runs: 5 frames of 208x112" in said, said
+    assert code == 0 and "It runs: 5 frames of 208x128" in said, said
     snapshot = next(home.rglob(f"snapshots/{COMMIT}"))
     for extra in ("README.md", "transformer/old.bin"):
         (folder / extra).unlink()

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +15,21 @@ import numpy as np
 import pytest
 from PIL import Image
 from serve_process import ServeProcess
+from tiny_models import save_tiny_model
 
+from lumora.backends.base import Cancelled
+from lumora.backends.remote.remote_backend import RemoteBackend
+from lumora.config import Resolution
 from lumora.media.video import Video
 from lumora.provenance.manifest import read
+from lumora.request.spec import Request
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[ServeProcess]:
-    server = ServeProcess(tmp_path_factory.mktemp("serve") / "data", weights)
+    tiny = tmp_path_factory.mktemp("models") / "tiny-wan"
+    save_tiny_model("wan", tiny)
+    server = ServeProcess(tmp_path_factory.mktemp("serve") / "data", weights, "--model", str(tiny))
     server.start()
     yield server
     assert server.stop() == 0
@@ -160,6 +168,26 @@ def test_a_restart_goes_on_with_what_was_running(server: ServeProcess):
     assert server.stop() == 0
     server.start()
     assert [server.finished(video_id)["status"] for video_id in jobs] == ["completed"] * 2
+
+
+def test_a_request_names_an_open_weight_model(server: ServeProcess, tmp_path: Path):
+    settings = {"seconds": "0.5", "size": "64x48", "num_inference_steps": 2}
+    made = server.finished(server.create("a red ball", model="tiny-wan", **settings)["id"])
+    assert made["status"] == "completed" and made["model"] == "tiny-wan", made
+    assert made["made"] == {"size": "64x48", "seconds": 9 / 16, "fps": 16.0, "num_frames": 9}
+    file = tmp_path / "a.mp4"
+    file.write_bytes(server.content(f"/v1/videos/{made['id']}/content"))
+    manifest = read(file)
+    assert manifest.recipe_is_intact and manifest.recipe["model"]["name"] == "tiny-wan"
+
+
+def test_another_lumora_makes_frames_and_stops(server: ServeProcess):
+    backend, cancel = RemoteBackend(server.url), threading.Event()
+    plan = backend.prepare(Request("a red ball", 0.5, Resolution(64, 64), num_inference_steps=2))
+    assert backend.model.is_lumora and backend.run(plan).frames.shape[1:] == (64, 64, 3)
+    long = backend.prepare(Request("a red ball", 20.0, num_inference_steps=500))
+    with pytest.raises(Cancelled):
+        backend.run(long, lambda *_: cancel.set(), cancel)
 
 
 def test_deleting_removes_record_and_file(server: ServeProcess, video: dict[str, Any]):

@@ -44,7 +44,7 @@ class Harness:
         runner = JobRunner(
             self.server.settings,
             self.server.store,
-            FakeBackend(make),
+            lambda _: FakeBackend(make),
             moderation(frames=frames),
             self.stopping,
             PreviewSender("/nowhere"),

@@ -71,6 +71,8 @@ class Capabilities:
     max_shots: int
     license: str
     """Licence of the weights."""
+    shows_people: bool = False
+    """Whether it can show people as a camera does; its frames are checked more strictly."""
 
     def size_for(self, aspect_ratio: float) -> Resolution:
         """The size of this width by height that has about as many pixels as the default size."""
@@ -136,6 +138,10 @@ class Backend(Protocol):
     ) -> list[Video]:
         """Makes several videos together, otherwise as `run`. The plans must agree in everything but prompt, seed and
         conditions."""
+        ...
+
+    def unload(self) -> None:
+        """Gives the memory of the model back; the next run loads it again."""
         ...
 
     def identity(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lumora.backends.base import Backend
 from lumora.backends.lumora.backend import LumoraBackend
+from lumora.backends.remote.remote_backend import RemoteBackend
 
 DEFAULT_MODEL = "lumora"
 """The model that comes with lumora."""
@@ -22,7 +23,8 @@ def open_backend(
     memory: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Backend:
-    """The backend of a model; nothing is loaded. `model` is a name of the catalogue, a folder or a hub id.
+    """The backend of a model; nothing is loaded. `model` is a name of the catalogue, a folder, a hub id, or the address
+    of another server (http:// or https://).
 
     `loras` are files with their strengths; `memory` is a level of `memory_planning`. Both are for open-weight models.
     Raises ValueError, in one sentence, if there is no such model here.
@@ -32,6 +34,10 @@ def open_backend(
         folder = None
     elif (Path(name) / "model.json").is_file():
         folder = Path(name)
+    elif name.startswith(("http://", "https://")):
+        if loras:
+            raise ValueError("Another server takes no LoRA files from here; name a model on this machine.")
+        return RemoteBackend(name)
     else:
         return _open_weights(name, loras, device, memory, say)
     if loras:

@@ -65,7 +65,8 @@ class VideoVerb(OutputVerb, ABC):
     negative_prompt: str = ""
     """What the video should not show."""
     model: Model = None
-    """Another model: a name of `lumora models list`, a folder, or a repository of the hub that was pulled."""
+    """Another model: a name of `lumora models list`, a folder, a repository of the hub that was pulled, or the address
+    of another server of the Videos API."""
     lora: Annotated[UseAppendAction[tuple[Lora, ...]], arg(help_behavior_hint="")] = ()
     """A LoRA file of an open-weight model, and its strength (default: 1); can be repeated."""
     memory_plan: Annotated[MemoryPlanName | None, arg(help_behavior_hint="(default: by the GPU's free memory)")] = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, arg
+from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 
 from lumora.cli.flags import File, Number, Text
 from lumora.terminal import say
@@ -37,23 +37,22 @@ class Serve:
     """Remove finished videos after this time."""
     allow_private_webhooks: FlagCreatePairsOff[bool] = False
     """Deliver webhooks by http and to private networks too. Clients can then reach what this machine can."""
-    model: File = None
-    """Folder of another model than the one that comes with lumora."""
+    model: Annotated[UseAppendAction[tuple[str, ...]], arg(help_behavior_hint="(default: lumora's own)")] = ()
+    """A model to serve: a name of `lumora models list`, a folder, a repository of the hub that was pulled, or the
+    address of another server; can be repeated. The first is the default."""
 
     def run(self) -> None:
-        from lumora.backends.lumora.weights import read_config
         from lumora.provenance.keystore import state_folder
         from lumora.serve.settings import ServeLimits, ServeSettings
         from lumora.serve.supervisor import Supervisor
 
-        read_config(self.model)  # refuses a folder without a model
         data_dir = (self.data_dir or state_folder() / "serve").absolute()
         settings = ServeSettings(
             data_dir=str(data_dir),
             host=self.host,
             port=self.port,
             database_url=self.database_url,
-            model=None if self.model is None else str(Path(self.model).absolute()),
+            models=tuple(str(Path(model).absolute()) if Path(model).is_dir() else model for model in self.model),
             workers=self.workers,
             batch_size=self.batch_size,
             allow_private_webhooks=self.allow_private_webhooks,

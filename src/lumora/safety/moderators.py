@@ -37,11 +37,11 @@ def text_moderator(policy: Policy) -> Moderator[str]:
     return Moderator(checks, TEXT_TIMEOUT)
 
 
-def frame_moderator(policy: Policy) -> Moderator[UInt8[np.ndarray, "t h w 3"]]:
+def frame_moderator(policy: Policy, every_frame: bool = False) -> Moderator[UInt8[np.ndarray, "t h w 3"]]:
     """Judges the frames of videos and images. Raises ValueError if a guard, a service or the nudity classifier cannot
     be used."""
     image_checks: list[Check[Any]] = [SymbolCheck(policy)]
     if policy.moderations is not None and policy.moderations.images:
         image_checks.append(ModerationService(policy, policy.moderations))
     image_checks += [load_guard(policy, guard) for guard in policy.guards if guard_input(guard) == "image"]
-    return Moderator([FrameCheck(image_checks), NudityCheck(policy)], FRAME_TIMEOUT)
+    return Moderator([FrameCheck(image_checks), NudityCheck(policy, every_frame)], FRAME_TIMEOUT)

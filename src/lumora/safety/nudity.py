@@ -43,16 +43,17 @@ a crop of such a frame shows the model no more detail than the whole frame does.
 class NudityCheck:
     """A check of frames for the category `sexual`."""
 
-    def __init__(self, policy: Policy):
-        """Raises ValueError if the model's file is missing or changed."""
-        self.policy = policy
+    def __init__(self, policy: Policy, every_frame: bool = False):
+        """`every_frame`: no frame of a long clip is skipped. Raises ValueError if the model's file is missing or
+        changed."""
+        self.policy, self.every_frame = policy, every_frame
         self.model_path = model_path()
 
     def check(self, frames: UInt8[np.ndarray, "t h w 3"], /) -> Verdict:
         """The highest score of all views of the sampled frames. Raises ValueError for a video without frames."""
         if not len(frames):
             raise ValueError("The video has no frames.")
-        images = sampled_views(frames)
+        images = sampled_views(frames, self.every_frame)
         highest = 0.0
         while batch := list(islice(images, BATCH_SIZE)):
             highest = max(highest, float(self.scores(batch).max()))
@@ -66,9 +67,11 @@ class NudityCheck:
         return np.asarray(probabilities, np.float32)[:, 1]
 
 
-def sampled_views(frames: UInt8[np.ndarray, "t h w 3"]) -> Iterator[UInt8[np.ndarray, "_ _ 3"]]:
+def sampled_views(
+    frames: UInt8[np.ndarray, "t h w 3"], every_frame: bool = False
+) -> Iterator[UInt8[np.ndarray, "_ _ 3"]]:
     """The judged frames and crops, in order; the first and the last frame are always among them."""
-    stride = 1 if len(frames) <= MAX_UNSAMPLED_FRAMES else FRAME_STRIDE
+    stride = 1 if every_frame or len(frames) <= MAX_UNSAMPLED_FRAMES else FRAME_STRIDE
     for position, index in enumerate(dict.fromkeys([*range(0, len(frames), stride), len(frames) - 1])):
         frame, *crops = views(frames[index])
         yield frame

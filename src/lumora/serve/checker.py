@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lumora.backends.base import Plan
-from lumora.backends.lumora.backend import LumoraBackend
 from lumora.serve.child_process import begin_process
 from lumora.serve.errors import ApiError
 from lumora.serve.jobs import JobSpec, Locate, batch_key, work_of
+from lumora.serve.served_models import ServedModels
 from lumora.serve.settings import ServeSettings
 from lumora.service.convert import convert
 from lumora.service.cut import read_cut
@@ -46,8 +46,8 @@ class CheckerState:
     settings: ServeSettings
 
     @cached_property
-    def backend(self) -> LumoraBackend:
-        return LumoraBackend(self.settings.model_folder)
+    def models(self) -> ServedModels:
+        return ServedModels(self.settings.models)
 
     @cached_property
     def moderation(self) -> Moderation:
@@ -78,8 +78,9 @@ def check_job(state: CheckerState, spec: dict[str, Any], paths: dict[str, str]) 
 
 
 def _check_generation(state: CheckerState, spec: JobSpec, locate: Locate) -> dict[str, Any]:
-    job = spec.build(state.backend, locate)
-    plan = state.backend.prepare(job.request)
+    backend = state.models.backend(spec.model)
+    job = spec.build(backend, locate)
+    plan = backend.prepare(job.request)
     check_texts(job.request, state.moderation, texts_of_ingredients(job.ingredients))
     shown = {"size": str(plan.size), "seconds": plan.num_frames / plan.fps, "fps": plan.fps}
     return {
@@ -87,7 +88,7 @@ def _check_generation(state: CheckerState, spec: JobSpec, locate: Locate) -> dic
         "seconds": _asked_seconds(spec, plan),
         "warnings": list(plan.warnings),
         "work": work_of(plan),
-        "batch_key": batch_key(plan),
+        "batch_key": batch_key(plan, spec.model),
     }
 
 

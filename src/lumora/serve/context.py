@@ -11,19 +11,15 @@ from typing import Annotated
 import sqlalchemy as sa
 from fastapi import Depends, Request
 
-from lumora.backends.base import Capabilities
-from lumora.backends.lumora.backend import LumoraBackend
 from lumora.serve.access import Access
 from lumora.serve.checker_client import CheckerClient
 from lumora.serve.database import make_engine
 from lumora.serve.events import EventBroker
 from lumora.serve.queue import JobQueue
 from lumora.serve.sandbox import Sandbox, SandboxLimits
+from lumora.serve.served_models import ServedModels
 from lumora.serve.settings import ServeSettings
 from lumora.serve.video_store import VideoStore
-
-MODEL_NAME = "lumora"
-"""The name of the default model, and of one that is given as a folder."""
 
 
 def new_sandboxes() -> dict[str, Sandbox]:
@@ -62,9 +58,9 @@ class ServerContext:
         )
 
     @cached_property
-    def capabilities(self) -> Capabilities:
-        """Of the served model; reads its configuration and no weights."""
-        return LumoraBackend(self.settings.model_folder).capabilities()
+    def models(self) -> ServedModels:
+        """What they can do is read from their configuration, without weights."""
+        return ServedModels(self.settings.models)
 
     def path(self, relative: str) -> Path:
         """A file of the data folder."""

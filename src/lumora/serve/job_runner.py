@@ -40,7 +40,8 @@ _MEMORY = "The video needs more memory than there is; ask for a smaller one."
 class JobRunner:
     settings: ServeSettings
     store: VideoStore
-    backend: Backend
+    take_backend: Callable[[str], Backend]
+    """The backend of a model by its served name; others give their memory back."""
     moderation: Moderation
     stopping: threading.Event
     previews: PreviewSender
@@ -83,11 +84,12 @@ class JobRunner:
             published = make_cut(spec.clip_parts(self._locate), destination, self.moderation, job, overwrite=True)
             self._finish(job, destination, published.record, published.sha256)
             return
-        video_job = spec.build(self.backend, self._locate)
+        backend = self.take_backend(spec.model)
+        video_job = spec.build(backend, self._locate)
         began = time.monotonic()
         published = generate(
             video_job.request,
-            self.backend,
+            backend,
             destination,
             self.moderation,
             ingredients=video_job.ingredients,
@@ -108,9 +110,10 @@ class JobRunner:
         began = time.monotonic()
         try:
             specs = [JobSpec.from_json(job.row["spec"]) for job in jobs]
+            backend = self.take_backend(specs[0].model)
             generate_batch(
-                [spec.build(self.backend, self._locate) for spec in specs],
-                self.backend,
+                [spec.build(backend, self._locate) for spec in specs],
+                backend,
                 destinations,
                 self.moderation,
                 overwrite=True,
@@ -177,8 +180,9 @@ class JobRunner:
         denoising = (last - first) * steps / (steps - 1)
         others = time.monotonic() - began - denoising
         work = sum(job.row["work"] for job in jobs)
+        model = jobs[0].row["spec"].get("model", "")
         with contextlib.suppress(OperationalError):
-            self.store.add_timing(self.settings.model or "", work, denoising, max(0.0, others) / len(jobs), steps)
+            self.store.add_timing(model, work, denoising, max(0.0, others) / len(jobs), steps)
 
     @contextlib.contextmanager
     def _failing(self, job: RunningJob) -> Iterator[None]:

@@ -84,6 +84,8 @@ class JobSpec:
     segments: tuple[SegmentSpec, ...] = ()
     cast: tuple[CastMember, ...] = ()
     """The characters that the prompts mention."""
+    model: str = ""
+    """The served name of the model that makes it; "" is the server's default."""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> JobSpec:
@@ -168,12 +170,12 @@ def work_of(plan: Plan) -> float:
     return float(plan.size.width * plan.size.height * plan.num_frames * steps)
 
 
-def batch_key(plan: Plan) -> str | None:
-    """Plans with the same key can be made together; None: this one is made alone."""
+def batch_key(plan: Plan, model: str = "") -> str | None:
+    """Plans of a model with the same key can be made together; None: this one is made alone."""
     if plan.request.conditions or plan.request.next_shots:
         return None
     settings = replace(plan.request, prompt="-", seed=0)
-    return hashlib.sha256(repr((settings, plan.size, plan.fps, plan.num_frames)).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((model, settings, plan.size, plan.fps, plan.num_frames)).encode()).hexdigest()[:32]
 
 
 def _placement(reference: ReferenceSpec, locate: Locate) -> Placement:

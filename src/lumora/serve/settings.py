@@ -41,8 +41,9 @@ class ServeSettings:
     port: int = 8000
     database_url: str | None = None
     """`postgresql://user:password@host/name`; None is an SQLite file in `data_dir`."""
-    model: str | None = None
-    """Folder of the model; None is the one that comes with lumora."""
+    models: tuple[str, ...] = ()
+    """Names, folders, repositories or addresses of models; the first is the default. None: the one that comes with
+    lumora."""
     workers: int = 1
     """Worker processes on this machine. One GPU is one worker."""
     batch_size: int = 4
@@ -61,10 +62,6 @@ class ServeSettings:
     @property
     def folder(self) -> Path:
         return Path(self.data_dir)
-
-    @property
-    def model_folder(self) -> Path | None:
-        return Path(self.model) if self.model else None
 
     @property
     def sqlalchemy_url(self) -> str:

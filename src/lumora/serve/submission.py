@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from lumora.serve.api_key import ApiKey
 from lumora.serve.bodies import read_body
 from lumora.serve.characters import with_characters
-from lumora.serve.context import MODEL_NAME, ServerContext
+from lumora.serve.context import ServerContext
 from lumora.serve.errors import ApiError
 from lumora.serve.job_inputs import input_paths, store_uploads
 from lumora.serve.jobs import JobSpec
@@ -26,8 +26,6 @@ from lumora.serve.video_objects import video_object
 from lumora.service.prompt_expander import check_expandable, load_expander
 
 Body = TypeVar("Body", bound=BaseModel)
-MODEL_ALIASES = ("sora-2", "sora-2-pro")
-"""Models of the clients that this API was written for; they are answered by the served model."""
 MAX_IDEMPOTENCY_KEY = 255
 
 
@@ -76,8 +74,9 @@ async def submit(request: Request, context: ServerContext, key: ApiKey, submissi
 
 
 def _submit(request: Request, context: ServerContext, key: ApiKey, submission: Submission) -> VideoObject:
-    check_model(submission.model)
-    spec, has_seed = with_characters(context, key, submission.spec, submission.character_ids, submission.has_seed)
+    model = _model(context, submission.model)
+    spec = replace(submission.spec, model=model)
+    spec, has_seed = with_characters(context, key, spec, submission.character_ids, submission.has_seed)
     if not has_seed:
         spec = replace(spec, seed=secrets.randbelow(2**31))
     checked = _checked(context, key, spec)
@@ -147,9 +146,14 @@ def check_idempotency_key(request: Request) -> None:
         raise ApiError(400, f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters.", param="Idempotency-Key")
 
 
-def check_model(name: str | None) -> None:
-    if name is not None and name not in (MODEL_NAME, *MODEL_ALIASES):
-        raise ApiError(400, f"There is no model {name!r}; this server has {MODEL_NAME!r}.", "model_not_found", "model")
+def _model(context: ServerContext, name: str | None) -> str:
+    try:
+        return context.models.resolve(name)
+    except KeyError:
+        known = ", ".join(repr(served) for served in context.models.names)
+        raise ApiError(
+            400, f"There is no model {name!r}; this server has {known}.", "model_not_found", "model"
+        ) from None
 
 
 def _row(key: ApiKey, spec: JobSpec, submission: Submission, checked: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +164,7 @@ def _row(key: ApiKey, spec: JobSpec, submission: Submission, checked: dict[str, 
         "status": "queued",
         "created_at": now,
         "task": spec.task,
-        "model": MODEL_NAME if submission.model is None else submission.model,
+        "model": spec.model if submission.model is None else submission.model,
         "parent_video_ids": spec.parent_video_ids,
         "remixed_from_video_id": submission.remixed_from_video_id,
         "priority": submission.priority,

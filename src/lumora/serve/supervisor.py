@@ -17,9 +17,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lumora.safety.policy import policy_file
 from lumora.serve.child_process import WORKER_ID, child_environment, command
 from lumora.serve.database import create_tables, make_engine
 from lumora.serve.key_store import KeyStore, check_address
+from lumora.serve.served_models import ServedModels
 from lumora.serve.settings import ServeSettings
 
 LOG = logging.getLogger("lumora.serve")
@@ -73,6 +75,7 @@ class Supervisor:
         _check_settings(settings, self.with_api)
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         create_tables(settings)
+        check_policy(settings)
         if self.with_api:
             _check_keys(settings)
         with _only_workers_here(settings), tempfile.TemporaryDirectory(prefix="lumora-") as folder:
@@ -143,6 +146,17 @@ def _check_keys(settings: ServeSettings) -> None:
         check_address(settings, KeyStore(engine))
     finally:
         engine.dispose()
+
+
+def check_policy(settings: ServeSettings) -> None:
+    """Raises ValueError, in one sentence, for a model that is not here, and for models that can show people at an
+    address that others can reach while the operator has no policy of their own."""
+    models = ServedModels(settings.models)
+    if models.show_people and not settings.is_loopback and policy_file(None) is None:
+        raise ValueError(
+            f"Others can reach {settings.host}, and a model can show people; review the policy and name your own with "
+            "LUMORA_POLICY (docs/safety.md), or serve on 127.0.0.1."
+        )
 
 
 def _stop(children: list[_Child]) -> None:

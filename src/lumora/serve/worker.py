@@ -1,6 +1,6 @@
 """A worker: a process that takes tickets from the queue and makes their videos through `service`.
 
-It loads the model once. A job that it leaves unfinished, because it is stopped or killed, is continued by the next
+It holds one model at a time. A job that it leaves unfinished, because it is stopped or killed, is continued by the next
 worker from the last finished piece.
 """
 
@@ -19,7 +19,6 @@ import torch
 from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
-from lumora.backends.lumora.backend import LumoraBackend
 from lumora.serve.child_process import WORKER_ID, begin_process
 from lumora.serve.database import make_engine
 from lumora.serve.events import prune_events
@@ -27,6 +26,7 @@ from lumora.serve.file_expiry import remove_expired_files
 from lumora.serve.job_runner import JobRunner
 from lumora.serve.previews import PreviewSender
 from lumora.serve.queue import APPLICATION_NAME, APPLICATION_VERSION, QUEUE_NAME, WORKFLOW_NAME, JobQueue
+from lumora.serve.served_models import ServedModels
 from lumora.serve.settings import ServeSettings
 from lumora.serve.video_store import VideoStore
 from lumora.service.moderation import Moderation
@@ -46,11 +46,12 @@ class Worker:
         self.engine = make_engine(settings)
         self.store, self.queue = VideoStore(self.engine, settings), JobQueue(self.engine, settings)
         self.stopping = threading.Event()
+        models = ServedModels(settings.models)
         self.runner = JobRunner(
             settings,
             self.store,
-            LumoraBackend(settings.model_folder),
-            Moderation.load(),
+            models.take,
+            Moderation.load(every_frame=models.show_people),
             self.stopping,
             PreviewSender(settings.preview_socket),
         )

@@ -61,7 +61,7 @@ def generate(
         check_output(resume_path, overwrite=True)
     plan = backend.prepare(request)
     check_publishing(plan, destination)
-    moderation = moderation or Moderation.load()
+    moderation = moderation or Moderation.load(None, backend.capabilities().shows_people)
     history = texts_of_ingredients(ingredients)
     check_texts(request, moderation, history)
     if expand is not None:

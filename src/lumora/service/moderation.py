@@ -42,12 +42,13 @@ class Moderation:
     frames: Moderator[UInt8[np.ndarray, "t h w 3"]]
 
     @classmethod
-    def load(cls, policy: Policy | Path | None = None) -> Moderation:
-        """With a policy, its file, or the default policy. Raises ValueError for a bad policy."""
+    def load(cls, policy: Policy | Path | None = None, every_frame: bool = False) -> Moderation:
+        """With a policy, its file, or the default policy. `every_frame`: the nudity classifier skips no frame, as for
+        models that can show people. Raises ValueError for a bad policy."""
         from lumora.safety.moderators import frame_moderator, text_moderator
 
         policy = policy if isinstance(policy, Policy) else Policy.load(policy)
-        return cls(policy, text_moderator(policy), frame_moderator(policy))
+        return cls(policy, text_moderator(policy), frame_moderator(policy, every_frame))
 
 
 def check_texts(request: Request, moderation: Moderation, history: Sequence[str] = ()) -> None:

@@ -3,7 +3,6 @@ that are given or were made before. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lumora.backends.diffusers.families import BOTH, FIRST, LAST, NOTHING, Family
@@ -192,8 +191,3 @@ def nearest_length(num_frames: int, leading: int, trailing: int, step: int) -> i
     # A window that is given a frame at one end makes n · step frames; one with both ends given, one less.
     fixed = leading + trailing - (1 if leading and trailing else 0)
     return fixed + step * max(1, round((num_frames - fixed) / step))
-
-
-def targets_of(windows: Sequence[ClipWindow]) -> set[int]:
-    """All frames that windows make."""
-    return {frame for window in windows for frame in window.targets}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,7 @@ from lumora.backends.diffusers.diffusers_planning import DiffusersPlan
 from lumora.backends.diffusers.lora import LoraFile
 from lumora.backends.diffusers.memory_planning import MemoryLevel
 from lumora.backends.diffusers.model_files import model_digest
+from lumora.backends.diffusers.prompt_length import unread_end
 from lumora.media.video import Video
 from lumora.request.spec import Request
 
@@ -50,7 +52,8 @@ class DiffusersBackend:
         return diffusers_planning.capabilities(self.entry)
 
     def prepare(self, request: Request) -> DiffusersPlan:
-        return diffusers_planning.prepare(request, self.entry)
+        plan = diffusers_planning.prepare(request, self.entry)
+        return replace(plan, warnings=(*plan.warnings, *self._unread_texts(plan.request)))
 
     def run(
         self,
@@ -90,6 +93,13 @@ class DiffusersBackend:
         """Gives all memory back; the next `run` loads the model again."""
         with contextlib.suppress(KeyError):
             self.__dict__.pop("_runner").unload()
+
+    def _unread_texts(self, request: Request) -> Iterator[str]:
+        """A warning for each prompt that is longer than what the model reads."""
+        most = self.entry.calls.max_prompt_tokens
+        for text in dict.fromkeys(request.texts()):
+            if end := unread_end(self.folder, text, most):
+                yield f"The prompt is longer than the {most} tokens that this model reads; this has no effect: {end}"
 
     @cached_property
     def _digest(self) -> str:

@@ -19,8 +19,6 @@ MAX_SECONDS = 60.0
 MAX_INFERENCE_STEPS = 200
 MAX_SHOTS = 60
 MAX_FPS = 60.0
-TOKENS_PER_WORD = 2.0
-"""Most tokens that a word of a prompt takes, in the mean of a long one; a longer prompt is warned about."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ def capabilities(entry: CatalogEntry) -> Capabilities:
         max_inference_steps=MAX_INFERENCE_STEPS,
         max_shots=MAX_SHOTS,
         license=entry.license,
+        shows_people=True,
     )
 
 
@@ -160,10 +159,6 @@ def _warnings(request: Request, resolved: Request, entry: CatalogEntry, longest:
         yield f"This model was trained on pictures of about {entry.size} pixels; {resolved.size} will look worse."
     if request.negative_prompt and guidance_scale(request, entry) <= 1:
         yield "The negative prompt has no effect at a guidance scale of 1."
-    words = max(len(text.split()) for text in (*request.texts(), ""))
-    if words * TOKENS_PER_WORD > family.max_prompt_tokens:
-        tokens = family.max_prompt_tokens
-        yield f"This model reads about {tokens} tokens of a prompt; the end of yours may have no effect."
 
 
 def _pixels(size: Resolution) -> int:

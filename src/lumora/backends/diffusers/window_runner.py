@@ -23,6 +23,7 @@ from lumora.backends.diffusers.loaded_model import LoadedModel, free_memory
 from lumora.backends.diffusers.lora import LoraFile
 from lumora.backends.diffusers.memory_planning import GIB, MemoryLevel, MemoryPlan, plan_memory
 from lumora.backends.diffusers.pipeline_calls import WindowCall, call_arguments, encode_clip, pipeline_name
+from lumora.backends.diffusers.preview_decoder import PreviewDecoder
 from lumora.backends.diffusers.unfinished_work import UnfinishedWork
 from lumora.backends.timeline.compositing import ConditionFrames
 from lumora.backends.timeline.segments import Segment
@@ -148,11 +149,11 @@ class WindowRunner:
     ) -> None:
         call = self._call_of(job, work)
         try:
-            output = self._denoise(job, call, work.state, report, cancel, keep)
+            output = self._denoise(job, call, work.state, report, cancel, keep, preview)
         except torch.OutOfMemoryError:
             self._take_smaller_plan(job)
             try:
-                output = self._denoise(job, call, work.state, report, cancel, keep)
+                output = self._denoise(job, call, work.state, report, cancel, keep, preview)
             except torch.OutOfMemoryError:
                 raise MemoryError(_too_large(job, self.memory)) from None
         made = (255 * np.asarray(output.frames[0])).round().clip(0, 255).astype(np.uint8)
@@ -179,11 +180,14 @@ class WindowRunner:
         report: Callable[[int], None] | None,
         cancel: Cancel | None,
         keep: Callable[[DenoisingState], None] | None,
+        preview: Callable[[UInt8[np.ndarray, "h w 3"]], None] | None,
     ) -> Any:
         family, model = self.entry.calls, self._loaded(job)
         pipe = model.pipeline(pipeline_name(call, family))
         generator = torch.Generator("cpu").manual_seed(job.plan.request.seed + job.window_index)
         loop = DenoisingLoop(call.num_inference_steps, generator, report, cancel, keep if family.resumes else None)
+        if preview is not None and self._has_room_for_previews:
+            loop.on_latents = PreviewDecoder(pipe, family, preview)
         if state is not None:
             loop.start, loop.start_step = state, state.step
         elif call.is_edit and (first := _first_step(call)):
@@ -225,6 +229,11 @@ class WindowRunner:
                 self._say(self.memory.sentence())
             self._model = LoadedModel(self.folder, self.entry.calls, self.device, self.loras, self.memory)
         return self._model
+
+    @property
+    def _has_room_for_previews(self) -> bool:
+        """Whether the decoder lies beside the transformer, so that a preview moves no weights."""
+        return self.memory is None or self.memory.level == "full"
 
     def _plan_memory(self, job: _Job) -> MemoryPlan:
         family = self.entry.calls

@@ -68,6 +68,9 @@ class LumoraBackend:
     def identity(self) -> dict[str, Any]:
         return {"sha256": model_hash(self.folder), "sampling": planning.SAMPLER_VERSION}
 
+    def unload(self) -> None:
+        self.__dict__.pop("pipeline", None)
+
     def _unread_texts(self, plan: LumoraPlan) -> Iterator[str]:
         """A warning for each text that is longer than what the text encoder reads."""
         texts = [plan.request.negative_prompt]

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from lumora.serve.context import MODEL_NAME, Context, ServerContext
+from lumora.serve.context import Context, ServerContext
 from lumora.serve.errors import not_found
 from lumora.serve.jobs import SORA_SIZES
 from lumora.serve.keys import Anyone
-from lumora.serve.submission import MODEL_ALIASES
+from lumora.serve.served_models import MODEL_ALIASES
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -54,15 +54,16 @@ class SettingsObject(BaseModel):
 @router.get("/models")
 def list_models(context: Context, key: Anyone) -> ModelList:
     """The models of this server."""
-    return ModelList(data=[_model(context)])
+    return ModelList(data=[_model(context, name) for name in context.models.names])
 
 
 @router.get("/models/{model_id}")
 def get_model(model_id: str, context: Context, key: Anyone) -> ModelObject:
     """One model, by its name or by one of its aliases."""
-    if model_id not in (MODEL_NAME, *MODEL_ALIASES):
-        raise not_found("model", model_id)
-    return _model(context)
+    try:
+        return _model(context, context.models.resolve(model_id))
+    except KeyError:
+        raise not_found("model", model_id) from None
 
 
 @router.get("/settings")
@@ -72,16 +73,18 @@ def get_settings(context: Context, key: Anyone) -> SettingsObject:
     return SettingsObject(
         version=version("lumora"),
         access="open" if context.access.is_open else "keys",
-        models=[MODEL_NAME],
+        models=context.models.names,
         sizes=list(SORA_SIZES),
         limits=dataclasses.asdict(limits),
         max_jobs=limits.max_jobs_per_key if key.max_jobs is None else key.max_jobs,
     )
 
 
-def _model(context: ServerContext) -> ModelObject:
-    capabilities = dataclasses.asdict(context.capabilities)
+def _model(context: ServerContext, name: str) -> ModelObject:
+    limits = context.models.backend(name).capabilities()
+    capabilities = dataclasses.asdict(limits)
     licensed = capabilities.pop("license")
     capabilities["tasks"] = sorted(capabilities["tasks"])
-    capabilities["size"] = str(context.capabilities.size)
-    return ModelObject(id=MODEL_NAME, aliases=list(MODEL_ALIASES), license=licensed, capabilities=capabilities)
+    capabilities["size"] = str(limits.size)
+    aliases: list[str] = list(MODEL_ALIASES) if name == context.models.names[0] else []
+    return ModelObject(id=name, aliases=aliases, license=licensed, capabilities=capabilities)

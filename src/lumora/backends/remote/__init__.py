@@ -1,0 +1,1 @@
+"""Models of another server, over the Videos API."""
