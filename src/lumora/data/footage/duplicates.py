@@ -22,7 +22,7 @@ POSITIONS = (1 / 6, 1 / 2, 5 / 6)
 HASH_SIDE = 8
 MAX_HASH_DISTANCE = 0.15
 """Share of the bits that may differ."""
-MAX_COLOR_DISTANCE, MAX_LOCAL_DISTANCE = 5.0, 20.0
+MAX_COLOR_DISTANCE, MAX_LOCAL_DISTANCE = 8.0, 24.0
 """Gray levels by which pictures may differ in the mean, and in the 2 % of their pixels that differ most: the same
 meadow with another ball is another clip."""
 MAX_LENGTH_RATIO = 1.25
