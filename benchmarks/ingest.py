@@ -69,4 +69,5 @@ if __name__ == "__main__":
     parser.add_argument("--review", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    main(*map(int, options.size.split("x")), options.seconds, options.shots, options.review)
+    width, height = map(int, options.size.split("x"))
+    main(width, height, options.seconds, options.shots, options.review)
