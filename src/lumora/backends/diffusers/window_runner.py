@@ -148,14 +148,12 @@ class WindowRunner:
         preview: Callable[[UInt8[np.ndarray, "h w 3"]], None] | None,
     ) -> None:
         call = self._call_of(job, work)
-        try:
-            output = self._denoise(job, call, work.state, report, cancel, keep, preview)
-        except torch.OutOfMemoryError:
+        output = self._denoise_within_memory(job, call, work.state, report, cancel, keep, preview)
+        if output is None:
             self._take_smaller_plan(job)
-            try:
-                output = self._denoise(job, call, work.state, report, cancel, keep, preview)
-            except torch.OutOfMemoryError:
-                raise MemoryError(_too_large(job, self.memory)) from None
+            output = self._denoise_within_memory(job, call, work.state, report, cancel, keep, preview)
+        if output is None:
+            raise MemoryError(_too_large(job, self.memory))
         made = (255 * np.asarray(output.frames[0])).round().clip(0, 255).astype(np.uint8)
         _write_frames(work.arrays[job.name], made, job.window)
         if getattr(output, "audio", None) is not None:
@@ -167,10 +165,18 @@ class WindowRunner:
         """Unloads the model, so that it is loaded by the next smaller plan. Raises MemoryError if there is none."""
         smaller = self.memory.smaller() if self.memory else None
         if smaller is None:
-            raise MemoryError(_too_large(job, self.memory)) from None
+            raise MemoryError(_too_large(job, self.memory))
         self._say(f"The GPU has too little memory for the plan {self.memory and self.memory.level!r}.")
         self.unload()
         self._level = smaller
+
+    def _denoise_within_memory(self, *arguments: Any) -> Any:
+        """As `_denoise`; None if the memory is not enough. The error is dropped here, because its frames hold the
+        model."""
+        try:
+            return self._denoise(*arguments)
+        except torch.OutOfMemoryError:
+            return None
 
     def _denoise(
         self,
@@ -197,8 +203,9 @@ class WindowRunner:
             loop.start_step = first
         try:
             return loop.run(pipe, call_arguments(pipe, call, family))
-        finally:
+        except BaseException:
             model.release()
+            raise
 
     def _call_of(self, job: _Job, work: UnfinishedWork) -> WindowCall:
         request, window, plan = job.plan.request, job.window, job.plan
