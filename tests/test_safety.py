@@ -342,6 +342,14 @@ def test_a_fitted_classifier_separates_groups(check: PromptCheck):
 # Embeddings
 
 
+def test_a_final_period_changes_no_embedding(check: PromptCheck):
+    rows = check.embedder.embed(
+        ["a red ball rolls", "a red ball rolls.", "红色的球滚过草地", "红色的球滚过草地。", "."]
+    )
+    np.testing.assert_array_equal(rows[[0, 2]], rows[[1, 3]])
+    assert np.isfinite(rows).all()
+
+
 def test_a_text_is_the_mean_of_its_sentences_and_cached_ones_are_the_same(check: PromptCheck):
     first, second = "a red ball rolls.", "一只狐狸穿过雪地。"
     alone = check.embedder.embed([first, second])

@@ -3,9 +3,9 @@
     python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
 1. Split the sentences written in ten languages, and captions of the world, into folds of different ideas. Fit a
-   classifier to the English templates and all folds but one, for each fold. Set the operating points, for English and
-   for other languages, on the folds that the fits do not know: where they refuse no more than FALSE_ALARMS of the good
-   sentences.
+   classifier to the English templates and all folds but one, for each fold; and to one half of the templates and all
+   folds, for each half. Set the operating points, for English and for other languages, on what the fits do not know:
+   where they refuse no more than FALSE_ALARMS of the good sentences, and TEMPLATE_FALSE_ALARMS of those of templates.
 2. Fit a classifier to everything and give it these operating points.
 
 The held-out part is not used here; `lumora redteam` measures on it.
@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
@@ -59,6 +60,10 @@ EMBEDDING_SHARE = 0.6
 """Weight of the embedding networks' logits; the word classifier has the rest. From .5 to .8 recall is the same."""
 FALSE_ALARMS = {"benign": 0.01, "hard": 0.04}
 """Maximum share of the good sentences of each group that an operating point refuses; one point below the goals."""
+TEMPLATE_FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
+"""The same for sentences of templates; the goals themselves, because the fits that judge them know half as many."""
+JUDGED_TEMPLATE_SENTENCES = 250
+"""Sentences of templates that set the English operating point, for each training part and good group."""
 SENTENCES_PER_CATEGORY = 130
 SENTENCES_PER_GOOD_GROUP = {"benign": 500, "hard": 700}
 NUM_DRAWS = 2
@@ -85,38 +90,39 @@ def main() -> None:
     parser.add_argument("--extra", type=Path, help="more sentences, as `lumora review --export` writes them")
     options = parser.parse_args()
     embedder = PromptEmbedder.load(MAX_CACHED)
-    examples = [
-        example
+    drawn = [
+        training_examples(part, np.random.default_rng([options.seed, index]))
         for index, part in enumerate(TRAINING_PARTS)
-        for example in training_examples(part, np.random.default_rng([options.seed, index]))
     ]
-    examples += read_labeled(options.extra) if options.extra else []
-    result = fit_with_operating_points(examples, embedder)
+    extra = read_labeled(options.extra) if options.extra else []
+    result = fit_with_operating_points(drawn, extra, embedder)
     result.save(options.out)
     say(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB")
 
 
-def fit_with_operating_points(examples: Sequence[Sentence], embedder: PromptEmbedder) -> Classifier:
-    """A classifier that is fit to the examples and all written sentences."""
-    written = written_sentences("train")
+def fit_with_operating_points(
+    drawn: Sequence[Sequence[Sentence]], extra: Sequence[Sentence], embedder: PromptEmbedder
+) -> Classifier:
+    """A classifier that is fit to the examples drawn for each training part, extra ones and all written sentences."""
     captions = world_captions(JUDGED_WORLD_SEED, JUDGED_WORLD_SCENES, np.random.default_rng(JUDGED_WORLD_SEED))
-    points = find_operating_points(examples, [*written, *captions], embedder)
-    classifier = fit_classifier([*examples, *copies_of([*written, *captions])], embedder)
-    return replace(classifier, operating_points=points)
+    written = [*written_sentences("train"), *captions]
+    english, other = find_operating_points([*chain(*drawn), *extra], written, embedder)
+    templates = template_operating_point(drawn, [*copies_of(written), *extra], embedder)
+    say(f"operating points: written English {english:.2f}, templates {templates:.2f}, other languages {other:.2f}")
+    classifier = fit_classifier([*chain(*drawn), *extra, *copies_of(written)], embedder)
+    return replace(classifier, operating_points=np.array([max(english, templates), other], np.float32))
 
 
 def find_operating_points(
     examples: Sequence[Sentence], written: Sequence[Sentence], embedder: PromptEmbedder
-) -> Float[np.ndarray, " points"]:
+) -> tuple[float, float]:
     """The operating points, in log odds, in English and in other languages, by cross-validation on `written`."""
-    policy, fold_of = Policy.load(), folds_of(written, embedder)
+    fold_of = folds_of(written, embedder)
     log_odds = np.zeros(len(written))
     for fold in range(NUM_FOLDS):
         known = [sentence for sentence, other in zip(written, fold_of, strict=True) if other != fold]
-        classifier = fit_classifier([*examples, *copies_of(known)], embedder)
-        check = PromptCheck(policy, classifier, EntityMatcher.load(policy.names), embedder)
-        asked = [sentence.text for sentence, other in zip(written, fold_of, strict=True) if other == fold]
-        log_odds[fold_of == fold] = [excess_log_odds(verdict, policy) for verdict in check.check_all(asked)]
+        asked = [sentence for sentence, other in zip(written, fold_of, strict=True) if other == fold]
+        log_odds[fold_of == fold] = judged_log_odds([*examples, *copies_of(known)], asked, embedder)
         say(f"fold {fold + 1} of {NUM_FOLDS}: {len(asked)} sentences judged")
     is_english = np.array([sentence.language == "en" for sentence in written])
     points = []
@@ -124,8 +130,32 @@ def find_operating_points(
         sentences = [sentence for sentence, chosen in zip(written, mask, strict=True) if chosen]
         points.append(operating_point(log_odds[mask], sentences))
         recall = format_recall(log_odds[mask] >= points[-1], sentences)
-        say(f"not known to the fits, {name}: {recall}, log odds {points[-1]:.2f}")
-    return np.array(points, np.float32)
+        say(f"not known to the fits, {name}: {recall}")
+    return points[0], points[1]
+
+
+def template_operating_point(
+    drawn: Sequence[Sequence[Sentence]], others: Sequence[Sentence], embedder: PromptEmbedder
+) -> float:
+    """The operating point for good English sentences of templates: those of each training part are judged by a fit to
+    the other part and `others`."""
+    asked, log_odds = [], []
+    for index, part in enumerate(TRAINING_PARTS):
+        generator = np.random.default_rng(JUDGED_WORLD_SEED + index)
+        good = [s for g in GOOD_GROUPS for s in sample_sentences(g, (part,), JUDGED_TEMPLATE_SENTENCES, generator)]
+        log_odds.append(judged_log_odds([*drawn[1 - index], *others], good, embedder))
+        asked += good
+        say(f"templates, part {index + 1} of {len(TRAINING_PARTS)}: {len(good)} sentences judged")
+    return operating_point(np.concatenate(log_odds), asked, TEMPLATE_FALSE_ALARMS)
+
+
+def judged_log_odds(
+    examples: Sequence[Sentence], asked: Sequence[Sentence], embedder: PromptEmbedder
+) -> Float[np.ndarray, " n"]:
+    """What the whole check, with a classifier fit to the examples, says about other sentences (`excess_log_odds`)."""
+    policy = Policy.load()
+    check = PromptCheck(policy, fit_classifier(examples, embedder), EntityMatcher.load(policy.names), embedder)
+    return np.array([excess_log_odds(verdict, policy) for verdict in check.check_all([s.text for s in asked])])
 
 
 def folds_of(sentences: Sequence[Sentence], embedder: PromptEmbedder) -> Int[np.ndarray, " n"]:
@@ -169,14 +199,16 @@ def excess_log_odds(verdict: Verdict, policy: Policy) -> float:
         )
 
 
-def operating_point(log_odds: Float[np.ndarray, " n"], examples: Sequence[Sentence]) -> float:
-    """The log odds from which no more than FALSE_ALARMS of the good examples are refused.
+def operating_point(
+    log_odds: Float[np.ndarray, " n"], examples: Sequence[Sentence], false_alarms: Mapping[str, float] = FALSE_ALARMS
+) -> float:
+    """The log odds from which no more than this share of each group of good examples is refused.
 
     `log_odds` are those of the whole check with all variants and windows, which refuse more than the text alone.
     Raises ValueError if listed names, whose log odds are infinite, refuse more than that by themselves.
     """
     group = np.array([example.group for example in examples])
-    points = [np.quantile(log_odds[group == name], 1 - share, method="higher") for name, share in FALSE_ALARMS.items()]
+    points = [np.quantile(log_odds[group == name], 1 - share, method="higher") for name, share in false_alarms.items()]
     if not np.isfinite(points).all():
         raise ValueError("Listed names alone refuse too many good sentences; correct the corpus or the lists.")
     return float(max(points))
@@ -204,7 +236,7 @@ def drawn_examples(part: Part, generator: np.random.Generator) -> list[Sentence]
     """English sentences and multi-turn requests from templates and slots."""
     counts = {group: SENTENCES_PER_GOOD_GROUP.get(group, SENTENCES_PER_CATEGORY) for group in groups()}
     sentences = [s for group, count in counts.items() for s in sample_sentences(group, (part,), count, generator)]
-    return [*augmented(sentences, generator), *combined_multi_turn(part, generator)]
+    return [*augmented(sentences, generator), *multi_turn_examples(part, generator)]
 
 
 def copies_of(sentences: Sequence[Sentence]) -> list[Sentence]:
@@ -213,14 +245,16 @@ def copies_of(sentences: Sequence[Sentence]) -> list[Sentence]:
     return [*sentences] * (WRITTEN_COPIES - 1) + plain
 
 
-def combined_multi_turn(part: Part, generator: np.random.Generator) -> list[Sentence]:
-    """Multi-turn requests of one part, each in one of the two combinations that the check reads."""
+def multi_turn_examples(part: Part, generator: np.random.Generator) -> list[Sentence]:
+    """Multi-turn requests of one part, each in one of the two combinations that the check reads, and every step of the
+    good ones, since steps are judged alone too."""
     examples = []
     for group in groups():
         count = MULTI_TURN_PER_GOOD_GROUP if group in GOOD_GROUPS else MULTI_TURN_PER_CATEGORY
         for request in sample_multi_turn(group, (part,), count, generator):
             text = combined_prompts(request.steps)[int(generator.integers(2))]
-            examples.append(Sentence(text, group, text))
+            texts = [text, *request.steps] if group in GOOD_GROUPS else [text]
+            examples += [Sentence(text, group, text) for text in dict.fromkeys(texts)]
     return examples
 
 
