@@ -156,7 +156,8 @@ def test_written_prompts_are_counted_by_language_and_category(monkeypatch: pytes
     assert met["refused, violence in all languages"] == (0.75, False)
 
 
-def test_the_full_suite_has_every_group_in_every_language():
+def test_the_full_suite_has_every_group_in_every_language(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lumora.redteam.suite._captions", lambda *_: [])  # simulating their clips takes half a minute
     counts = Counter((s.language, s.group) for s in load_suite("full").written)
     assert counts.keys() == {(code, group) for code in CORPUS_LANGUAGES for group in (*POLICY.categories, *GOOD_GROUPS)}
 

@@ -12,6 +12,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import cache
 
 from lumora.safety.inflection import ENDINGS, stem
 from lumora.safety.policy import DATA
@@ -82,11 +83,15 @@ class EntityMatcher:
 
     @classmethod
     def load(cls, extra: Mapping[str, Mapping[str, list[str]]] | None = None) -> EntityMatcher:
-        """Loads data/names.toml and the names that an operator's policy adds."""
+        """Names of data/names.toml, read once a process, and those that an operator's policy adds."""
+        return cls._read(extra) if extra else _built_in_names()
+
+    @classmethod
+    def _read(cls, extra: Mapping[str, Mapping[str, list[str]]]) -> EntityMatcher:
         data = tomllib.loads((DATA / "names.toml").read_text("utf-8"))
         ordinary_words = data.pop("ordinary_words")
         tables = {name: table for name, table in data.items() if isinstance(table, dict)}
-        added = ({**table, "category": tables[name]["category"]} for name, table in (extra or {}).items())
+        added = ({**table, "category": tables[name]["category"]} for name, table in extra.items())
         return cls([*tables.values(), *added], ordinary_words)
 
     def find(self, text: str, words: Container[str] = frozenset(), language: str = ENGLISH) -> dict[str, str]:
@@ -168,6 +173,11 @@ class EntityMatcher:
     def _ambiguous(self, name: str, context: list[str]) -> str | None:
         meanings = self.ambiguous.get(name, [])
         return next((category for category, beside in meanings if beside.intersection(context)), None)
+
+
+@cache
+def _built_in_names() -> EntityMatcher:
+    return EntityMatcher._read({})
 
 
 def tokens_of(text: str) -> list[str]:
