@@ -257,7 +257,7 @@ def test_refused_work_does_not_stay(weights: Path, tmp_path: Path, monkeypatch: 
             return self.verdict
 
     monkeypatch.setattr(
-        "lumora.safety.moderators.frame_moderator", lambda _: Moderator([Reviewer(REFUSED)], timeout=60.0)
+        "lumora.safety.moderators.frame_moderator", lambda *_: Moderator([Reviewer(REFUSED)], timeout=60.0)
     )
     out = tmp_path / "out.mp4"
     ask = ["generate", "a ball", "-o", str(out), "--seconds", "4", "--steps", "1", "--model", str(weights)]

@@ -132,16 +132,16 @@ def test_ordinary_words_like_names_are_no_names(text: str, language: str):
 
 
 def test_ordinary_english_words_side_by_side_are_no_names(check: PromptCheck):
-    """Sentences and world captions that must not be refused, and all pairs of their 250 most frequent words."""
+    """Sentences and world captions that must not be refused, and all pairs of their 120 most frequent words."""
     names, generator = EntityMatcher.load(), np.random.default_rng(0)
     texts = [s.text for group in GOOD_GROUPS for s in sample_sentences(group, PARTS, 1000, generator)]
     texts += [s.text for s in world_captions(7, 20, generator) if s.language == "en"]
     texts += [s.text for code in ("train", "held_out") for s in written_sentences(code) if s.group in GOOD_GROUPS]
     found = {text: names.find(text, check.words, language_of(text.casefold())) for text in texts}
     assert len(texts) > 3000 and sum(map(bool, found.values())) <= 3, {t: n for t, n in found.items() if n}
-    frequent = [word for word, _ in Counter(word for text in texts[:2000] for word in tokens_of(text)).most_common(250)]
+    frequent = [word for word, _ in Counter(word for text in texts[:2000] for word in tokens_of(text)).most_common(120)]
     pairs = {(a, b): names.find(f"{a} {b}", check.words) for a in frequent for b in frequent}
-    assert sum(map(bool, pairs.values())) <= 6, {pair: found for pair, found in pairs.items() if found}
+    assert sum(map(bool, pairs.values())) <= 3, {pair: found for pair, found in pairs.items() if found}
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,8 @@ def test_only_characters_have_emotions_and_walk(many: tuple[str, list[tuple[Scen
 
 
 def test_presets_increase_in_variety() -> None:
-    scenes = {preset: [sample_scene(preset, 2, index) for index in range(150)] for preset in PRESETS}
+    counts = dict.fromkeys(PRESETS, 40) | {"simple": 90, "plain": 90, "medium": 90, "full": 150, "film": 110}
+    scenes = {preset: [sample_scene(preset, 2, index) for index in range(count)] for preset, count in counts.items()}
     seen: dict[str, dict[str, set]] = {}
     for preset, drawn in scenes.items():
         subjects = [subject for scene in drawn for subject in scene.subjects]
@@ -155,7 +156,7 @@ def test_presets_increase_in_variety() -> None:
 
 
 def test_the_preset_stage_has_close_cameras() -> None:
-    scenes = [sample_scene("stage", 4, index) for index in range(120)]
+    scenes = [sample_scene("stage", 4, index) for index in range(80)]
     heights: dict[str, list[float]] = {"small": [], "large": []}
     for scene in scenes:
         trajectory = simulate(scene, 8.0, 17)
@@ -166,7 +167,7 @@ def test_the_preset_stage_has_close_cameras() -> None:
     assert 0.35 < np.median(heights["large"]) < 0.52 and 0.22 < np.median(heights["small"]) < 0.33
     assert len({(scene.place, scene.light, scene.texture_seed) for scene in scenes}) <= 4 * len(PLACES) * len(LIGHTS)
     events = Counter(scene.event.kind for scene in scenes if scene.event)
-    assert events["hit"] >= 5 and events["bite"] >= 3
+    assert events["hit"] >= 4 and events["bite"] >= 2
     assert {len(scene.subjects) for scene in scenes} == {1, 2}
     kinds = Counter(subject.kind for scene in scenes for subject in scene.subjects)
     assert set(kinds) == set(KINDS) and max(kinds.values()) < 6 * min(kinds.values())
