@@ -19,7 +19,7 @@ from lumora.data.footage.ingest import Engine, IngestConfig, IngestSummary, inge
 from lumora.data.footage.process_pool import run_isolated
 from lumora.data.footage.records import FootageClip, Reason
 from lumora.data.footage.screening import Screening
-from lumora.data.footage.tar_shards import extract_clip, read_shard, rewrite_shard, shard_paths
+from lumora.data.footage.tar_shards import extracted_clip, read_shard, rewrite_shard, shard_paths
 from lumora.media.video import Video
 
 CASES = Path(__file__).parent / "cases"
@@ -56,10 +56,10 @@ def outcomes(summary: IngestSummary) -> dict[str, list[Reason | None]]:
     return {f.source.name: [c.reason for c in f.clips] if f.reason is None else [f.reason] for f in summary.files}
 
 
-def frames_of(clip: FootageClip, dataset: Path, tmp_path: Path) -> np.ndarray:
+def frames_of(clip: FootageClip, dataset: Path) -> np.ndarray:
     sample = next(s for path in shard_paths(dataset) for s in read_shard(path) if s.clip.file == clip.file)
-    extract_clip(sample, tmp_path / clip.file)
-    return Video.load(tmp_path / clip.file).frames
+    with extracted_clip(sample) as path:
+        return Video.load(path).frames
 
 
 def test_the_cases_of_other_cameras_and_programs(tmp_path: Path):
@@ -135,7 +135,7 @@ def test_shots_are_cut_exactly_and_black_bars_are_cut_off(tmp_path: Path):
         (20 * n, 20, 20.0, 128, 96) for n in range(3)
     ]
     for clip, shot in zip(summary.kept, shots, strict=True):
-        error = np.abs(frames_of(clip, tmp_path / "out", tmp_path).astype(int) - shot)
+        error = np.abs(frames_of(clip, tmp_path / "out").astype(int) - shot)
         assert error.mean() < 4 and clip.caption == "three squares"
 
 

@@ -116,6 +116,17 @@ class Resolution:
     width: int
     height: int
 
+    @classmethod
+    def parse(cls, text: str) -> Resolution:
+        """The inverse of `str`. Raises ValueError for another text."""
+        width, height = text.split("x")
+        return cls(int(width), int(height))
+
+    def within(self, side: int) -> Resolution:
+        """The size of this shape whose longer side is at most `side` pixels."""
+        scale = min(1.0, side / max(self.width, self.height))
+        return Resolution(max(1, round(scale * self.width)), max(1, round(scale * self.height)))
+
     @property
     def aspect_ratio(self) -> float:
         """Width by height."""

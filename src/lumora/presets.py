@@ -176,8 +176,8 @@ def stage() -> Curriculum:
         return CurriculumStage(name, clips, films, num_portions=8)
 
     small = TrainConfig(batch_size=8, max_steps=120_000, optimizer=optimizer, log_every=50)
-    finetuning = replace(optimizer, muon_lr=0.003, adam_lr=1.5e-4, cooldown_fraction=0.33)
-    large = replace(small, max_steps=12_000, optimizer=finetuning)
+    gentle = replace(optimizer, muon_lr=0.003, adam_lr=1.5e-4, cooldown_fraction=0.33)
+    large = replace(small, max_steps=12_000, optimizer=gentle)
     codec = Preset(base, "stage", num_clips=2_000, buckets=(VideoShape(17, 64, 64),), codec=cpu().codec)
     tuned = TrainConfig(
         batch_size=2,

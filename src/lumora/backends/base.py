@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
 from lumora.config import Resolution
 from lumora.media.video import Video
-from lumora.request.spec import Request
+from lumora.request.conditions import Shot
+from lumora.request.spec import Request, check_range
 
 Task: TypeAlias = Literal[
     "text",
@@ -82,6 +83,20 @@ class Capabilities:
         width, height = math.sqrt(pixels * aspect_ratio), math.sqrt(pixels / aspect_ratio)
         return Resolution(*(self.nearest_side(side, self.aspect_step) for side in (width, height)))
 
+    def nearest_size(self, size: Resolution, min_side: int | None = None) -> Resolution:
+        """`size` with sides that the model can make. Raises ValueError for one beyond the limits; `min_side` is a
+        smaller lower limit, from which sides are rounded up."""
+        for name, side in (("width", size.width), ("height", size.height)):
+            check_range(name, side, self.min_side if min_side is None else min_side, self.max_side)
+        return Resolution(self.nearest_side(size.width), self.nearest_side(size.height))
+
+    def check_shots(self, shots: Sequence[Shot]) -> None:
+        """Raises ValueError for more shots, or more seconds, than can be made."""
+        for shot in shots:
+            check_range("seconds", shot.seconds, 0, self.max_seconds)
+        check_range("the number of shots", len(shots), 1, self.max_shots)
+        check_range("seconds of all shots", sum(shot.seconds for shot in shots), 0, self.max_seconds)
+
     def nearest_side(self, pixels: float | int, step: int | None = None) -> int:
         step = step or self.size_step
         return step * min(max(round(pixels / step), math.ceil(self.min_side / step)), self.max_side // step)
@@ -98,6 +113,16 @@ class Plan:
     num_frames: int
     warnings: tuple[str, ...]
     """One sentence for each thing that is made differently than asked for, or that the model was not trained on."""
+
+
+OwnPlan = TypeVar("OwnPlan", bound=Plan)
+
+
+def own_plan(plan: Plan, kind: type[OwnPlan]) -> OwnPlan:
+    """`plan` as the type that a backend makes. Raises TypeError for a plan of another backend."""
+    if not isinstance(plan, kind):
+        raise TypeError(f"This backend runs plans of its own, not {type(plan).__name__}.")
+    return plan
 
 
 @runtime_checkable

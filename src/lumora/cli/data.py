@@ -146,21 +146,15 @@ class DataEncode:
     def run(self) -> None:
         import torch
 
-        from lumora.atomic_io import atomic_write
         from lumora.backends.lumora.weights import model_folder, read_config
         from lumora.data.footage.footage_latents import encode_footage
         from lumora.data.footage.tar_shards import shard_paths
-        from lumora.train.run import CODEC
+        from lumora.train.run import copy_codec
 
         shard_paths(self.dataset)
         folder = model_folder(self.model)
-        config, codec = read_config(folder), self.run_dir / CODEC
-        content = (folder / CODEC.name).read_bytes()
-        if codec.exists() and codec.read_bytes() != content:
-            raise ValueError(f"{self.run_dir} has another codec; choose another --run-dir or another --model.")
-        codec.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(codec) as part:
-            part.write_bytes(content)
+        config = read_config(folder)
+        codec = copy_codec(folder, self.run_dir)
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         count = encode_footage(self.dataset, self.run_dir / "latents", config, codec, device)
         say(f"{self.run_dir / 'latents'}: {count} clips.")

@@ -158,10 +158,10 @@ def output_size(size: str | None, limits: Capabilities) -> Resolution | None:
     """The size that is made: Sora's sizes, and those beyond the model's limits, at its own number of pixels."""
     if size is None:
         return None
-    width, height = (int(side) for side in size.split("x"))
-    if size in SORA_SIZES or max(width, height) > limits.max_side:
-        return limits.size_for(width / height)
-    return Resolution(width, height)
+    asked = Resolution.parse(size)
+    if size in SORA_SIZES or max(asked.width, asked.height) > limits.max_side:
+        return limits.size_for(asked.aspect_ratio)
+    return asked
 
 
 def work_of(plan: Plan) -> float:

@@ -47,7 +47,16 @@ class Submission:
 
 
 def submission_of(body: CommonFields, spec: JobSpec, remixed_from_video_id: str | None = None) -> Submission:
-    """A job with the fields that all requests have."""
+    """A job with the fields that all requests have; `spec` has those of its task."""
+    spec = replace(
+        spec,
+        size=body.size,
+        fps=body.fps,
+        seed=body.seed or 0,
+        negative_prompt=body.negative_prompt,
+        num_inference_steps=body.num_inference_steps,
+        guidance_scale=body.guidance_scale,
+    )
     return Submission(
         spec,
         body.model,

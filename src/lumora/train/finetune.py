@@ -7,13 +7,11 @@ adapters alone.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from lumora.atomic_io import atomic_write
 from lumora.config import ModelConfig, to_json
 from lumora.data.datasets import LatentDataset
 from lumora.data.footage.footage_latents import encode_footage
@@ -25,10 +23,10 @@ from lumora.train.checkpoint import TrainProgress
 from lumora.train.distributed import dist_context
 from lumora.train.loop import train
 from lumora.train.objectives import FlowObjective
-from lumora.train.run import CODEC, load_ema, read_model_config
-from lumora.weights_io import load_weights, save_weights
+from lumora.train.run import copy_codec, load_ema, read_model_config, save_model
+from lumora.weights_io import load_weights
 
-TRANSFORMER, LORA = Path("weights") / "transformer.safetensors", Path("weights") / "lora.safetensors"
+TRANSFORMER, LORA = "transformer.safetensors", Path("weights") / "lora.safetensors"
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def finetune(
             _prepare_data(config, model, run_dir, dist.device.type)
         dist.broadcast_number(0.0)  # wait until the data are there
         torch.manual_seed(0)
-        transformer = load_weights(Transformer(model.transformer), config.model / TRANSFORMER.name)
+        transformer = load_weights(Transformer(model.transformer), config.model / TRANSFORMER)
         if config.lora_rank is not None:
             add_lora(transformer, config.lora_rank)
         prior = [run_dir / "prior"] if config.prior_clips else []
@@ -77,12 +75,11 @@ def finetune(
 
 
 def _prepare_data(config: FinetuneConfig, model: ModelConfig, run_dir: Path, device: str) -> None:
-    (run_dir / CODEC).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(config.model / CODEC.name, run_dir / CODEC)
-    encode_footage(config.dataset, run_dir / "latents", model, run_dir / CODEC, device)
+    codec = copy_codec(config.model, run_dir)
+    encode_footage(config.dataset, run_dir / "latents", model, codec, device)
     if config.prior_clips:
         prior = Preset(model, config.prior_world, num_clips=config.prior_clips, buckets=(model.shape,), shard_size=50)
-        render_latents(prior, run_dir / CODEC, run_dir / "prior", workers=0, device=device)
+        render_latents(prior, codec, run_dir / "prior", workers=0, device=device)
 
 
 def _export(config: FinetuneConfig, model: ModelConfig, run_dir: Path) -> None:
@@ -94,7 +91,5 @@ def _export(config: FinetuneConfig, model: ModelConfig, run_dir: Path) -> None:
         adapted = Transformer(model.transformer)
         add_lora(adapted, config.lora_rank)
         save_lora(load_ema(adapted, run_dir / "transformer").state_dict(), run_dir / LORA)
-        merge_lora(load_weights(transformer, config.model / TRANSFORMER.name), run_dir / LORA)
-    save_weights(transformer, run_dir / TRANSFORMER)
-    with atomic_write(run_dir / "weights" / "model.json") as part:
-        part.write_text(to_json(model))
+        merge_lora(load_weights(transformer, config.model / TRANSFORMER), run_dir / LORA)
+    save_model(transformer, model, run_dir / "weights")

@@ -129,11 +129,29 @@ def train_transformer(
 
 def export_model(preset: Preset, run_dir: Path, decay: float | None = None) -> None:
     """Writes the transformer and model.json to `run_dir`/weights: the EMA with `decay`, by default the longest."""
-    weights = run_dir / "weights"
     transformer = load_ema(Transformer(preset.model.transformer), run_dir / "transformer", decay)
+    save_model(transformer, preset.model, run_dir / "weights")
+
+
+def save_model(transformer: Transformer, model: ModelConfig, weights: Path) -> None:
+    """Writes a transformer and the model.json that describes it to the folder `weights`, which has the codec."""
     save_weights(transformer, weights / "transformer.safetensors")
     with atomic_write(weights / "model.json") as part:
-        part.write_text(to_json(preset.model))
+        part.write_text(to_json(model))
+
+
+def copy_codec(model: Path, run_dir: Path) -> Path:
+    """Copies the codec of the model in a folder to a run directory, and returns its path there.
+
+    Raises ValueError if the run directory has another codec, whose latents it may hold.
+    """
+    codec, content = run_dir / CODEC, (model / CODEC.name).read_bytes()
+    if codec.exists() and codec.read_bytes() != content:
+        raise ValueError(f"{run_dir} has another codec; choose another --run-dir or another --model.")
+    codec.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(codec) as part:
+        part.write_bytes(content)
+    return codec
 
 
 def load_ema(module: Module, run: Path, decay: float | None = None) -> Module:

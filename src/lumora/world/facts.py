@@ -89,6 +89,10 @@ def facts_of(scene: Scene, trajectory: Trajectory, aspect: float = 1.0) -> tuple
     return tuple(facts)
 
 
+OPPOSITE_RELATION = {"left of": "right of", "right of": "left of", "in front of": "behind", "behind": "in front of"}
+"""The relation of the second subject to the first, where it has a word."""
+
+
 def mirror_fact(fact: Fact) -> Fact:
     """The same fact of the clip mirrored left to right."""
     return replace(fact, value=_MIRRORED.get(fact.value, fact.value))

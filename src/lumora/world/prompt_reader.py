@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lumora.world.facts import Category, Fact
+from lumora.world.facts import OPPOSITE_RELATION, Category, Fact
 from lumora.world.prompt_lexicon import Wording, Words, camera_lexicon, lexicon, longest_match, words_of
 
-_INVERSE = {"left of": "right of", "right of": "left of", "in front of": "behind", "behind": "in front of"}
 DETERMINERS = frozenset(("a", "an", "another", "one", "the"))
 LOOKS = ("size", "emotion", "material", "color")
-GLOBAL = ("place", "light", "style", "camera")
 
 
 @dataclass(frozen=True)
@@ -272,6 +270,6 @@ class _Reader:
 
 def in_order(relation: Fact) -> Fact:
     """The same relation, told of the subject that was introduced first; `on top of` has no inverse."""
-    if relation.value not in _INVERSE or (relation.subject or 0) < (relation.other or 0):
+    if relation.value not in OPPOSITE_RELATION or (relation.subject or 0) < (relation.other or 0):
         return relation
-    return Fact("relation", _INVERSE[relation.value], relation.other, relation.subject)
+    return Fact("relation", OPPOSITE_RELATION[relation.value], relation.other, relation.subject)

@@ -55,8 +55,7 @@ class CatalogEntry:
 
     @property
     def resolution(self) -> Resolution:
-        width, height = self.size.split("x")
-        return Resolution(int(width), int(height))
+        return Resolution.parse(self.size)
 
     @property
     def calls(self) -> Family:

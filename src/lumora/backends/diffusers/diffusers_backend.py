@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumora.backends.base import Cancel, Capabilities, Plan, Preview, Progress
+from lumora.backends.base import Cancel, Capabilities, Plan, Preview, Progress, own_plan
 from lumora.backends.diffusers import diffusers_planning
 from lumora.backends.diffusers.catalog import CatalogEntry
 from lumora.backends.diffusers.diffusers_planning import DiffusersPlan
@@ -74,7 +74,8 @@ class DiffusersBackend:
         resume_path: Path | None = None,
         on_preview: Preview | None = None,
     ) -> list[Video]:
-        return self._runner.run([_own_plan(plan) for plan in plans], progress, cancel, resume_path, on_preview)
+        own = [own_plan(plan, DiffusersPlan) for plan in plans]
+        return self._runner.run(own, progress, cancel, resume_path, on_preview)
 
     def identity(self) -> dict[str, Any]:
         return {
@@ -127,9 +128,3 @@ def require_diffusers() -> None:
             raise ValueError(
                 f"Open-weight models need the package {package}; run `pip install 'lumora[open]'`."
             ) from None
-
-
-def _own_plan(plan: Plan) -> DiffusersPlan:
-    if not isinstance(plan, DiffusersPlan):
-        raise TypeError(f"This backend runs plans of its own, not {type(plan).__name__}.")
-    return plan

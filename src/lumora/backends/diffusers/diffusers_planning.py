@@ -14,7 +14,8 @@ from lumora.config import Resolution
 from lumora.request.conditions import Shot
 from lumora.request.spec import Request, check_range
 
-MAX_SIDE = 2048
+MIN_SIDE, MAX_SIDE = 16, 2048
+"""Of what can be asked for; smaller sides than a model makes are rounded up."""
 MAX_SECONDS = 60.0
 MAX_INFERENCE_STEPS = 200
 MAX_SHOTS = 60
@@ -61,7 +62,7 @@ def prepare(request: Request, entry: CatalogEntry) -> DiffusersPlan:
     Raises ValueError, in one sentence, for what the model cannot make; it names a model that can.
     """
     limits, family = capabilities(entry), entry.calls
-    size = _rounded(request.size or limits.size, limits)
+    size = limits.nearest_size(request.size or limits.size, min(limits.min_side, MIN_SIDE))
     seconds = limits.seconds if request.seconds is None else request.seconds
     steps = limits.num_inference_steps if request.num_inference_steps is None else request.num_inference_steps
     fps = _fps(request, limits)
@@ -82,12 +83,6 @@ def guidance_scale(request: Request, entry: CatalogEntry) -> float:
     return entry.guidance_scale if request.guidance_scale is None else request.guidance_scale
 
 
-def _rounded(size: Resolution, limits: Capabilities) -> Resolution:
-    for name, side in (("width", size.width), ("height", size.height)):
-        check_range(name, side, min(limits.min_side, 16), limits.max_side)
-    return Resolution(limits.nearest_side(size.width), limits.nearest_side(size.height))
-
-
 def _fps(request: Request, limits: Capabilities) -> float:
     if request.fps is None:
         return limits.fps
@@ -103,10 +98,7 @@ def _segments(request: Request, fps: float) -> tuple[Segment, ...]:
 def _with_rounded_shots(request: Request, fps: float, family: Family, limits: Capabilities) -> Request:
     """The request with durations that windows fill exactly, unless a clip decides how long it is."""
     shots = list(request.shots(request.seconds or 0.0))
-    check_range("the number of shots", len(shots), 1, limits.max_shots)
-    for shot in shots:
-        check_range("seconds", shot.seconds, 0, limits.max_seconds)
-    check_range("seconds of all shots", sum(shot.seconds for shot in shots), 0, limits.max_seconds)
+    limits.check_shots(shots)
     index, cuts = -1, [n for n, shot in enumerate(shots) if n and shot.hard_cut]
     for last, segment in zip([n - 1 for n in [*cuts, len(shots)]], _segments(request, fps), strict=True):
         before, index = index + 1, last

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lumora.backends.diffusers.model_files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,7 @@ class LoraFile:
 
     @property
     def sha256(self) -> str:
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(self.path)
 
 
 def load_loras(pipe: Any, loras: Sequence[LoraFile]) -> None:

@@ -73,7 +73,10 @@ def plan_memory(
     `parameters` are billions in each part; without them everything is assumed to fit. `size` and `num_frames` are those
     of one window.
     """
-    plans = [_plan(name, free_gib, parameters, size, num_frames, size_step, frame_step) for name in LEVELS]
+    tokens = (size.width // size_step) * (size.height // size_step) * (1 + (num_frames - 1) // frame_step)
+    denoising = _denoising_gib(tokens, parameters.get("transformer", 0.0))
+    decoding = _decoding_gib(size, num_frames, tiled=False), _decoding_gib(size, num_frames, tiled=True)
+    plans = [_plan(name, free_gib, parameters, denoising, decoding) for name in LEVELS]
     if level is not None:
         return plans[LEVELS.index(level)]
     return next((plan for plan in plans if plan.estimated_gib <= free_gib), plans[-1])
@@ -83,16 +86,12 @@ def _plan(
     level: MemoryLevel,
     free_gib: float,
     parameters: Mapping[str, float],
-    size: Resolution,
-    num_frames: int,
-    size_step: int,
-    frame_step: int,
+    denoising: float,
+    decoding: tuple[float, float],
 ) -> MemoryPlan:
+    """`denoising` and `decoding` (whole frames, tiles) are GiB beside the weights."""
     sizes = {part: 1e9 * count * _bytes_of(part, level) / GIB for part, count in parameters.items()}
     vae = sizes.pop("vae", 0.0)
-    tokens = (size.width // size_step) * (size.height // size_step) * (1 + (num_frames - 1) // frame_step)
-    denoising = _denoising_gib(tokens, parameters.get("transformer", 0.0))
-    decoding, tiled = (_decoding_gib(size, num_frames, tiled) for tiled in (False, True))
     largest = max(sizes.values(), default=0.0)
 
     def peak(vae_gib: float) -> float:
@@ -101,8 +100,9 @@ def _plan(
         resident = STREAMED_GIB if level.startswith("stream") else largest
         return max(resident + denoising, vae + vae_gib)
 
-    needs_tiling = RESERVE_GIB + peak(decoding) > free_gib
-    estimate = RESERVE_GIB + peak(tiled if needs_tiling else decoding)
+    whole, tiled = decoding
+    needs_tiling = RESERVE_GIB + peak(whole) > free_gib
+    estimate = RESERVE_GIB + peak(tiled if needs_tiling else whole)
     return MemoryPlan(level, needs_tiling, estimate, free_gib)
 
 

@@ -21,11 +21,16 @@ def model_digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in files:
         content = path.resolve()
-        stat = content.stat()
         known = content.name if _BLOB.fullmatch(content.name) and content.parent.name == "blobs" else None
-        sha256 = known or _sha256(content, stat.st_size, stat.st_mtime_ns)
+        sha256 = known or file_sha256(content)
         digest.update(f"{path.relative_to(folder).as_posix()} {sha256}\n".encode())
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal; computed once for each version of a file."""
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
 
 
 @cache

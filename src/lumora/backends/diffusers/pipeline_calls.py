@@ -168,15 +168,21 @@ def encode_clip(pipe: Any, frames: Sequence[UInt8[np.ndarray, "h w 3"]], family:
     pixels = pipe.video_processor.preprocess_video(pictures).to(vae.device, vae.dtype)
     latents = vae.encode(pixels).latent_dist.mode().float()
     if family.name.startswith("wan"):
-        mean, std = (
-            torch.tensor(values).view(1, -1, 1, 1, 1).to(latents)
-            for values in (vae.config.latents_mean, vae.config.latents_std)
-        )
+        mean, std = wan_latent_statistics(vae, latents)
         return (latents - mean) / std
     if family.name.startswith("ltx"):
         latents = pipe._normalize_latents(latents, vae.latents_mean, vae.latents_std)
         return pipe._pack_latents(latents, pipe.transformer_spatial_patch_size, pipe.transformer_temporal_patch_size)
     return latents.transpose(1, 2) * vae.config.scaling_factor
+
+
+def wan_latent_statistics(vae: Any, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of each channel of Wan's latents, to be broadcast over `latents`."""
+    mean, std = (
+        torch.tensor(values).view(1, -1, 1, 1, 1).to(latents)
+        for values in (vae.config.latents_mean, vae.config.latents_std)
+    )
+    return mean, std
 
 
 def _images(given: Mapping[int, UInt8[np.ndarray, "h w 3"]]) -> dict[int, Image.Image]:

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from lumora.backends.diffusers.families import Family
+from lumora.backends.diffusers.pipeline_calls import wan_latent_statistics
 
 PREVIEW_SECONDS = 5.0
 """Between two previews; decoding one latent frame takes a part of a second on a GPU."""
@@ -42,10 +43,7 @@ class PreviewDecoder:
     def _decoded(self, latents: Tensor) -> UInt8[np.ndarray, "h w 3"]:
         vae = self.pipe.vae
         if self.family.name.startswith("wan"):
-            mean, std = (
-                torch.tensor(values).view(1, -1, 1, 1, 1).to(latents)
-                for values in (vae.config.latents_mean, vae.config.latents_std)
-            )
+            mean, std = wan_latent_statistics(vae, latents)
             latents = latents * std + mean
         else:
             latents = latents.transpose(1, 2) / vae.config.scaling_factor

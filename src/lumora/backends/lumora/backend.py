@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumora.backends.base import Cancel, Capabilities, Plan, Preview, Progress
+from lumora.backends.base import Cancel, Capabilities, Plan, Preview, Progress, own_plan
 from lumora.backends.lumora import planning
 from lumora.backends.lumora.planning import LumoraPlan
 from lumora.backends.lumora.weights import model_hash, read_config
@@ -63,7 +63,8 @@ class LumoraBackend:
         resume_path: Path | None = None,
         on_preview: Preview | None = None,
     ) -> list[Video]:
-        return self.pipeline.run([_own(plan) for plan in plans], progress, cancel, resume_path, on_preview=on_preview)
+        own = [own_plan(plan, LumoraPlan) for plan in plans]
+        return self.pipeline.run(own, progress, cancel, resume_path, on_preview=on_preview)
 
     def identity(self) -> dict[str, Any]:
         return {"sha256": model_hash(self.folder), "sampling": planning.SAMPLER_VERSION}
@@ -89,9 +90,3 @@ class LumoraBackend:
         from lumora.backends.lumora.pipeline import Pipeline
 
         return Pipeline.from_pretrained(self.folder, self.device)
-
-
-def _own(plan: Plan) -> LumoraPlan:
-    if not isinstance(plan, LumoraPlan):
-        raise TypeError(f"This backend runs plans of its own, not {type(plan).__name__}.")
-    return plan

@@ -62,7 +62,7 @@ def prepare(request: Request, config: ModelConfig) -> LumoraPlan:
     Raises ValueError, in one sentence, for a request that a model with this configuration cannot make.
     """
     limits = capabilities(config)
-    size = _rounded(request.size or limits.size, limits)
+    size = limits.nearest_size(request.size or limits.size)
     seconds = limits.seconds if request.seconds is None else request.seconds
     fps = limits.fps if request.fps is None else request.fps
     steps = limits.num_inference_steps if request.num_inference_steps is None else request.num_inference_steps
@@ -92,17 +92,8 @@ def resolve_guidance_scale(request: Request, continues: bool = False) -> float:
     return CONTINUATION_GUIDANCE if continues else GUIDANCE
 
 
-def _rounded(size: Resolution, limits: Capabilities) -> Resolution:
-    for name, side in (("width", size.width), ("height", size.height)):
-        check_range(name, side, limits.min_side, limits.max_side)
-    return Resolution(limits.nearest_side(size.width), limits.nearest_side(size.height))
-
-
 def _check_limits(request: Request, shots: tuple[Shot, ...], fps: float, steps: int, limits: Capabilities) -> None:
-    for shot in shots:
-        check_range("seconds", shot.seconds, 0, limits.max_seconds)
-    check_range("the number of shots", len(shots), 1, limits.max_shots)
-    check_range("seconds of all shots", sum(shot.seconds for shot in shots), 0, limits.max_seconds)
+    limits.check_shots(shots)
     check_range("frames a second", fps, 1, limits.max_fps)
     check_range("steps", steps, 1, limits.max_inference_steps)
     for condition in request.conditions:

@@ -77,9 +77,7 @@ class RemoteBackend:
         if any(len(condition.video.frames) > 1 for condition in request.conditions):
             raise ValueError("Another server starts from an image, not from a clip; use a model here.")
         size = request.size or limits.size
-        for name, side in (("width", size.width), ("height", size.height)):
-            check_range(name, side, limits.min_side, limits.max_side)
-        rounded = Resolution(limits.nearest_side(size.width), limits.nearest_side(size.height))
+        rounded = limits.nearest_size(size)
         seconds = limits.seconds if request.seconds is None else request.seconds
         check_range("seconds", seconds, 0, limits.max_seconds)
         fps = float(max(1, round(request.fps or limits.fps)))
@@ -205,8 +203,7 @@ def _limits(name: str, answer: dict[str, Any]) -> Capabilities:
     entry = find_entry(name)
     size = entry.resolution if entry else DEFAULT_SIZE
     if isinstance(said.get("size"), str):
-        width, height = said["size"].split("x")
-        size = Resolution(int(width), int(height))
+        size = Resolution.parse(said["size"])
     step = entry.calls.size_step if entry else int(said.get("size_step", 16))
     fps = entry.fps if entry else float(said.get("fps", DEFAULT_FPS))
     num_frames = entry.num_frames if entry else DEFAULT_FRAMES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lumora.chat_completions import ChatEndpoint, complete
-from lumora.data.footage.tar_shards import FootageSample, extract_clip, read_shard, rewrite_shard, shard_paths
+from lumora.config import Resolution
+from lumora.data.footage.tar_shards import FootageSample, extracted_clip, read_shard, rewrite_shard, shard_paths
 from lumora.media.video import Video
 
 INSTRUCTIONS = (
@@ -53,8 +53,8 @@ def load_clip(path: Path) -> Video:
     """A clip at a size that captioners can use."""
     first = Video.load(path, max_frames=1).frames
     height, width = first.shape[1:3]
-    scale = min(1.0, MAX_SIDE / max(height, width))
-    return Video.load(path, size=(max(1, round(scale * height)), max(1, round(scale * width))))
+    size = Resolution(width, height).within(MAX_SIDE)
+    return Video.load(path, size=(size.height, size.width))
 
 
 def caption_dataset(
@@ -69,24 +69,22 @@ def caption_dataset(
     command continues with the shard that it was at. Raises ValueError as the captioner does.
     """
     paths, written = shard_paths(dataset), 0
+
+    def described(sample: FootageSample) -> FootageSample:
+        if sample.recaption and not replace_existing:
+            return sample
+        nonlocal written
+        written += 1
+        return replace(sample, recaption=_caption(captioner, sample))
+
     for number, path in enumerate(paths):
         if replace_existing or any(not sample.recaption for sample in read_shard(path)):
-            with tempfile.TemporaryDirectory(prefix="lumora-") as folder:
-
-                def described(sample: FootageSample, folder: str = folder) -> FootageSample:
-                    if sample.recaption and not replace_existing:
-                        return sample
-                    nonlocal written
-                    written += 1
-                    return replace(sample, recaption=_caption(captioner, sample, Path(folder)))
-
-                rewrite_shard(path, described)
+            rewrite_shard(path, described)
         progress("Captioning the shards", number + 1, len(paths))
     return written
 
 
-def _caption(captioner: VideoCaptioner, sample: FootageSample, folder: Path) -> str:
-    path = folder / f"clip.{sample.suffix}"
-    extract_clip(sample, path)
-    video = load_clip(path)
+def _caption(captioner: VideoCaptioner, sample: FootageSample) -> str:
+    with extracted_clip(sample) as path:
+        video = load_clip(path)
     return captioner.caption(video.frames, video.fps)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from jaxtyping import UInt8
 from lumora.atomic_io import atomic_write
 from lumora.config import ModelConfig, VideoShape
 from lumora.data.captions import captions_from_text
-from lumora.data.footage.tar_shards import FootageSample, extract_clip, read_shard, shard_paths
+from lumora.data.footage.tar_shards import FootageSample, extracted_clip, read_shard, shard_paths
 from lumora.data.latent_cache import Encoders, latent_path, write_latents
 from lumora.data.shards import ClipRecord, DatasetConfig, claim_folder
 from lumora.media.video import Video
@@ -81,9 +80,7 @@ def training_caption(sample: FootageSample) -> str:
 def _windows(sample: FootageSample, model: ModelConfig) -> Iterator[UInt8[np.ndarray, "t h w 3"]]:
     """Consecutive windows of a clip. The last one is shorter, and left out where it would be a single frame."""
     shape = nearest_shape(sample.clip.width / sample.clip.height, model.shape)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"clip.{sample.suffix}"
-        extract_clip(sample, file)
+    with extracted_clip(sample) as file:
         video = Video.load(file, size=(shape.height, shape.width))
     frames = video.frames if len(video.frames) == 1 else video.resample_fps(shape.fps).frames
     stride = model.codec.temporal_compression

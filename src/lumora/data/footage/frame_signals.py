@@ -14,6 +14,7 @@ from PIL import Image
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
+from lumora.config import Resolution
 from lumora.data.footage.text_area import text_area
 
 Review: TypeAlias = Callable[[UInt8[np.ndarray, "t h w 3"]], str | None]
@@ -156,9 +157,10 @@ def _thinned(frame: np.ndarray) -> np.ndarray:
 
 def _reduced(frame: np.ndarray, side: int) -> np.ndarray:
     height, width = frame.shape[:2]
-    scale = min(1.0, side / max(height, width))
-    size = max(1, round(scale * width)), max(1, round(scale * height))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA) if scale < 1 else frame
+    size = Resolution(width, height).within(side)
+    if size == Resolution(width, height):
+        return frame
+    return cv2.resize(frame, (size.width, size.height), interpolation=cv2.INTER_AREA)
 
 
 def _at_most(frame: np.ndarray, pixels: int) -> np.ndarray:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -104,7 +105,10 @@ def _sample(key: str, members: dict[str, bytes]) -> FootageSample:
     return FootageSample(key, suffix, content, clip, *texts)
 
 
-def extract_clip(sample: FootageSample, path: Path) -> None:
-    """Writes the file of a clip, to be read by the media reader."""
-    with io.BytesIO(sample.content) as source, path.open("wb") as file:
-        shutil.copyfileobj(source, file)
+@contextmanager
+def extracted_clip(sample: FootageSample) -> Iterator[Path]:
+    """The file of a clip, to be read by the media reader; it is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lumora-") as folder:
+        path = Path(folder) / f"clip.{sample.suffix}"
+        path.write_bytes(sample.content)
+        yield path

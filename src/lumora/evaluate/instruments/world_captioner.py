@@ -19,13 +19,14 @@ from PIL import Image
 from torch import Tensor
 
 import lumora.evaluate.instruments as instruments
+from lumora.config import Resolution
 from lumora.evaluate.instruments.blob import BlobTrack
 from lumora.evaluate.instruments.color_tables import ColorTables
 from lumora.evaluate.instruments.color_tracker import UNRELIABLE_COLORS, track_colors
 from lumora.evaluate.instruments.probe import Probe, ProbeLogits, prepare_all
 from lumora.evaluate.instruments.probe_targets import options
 from lumora.world.caption import caption
-from lumora.world.facts import Category, Fact
+from lumora.world.facts import OPPOSITE_RELATION, Category, Fact
 from lumora.world.motion_analysis import TRAVELLING
 from lumora.world.scene import COLORS
 from lumora.world.writer import Writer, sentence_case
@@ -118,25 +119,25 @@ def describe(facts: Sequence[Fact], generator: np.random.Generator) -> str:
 def score(read: Sequence[Fact], true: Sequence[Fact]) -> dict[Category, CaptionerScore]:
     """By category; a subject is the same if its color is."""
     ours, theirs = _by_color(read), _by_color(true)
+    categories: dict[Category, None] = dict.fromkeys(key[0] for key in (*ours, *theirs))
     return {
         category: CaptionerScore(
             sum(key[0] == category for key in ours),
             sum(key[0] == category and theirs.get(key) == value for key, value in ours.items()),
             sum(key[0] == category for key in theirs),
         )
-        for category in dict.fromkeys(key[0] for key in (*ours, *theirs))
+        for category in categories
     }
 
 
 def _by_color(facts: Sequence[Fact]) -> dict[tuple[Category, str, str], str]:
     """Values by category and colors of the subjects; of a relation in the order of COLORS."""
     colors = {fact.subject: fact.value for fact in facts if fact.category == "color"}
-    inverse = {"left of": "right of", "right of": "left of", "in front of": "behind", "behind": "in front of"}
     values = {}
     for fact in facts:
         first, second, value = colors.get(fact.subject, ""), colors.get(fact.other, ""), fact.value
-        if fact.category == "relation" and value in inverse and COLORS.index(first) > COLORS.index(second):  # type: ignore[arg-type]
-            first, second, value = second, first, inverse[value]
+        if fact.category == "relation" and value in OPPOSITE_RELATION and COLORS.index(first) > COLORS.index(second):  # type: ignore[arg-type]
+            first, second, value = second, first, OPPOSITE_RELATION[value]
         values[fact.category, first, second] = value
     return values
 
@@ -176,8 +177,8 @@ def _side(first: BlobTrack, second: BlobTrack) -> str | None:
 
 def _small(frames: np.ndarray) -> np.ndarray:
     height, width = frames.shape[1:3]
-    scale = min(1.0, TRACKED_SIDE / max(height, width))
-    if scale == 1:
+    size = Resolution(width, height).within(TRACKED_SIDE)
+    if size == Resolution(width, height):
         return frames
-    size = max(1, round(scale * width)), max(1, round(scale * height))
-    return np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX)) for frame in frames])
+    sides = size.width, size.height
+    return np.stack([np.asarray(Image.fromarray(frame).resize(sides, Image.Resampling.BOX)) for frame in frames])

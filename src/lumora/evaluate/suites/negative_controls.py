@@ -6,9 +6,8 @@ import itertools
 from collections.abc import Sequence
 
 from lumora.evaluate.instruments.effects import EVENT_KINDS
-from lumora.world.facts import Fact, subjects_of
+from lumora.world.facts import OPPOSITE_RELATION, Fact, subjects_of
 
-OPPOSITE = {"left of": "right of", "right of": "left of", "in front of": "behind", "behind": "in front of"}
 ON_TOP = "on top of"
 
 
@@ -28,7 +27,7 @@ def _relations(true: Sequence[Fact]) -> list[Fact]:
             false += [Fact("relation", value, fact.subject, fact.other) for value in ("in front of", "behind")]
             false.append(Fact("relation", ON_TOP, fact.other, fact.subject))
         else:
-            false += [Fact("relation", v, fact.subject, fact.other) for v in (OPPOSITE[fact.value], ON_TOP)]
+            false += [Fact("relation", v, fact.subject, fact.other) for v in (OPPOSITE_RELATION[fact.value], ON_TOP)]
     return false
 
 

@@ -10,7 +10,6 @@ from lumora.serve.job_inputs import input_id
 from lumora.serve.jobs import JobSpec, JobTask, SegmentSpec
 from lumora.serve.keys import Creator
 from lumora.serve.schemas import (
-    CommonFields,
     ConnectionBody,
     CutBody,
     EditBody,
@@ -30,7 +29,13 @@ router = APIRouter(prefix="/v1/videos", tags=["videos from videos"])
 async def edit_video(request: Request, context: Context, key: Creator) -> VideoObject:
     """Changes in a video only what the prompt says."""
     body = await parsed_body(request, context, key, EditBody)
-    spec = _spec("edit", body, body.prompt, body.video, strength=body.strength, source_prompt=body.source_prompt)
+    spec = JobSpec(
+        "edit",
+        body.prompt,
+        videos=(input_id(body.video),),
+        strength=body.strength,
+        source_prompt=body.source_prompt,
+    )
     return await submit(request, context, key, submission_of(body, spec))
 
 
@@ -39,7 +44,7 @@ async def extend_video(request: Request, context: Context, key: Creator) -> Vide
     """Makes a video longer, after its end or before its beginning. `seconds` of the answer is the whole duration."""
     body = await parsed_body(request, context, key, ExtensionBody)
     task: JobTask = "extend" if body.direction == "forward" else "extend_backward"
-    spec = _spec(task, body, body.prompt, body.video, seconds=body.seconds)
+    spec = JobSpec(task, body.prompt, videos=(input_id(body.video),), seconds=body.seconds)
     return await submit(request, context, key, submission_of(body, spec))
 
 
@@ -47,7 +52,7 @@ async def extend_video(request: Request, context: Context, key: Creator) -> Vide
 async def connect_videos(request: Request, context: Context, key: Creator) -> VideoObject:
     """Generates what lies between two videos."""
     body = await parsed_body(request, context, key, ConnectionBody)
-    spec = _spec("connect", body, body.prompt, *body.videos, seconds=body.seconds)
+    spec = JobSpec("connect", body.prompt, videos=tuple(map(input_id, body.videos)), seconds=body.seconds)
     return await submit(request, context, key, submission_of(body, spec))
 
 
@@ -55,7 +60,7 @@ async def connect_videos(request: Request, context: Context, key: Creator) -> Vi
 async def infill_video(request: Request, context: Context, key: Creator) -> VideoObject:
     """Generates a part of a video again, or the frames that a higher frame rate needs."""
     body = await parsed_body(request, context, key, InfillBody)
-    spec = _spec("infill", body, body.prompt, body.video, start=body.start, end=body.end)
+    spec = JobSpec("infill", body.prompt, videos=(input_id(body.video),), start=body.start, end=body.end)
     return await submit(request, context, key, submission_of(body, spec))
 
 
@@ -63,7 +68,7 @@ async def infill_video(request: Request, context: Context, key: Creator) -> Vide
 async def loop_video(request: Request, context: Context, key: Creator) -> VideoObject:
     """Leads the end of a video back to its beginning."""
     body = await parsed_body(request, context, key, LoopBody)
-    spec = _spec("loop", body, body.prompt, body.video, seconds=body.seconds)
+    spec = JobSpec("loop", body.prompt, videos=(input_id(body.video),), seconds=body.seconds)
     return await submit(request, context, key, submission_of(body, spec))
 
 
@@ -82,34 +87,5 @@ async def cut_videos(request: Request, context: Context, key: Creator) -> VideoO
 async def remix_video(video_id: str, request: Request, context: Context, key: Creator) -> VideoObject:
     """A new version of a finished video: a stronger edit."""
     body = await parsed_body(request, context, key, RemixBody)
-    spec = _spec("remix", body, body.prompt, MediaReference(video_id=video_id), strength=body.strength)
+    spec = JobSpec("remix", body.prompt, videos=(input_id(MediaReference(video_id=video_id)),), strength=body.strength)
     return await submit(request, context, key, submission_of(body, spec, remixed_from_video_id=video_id))
-
-
-def _spec(
-    task: JobTask,
-    body: CommonFields,
-    prompt: str,
-    *clips: MediaReference,
-    seconds: float | None = None,
-    strength: float = 0.6,
-    source_prompt: str | None = None,
-    start: float | None = None,
-    end: float | None = None,
-) -> JobSpec:
-    return JobSpec(
-        task,
-        prompt,
-        seconds=seconds,
-        size=body.size,
-        fps=body.fps,
-        seed=body.seed or 0,
-        negative_prompt=body.negative_prompt,
-        num_inference_steps=body.num_inference_steps,
-        guidance_scale=body.guidance_scale,
-        videos=tuple(input_id(clip) for clip in clips),
-        strength=strength,
-        source_prompt=source_prompt,
-        start=start,
-        end=end,
-    )
