@@ -47,5 +47,5 @@ test: .venv/.ready-dev
 check: .venv/.ready-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright
+	$(BIN)/pyright --threads 2
 	$(BIN)/pytest tests/test_layers.py
