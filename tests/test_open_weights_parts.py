@@ -1,5 +1,8 @@
 """Parts of the backend of open-weight models: windows, memory plans, LoRA files, running out of memory, and serving."""
 
+import gc
+import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ from safetensors.torch import save_file
 from serving import api
 from tiny_models import save_tiny_model
 
+from lumora.backends.base import Cancelled
 from lumora.backends.diffusers.catalog import catalog, entry_of_folder
 from lumora.backends.diffusers.denoising import DenoisingLoop
 from lumora.backends.diffusers.diffusers_backend import DiffusersBackend
@@ -114,6 +118,44 @@ def test_without_memory_the_next_smaller_plan_is_tried_once(
     with pytest.raises(MemoryError, match="with the plan 'full'"):
         model.run(model.prepare(REQUEST))
     assert np.array_equal(model.run(model.prepare(REQUEST)).frames, expected)
+
+
+def test_ten_jobs_leave_no_memory_and_no_trace(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Jobs that succeed, fail in a step, are cancelled, or fail while the frames are decoded."""
+    model = DiffusersBackend(entry_of_folder(folder), folder)
+    plan = model.prepare(REQUEST)
+    expected = model.run(plan).frames
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a step fails")
+
+    def held() -> tuple[int, int]:
+        """Tensors that are alive, and the bytes that they hold."""
+        gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # modules that warn when their attributes are looked at
+            tensors = [thing for thing in gc.get_objects() if isinstance(thing, torch.Tensor)]
+        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+        return len(tensors), sum(storages.values())
+
+    cancel = threading.Event()
+    cancel.set()
+    before = held()
+    for number in range(10):
+        if number % 4 == 1:
+            with pytest.raises(RuntimeError, match="a step fails"):
+                model.run(plan, fails)
+        elif number % 4 == 2:
+            with pytest.raises(Cancelled):
+                model.run(plan, cancel=cancel)
+        elif number % 4 == 3:
+            with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="a step fails"):
+                patch.setattr("diffusers.AutoencoderKLWan.decode", fails)
+                model.run(plan)
+        else:
+            assert np.array_equal(model.run(plan).frames, expected), number
+    assert np.array_equal(model.run(plan).frames, expected)
+    assert held() == before
 
 
 def save_lora(file: Path, module: str) -> LoraFile:

@@ -1,17 +1,20 @@
-"""A model of another server: the contracts of SGLang and vLLM-Omni, retries, cancelling, continuing, and no paths."""
+"""A model of another server: the contracts of SGLang, vLLM-Omni and FastVideo, retries, cancelling, continuing, and no
+paths."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fake_backend import moderation
-from video_server_stub import Kind, video_server
+from video_server_contracts import CONTRACTS
+from video_server_stub import video_server
 
 from lumora.backends.base import Backend, Cancelled
 from lumora.backends.model_selection import open_backend
 from lumora.backends.remote.remote_backend import RemoteBackend
-from lumora.backends.remote.video_client import RemoteFailure
+from lumora.backends.remote.video_client import RemoteFailure, VideoClient
 from lumora.config import Resolution
 from lumora.media.video import Video
 from lumora.provenance.manifest import read
@@ -19,7 +22,6 @@ from lumora.request.conditions import Condition, Shot
 from lumora.request.spec import Request
 from lumora.service.generate import generate
 
-KINDS: tuple[Kind, ...] = ("sglang", "vllm")
 REQUEST = Request("a red ball", 0.5, Resolution(70, 50), seed=7, negative_prompt="a cube", num_inference_steps=3)
 
 
@@ -27,8 +29,8 @@ def backend(url: str) -> RemoteBackend:
     return RemoteBackend(url, sleep=lambda _: None)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_video_of_another_server_is_reviewed_and_signed(kind: Kind, tmp_path: Path):
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_a_video_of_another_server_is_reviewed_and_signed(kind: str, tmp_path: Path):
     image = Condition(Video(np.full((1, 10, 20, 3), 200, np.uint8), 1.0))
     request = Request("a red ball", 0.5, Resolution(70, 50), seed=7, num_inference_steps=3, conditions=(image,))
     with video_server(kind, tmp_path, busy=2) as server:
@@ -40,7 +42,8 @@ def test_a_video_of_another_server_is_reviewed_and_signed(kind: Kind, tmp_path: 
         assert isinstance(model, Backend) and isinstance(open_backend(server.url), RemoteBackend)
     assert made_by["name"] == "Wan-AI/Wan2.1-T2V-1.3B-Diffusers" and made_by["remote"]
     assert "127.0.0.1" not in str(read(file).recipe) and "/srv" not in str(read(file).recipe)
-    form = server.forms[0]
+    form, contract = server.forms[0], CONTRACTS[kind]
+    assert form.keys() <= contract.form.keys() and not form.keys() & contract.server_paths
     assert form.pop("input_reference").startswith(b"\x89PNG")
     assert form == {
         "prompt": "a red ball",
@@ -51,11 +54,11 @@ def test_a_video_of_another_server_is_reviewed_and_signed(kind: Kind, tmp_path: 
         "num_frames": "9",
         "num_inference_steps": "3",
     }
-    assert steps[-1] == (100, 100) and ((50, 100) in steps) == (kind == "sglang")
+    assert steps[-1] == (100, 100) and ((50, 100) in steps) == (contract.running[1] == 50)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_failure_is_one_sentence_without_the_other_machines_paths(kind: Kind, tmp_path: Path):
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_a_failure_is_one_sentence_without_the_other_machines_paths(kind: str, tmp_path: Path):
     with video_server(kind, tmp_path, fails=True) as server:
         model = backend(server.url)
         with pytest.raises(RemoteFailure, match="out of memory in …") as failure:
@@ -65,13 +68,27 @@ def test_a_failure_is_one_sentence_without_the_other_machines_paths(kind: Kind, 
         backend(server.url).capabilities()
 
 
-def test_a_job_is_cancelled_at_the_other_server(tmp_path: Path):
-    with video_server("vllm", tmp_path) as server:
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_a_job_is_cancelled_at_the_other_server(kind: str, tmp_path: Path):
+    with video_server(kind, tmp_path) as server:
         server.stuck, cancel = True, threading.Event()
         model = backend(server.url)
         with pytest.raises(Cancelled):
             model.run(model.prepare(REQUEST), lambda *_: cancel.set(), cancel)
-        assert server.deleted == ["job-0"]
+        assert server.deleted == ["job-1"]
+        with pytest.raises(RemoteFailure, match="404: Video not found"):
+            VideoClient(server.url).get("job-1")
+
+
+@pytest.mark.parametrize("kind", CONTRACTS)
+def test_all_settings_are_fields_of_the_form(kind: str, tmp_path: Path):
+    with video_server(kind, tmp_path) as server:
+        model = backend(server.url)
+        asked = Request("a red ball", 0.7, Resolution(64, 48), fps=24.0, seed=3, negative_prompt="a cube")
+        model.run(model.prepare(replace(asked, num_inference_steps=3, guidance_scale=2.5)))
+    form, contract = server.forms[0], CONTRACTS[kind]
+    assert set(contract.form) - set(form) == {"input_reference", "model"}
+    assert all(kind_of(form[name]) is not None for name, kind_of in contract.form.items() if name in form)
 
 
 def test_an_interrupted_wait_is_continued_with_the_same_job(tmp_path: Path):

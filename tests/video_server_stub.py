@@ -1,5 +1,5 @@
-"""Stand-ins of the video routers of SGLang and vLLM-Omni over HTTP, after their sources: the same paths, forms, answers
-and errors, with an engine that makes gray frames."""
+"""Stand-ins of the video routers of SGLang, vLLM-Omni and FastVideo over HTTP, by their recorded contracts: the same
+paths, forms, answers and errors, with an engine that makes gray frames."""
 
 import contextlib
 import json
@@ -7,22 +7,21 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from python_multipart.multipart import parse_options_header
+from video_server_contracts import CONTRACTS
 
 from lumora.media.video import Video
 
-Kind = Literal["sglang", "vllm"]
-
 
 class VideoServerStub(ThreadingHTTPServer):
-    """Each GET of a job advances it by one state: queued, in_progress, completed; or failed, if `fails`."""
+    """A job runs at the first GET, and is completed at the second one; or failed, if `fails`."""
 
-    def __init__(self, kind: Kind, folder: Path, fails: bool = False, busy: int = 0) -> None:
+    def __init__(self, kind: str, folder: Path, fails: bool = False, busy: int = 0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.kind, self.folder, self.fails = kind, folder, fails
+        self.contract, self.folder, self.fails = CONTRACTS[kind], folder, fails
         self.busy = busy
         """Calls that are answered with 503 first."""
         self.forms: list[dict[str, Any]] = []
@@ -36,7 +35,7 @@ class VideoServerStub(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def video_server(kind: Kind, folder: Path, **options: Any) -> Iterator[VideoServerStub]:
+def video_server(kind: str, folder: Path, **options: Any) -> Iterator[VideoServerStub]:
     server = VideoServerStub(kind, folder, **options)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -60,17 +59,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self) -> None:
+        if self.path != "/v1/videos":
+            self._send(404, {"detail": "Not Found"})
+            return
         form = self._form()
         self.server.forms.append(form)
-        if self.server.kind == "vllm" and not form["seconds"].isdigit():
-            self._send(422, {"detail": "String should match pattern '^[1-9]\\d*$'"})
+        if wrong := [name for name, value in form.items() if not self._is_valid(name, value)]:
+            self._send(422, {"detail": [{"loc": ["body", name], "msg": "Input should be valid"} for name in wrong]})
             return
-        job_id = f"job-{len(self.server.jobs)}"
-        job = {"id": job_id, "object": "video", "status": "queued", "progress": 0, "size": form["size"]}
-        if self.server.kind == "sglang":
-            job["file_path"] = "/srv/outputs/secret.mp4"
-        self.server.jobs[job_id] = {**job, "form": form}
-        self._send(200, job)
+        job_id = f"job-{len(self.server.forms)}"
+        job = {"id": job_id, "status": "queued", "progress": 0, "size": form["size"], "seconds": form["seconds"]}
+        self.server.jobs[job_id] = {**job, "created_at": 1, **self.server.contract.job, "form": form}
+        self._send(200, self._shown(job_id))
+
+    def _is_valid(self, name: str, value: Any) -> bool:
+        kind = self.server.contract.form.get(name, str)
+        try:
+            return isinstance(value, bytes) if kind is bytes else kind(value) is not None
+        except ValueError:
+            return False
 
     def do_GET(self) -> None:
         if self.server.busy:
@@ -79,31 +86,47 @@ class _Handler(BaseHTTPRequestHandler):
             return
         parts = self.path.strip("/").split("/")
         if parts == ["v1", "models"]:
-            self._send(200, {"data": [{"id": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "owned_by": self.server.kind}]})
-        elif parts[-1] == "content":
-            self._send_video(self.server.jobs[parts[2]])
+            model = {"id": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "object": "model"}
+            self._send(200, {"object": "list", "data": [{**model, "owned_by": self.server.contract.owned_by}]})
         elif parts[2] not in self.server.jobs:
             self._send(404, {"detail": "Video not found"})
+        elif parts[-1] == "content":
+            self._send_content(self.server.jobs[parts[2]])
         else:
-            self._send_job(self.server.jobs[parts[2]])
+            self._send_job(parts[2])
 
     def do_DELETE(self) -> None:
         job_id = self.path.rsplit("/", 1)[1]
-        self.server.deleted.append(job_id)
-        self._send(200, {**self.server.jobs.pop(job_id), "form": None, "status": "deleted"})
-
-    def _send_job(self, job: dict[str, Any]) -> None:
-        shown = {name: value for name, value in job.items() if name != "form"}
-        if job["status"] == "in_progress" and self.server.fails:
-            message = "CUDA out of memory in /opt/engine/worker.py"
-            shown |= {"status": "failed", "error": {"code": 500, "message": message}}
-            self._send(500 if self.server.kind == "vllm" else 200, shown)
+        if job_id not in self.server.jobs:
+            self._send(404, {"detail": "Video not found"})
             return
-        if not self.server.stuck:
-            following = {"queued": "in_progress", "in_progress": "completed"}
-            job["status"] = following.get(job["status"], job["status"])
-            job["progress"] = 50 if self.server.kind == "sglang" and job["status"] == "in_progress" else 0
-        self._send(200, shown)
+        self.server.deleted.append(job_id)
+        del self.server.jobs[job_id]
+        self._send(200, {"id": job_id, **self.server.contract.deleted})
+
+    def _shown(self, job_id: str) -> dict[str, Any]:
+        return {name: value for name, value in self.server.jobs[job_id].items() if name not in ("form", "asked")}
+
+    def _send_job(self, job_id: str) -> None:
+        """The first answer is of a job that runs, the second one of a job that is finished."""
+        job = self.server.jobs[job_id]
+        contract = self.server.contract
+        job["asked"] = job.get("asked", 0) + (not self.server.stuck)
+        job["status"], job["progress"] = contract.running
+        if job["asked"] > 1 and self.server.fails:
+            message = "CUDA out of memory in /opt/engine/worker.py"
+            job |= {"status": "failed", "error": {"code": 500, "message": message}}
+        elif job["asked"] > 1:
+            job |= {"status": "completed", "progress": 100}
+        self._send(contract.failed_code if job["status"] == "failed" else 200, self._shown(job_id))
+
+    def _send_content(self, job: dict[str, Any]) -> None:
+        if job["status"] == "completed":
+            self._send_video(job)
+        elif job["status"] == "failed":
+            self._send(self.server.contract.failed_content_code, {"detail": "Video generation failed"})
+        else:
+            self._send(404, {"detail": "Generation is still in-progress"})
 
     def _send_video(self, job: dict[str, Any]) -> None:
         width, height = map(int, job["form"]["size"].split("x"))

@@ -67,7 +67,7 @@ def all_attacks(generator: np.random.Generator) -> dict[str, Callable[[Video], V
         "crop 0.85": lambda v: reencode(crop(v, 0.85, generator)[0], 20),
         "crop 0.71": lambda v: reencode(crop(v, 0.71, generator)[0], 20),
         "half the frames": lambda v: reencode(Video(v.frames[::2], v.fps / 2), 20),
-        "first half second cut": lambda v: reencode(Video(v.frames[4:], v.fps), 20),
+        "first half second cut": lambda v: reencode(Video(v.frames[round(v.fps / 2) :], v.fps), 20),
         "hue +30°": lambda v: reencode(shift_hue(v, 30), 20),
         "hue +180°": lambda v: reencode(shift_hue(v, 180), 20),
         "screen recording": screen_recording,

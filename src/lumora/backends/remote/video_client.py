@@ -1,8 +1,7 @@
 """A client of servers with OpenAI's Videos API: SGLang, vLLM-Omni, FastVideo, or another lumora.
 
 What such servers have in common is used: multipart forms, `GET /v1/videos/{id}` and `/content`. Paths and addresses in
-their answers are never followed. Sources: sglang multimodal_gen/runtime/entrypoints/openai/video_api.py, vllm-omni
-entrypoints/openai/protocol/videos.py.
+their answers are never followed. tests/video_server_contracts.py names the releases and files that this was read from.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class VideoClient:
                 target.write(chunk)
 
     def cancel(self, job_id: str, is_lumora: bool) -> None:
-        """Stops a job where the server can: lumora cancels, vLLM-Omni aborts what is deleted, SGLang goes on."""
+        """Stops a job where the server can: lumora cancels, vLLM-Omni aborts what is deleted, the others go on."""
         try:
             if is_lumora:
                 self._json("POST", f"/v1/videos/{_checked_id(job_id)}/cancel")
