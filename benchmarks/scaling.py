@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import save_file
 
 from lumora.atomic_io import atomic_write
-from lumora.config import ModelConfig, TrainConfig, from_json, to_json
+from lumora.config import ModelConfig, OptimizerConfig, TrainConfig, from_json, to_json
 from lumora.data.datasets import LatentDataset
 from lumora.data.shards import shard_numbers
 from lumora.evaluate.evaluation_data import PROBE, EvaluationData
@@ -41,9 +41,9 @@ from lumora.evaluate.plan import EvaluationPlan
 from lumora.evaluate.report.page import write_page
 from lumora.evaluate.report.plots import can_plot, plot_points
 from lumora.model.transformer import Transformer
-from lumora.train.checkpoint import read_checkpoint
+from lumora.train.checkpoint import read_ema
 from lumora.train.distributed import DistContext
-from lumora.train.loop import CHECKPOINT, train
+from lumora.train.loop import train
 from lumora.train.objectives import FlowObjective
 
 HERE = DistContext(0, 1, torch.device("cpu"))
@@ -180,9 +180,9 @@ def _loss(objective: FlowObjective) -> float:
 
 def _average(model: ModelConfig, folder: Path) -> Transformer:
     """The EMA of a run with the smallest decay, because these runs are short."""
-    averages = read_checkpoint(folder / CHECKPOINT)["ema"]
+    average = read_ema(folder, min(OptimizerConfig().ema_decays))
     transformer = Transformer(model.transformer)
-    transformer.load_state_dict(averages[min(averages, key=float)], strict=False)  # integer buffers have no EMA
+    transformer.load_state_dict(average, strict=False)  # integer buffers have no EMA
     return transformer
 
 

@@ -20,9 +20,9 @@ from lumora.config import FlowConfig, ModelConfig, OptimizerConfig, TrainConfig,
 from lumora.data.datasets import EpochSampler, LatentDataset
 from lumora.data.latent_cache import latent_path, save_latent_shard
 from lumora.model.transformer import Transformer
-from lumora.train.checkpoint import EMA, TrainProgress, read_checkpoint
+from lumora.train.checkpoint import EMA, FILE, TrainProgress, read_ema
 from lumora.train.distributed import DistContext, dist_context
-from lumora.train.loop import CHECKPOINT, LOG, read_log, train
+from lumora.train.loop import LOG, read_log, train
 from lumora.train.objectives import FlowObjective
 from lumora.train.optimizer import MuonAdam, lr_factor, make_optimizer, orthogonalize
 
@@ -63,6 +63,9 @@ class Quadratic:
         self.module = nn.Linear(3, 3, bias=False)
         self.during, self.target = during, target
 
+    def shard_units(self) -> list[nn.Module]:
+        return [self.module]
+
     def optimizer(self) -> MuonAdam:
         return make_optimizer(self.module, OptimizerConfig(adam_lr=0.05))
 
@@ -71,7 +74,7 @@ class Quadratic:
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         self.during(step)
-        return (self.module.weight - self.target).square().mean(), {}
+        return (self.module(torch.eye(3)) - self.target).square().mean(), {}
 
 
 KILLED = """
@@ -159,9 +162,9 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path):
 def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path):
     config = TrainConfig(max_steps=2)
     train(Quadratic(), config, tmp_path, SINGLE)
-    content = read_checkpoint(tmp_path / CHECKPOINT)
+    content = torch.load(tmp_path / FILE)
     del content["version"]
-    torch.save(content, tmp_path / CHECKPOINT)
+    torch.save(content, tmp_path / FILE)
     with pytest.raises(ValueError, match="another version of lumora"):
         train(Quadratic(), config, tmp_path, SINGLE)
 
@@ -186,9 +189,6 @@ with dist_context("cpu") as dist:
     if dist.rank:
         objective.module.weight.data.add_(5.0)  # must be overwritten by the weights of rank 0
     train(objective, TrainConfig(max_steps=10, log_every=1), Path(sys.argv[1]), dist)
-    torch.save(objective.module.weight.data, Path(sys.argv[1]) / f"rank{{dist.rank}}.pt")
-threads = [file.read_text().strip() for file in Path("/proc/self/objective").glob("*/comm")]
-assert not any("gloo" in name for name in threads), f"The process group is still alive: {{threads}}"
 """
 
 
@@ -198,11 +198,9 @@ def test_torchrun_trains_on_the_mean_gradient(tmp_path: Path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
     finished = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=600)
     assert finished.returncode == 0, finished.stderr
-    ranks = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
     alone = Quadratic(target=1.0)
     train(alone, TrainConfig(max_steps=10), tmp_path / "alone", SINGLE)
-    assert torch.equal(ranks[0], ranks[1])
-    torch.testing.assert_close(ranks[0], alone.module.weight.data)
+    torch.testing.assert_close(read_ema(tmp_path), read_ema(tmp_path / "alone"))
     assert len(read_log(tmp_path)) == 10
 
 
@@ -296,4 +294,4 @@ def test_the_log_has_loss_and_throughput(tmp_path: Path):
     assert [entry["step"] for entry in entries] == [2, 4]
     assert {"loss", "grad_norm", "lr_factor", "seconds", "clips_per_s", "gflops", "mfu"} <= entries[0].keys()
     assert entries[1]["loss"] < entries[0]["loss"]
-    assert (tmp_path / CHECKPOINT).is_file()
+    assert (tmp_path / FILE).is_file()

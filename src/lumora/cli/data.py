@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from lumora.cli.flags import Device, Directory, File, Text
+from lumora.cli.flags import Device, Directory, File, Text, require_extra
 from lumora.cli.progress import progress_bar
 from lumora.terminal import say, warn
 
@@ -51,7 +50,7 @@ class DataIngest:
     """TOML file that changes lumora's policy. Default: the file that $LUMORA_POLICY names."""
 
     def run(self) -> None:
-        _require("scenedetect", "data")
+        require_extra("scenedetect", "data")
         from lumora.data.footage.ingest import IngestConfig, ingest
         from lumora.data.footage.screening import Screening
         from lumora.service.footage_review import review_footage
@@ -71,7 +70,7 @@ class DataIngest:
 
     def _engine(self) -> Engine:
         if self.engine == "ray":
-            _require("ray", "cluster")
+            require_extra("ray", "cluster")
             from lumora.data.footage.ray_engine import ray_engine
 
             return ray_engine()
@@ -158,11 +157,6 @@ class DataEncode:
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         count = encode_footage(self.dataset, self.run_dir / "latents", config, codec, device)
         say(f"{self.run_dir / 'latents'}: {count} clips.")
-
-
-def _require(module: str, extra: str) -> None:
-    if find_spec(module) is None:
-        raise ValueError(f"This needs {module}; install it with `pip install 'lumora[{extra}]'`.")
 
 
 def _print_summary(summary: IngestSummary, output: Path) -> None:

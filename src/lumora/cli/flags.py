@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -118,3 +119,9 @@ class OutputVerb:
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("report.json", "index.html"):
             self.check_output(folder / name)
+
+
+def require_extra(module: str, extra: str) -> None:
+    """Raises ValueError unless `module`, which the extra `extra` installs, is there."""
+    if find_spec(module) is None:
+        raise ValueError(f"This needs {module}; install it with `pip install 'lumora[{extra}]'`.")

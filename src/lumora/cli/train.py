@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from lumora.cli.flags import Device, Directory, File, Number, TrainPreset
+from lumora.cli.flags import Device, Directory, File, Number, TrainPreset, require_extra
 from lumora.terminal import say
 
 if TYPE_CHECKING:
@@ -44,28 +45,40 @@ class WorldRender(TrainingStage):
 
 
 @dataclass(frozen=True)
-class TrainCodec(TrainingStage):
-    """Train the video codec on the clips in a run directory. The same command continues an interrupted run."""
+class TrainingRun(TrainingStage):
+    """Flags of one training run."""
 
     max_minutes: MaxMinutes = None
     """Stop after this time; the same command continues later."""
+    ray_workers: int = 0
+    """Processes that Ray Train starts on a cluster. 0: this process, or those that torchrun started."""
+
+
+@dataclass(frozen=True)
+class TrainCodec(TrainingRun):
+    """Train the video codec on the clips in a run directory. The same command continues an interrupted run."""
 
     def run(self) -> None:
         from lumora.presets import PRESETS
         from lumora.train.run import train_codec
 
-        _print_progress("Codec", train_codec(PRESETS[self.preset](), self.run_dir, self.max_minutes, self.device))
+        preset, folder = PRESETS[self.preset](), self.run_dir.resolve()
+        progress = _run_in_workers(
+            self.ray_workers,
+            self.device,
+            folder / "codec",
+            lambda: train_codec(preset, folder, self.max_minutes, self.device),
+        )
+        _print_progress("Codec", progress)
 
 
 @dataclass(frozen=True)
-class TrainTransformer(TrainingStage):
+class TrainTransformer(TrainingRun):
     """Encode the clips in a run directory by its codec, and train the transformer on them.
 
     The same command continues an interrupted run.
     """
 
-    max_minutes: MaxMinutes = None
-    """Stop after this time; the same command continues later."""
     init_from: File = None
     """Initial weights (a .safetensors file)."""
     extra_data: Annotated[tuple[Path, ...], arg(metavar="FOLDER …", help_behavior_hint="(default: none)")] = ()
@@ -75,10 +88,15 @@ class TrainTransformer(TrainingStage):
         from lumora.presets import PRESETS
         from lumora.train.run import encode_latents_stage, train_transformer
 
-        preset = PRESETS[self.preset]()
-        encode_latents_stage(preset, self.run_dir, device=self.device)
-        progress = train_transformer(
-            preset, self.run_dir, self.max_minutes, self.device, self.init_from, self.extra_data
+        preset, folder = PRESETS[self.preset](), self.run_dir.resolve()
+        init_from = self.init_from and self.init_from.resolve()
+        extra_data = [other.resolve() for other in self.extra_data]
+        encode_latents_stage(preset, folder, device=self.device)
+        progress = _run_in_workers(
+            self.ray_workers,
+            self.device,
+            folder / "transformer",
+            lambda: train_transformer(preset, folder, self.max_minutes, self.device, init_from, extra_data),
         )
         _print_progress("Transformer", progress)
         say(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
@@ -139,6 +157,8 @@ class TrainFinetune:
     """Stop after this time; the same command continues later."""
     device: Device = None
     """cpu or cuda."""
+    ray_workers: int = 0
+    """Processes that Ray Train starts on a cluster. 0: this process, or those that torchrun started."""
 
     def run(self) -> None:
         from lumora.backends.lumora.weights import model_folder
@@ -153,8 +173,33 @@ class TrainFinetune:
             self.prior_world,
             self.prior_clips,
         )
-        _print_progress("Fine-tuning", finetune(config, self.run_dir, self.max_minutes, self.device))
+        folder = self.run_dir.resolve()
+        progress = _run_in_workers(
+            self.ray_workers,
+            self.device,
+            folder / "transformer",
+            lambda: finetune(config, folder, self.max_minutes, self.device),
+        )
+        _print_progress("Fine-tuning", progress)
         say(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
+
+
+def _run_in_workers(
+    ray_workers: int, device: str | None, run: Path, train: Callable[[], TrainProgress]
+) -> TrainProgress:
+    """Calls `train`, whose checkpoints are in the folder `run`, here or in the workers of Ray Train."""
+    if ray_workers == 0:
+        return train()
+    if ray_workers < 0:
+        raise ValueError(f"The number of --ray-workers cannot be {ray_workers}.")
+    require_extra("ray", "cluster")
+    from lumora.train.checkpoint import read_progress
+    from lumora.train.ray_workers import run_in_ray_workers
+
+    run_in_ray_workers(train, ray_workers, device)
+    progress = read_progress(run)
+    assert progress is not None, "A run that ended has a checkpoint."
+    return progress
 
 
 def _print_progress(name: str, progress: TrainProgress) -> None:

@@ -195,7 +195,9 @@ class Transformer(nn.Module):
     def encode_text(self, captions: list[Tensor], modulation: Tensor, layout: TokenLayout) -> Float[Tensor, "text d"]:
         """Text tokens in the order of `layout.text_attention`, after one block with attention within each caption."""
         attention = layout.text_attention
-        tokens = self.text_proj(self.cast(torch.cat([captions[i] for i in attention.order])))
+        # No rows of `null_text`, so that it has a gradient in every process and step, as FSDP2 requires.
+        ordered = torch.cat([*(captions[i] for i in attention.order), self.null_text[:0]])
+        tokens = self.text_proj(self.cast(ordered))
         index = torch.cat([torch.arange(length, device=tokens.device) for length in attention.lengths])
         tokens = tokens + gather_rows(self.cast(self.text_position_embedding), index)
         # Position 0, which is no rotation: captions have no position in the video here.

@@ -22,8 +22,7 @@ from lumora.data.world_clips import clip_record
 from lumora.parallel import run_batches
 from lumora.presets import Curriculum, CurriculumStage, Preset
 from lumora.terminal import warn
-from lumora.train.checkpoint import TrainProgress, read_checkpoint
-from lumora.train.loop import CHECKPOINT
+from lumora.train.checkpoint import TrainProgress, read_progress
 from lumora.train.run import CODEC, read_model_config, render_clips_stage, train_codec, train_transformer
 from lumora.train.warm_start import warm_start
 from lumora.weights_io import save_weights
@@ -159,7 +158,8 @@ def _run_stage(
 
 
 def _steps_done(run: Path) -> int:
-    return read_checkpoint(run / CHECKPOINT)["progress"]["step"] if (run / CHECKPOINT).exists() else 0
+    progress = read_progress(run)
+    return progress.step if progress else 0
 
 
 def _first_clips(preset: Preset, share: float) -> Preset:

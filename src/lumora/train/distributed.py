@@ -1,9 +1,9 @@
-"""The collective operations of the training loop, for one process or for the processes that torchrun started."""
+"""What the processes of a training run do together: one process, or those that torchrun or Ray Train started."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,6 +11,8 @@ from importlib import import_module
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,21 @@ class DistContext:
             for tensor in module.state_dict().values():
                 dist.broadcast(tensor, 0)
 
+    def shard(self, module: nn.Module, units: Sequence[nn.Module], dtype: torch.dtype) -> None:
+        """Spreads the parameters over the processes by FSDP2, so that each holds an equal part of them.
+
+        The parameters of a unit are gathered, in `dtype`, while it computes; an inner unit comes before an outer one.
+        Gradients are averaged over the processes in float32.
+        """
+        if self.world_size == 1:
+            return
+        for parameter in module.parameters():
+            parameter.data = parameter.data.contiguous()  # FSDP2 takes no channels-last weights
+        mesh = init_device_mesh(self.device.type, (self.world_size,))
+        policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
+        for unit in units:
+            fully_shard(unit, mesh=mesh, mp_policy=policy)
+
     def all_reduce_mean(self, tensors: list[Tensor]) -> None:
         """Replaces each tensor by its mean over the processes, in one message."""
         if self.world_size == 1 or not tensors:
@@ -40,6 +57,11 @@ class DistContext:
         flat /= self.world_size
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
+
+    def wait_for_all(self) -> None:
+        """Returns when all processes have called it."""
+        if self.world_size > 1:
+            dist.barrier()
 
     def any_rank(self, flag: bool) -> bool:
         """Whether `flag` is true in at least one process, so that all processes decide alike."""
@@ -62,7 +84,8 @@ class DistContext:
 def dist_context(device: str | None = None) -> Iterator[DistContext]:
     """Joins the process group that torchrun describes in the environment, if any.
 
-    `device` is `cpu` or `cuda`; None takes a GPU if there is one.
+    `device` is `cpu` or `cuda`; None takes a GPU if there is one. A process group that exists, as in a worker of Ray
+    Train, is used and kept.
     """
     device_type = device or ("cuda" if torch.cuda.is_available() else "cpu")
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -74,6 +97,9 @@ def dist_context(device: str | None = None) -> Iterator[DistContext]:
         torch.cuda.set_device(local_device)
     else:
         local_device = torch.device(device_type)
+    if dist.is_initialized():
+        yield DistContext(dist.get_rank(), world_size, local_device)
+        return
     # Optimizers import torch._dynamo, which keeps a reference to a process group that exists at that time. The group
     # would then outlive destroy_process_group, and its threads can abort the interpreter at exit. So it is imported
     # before the group is made.

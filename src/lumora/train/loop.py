@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,12 +25,13 @@ from torch import Tensor, nn
 from lumora.atomic_io import atomic_write
 from lumora.config import TrainConfig, to_json
 from lumora.precision import fast_dtype
-from lumora.train.checkpoint import EMA, TrainProgress, load_checkpoint, save_checkpoint
+from lumora.train.checkpoint import EMA, TrainProgress, TrainState, load_checkpoint, save_checkpoint
 from lumora.train.distributed import DistContext
 from lumora.train.optimizer import MuonAdam, lr_factor
+from lumora.train.sharded_tensors import whole_tensor
 from lumora.train.throughput import ProgressLine, Throughput, peak_flops, synchronize
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+LOG = "log.jsonl"
 CALIBRATION_SECONDS = 30.0
 """The longest time for which steps are tried to estimate how many fit in a run by time."""
 TIME_MARGIN = 0.94
@@ -50,6 +52,11 @@ class Objective(Protocol):
     @property
     def clips_per_step(self) -> int:
         """Clips that one call of `loss` uses."""
+        ...
+
+    def shard_units(self) -> list[nn.Module]:
+        """Modules that are called as a whole and whose parameters several processes gather together; inner ones before
+        outer ones."""
         ...
 
     def optimizer(self) -> MuonAdam: ...
@@ -91,19 +98,19 @@ class _Run:
     ) -> None:
         self.objective, self.config, self.run_dir, self.dist = objective, config, run_dir, dist
         self.signature = description + to_json(config)
+        self.dtype = fast_dtype(dist.device) if config.precision == "bf16" else torch.float32
         objective.module.train()
         dist.broadcast_module(objective.module)
+        dist.shard(objective.module, objective.shard_units(), self.dtype)
         self.optimizer = objective.optimizer()
         self.ema = EMA(objective.module, config.optimizer.ema_decays)
         self.parameters = [p for p in objective.module.parameters() if p.requires_grad]
-        self.dtype = fast_dtype(dist.device) if config.precision == "bf16" else torch.float32
+        self.buffers = [b for b in objective.module.buffers() if b.is_floating_point()]
         self.bad_steps = 0
 
     def run(self, max_minutes: float | None, stop_step: int | None) -> TrainProgress:
         deadline = time.monotonic() + 60 * max_minutes if max_minutes is not None else math.inf
-        restored = load_checkpoint(
-            self.run_dir / CHECKPOINT, self.signature, self.objective.module, self.optimizer, self.ema
-        )
+        restored = load_checkpoint(self.run_dir, self.signature, self._state(), self.dist)
         throughput = self._measure_flops(restored)
         self.progress = restored or TrainProgress(self.config.max_steps or self._estimate_max_steps(max_minutes))
         last_step = min(self.progress.max_steps, stop_step or self.progress.max_steps)
@@ -148,8 +155,11 @@ class _Run:
     def _step(self, step: int, max_steps: int) -> tuple[float, float, Metrics]:
         """Updates the weights; returns the loss, the norm of the gradient before clipping, and the metrics."""
         loss, metrics = self._backward(step)
-        self.dist.all_reduce_mean([loss, *(p.grad for p in self.parameters if p.grad is not None)])
-        grad_norm = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.max_grad_norm)
+        # Statistics that layers keep differ between processes; gradients are averaged already.
+        self.dist.all_reduce_mean([loss, *self.buffers])
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        grad_norm = whole_tensor(nn.utils.get_total_norm(gradients))
+        nn.utils.clip_grads_with_norm_(self.parameters, self.config.optimizer.max_grad_norm, grad_norm)
         loss_value, norm_value = torch.stack([loss, grad_norm.to(loss)]).tolist()
         if math.isfinite(norm_value):
             self.bad_steps = 0
@@ -214,15 +224,10 @@ class _Run:
         self.ema = ema
 
     def _save(self) -> None:
-        if self.dist.is_main:
-            save_checkpoint(
-                self.run_dir / CHECKPOINT,
-                self.signature,
-                self.objective.module,
-                self.optimizer,
-                self.ema,
-                self.progress,
-            )
+        save_checkpoint(self.run_dir, self.signature, self._state(), self.progress, self.dist)
+
+    def _state(self) -> TrainState:
+        return TrainState(self.objective.module, self.optimizer, self.ema)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
@@ -246,12 +251,16 @@ def _truncate_log(path: Path, step: int, dist: DistContext) -> None:
 
 
 class _StopSignals:
-    """SIGTERM and the first Ctrl-C set `requested`; a second one raises KeyboardInterrupt."""
+    """SIGTERM and the first Ctrl-C set `requested`; a second one raises KeyboardInterrupt.
+
+    Another thread than the main one, such as that of a worker of Ray Train, cannot handle signals.
+    """
 
     requested = False
 
     def __enter__(self) -> _StopSignals:
-        self.handlers_before = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
+        handled = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+        self.handlers_before = {number: signal.signal(number, self._handle) for number in handled}
         return self
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

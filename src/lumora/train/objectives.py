@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from lumora.codec import Codec
 from lumora.codec.losses import codec_step
@@ -17,6 +17,7 @@ from lumora.config import ModelConfig, TrainConfig
 from lumora.data.datasets import EpochSampler, FrameDataset, LatentDataset
 from lumora.data.latent_cache import LatentExample
 from lumora.diffusion.flow import flow_matching_loss
+from lumora.model.layers import Block
 from lumora.model.transformer import Transformer
 from lumora.train.distributed import DistContext
 from lumora.train.loop import step_seed
@@ -55,6 +56,9 @@ class CodecObjective:
         self.clips_per_step = config.batch_size
         self.num_frames = 1 + codec.config.temporal_compression * (latent_frames - 1)
         self._batch = Prefetcher(self._draw_batch)
+
+    def shard_units(self) -> list[nn.Module]:
+        return [self.module.encoder, self.module.decoder]
 
     def optimizer(self) -> MuonAdam:
         codec = self.module
@@ -105,6 +109,9 @@ class FlowObjective:
         self.temporal_compression = model.codec.temporal_compression
         self._sampler = EpochSampler(len(latents), config.batch_size, config.seed, dist.rank, dist.world_size)
         self._batch = Prefetcher(self._draw_batch)
+
+    def shard_units(self) -> list[nn.Module]:
+        return [*(module for module in self.module.modules() if isinstance(module, Block)), self.module]
 
     def optimizer(self) -> MuonAdam:
         hourglass = self.module.hourglass

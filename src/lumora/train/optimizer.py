@@ -4,6 +4,9 @@ Muon (Keller Jordan, kellerjordan.github.io/posts/muon) replaces a matrix's mome
 so that every direction of the update has the same size. The nearest one is found by the polynomials of Polar Express
 (arXiv:2505.16932), evaluated on the Gram matrix, which is never larger than the matrix. All of it is float32: the Gram
 matrix has the squares of the singular values, and bfloat16 loses the small ones.
+
+Parameters may be spread over processes (FSDP2): each process updates its part, and gets whole matrices only to
+orthogonalise its share of them.
 """
 
 # The foreach functions are what torch.optim itself is written with, but they are not declared public.
@@ -20,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumora.config import OptimizerConfig
+from lumora.train.sharded_tensors import local_shards, map_matrices
 
 POLAR_EXPRESS = (
     (8.093369, -23.620430, 17.446152),
@@ -54,16 +58,22 @@ class MuonAdam(torch.optim.Optimizer):
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             if params and self.weight_decay:
-                torch._foreach_mul_(params, 1 - group["lr"] * self.weight_decay)
+                torch._foreach_mul_(local_shards(params), 1 - group["lr"] * self.weight_decay)
             if params and group["muon"]:
                 group["seen"] += 1
                 self._muon(params, self.every * group["lr"], due=group["seen"] % self.every == 0)
             elif params:
                 self._adam(params, group["lr"])
 
+    def initialize_state(self) -> None:
+        """Makes the state that the first step would make, for a checkpoint to be read into."""
+        for group in self.param_groups:
+            for name in ("momentum",) if group["muon"] else ("first", "second", "step"):
+                self._state(group["params"], name)
+
     def _muon(self, params: list[Tensor], lr: float, due: bool) -> None:
         """Between two updates that are due only the momentum goes on."""
-        grads = [p.grad for p in params if p.grad is not None]
+        grads = _local_gradients(params)
         momenta = self._state(params, "momentum")
         torch._foreach_lerp_(momenta, grads, 1 - MOMENTUM)
         if not due:
@@ -71,29 +81,31 @@ class MuonAdam(torch.optim.Optimizer):
         updates = torch._foreach_lerp(grads, momenta, MOMENTUM)  # Nesterov: one look ahead
         for (rows, columns), members in groupby(zip(params, updates, strict=True), lambda m: _matrix_shape(m[0])):
             params_alike, updates_alike = zip(*members, strict=True)
-            directions = orthogonalize(torch.stack([u.flatten(1) for u in updates_alike]))
-            directions = [d.view_as(p).to(p) for d, p in zip(directions, params_alike, strict=True)]
-            torch._foreach_add_(list(params_alike), directions, alpha=-lr * (rows / columns) ** 0.5)
+            directions = map_matrices(orthogonalize, params_alike, updates_alike)
+            shards = local_shards(params_alike)
+            directions = [d.view_as(shard).to(shard) for d, shard in zip(directions, shards, strict=True)]
+            torch._foreach_add_(shards, directions, alpha=-lr * (rows / columns) ** 0.5)
 
     def _adam(self, params: list[Tensor], lr: float) -> None:
         """Kingma and Ba, arXiv:1412.6980, algorithm 1."""
-        grads = [p.grad for p in params if p.grad is not None]
+        grads = _local_gradients(params)
         first, second = self._state(params, "first"), self._state(params, "second")
-        steps = self._state(params, "step", scalar=True)
+        steps = self._state(params, "step")
         torch._foreach_add_(steps, 1)
         torch._foreach_lerp_(first, grads, 1 - self.betas[0])
         torch._foreach_mul_(second, self.betas[1])
         torch._foreach_addcmul_(second, grads, grads, 1 - self.betas[1])
-        for p, m, v, step in zip(params, first, second, steps, strict=True):
+        for p, m, v, step in zip(local_shards(params), first, second, steps, strict=True):
             count = float(step)
             correction = (1 - self.betas[1] ** count) ** 0.5 / (1 - self.betas[0] ** count)
             p.addcdiv_(m, v.sqrt().add_(1e-8), value=-lr * correction)
 
-    def _state(self, params: list[Tensor], name: str, scalar: bool = False) -> list[Tensor]:
+    def _state(self, params: list[Tensor], name: str) -> list[Tensor]:
+        """This process's part of the state `name` of each parameter; `step` is a number."""
         for p in params:
             if name not in self.state[p]:
-                self.state[p][name] = torch.zeros(()) if scalar else torch.zeros_like(p)
-        return [self.state[p][name] for p in params]
+                self.state[p][name] = torch.zeros(()) if name == "step" else torch.zeros_like(p)
+        return local_shards(self.state[p][name] for p in params)
 
 
 def orthogonalize(matrices: Float[Tensor, "b n m"]) -> Float[Tensor, "b n m"]:
@@ -149,4 +161,8 @@ def lr_factor(step: int, steps: int, warmup: float, cooldown: float = 1.0) -> fl
 
 
 def _matrix_shape(parameter: Tensor) -> tuple[int, int]:
-    return parameter.shape[0], parameter[0].numel()
+    return parameter.shape[0], parameter.shape[1:].numel()
+
+
+def _local_gradients(params: list[Tensor]) -> list[Tensor]:
+    return local_shards(p.grad for p in params if p.grad is not None)

@@ -21,9 +21,9 @@ from lumora.data.shards import DatasetConfig
 from lumora.data.world_clips import render_dataset
 from lumora.model.transformer import Transformer
 from lumora.presets import Preset
-from lumora.train.checkpoint import TrainProgress, read_checkpoint
+from lumora.train.checkpoint import TrainProgress, read_ema, read_progress
 from lumora.train.distributed import dist_context
-from lumora.train.loop import CHECKPOINT, train
+from lumora.train.loop import train
 from lumora.train.objectives import CodecObjective, FlowObjective
 from lumora.weights_io import Module, load_weights, save_weights
 
@@ -62,7 +62,7 @@ def train_codec(
         codec, frames = Codec(preset.model.codec), FrameDataset(run_dir / "frames")
         if init_from is not None:
             load_weights(codec, init_from)
-        elif dist.is_main and not (run_dir / "codec" / CHECKPOINT).exists():
+        elif dist.is_main and read_progress(run_dir / "codec") is None:
             init_linear(codec, frames.sample(LINEAR_INIT_CLIPS), torch.Generator().manual_seed(preset.codec.seed))
         if decoder_only:
             codec.encoder.requires_grad_(False)
@@ -156,11 +156,7 @@ def copy_codec(model: Path, run_dir: Path) -> Path:
 
 def load_ema(module: Module, run: Path, decay: float | None = None) -> Module:
     """`module` with the EMA of a run with `decay`, by default the longest. Raises ValueError if the run lacks it."""
-    ema = read_checkpoint(run / CHECKPOINT)["ema"]
-    name = str(decay) if decay is not None else max(ema, key=float)
-    if name not in ema:
-        raise ValueError(f"The run in {run} has EMA decays {', '.join(ema)}, not {name}.")
-    module.load_state_dict(ema[name], strict=False)  # integer buffers are not averaged
+    module.load_state_dict(read_ema(run, decay), strict=False)  # integer buffers are not averaged
     return module
 
 
