@@ -15,10 +15,11 @@ from fake_backend import Allows, moderation
 from lumora.backends.base import Plan
 from lumora.backends.lumora.backend import LumoraBackend
 from lumora.cli import Verb, exit_code
-from lumora.cli.edit import Connect, Extend, Loop
+from lumora.cli.edit import Connect, Edit, Extend, Infill, Loop
 from lumora.cli.generate import Generate
 from lumora.cli.moderate import Moderate
 from lumora.cli.provenance import Detect, Verify
+from lumora.cli.reproduce import Reproduce
 from lumora.config import Resolution
 from lumora.media.video import Video
 from lumora.safety.verdict import Moderator
@@ -28,7 +29,7 @@ READING: dict[str, Callable[[Path], Verb]] = {
     "detect": Detect,
     "moderate": lambda file: Moderate(video=file),
 }
-MAKING = ("generate", "extend", "loop", "connect")
+MAKING = ("generate", "extend", "loop", "connect", "infill", "edit")
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,17 @@ def make(verb: str, file: Path, second: Path, output: Path, model: Path) -> Outc
             return run(Extend(clip=file, seconds=0.25, **common))
         case "loop":
             return run(Loop(clip=file, seconds=0.25, **common))
+        case "infill":
+            return run(Infill(clip=file, from_=0.1, to=0.2, **common))
+        case "edit":
+            return run(Edit(clip=file, prompt="now at night", **common))
         case _:
             return run(Connect(clip=file, second=second, seconds=0.25, **common))
+
+
+def make_again(made: Path, inputs: tuple[Path, ...], output: Path, model: Path) -> Outcome:
+    """Runs `reproduce`."""
+    return run(Reproduce(made, output, inputs, model))
 
 
 @contextlib.contextmanager

@@ -16,12 +16,14 @@ from PIL import Image, ImageCms
 
 from lumora.media import decode, image, video
 from lumora.media.display import ColorLookup, matrix_orientation, reformatted
+from lumora.media.encode import SUFFIXES
 from lumora.media.reader import FrameReader
-from lumora.media.sniff import sniff, sniff_file
+from lumora.media.sniff import FORMATS, sniff, sniff_file
 from lumora.media.timing import constant_rate, resampled_frames, shown_delay
 from lumora.media.video import Video
 
 CASES = Path(__file__).parent / "cases"
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def write_video(path: Path, codec: str = "mpeg4", frames: int = 25, fps: int = 25, **how: Any) -> Path:
@@ -49,6 +51,21 @@ def write_video(path: Path, codec: str = "mpeg4", frames: int = 25, fps: int = 2
 def test_formats_are_recognized(name: str, found: str | None):
     file_format = sniff(CASES / name)
     assert (file_format.name if file_format else None) == found
+
+
+def test_the_table_of_formats_names_what_is_read_and_written():
+    def rows(heading: str) -> list[list[str]]:
+        section = (DOCS / "formats.md").read_text("utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
+        return [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if "| ." in line]
+
+    suffixes = {"jpeg": ".jpg", "tiff": ".tif", "matroska": ".mkv", "mpegts": ".mts", "mpeg": ".mpg",
+                "mpegvideo": ".mpg", "asf": ".wmv", "ogg": ".ogv"}  # fmt: skip
+    readers = {suffix: row[2] for row in rows("Read") for suffix in row[1].split()}
+    for name, file_format in FORMATS.items():
+        reader = "FFmpeg" if file_format.pillow is None else "Pillow"
+        assert reader.lower() in readers[suffixes.get(name, f".{name}")].lower()
+    readable = {case.suffix for case in CASES.iterdir() if sniff(case)} - {".m4a"}  # which has no video
+    assert readable <= readers.keys() and {row[1] for row in rows("Written")} == set(SUFFIXES)
 
 
 def test_boxes_before_ftyp_and_packets_cut_at_the_beginning_are_skipped():

@@ -31,7 +31,7 @@ class FileFormat:
     and image sequences, which open other files and URLs."""
 
 
-_FORMATS = {
+FORMATS = {
     file_format.name: file_format
     for file_format in (
         FileFormat("png", "image/png", pillow="PNG"),
@@ -95,7 +95,7 @@ def sniff_file(file: BinaryFile) -> FileFormat | None:
     file.seek(0)
     head = file.read(HEAD_BYTES)
     name = _by_signature(head) or _iso_format(file, head) or _transport_stream(head)
-    return _FORMATS[name] if name else None
+    return FORMATS[name] if name else None
 
 
 def iso_boxes(file: BinaryFile, begin: int, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:

@@ -154,8 +154,10 @@ def spatial_gram(
     """BᵀB/(h·w) + λ·I for the two-dimensional basis B: how much a crop mixes the frequencies, with the ridge."""
     row_index, column_index = np.nonzero(band)
     row_gram, column_gram = rows.T @ rows / len(rows), columns.T @ columns / len(columns)
-    gram = row_gram[np.ix_(row_index, row_index)] * column_gram[np.ix_(column_index, column_index)]
-    return gram + SPACE_RIDGE * np.eye(len(gram))
+    gram = row_gram.take(row_index, 0).take(row_index, 1)
+    gram *= column_gram.take(column_index, 0).take(column_index, 1)
+    gram.flat[:: len(gram) + 1] += SPACE_RIDGE  # the diagonal
+    return gram
 
 
 def time_basis(seconds: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t q"]:

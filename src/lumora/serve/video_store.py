@@ -25,7 +25,6 @@ from lumora.serve.webhooks import enqueue_event
 ACTIVE = ("queued", "in_progress")
 ESTIMATE_SECONDS = 0.25
 QUEUE_ORDER = (videos.c.priority.desc(), videos.c.queue_order, videos.c.number)
-VARIANTS = {"video": "video.mp4", "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg"}
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,9 @@ class TaskBuilder:
             raise ValueError("A gap has two ends; give both its start and its end.")
         video = of_clip.load(clip, keep_fps=self.settings.fps is not None)
         span = None if start is None or end is None else (start, end)
-        condition, num_frames = Condition(video, mask_span=span), len(video.frames)
+        if (num_frames := len(video.frames)) == 1:
+            raise ValueError(f"{clip} has one frame, so none is missing; give a video.")
+        condition = Condition(video, mask_span=span)
         if len(condition.masked_frames) == num_frames:
             raise ValueError(f"The gap must leave some of the clip's {video.seconds:g} seconds.")
         if not condition.masked_frames and of_clip.plan.fps <= video.fps:
