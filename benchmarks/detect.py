@@ -92,7 +92,7 @@ def main() -> None:
         clips.append(reduced(original))
     print(f"{len(published)} clips of {options.size}, watermark at {worst:.2f} dB or better")
     print_wrong_keys(clips, options.keys)
-    foreign = originals(options.footage, options.preset, FOREIGN_SEED, shape)
+    foreign = originals(None, options.preset, FOREIGN_SEED, shape)  # other parts of the same footage are similar
     if options.foreign:
         print_foreign([reduced(clip) for clip in islice(foreign, options.foreign)], records, key)
     titles = ("watermark alone", "all together", "at least a trace", "fingerprints alone")

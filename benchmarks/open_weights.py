@@ -1,76 +1,117 @@
 """Measures what lumora adds around the bare call of a diffusers pipeline: planning, frames, progress and callbacks.
 
-    python benchmarks/open_weights.py [--model FOLDER] [--size WxH] [--frames N] [--steps K] [--runs R]
+    python benchmarks/open_weights.py [--model FOLDER | --wide] [--size WxH] [--frames N] [--steps K] [--pairs P]
 
-Without a folder a tiny model with random weights is built. Processor time is measured, and both ways take turns, so
-that other load on the machine changes little. Checks, watermark and signature: benchmarks/publish.py.
+Without a folder a tiny model with random weights is built; `--wide` gives it the width of Wan 2.1 1.3B and its whole
+decoder, but two layers. Processor time is measured in pairs of calls whose order alternates, so that other load on the
+machine changes little. Checks, watermark and signature: benchmarks/publish.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+
+from lumora.config import Resolution
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--size", default="256x256")
+    parser.add_argument("--wide", action="store_true")
+    parser.add_argument("--size", type=Resolution.parse, default=Resolution(256, 256))
     parser.add_argument("--frames", type=int, default=33)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=6)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        model = options.model or tiny_model(Path(folder))
-        width, height = map(int, options.size.split("x"))
-        measure(model, width, height, options.frames, options.steps, options.runs)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = options.model or (wide_model(folder / "wan") if options.wide else tiny_model(folder / "wan"))
+        measure(model, options.size, options.frames, options.steps, options.pairs, folder / "unfinished")
 
 
 def tiny_model(folder: Path) -> Path:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from tiny_models import save_tiny_model
 
-    save_tiny_model("wan", folder / "wan")
-    return folder / "wan"
+    save_tiny_model("wan", folder)
+    return folder
 
 
-def measure(model: Path, width: int, height: int, num_frames: int, steps: int, runs: int) -> None:
+def wide_model(folder: Path) -> Path:
+    """The tiny model with another transformer, of the width of Wan 2.1 1.3B, and with Wan's own autoencoder."""
+    import diffusers
+
+    torch.manual_seed(0)
+    parts: dict[str, Any] = diffusers.WanPipeline.from_pretrained(tiny_model(folder)).components  # pyright: ignore[reportPrivateImportUsage]
+    parts["vae"] = diffusers.AutoencoderKLWan()  # pyright: ignore[reportPrivateImportUsage]
+    parts["transformer"] = diffusers.WanTransformer3DModel(  # pyright: ignore[reportPrivateImportUsage]
+        num_attention_heads=12, ffn_dim=8960, num_layers=2, text_dim=parts["transformer"].config.text_dim
+    )
+    diffusers.WanPipeline(**parts).save_pretrained(folder)  # pyright: ignore[reportPrivateImportUsage]
+    return folder
+
+
+def measure(model: Path, size: Resolution, num_frames: int, steps: int, pairs: int, unfinished: Path) -> None:
     from lumora.backends.diffusers.catalog import entry_of_folder
     from lumora.backends.diffusers.diffusers_backend import DiffusersBackend
-    from lumora.config import Resolution
     from lumora.request.spec import Request
 
     entry = replace(entry_of_folder(model), num_frames=num_frames)
     backend = DiffusersBackend(entry, model)
-    request = Request("a red ball", num_frames / entry.fps, Resolution(width, height), num_inference_steps=steps)
+    request = Request("a red ball", num_frames / entry.fps, size, num_inference_steps=steps)
     backend.run(backend.prepare(request))  # loads the model
     pipe = backend._runner._model.pipeline(entry.calls.text_pipeline)  # type: ignore[union-attr, arg-type]
-    settings = {"height": height, "width": width, "num_frames": num_frames, "guidance_scale": entry.guidance_scale}
-    bare, around = [], []
-    frames = made = None
-    for _ in range(runs):
-        start = time.process_time()
+    settings = {"height": size.height, "width": size.width, "num_frames": num_frames, "output_type": "np"}
+
+    def bare() -> np.ndarray:
         generator = torch.Generator().manual_seed(0)
-        frames = pipe("a red ball", num_inference_steps=steps, generator=generator, **settings).frames[0]
-        bare.append(time.process_time() - start)
-        start = time.process_time()
-        made = backend.run(backend.prepare(request), progress=lambda *_: None).frames
-        around.append(time.process_time() - start)
-    assert frames is not None and made is not None
-    same = np.array_equal((255 * np.asarray(frames)).round().astype(np.uint8), made)
-    ratios = [b / a - 1 for a, b in zip(bare, around, strict=True)]
-    print(f"bare call: {statistics.median(bare):.2f} CPU-s (median of {runs})")
-    print(f"with lumora: {statistics.median(around):.2f} CPU-s")
-    spread = f"{100 * min(ratios):+.1f} to {100 * max(ratios):+.1f}"
-    print(f"overhead: {100 * statistics.median(ratios):+.1f} % ({spread} %), frames equal: {same}")
+        guidance = entry.guidance_scale
+        made = pipe("a red ball", num_inference_steps=steps, guidance_scale=guidance, generator=generator, **settings)
+        return (255 * made.frames[0]).round().astype(np.uint8)
+
+    def around() -> np.ndarray:
+        return backend.run(backend.prepare(request), lambda *_: None, threading.Event(), unfinished).frames
+
+    times: dict[Callable[[], np.ndarray], list[float]] = {bare: [], around: []}
+    frames = {}
+    for pair in range(pairs):
+        unfinished.unlink(missing_ok=True)
+        for way in (bare, around) if pair % 2 else (around, bare):
+            start = time.process_time()
+            frames[way] = way()
+            times[way].append(time.process_time() - start)
+        print(f"pair {pair + 1}: {times[bare][-1]:.2f} and {times[around][-1]:.2f} CPU-s", flush=True)
+    print(
+        f"bare call: {statistics.median(times[bare]):.2f} CPU-s (median), with lumora {statistics.median(times[around]):.2f}"
+    )
+    low, high, confidence = median_interval(ratios)
+    print(
+        f"overhead: {100 * statistics.median(ratios):+.2f} % ({100 * low:+.2f} to {100 * high:+.2f} % with "
+        f"{100 * confidence:.0f} % confidence), frames equal: {np.array_equal(frames[bare], frames[around])}"
+    )
+
+
+def median_interval(ordered: Sequence[float]) -> tuple[float, float, float]:
+    """The narrowest interval of order statistics that covers the median with 95 % confidence, or the widest one."""
+    n = len(ordered)
+    for cut in reversed(range((n + 1) // 2)):
+        confidence = 1 - 2 * sum(math.comb(n, k) for k in range(cut + 1)) / 2**n
+        if confidence >= 0.95 or cut == 0:
+            return ordered[cut], ordered[n - 1 - cut], confidence
+    raise ValueError("There are no values.")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ class HubStub(ThreadingHTTPServer):
         self.folder, self.hub_id = folder, hub_id
         self.sent: list[tuple[str, str]] = []
         """Path and range of each file that was sent."""
+        self.revisions: list[str] = []
+        """Of each question for the list of files."""
         self.break_off: dict[str, int] = {}
         """After so many bytes the connection for a file is closed, once."""
 
@@ -56,6 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         hub_id = self.server.hub_id
         if path.startswith(f"/api/models/{hub_id}"):
+            self.server.revisions.append(path.rpartition("/revision/")[2])
             self._send_json(self._info())
         elif path.startswith(f"/{hub_id}/resolve/"):
             self._send_file("/".join(path.removeprefix(f"/{hub_id}/resolve/").split("/")[1:]), send_body)

@@ -26,6 +26,21 @@ def run(words: list[str], home: Path, hub: HubStub | None = None) -> tuple[int, 
     return done.returncode, done.stdout + done.stderr
 
 
+def pull_in_a_process(home: Path, hub: HubStub, name: str) -> tuple[int, str]:
+    """One file beside a model, twice; the exit code and whether it is found, and sent once."""
+    code = (
+        "from lumora.backends.diffusers.hub import find_file, pull_file\n"
+        "from lumora.backends.diffusers.catalog import HubFile\n"
+        f"file = HubFile('someone/tiny', {name!r}, {COMMIT!r})\n"
+        "path = pull_file(file)\n"
+        "print(path.read_bytes() == b'weights', find_file(file) == path == pull_file(file))"
+    )
+    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    environment |= {"HF_ENDPOINT": hub.url}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    return done.returncode, done.stdout.strip() or done.stderr
+
+
 def test_a_model_is_pulled_continued_used_and_removed(tmp_path: Path):
     folder, home = tmp_path / "repository", tmp_path / "home"
     save_tiny_model("wan", folder)
@@ -43,14 +58,20 @@ def test_a_model_is_pulled_continued_used_and_removed(tmp_path: Path):
         num_sent = len(hub.sent)
         assert run(["models", "pull", "someone/tiny"], home, hub)[0] == 0
         assert all(name == "model_index.json" for name, _ in hub.sent[num_sent:])  # nothing again
+        assert hub.revisions == ["main", COMMIT]  # the second time that of the first, whatever "main" is now
+        (folder / "lora.safetensors").write_bytes(b"weights")
+        assert pull_in_a_process(home, hub, "lora.safetensors") == (0, "True True")
+        code, said = pull_in_a_process(home, hub, "none.safetensors")
+        assert code == 1 and "someone/tiny has no file none.safetensors" in said
         code, said = run(["models", "pull", "someone/other"], home, hub)
         assert code == 2 and "There is no model someone/other" in said
     assert run(["models", "pull", "someone/tiny", "--offline"], home)[0] == 0
     code, said = run(["models", "check", "someone/tiny", "--small"], home)
     assert code == 0 and "It runs: 5 frames of 208x128" in said, said
     snapshot = next(home.rglob(f"snapshots/{COMMIT}"))
-    for extra in ("README.md", "transformer/old.bin"):
+    for extra in ("README.md", "transformer/old.bin", "lora.safetensors"):
         (folder / extra).unlink()
+    (snapshot / "lora.safetensors").unlink()
     assert model_digest(snapshot) == model_digest(folder)  # by the names of blobs, and by their content
     assert run(["models", "remove", "someone/tiny"], home)[0] == 0
     code, said = run(["models", "pull", "someone/tiny", "--offline"], home)

@@ -75,10 +75,15 @@ def _open_weights(
         close = get_close_matches(name, [DEFAULT_MODEL, *catalog()], 1)
         meant = f"; did you mean {close[0]}?" if close else "."
         raise ValueError(f"There is no model {name!r}{meant} `lumora models list` shows them.")
-    from lumora.backends.diffusers.hub import find_snapshot
+    from lumora.backends.diffusers.hub import find_file, find_model, find_snapshot
 
-    snapshot = find_snapshot(entry.hub_id if entry else name, entry.revision if entry else None)
-    if snapshot is None:
+    snapshot = find_model(entry) if entry else find_snapshot(name)
+    extra = [find_file(file) for file in entry.extra_files] if entry else []
+    if snapshot is None or None in extra:
         raise ValueError(f"The model {name} is not on this machine; run `lumora models pull {name}`.")
     entry = entry or entry_of_folder(snapshot.folder, name)
+    if entry.extra_files:
+        files = [file for file in extra if file is not None]
+        options["transformer_file"] = files.pop() if entry.transformer_file else None
+        options["loras"] = [*map(LoraFile, files), *options["loras"]]
     return DiffusersBackend(entry, snapshot.folder, snapshot.commit, **options)

@@ -57,12 +57,8 @@ class ModelsInfo:
             f"{family.size_step}, frames in steps of {family.frame_step}.",
             f"Tasks: {', '.join(sorted(limits.tasks))}.",
         )
-        if entry.few_step is not None:
-            say(
-                f"Few steps: a LoRA of {entry.few_step.hub_id} with --lora FILE, "
-                f"--steps {entry.few_step.num_inference_steps} and "
-                f"--guidance-scale {entry.few_step.guidance_scale:g}."
-            )
+        for file in entry.extra_files:
+            say(f"With: {file.name} of {file.hub_id}, revision {file.revision}")
         for free in CARDS_GIB:
             plan = plan_memory(
                 free - 1.0, entry.parameters, limits.size, entry.num_frames, family.size_step, family.frame_step
@@ -85,23 +81,28 @@ class ModelsPull:
 
     def run(self) -> None:
         from lumora.backends.diffusers.catalog import UNKNOWN_LICENSE, find_entry
-        from lumora.backends.diffusers.hub import find_snapshot, gigabytes, list_files, pull
+        from lumora.backends.diffusers.hub import find_file, find_snapshot, gigabytes, list_files, pull, pull_file
 
         entry = find_entry(self.model)
         hub_id = entry.hub_id if entry else self.model
         if entry is None and hub_id.count("/") != 1:
             _entry(self.model)  # raises a sentence with the nearest name
-        revision = self.revision or (entry.revision if entry else None)
+        here = find_snapshot(hub_id)
+        # A revision that the catalogue does not pin is that of the first download, until --revision names another.
+        revision = self.revision or (entry.revision if entry else None) or (here.commit if here else None)
         say(f"Licence: {entry.license if entry else UNKNOWN_LICENSE}")
+        extra = entry.extra_files if entry else ()
         if self.offline:
             snapshot = find_snapshot(hub_id, revision)
-            if snapshot is None:
+            if snapshot is None or any(find_file(file) is None for file in extra):
                 raise ValueError(f"{hub_id} is not on this machine; run the command without --offline.")
         else:
             listing = list_files(hub_id, revision)
             say(f"{hub_id}: {len(listing.files)} files, {gigabytes(listing.num_bytes)}, commit {listing.commit}.")
             with progress_bar("Downloading") as report:
-                snapshot = pull(listing, revision, lambda name, done, total: report(name, done, total))
+                snapshot = pull(listing, revision, report)
+                for file in extra:
+                    pull_file(file, report)
         say(f"{hub_id} is in {snapshot.folder}; commit {snapshot.commit}.")
 
 
@@ -117,7 +118,8 @@ class ModelsRemove:
         from lumora.backends.diffusers.hub import gigabytes, remove
 
         entry = find_entry(self.model)
-        freed = remove(entry.hub_id if entry else self.model)
+        hub_ids = {entry.hub_id, *(file.hub_id for file in entry.extra_files)} if entry else {self.model}
+        freed = sum(map(remove, hub_ids))
         if not freed:
             raise ValueError(f"{self.model} is not on this machine, so there is nothing to remove.")
         say(f"{self.model} is removed; {gigabytes(freed)} are free again.")
@@ -173,6 +175,6 @@ def _entry(name: str) -> CatalogEntry:
 
 
 def _snapshot_of(entry: CatalogEntry) -> Snapshot | None:
-    from lumora.backends.diffusers.hub import find_snapshot
+    from lumora.backends.diffusers.hub import find_file, find_model
 
-    return find_snapshot(entry.hub_id, entry.revision)
+    return find_model(entry) if all(map(find_file, entry.extra_files)) else None

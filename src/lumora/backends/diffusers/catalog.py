@@ -19,12 +19,13 @@ UNKNOWN_LICENSE = "Unknown: read the licence of the weights before you use them.
 
 
 @dataclass(frozen=True)
-class FewStep:
-    """A LoRA that makes a model sample in a few steps."""
+class HubFile:
+    """A file of another repository that a model needs beside its own."""
 
     hub_id: str
-    num_inference_steps: int
-    guidance_scale: float
+    name: str
+    revision: str
+    """A commit."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,24 @@ class CatalogEntry:
     num_inference_steps: int
     guidance_scale: float
     revision: str | None = None
-    """A commit; None: "main"."""
+    """A commit; None: the one that "main" was when it was pulled first."""
     guidance_scale_2: float | None = None
     """Of the second transformer, where there are two."""
     download_gb: float = 0.0
     parameters: Mapping[str, float] = field(default_factory=dict)
     """Billions of parameters of each large part, for the memory plan."""
-    few_step: FewStep | None = None
+    noise_levels: tuple[float, ...] = ()
+    """Of the steps of a model that was distilled to a few; empty: the scheduler in its folder decides."""
+    adds_noise: bool = False
+    """Whether each of these steps noises its clean prediction anew."""
+    loras: tuple[HubFile, ...] = ()
+    """LoRA files that belong to the model, each with strength 1."""
+    transformer_file: HubFile | None = None
+    """Weights of the transformer and the VAE, in the format of their authors, that replace those in the folder."""
+
+    @property
+    def extra_files(self) -> tuple[HubFile, ...]:
+        return (*self.loras, *([self.transformer_file] if self.transformer_file else ()))
 
     @property
     def resolution(self) -> Resolution:
@@ -100,7 +112,10 @@ def entry_of_folder(folder: Path, hub_id: str = "") -> CatalogEntry:
         revision=None,
         download_gb=0.0,
         parameters={},
-        few_step=None,
+        noise_levels=(),
+        adds_noise=False,
+        loras=(),
+        transformer_file=None,
     )
 
 
@@ -118,8 +133,14 @@ def _defaults_of(family: Family) -> str:
 
 def _entry(data: Mapping[str, Any]) -> CatalogEntry:
     parameters = {name: float(count) for name, count in data.get("parameters", {}).items()}
-    few_step = from_dict(FewStep, data["few_step"]) if "few_step" in data else None
-    return CatalogEntry(**{**data, "parameters": parameters, "few_step": few_step})
+    file = data.get("transformer_file")
+    parts: dict[str, Any] = {
+        "parameters": parameters,
+        "noise_levels": tuple(map(float, data.get("noise_levels", ()))),
+        "loras": tuple(from_dict(HubFile, lora) for lora in data.get("loras", ())),
+        "transformer_file": from_dict(HubFile, file) if file else None,
+    }
+    return CatalogEntry(**{**data, **parts})
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from lumora.backends.diffusers.catalog import CatalogEntry
 from lumora.backends.diffusers.diffusers_planning import DiffusersPlan
 from lumora.backends.diffusers.lora import LoraFile
 from lumora.backends.diffusers.memory_planning import MemoryLevel
-from lumora.backends.diffusers.model_files import model_digest
+from lumora.backends.diffusers.model_files import file_sha256, model_digest
 from lumora.backends.diffusers.prompt_length import unread_end
 from lumora.media.video import Video
 from lumora.request.spec import Request
@@ -31,7 +32,8 @@ SAMPLING_VERSION = 1
 class DiffusersBackend:
     """The model in `folder`, which is not changed. `entry` says what it can do.
 
-    `memory` overrides the memory plan; `say` receives the plan that is used, in a sentence.
+    `transformer_file` replaces the folder's transformer and VAE. `memory` overrides the memory plan; `say` receives the
+    plan that is used, in a sentence.
     """
 
     def __init__(
@@ -43,10 +45,12 @@ class DiffusersBackend:
         device: str | None = None,
         memory: MemoryLevel | None = None,
         say: Callable[[str], None] = lambda _: None,
+        transformer_file: Path | None = None,
     ) -> None:
         self.entry, self.folder, self.revision = entry, folder, revision
         self.loras, self.device, self.say = tuple(loras), device, say
         self.memory: MemoryLevel | None = memory
+        self.transformer_file = transformer_file
 
     def capabilities(self) -> Capabilities:
         return diffusers_planning.capabilities(self.entry)
@@ -104,7 +108,10 @@ class DiffusersBackend:
 
     @cached_property
     def _digest(self) -> str:
-        return model_digest(self.folder)
+        digest = model_digest(self.folder)
+        if self.transformer_file is None:
+            return digest
+        return hashlib.sha256(f"{digest} {file_sha256(self.transformer_file)}".encode()).hexdigest()
 
     @property
     def _used_memory_plan(self) -> str | None:
@@ -116,7 +123,16 @@ class DiffusersBackend:
         require_diffusers()
         from lumora.backends.diffusers.window_runner import WindowRunner
 
-        return WindowRunner(self.entry, self.folder, self.loras, self.device, self.memory, self.say, self._digest)
+        return WindowRunner(
+            self.entry,
+            self.folder,
+            self.loras,
+            self.device,
+            self.memory,
+            self.say,
+            self._digest,
+            self.transformer_file,
+        )
 
 
 def require_diffusers() -> None:

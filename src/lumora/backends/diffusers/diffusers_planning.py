@@ -67,6 +67,7 @@ def prepare(request: Request, entry: CatalogEntry) -> DiffusersPlan:
     steps = limits.num_inference_steps if request.num_inference_steps is None else request.num_inference_steps
     fps = _fps(request, limits)
     check_range("steps", steps, 1, limits.max_inference_steps)
+    steps = len(entry.noise_levels) or steps
     resolved = replace(request, size=size, fps=fps, seconds=seconds, num_inference_steps=steps)
     resolved = _with_rounded_shots(resolved, fps, family, limits)
     segments = _segments(resolved, fps)
@@ -149,6 +150,8 @@ def _warnings(request: Request, resolved: Request, entry: CatalogEntry, longest:
         )
     if resolved.size and not 0.4 < _pixels(resolved.size) / _pixels(entry.resolution) < 2.3:
         yield f"This model was trained on pictures of about {entry.size} pixels; {resolved.size} will look worse."
+    if request.num_inference_steps not in (None, resolved.num_inference_steps):
+        yield f"This model was distilled to {resolved.num_inference_steps} steps; it makes no other number."
     if request.negative_prompt and guidance_scale(request, entry) <= 1:
         yield "The negative prompt has no effect at a guidance scale of 1."
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
+from lumora.backends.diffusers.catalog import CatalogEntry, HubFile
 from lumora.backends.diffusers.model_files import READ_SUFFIXES
 
 INDEX = "model_index.json"
@@ -107,6 +108,35 @@ def pull(listing: HubListing, revision: str | None = None, on_bytes: Downloaded 
     if snapshot is None:
         raise OSError(f"The download of {listing.hub_id} is not complete; run the same command again.")
     return snapshot
+
+
+def pull_file(file: HubFile, on_bytes: Downloaded = lambda *_: None) -> Path:
+    """Downloads one file of another repository, if it is not here yet. Raises as `pull`."""
+    from huggingface_hub import HfApi, hf_hub_download
+
+    def download() -> str:
+        info = HfApi().model_info(file.hub_id, revision=file.revision, files_metadata=True)
+        sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
+        if file.name not in sizes:
+            raise ValueError(f"{file.hub_id} has no file {file.name}.")
+        bar = _bar(lambda part: on_bytes(file.name, part, sizes[file.name]))
+        return hf_hub_download(file.hub_id, file.name, revision=file.revision, tqdm_class=bar)
+
+    return find_file(file) or Path(_asking(file.hub_id, download))
+
+
+def find_file(file: HubFile) -> Path | None:
+    """Where a file is in the cache; None if it was not downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(file.hub_id, file.name, revision=file.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def find_model(entry: CatalogEntry) -> Snapshot | None:
+    """A model of the catalogue in the cache: its pinned revision, else what "main" was when it was pulled."""
+    pinned = find_snapshot(entry.hub_id, entry.revision) if entry.revision else None
+    return pinned or find_snapshot(entry.hub_id)
 
 
 def remove(hub_id: str) -> int:
@@ -216,7 +246,7 @@ def _asking(hub_id: str, work: Callable[[], Any]) -> Any:
             "`hf auth login`."
         ) from None
     except RevisionNotFoundError:
-        raise ValueError(f"{hub_id} has no such revision.") from None
+        raise ValueError(f"{hub_id} has no such revision; `--revision main` takes the newest one.") from None
     except (RepositoryNotFoundError, HFValidationError):
         raise ValueError(f"There is no model {hub_id} on the hub, or you may not read it.") from None
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, ConnectionError) as error:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import inspect
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 
-from lumora.backends.diffusers.families import Family
+from lumora.backends.diffusers.catalog import CatalogEntry
+from lumora.backends.diffusers.few_step_scheduler import FewStepScheduler
 from lumora.backends.diffusers.lora import LoraFile, load_loras
 from lumora.backends.diffusers.memory_planning import MemoryPlan
 from lumora.precision import fast_dtype
@@ -24,15 +27,23 @@ class LoadedModel:
     """The pipelines of one model. They share their parts; one of them is set up at a time."""
 
     def __init__(
-        self, folder: Path, family: Family, device: torch.device, loras: Sequence[LoraFile], memory: MemoryPlan | None
+        self,
+        entry: CatalogEntry,
+        folder: Path,
+        device: torch.device,
+        loras: Sequence[LoraFile],
+        memory: MemoryPlan | None,
+        transformer_file: Path | None = None,
     ) -> None:
         _be_quiet()
-        self.family, self.device, self.memory = family, device, memory
-        self._loras = loras
+        self.device, self.memory = device, memory
+        family = entry.calls
         name = family.text_pipeline or family.given_pipeline
         assert name is not None
-        self._pipe = _read(folder, name, fast_dtype(device))
+        self._pipe = _read(folder, name, fast_dtype(device), transformer_file)
         self._pipe.set_progress_bar_config(disable=True)
+        if entry.noise_levels:
+            self._pipe.scheduler = FewStepScheduler(entry.noise_levels, entry.adds_noise)
         if family.name.startswith("wan"):
             self._pipe.vae.to(torch.float32)  # in bfloat16 its frames show blocks
         load_loras(self._pipe, loras)
@@ -84,16 +95,32 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _read(folder: Path, name: str, dtype: torch.dtype) -> Any:
+def _read(folder: Path, name: str, dtype: torch.dtype, transformer_file: Path | None) -> Any:
     import diffusers
 
     try:
+        parts = _parts_of_file(transformer_file, folder, dtype) if transformer_file else {}
         return getattr(diffusers, name).from_pretrained(
-            str(folder), local_files_only=True, use_safetensors=True, dtype=dtype
+            str(folder), local_files_only=True, use_safetensors=True, dtype=dtype, **parts
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"The model in {folder} cannot be loaded: {first_line}") from error
+
+
+def _parts_of_file(file: Path, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """The transformer, and the VAE if there is one, of a file in the format of the model's authors."""
+    import diffusers
+
+    index = json.loads((folder / "model_index.json").read_text("utf-8"))
+    with safe_open(file, "pt") as content:
+        has_vae = any(name.startswith("vae.") for name in content.keys())  # noqa: SIM118
+    return {
+        part: getattr(diffusers, index[part][1])
+        .from_single_file(str(file), config=str(folder), subfolder=part, local_files_only=True, dtype=dtype)
+        .eval()
+        for part in ("transformer", "vae")[: 1 + has_vae]
+    }
 
 
 def _with_parts(name: str, pipe: Any) -> Any:

@@ -70,12 +70,13 @@ class WindowRunner:
         level: MemoryLevel | None,
         say: Callable[[str], None],
         digest: str,
+        transformer_file: Path | None = None,
     ) -> None:
         self.entry, self.folder, self.loras, self.digest = entry, folder, loras, digest
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.memory: MemoryPlan | None = None
         self._level: MemoryLevel | None = level
-        self._say = say
+        self._say, self._transformer_file = say, transformer_file
         self._model: LoadedModel | None = None
 
     def run(
@@ -191,6 +192,7 @@ class WindowRunner:
         family, model = self.entry.calls, self._loaded(job)
         pipe = model.pipeline(pipeline_name(call, family))
         generator = torch.Generator("cpu").manual_seed(job.plan.request.seed + job.window_index)
+        pipe.scheduler.generator = generator  # of a FewStepScheduler; others do not read it
         loop = DenoisingLoop(call.num_inference_steps, generator, report, cancel, keep if family.resumes else None)
         if preview is not None and self._has_room_for_previews:
             loop.on_latents = PreviewDecoder(pipe, family, preview)
@@ -234,7 +236,9 @@ class WindowRunner:
             if self.device.type == "cuda":
                 self.memory = self._plan_memory(job)
                 self._say(self.memory.sentence())
-            self._model = LoadedModel(self.folder, self.entry.calls, self.device, self.loras, self.memory)
+            self._model = LoadedModel(
+                self.entry, self.folder, self.device, self.loras, self.memory, self._transformer_file
+            )
         return self._model
 
     @property
