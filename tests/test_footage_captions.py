@@ -133,6 +133,7 @@ def test_latents_of_footage_train_the_transformer(
 ):
     run_dir = tmp_path / "run"
     words = ["data", "encode", str(dataset), "--run-dir", str(run_dir), "--model", str(weights)]
+    assert main([*words, "--preset", "cpu"]) == 2 and "another codec" in capsys.readouterr().err
     assert main(words) == 2 and "picture.png has no caption" in capsys.readouterr().err
     caption_dataset(dataset, Counter())
     assert main(words) == 0

@@ -346,13 +346,13 @@ def test_variations_of_a_shape_have_about_as_many_pixels_and_can_be_encoded(side
 
 
 def test_presets_are_consistent():
-    for preset in (make() for make in PRESETS.values()):
+    for name, preset in ((name, make()) for name, make in PRESETS.items()):
         assert preset.codec.max_steps and preset.transformer.max_steps, "`lumora train all` needs a length."
         with torch.device("meta"):
             codec, transformer = Codec(preset.model.codec), Transformer(preset.model.transformer)
         assert preset.model.transformer.latent_channels == preset.model.codec.latent_channels
         sizes = [sum(p.numel() for p in network.parameters()) for network in (codec, transformer)]
-        assert 2 * sum(sizes) < 48e6, "The default weights must fit in 48 MB."
+        assert name in ("400m", "2b") or 2 * sum(sizes) < 48e6, "The default weights must fit in 48 MB."
         for shape in preset.buckets:
             assert (shape.num_frames - 1) % preset.model.codec.temporal_compression == 0
             assert (

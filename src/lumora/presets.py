@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from lumora.config import (
     CodecConfig,
@@ -104,6 +106,27 @@ def gpu() -> Preset:
         shard_size=500,
         codec=TrainConfig(batch_size=64, max_steps=10_000, optimizer=OptimizerConfig(muon_lr=0.01, adam_lr=5e-4)),
         transformer=TrainConfig(batch_size=256, max_steps=11_000),
+    )
+
+
+def large(num_layers: int) -> Preset:
+    """A transformer of 28 (402 M parameters in blocks) or 48 blocks (2 B), for own footage at 256×256 pixels.
+
+    Nobody has trained one; its rates are those of `gpu` and were not tuned for it. See docs/large-training.md.
+    """
+    shape, codec = VideoShape(17, 256, 256), cpu().model.codec
+    transformer = TransformerConfig(
+        latent_channels=codec.latent_channels, hidden_size={28: 1088, 48: 1856}[num_layers], num_layers=num_layers
+    )
+    optimizer = OptimizerConfig(muon_lr=0.01, adam_lr=5e-4, ema_decays=(0.9995,))
+    run = TrainConfig(
+        batch_size=16 if num_layers == 28 else 8, max_steps=200_000, optimizer=optimizer, checkpoint_minutes=30.0
+    )
+    return replace(
+        gpu(),
+        model=ModelConfig(codec=codec, transformer=transformer, shape=shape),
+        buckets=variations(shape),
+        transformer=run,
     )
 
 
@@ -226,5 +249,12 @@ def finetuning(max_steps: int, batch_size: int, lora_rank: int | None) -> TrainC
     return TrainConfig(batch_size=batch_size, max_steps=max_steps, optimizer=optimizer)
 
 
-PRESETS = {"tiny": tiny, "cpu": cpu, "gpu": gpu, "film": film}
+PRESETS: dict[str, Callable[[], Preset]] = {
+    "tiny": tiny,
+    "cpu": cpu,
+    "gpu": gpu,
+    "film": film,
+    "400m": partial(large, 28),
+    "2b": partial(large, 48),
+}
 CURRICULA = {"stage": stage, "tiny-stage": tiny_stage}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from lumora.cli.flags import Device, Directory, File, Text, require_extra
+from lumora.cli.flags import Device, Directory, File, Text, TrainPreset, require_extra
 from lumora.cli.progress import progress_bar
 from lumora.terminal import say, warn
 
@@ -139,6 +139,8 @@ class DataEncode:
     """Folder for the latents, a copy of the codec, and the training."""
     model: File = None
     """Folder of the model whose codec encodes, instead of the one that comes with lumora."""
+    preset: Annotated[TrainPreset | None, arg(help_behavior_hint="(default: the size of the model)")] = None
+    """Training preset whose size, frame rate and text encoder are used."""
     device: Device = None
     """cpu or cuda."""
 
@@ -148,11 +150,16 @@ class DataEncode:
         from lumora.backends.lumora.weights import model_folder, read_config
         from lumora.data.footage.footage_latents import encode_footage
         from lumora.data.footage.tar_shards import shard_paths
+        from lumora.presets import PRESETS
         from lumora.train.run import copy_codec
 
         shard_paths(self.dataset)
         folder = model_folder(self.model)
         config = read_config(folder)
+        if self.preset is not None:
+            codec_config, config = config.codec, PRESETS[self.preset]().model
+            if config.codec != codec_config:
+                raise ValueError(f"The preset {self.preset} has another codec than the model in {folder}.")
         codec = copy_codec(folder, self.run_dir)
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         count = encode_footage(self.dataset, self.run_dir / "latents", config, codec, device)
