@@ -4,12 +4,14 @@
 
 Without a folder a tiny model with random weights is built; `--wide` gives it the width of Wan 2.1 1.3B and its whole
 decoder, but two layers. Processor time is measured in pairs of calls whose order alternates, so that other load on the
-machine changes little. Checks, watermark and signature: benchmarks/publish.py.
+machine changes little. What lumora does outside the pipeline's call and in its callbacks is also measured directly.
+Checks, watermark and signature: benchmarks/publish.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import statistics
 import sys
@@ -17,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,7 @@ def wide_model(folder: Path) -> Path:
 
 def measure(model: Path, size: Resolution, num_frames: int, steps: int, pairs: int, unfinished: Path) -> None:
     from lumora.backends.diffusers.catalog import entry_of_folder
+    from lumora.backends.diffusers.denoising import DenoisingLoop
     from lumora.backends.diffusers.diffusers_backend import DiffusersBackend
     from lumora.request.spec import Request
 
@@ -85,23 +88,50 @@ def measure(model: Path, size: Resolution, num_frames: int, steps: int, pairs: i
     def around() -> np.ndarray:
         return backend.run(backend.prepare(request), lambda *_: None, threading.Event(), unfinished).frames
 
+    inside, callbacks = Stopwatch(), Stopwatch()
+    inside.watch(type(pipe), "__call__")
+    callbacks.watch(DenoisingLoop, "_after_step")
     times: dict[Callable[[], np.ndarray], list[float]] = {bare: [], around: []}
-    frames = {}
+    frames, own = {}, []
     for pair in range(pairs):
         unfinished.unlink(missing_ok=True)
         for way in (bare, around) if pair % 2 else (around, bare):
+            inside.seconds = callbacks.seconds = 0.0
             start = time.process_time()
             frames[way] = way()
             times[way].append(time.process_time() - start)
+            if way is around:
+                own.append((times[way][-1] - inside.seconds + callbacks.seconds) / times[way][-1])
         print(f"pair {pair + 1}: {times[bare][-1]:.2f} and {times[around][-1]:.2f} CPU-s", flush=True)
     medians = [statistics.median(times[way]) for way in (bare, around)]
     ratios = sorted(b / a - 1 for a, b in zip(times[bare], times[around], strict=True))
     low, high, confidence = median_interval(ratios)
     print(f"bare call: {medians[0]:.2f} CPU-s (median), with lumora: {medians[1]:.2f} CPU-s")
+    print(f"outside the pipeline's call and in callbacks: {100 * statistics.median(own):.2f} % of lumora's time")
     print(
         f"overhead: {100 * statistics.median(ratios):+.2f} % ({100 * low:+.2f} to {100 * high:+.2f} % with "
         f"{100 * confidence:.0f} % confidence), frames equal: {np.array_equal(frames[bare], frames[around])}"
     )
+
+
+@dataclass
+class Stopwatch:
+    """Adds up the processor time of the calls of a method."""
+
+    seconds: float = 0.0
+
+    def watch(self, kind: type, name: str) -> None:
+        method = getattr(kind, name)
+
+        @functools.wraps(method)
+        def timed(*args: Any, **options: Any) -> Any:
+            start = time.process_time()
+            try:
+                return method(*args, **options)
+            finally:
+                self.seconds += time.process_time() - start
+
+        setattr(kind, name, timed)
 
 
 def median_interval(ordered: Sequence[float]) -> tuple[float, float, float]:

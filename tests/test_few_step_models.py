@@ -1,5 +1,5 @@
 """Models that were distilled to a few steps: fixed noise levels, noise that is added in every step, and weights in a
-file of their authors' format."""
+file of their authors' format. And the step cache, which makes steps cheaper."""
 
 import threading
 from dataclasses import replace
@@ -71,6 +71,33 @@ def test_a_file_of_the_authors_format_replaces_the_transformer(folder: Path, tmp
     assert np.array_equal(model(same).run(plan).frames, own)
     assert not np.array_equal(model(other).run(plan).frames, own)
     assert len({model(file).identity()["sha256"] for file in (None, same, other)}) == 3
+
+
+@pytest.mark.parametrize("name", ["ltx-condition", "wan-vace", "cogvideox"])
+def test_a_step_cache_skips_blocks_and_is_empty_at_the_next_job(name: str, tmp_path: Path):
+    save_tiny_model(name, tmp_path / name)
+    entry = entry_of_folder(tmp_path / name)
+
+    def model(threshold: float | None) -> DiffusersBackend:
+        return DiffusersBackend(entry, tmp_path / name, step_cache=threshold)
+
+    exact, cached, cancel = model(0.0), model(1.0), threading.Event()
+    plan = exact.prepare(replace(REQUEST, num_inference_steps=3))
+    frames = cached.run(plan).frames
+    assert not np.array_equal(frames, exact.run(plan).frames)
+    assert np.array_equal(model(None).run(plan).frames, exact.run(plan).frames)
+    work = tmp_path / "work"
+    with pytest.raises(Cancelled):
+        cached.run(plan, lambda done, _: cancel.set() if done == 2 else None, cancel, work)
+    assert not work.exists()  # it is not continued in the middle
+    assert np.array_equal(cached.run(plan).frames, frames)
+
+
+def test_a_step_cache_is_refused_where_there_is_none(folder: Path):
+    with pytest.raises(ValueError, match=r"hunyuan1\.5 takes no step cache"):
+        DiffusersBackend(catalog()["hunyuan1.5"], folder, step_cache=0.1)
+    with pytest.raises(ValueError, match="must be between 0 and 1"):
+        DiffusersBackend(entry_of_folder(folder), folder, step_cache=2.0)
 
 
 def test_few_step_entries_of_the_catalogue_are_complete():

@@ -21,50 +21,47 @@ def open_backend(
     loras: Sequence[tuple[Path, float]] = (),
     device: str | None = None,
     memory: str | None = None,
+    step_cache: float | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Backend:
     """The backend of a model; nothing is loaded. `model` is a name of the catalogue, a folder, a hub id, or the address
     of another server (http:// or https://).
 
-    `loras` are files with their strengths; `memory` is a level of `memory_planning`. Both are for open-weight models.
+    `loras` are files with their strengths, `memory` is a level of `memory_planning`, and `step_cache` is a threshold
+    (see `DiffusersBackend`). They are for open-weight models.
     Raises ValueError, in one sentence, if there is no such model here.
     """
     name = DEFAULT_MODEL if model is None else str(model)
+    options: dict[str, Any] = {"device": device, "memory": memory, "step_cache": step_cache, "say": say}
     if name == DEFAULT_MODEL and not Path(name).is_dir():
         folder = None
     elif (Path(name) / "model.json").is_file():
         folder = Path(name)
     elif name.startswith(("http://", "https://")):
-        if loras:
-            raise ValueError("Another server takes no LoRA files from here; name a model on this machine.")
+        if loras or step_cache is not None:
+            raise ValueError("Another server takes neither LoRA files nor a step cache; name a model on this machine.")
         return RemoteBackend(name)
     else:
-        return _open_weights(name, loras, device, memory, say)
-    if loras:
-        raise ValueError("lumora's own model takes no LoRA files; name another one with --model.")
+        return _open_weights(name, loras, options)
+    if loras or step_cache is not None:
+        raise ValueError("lumora's own model takes neither LoRA files nor a step cache; name another one with --model.")
     return LumoraBackend(folder, device)
 
 
 def _open_weights(
     name: str,
     loras: Sequence[tuple[Path, float]],
-    device: str | None,
-    memory: str | None,
-    say: Callable[[str], None],
+    options: dict[str, Any],
 ) -> Backend:
     from lumora.backends.diffusers.catalog import catalog, entry_of_folder, find_entry
     from lumora.backends.diffusers.diffusers_backend import DiffusersBackend
     from lumora.backends.diffusers.lora import LoraFile
     from lumora.backends.diffusers.memory_planning import LEVELS
 
+    memory = options["memory"]
     if memory is not None and memory not in LEVELS:
         raise ValueError(f"A memory plan is one of {', '.join(LEVELS)}, not {memory!r}.")
-    options: dict[str, Any] = {
-        "loras": [LoraFile(path, strength) for path, strength in loras],
-        "device": device,
-        "memory": memory,
-        "say": say,
-    }
+    options = {**options, "loras": [LoraFile(path, strength) for path, strength in loras]}
     if Path(name).is_dir():
         folder = Path(name)
         if not (folder / "model_index.json").is_file():

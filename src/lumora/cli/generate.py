@@ -71,6 +71,8 @@ class VideoVerb(OutputVerb, ABC):
     """A LoRA file of an open-weight model, and its strength (default: 1); can be repeated."""
     memory_plan: Annotated[MemoryPlanName | None, arg(help_behavior_hint="(default: by the GPU's free memory)")] = None
     """What of an open-weight model lies on the GPU, from the fastest to the smallest."""
+    step_cache: Annotated[Number, arg(help_behavior_hint="(default: off)")] = None
+    """Skip blocks of an open-weight model in steps that change less than this share, such as 0.05."""
 
     @abstractmethod
     def job(self, builder: TaskBuilder) -> VideoJob:
@@ -112,7 +114,9 @@ class VideoVerb(OutputVerb, ABC):
         began = time.monotonic()
         checked_suffix(self.output)
         overwrite = self.check_output(self.output, self.inputs())
-        backend = open_backend(self.model, loras=self.lora, memory=self.memory_plan, say=say)
+        backend = open_backend(
+            self.model, loras=self.lora, memory=self.memory_plan, step_cache=self.step_cache, say=say
+        )
         job = self.job(self.builder(backend))
         plan, _ = make_video(
             job.request, backend, self.output, job.ingredients, overwrite=overwrite, expand=self.expansion()

@@ -20,7 +20,7 @@ from lumora.backends.diffusers.memory_planning import MemoryLevel
 from lumora.backends.diffusers.model_files import file_sha256, model_digest
 from lumora.backends.diffusers.prompt_length import unread_end
 from lumora.media.video import Video
-from lumora.request.spec import Request
+from lumora.request.spec import Request, check_range
 
 if TYPE_CHECKING:
     from lumora.backends.diffusers.window_runner import WindowRunner
@@ -33,7 +33,8 @@ class DiffusersBackend:
     """The model in `folder`, which is not changed. `entry` says what it can do.
 
     `transformer_file` replaces the folder's transformer and VAE. `memory` overrides the memory plan; `say` receives the
-    plan that is used, in a sentence.
+    plan that is used, in a sentence. `step_cache` is the relative change of the first block's output below which a step
+    takes the result of the other blocks from the step before (First Block Cache).
     """
 
     def __init__(
@@ -46,11 +47,17 @@ class DiffusersBackend:
         memory: MemoryLevel | None = None,
         say: Callable[[str], None] = lambda _: None,
         transformer_file: Path | None = None,
+        step_cache: float | None = None,
     ) -> None:
+        """Raises ValueError, in one sentence, for a step cache that the model does not have."""
+        if step_cache is not None:
+            check_range("the step cache", step_cache, 0, 1)
+            if not entry.calls.caches_steps:
+                raise ValueError(f"The model {entry.name} takes no step cache.")
         self.entry, self.folder, self.revision = entry, folder, revision
         self.loras, self.device, self.say = tuple(loras), device, say
         self.memory: MemoryLevel | None = memory
-        self.transformer_file = transformer_file
+        self.transformer_file, self.step_cache = transformer_file, step_cache
 
     def capabilities(self) -> Capabilities:
         return diffusers_planning.capabilities(self.entry)
@@ -92,6 +99,7 @@ class DiffusersBackend:
             "loras": [{"sha256": lora.sha256, "strength": lora.strength} for lora in self.loras],
             "diffusers": version("diffusers"),
             "memory_plan": self._used_memory_plan,
+            "step_cache": self.step_cache,
         }
 
     def unload(self) -> None:
@@ -132,6 +140,7 @@ class DiffusersBackend:
             self.say,
             self._digest,
             self.transformer_file,
+            self.step_cache,
         )
 
 

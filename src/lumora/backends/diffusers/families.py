@@ -46,6 +46,8 @@ class Family:
     any_fps: bool = False
     """Whether the pipeline is told the frame rate."""
     has_audio: bool = False
+    caches_steps: bool = False
+    """Whether diffusers has a step cache for the transformer, and the pipeline resets it."""
     takes_references: bool = False
     """Whether reference images of a cast can be given."""
 
@@ -65,7 +67,7 @@ class Family:
         return frozenset(tasks)
 
 
-_WAN: Mapping[str, Any] = {"size_step": 16, "frame_step": 4, "max_prompt_tokens": 512}
+_WAN: Mapping[str, Any] = {"size_step": 16, "frame_step": 4, "max_prompt_tokens": 512, "caches_steps": True}
 _LTX: Mapping[str, Any] = {"size_step": 32, "frame_step": 8, "any_fps": True}
 
 FAMILIES: Mapping[str, Family] = {
@@ -100,6 +102,7 @@ FAMILIES: Mapping[str, Family] = {
             frozenset({NOTHING, FIRST}),
             max_prompt_tokens=128,
             edits=True,
+            caches_steps=True,
             **_LTX,
         ),
         Family(
@@ -110,6 +113,7 @@ FAMILIES: Mapping[str, Family] = {
             max_prompt_tokens=256,
             any_frames=True,
             edits=True,
+            caches_steps=True,
             **_LTX,
         ),
         Family(
@@ -141,6 +145,7 @@ FAMILIES: Mapping[str, Family] = {
             frame_step=8,
             max_prompt_tokens=226,
             edits=True,
+            caches_steps=True,
         ),
     )
 }

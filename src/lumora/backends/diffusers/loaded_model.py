@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import FirstBlockCacheConfig  # pyright: ignore[reportPrivateImportUsage]
 from safetensors import safe_open
 
 from lumora.backends.diffusers.catalog import CatalogEntry
@@ -34,6 +35,7 @@ class LoadedModel:
         loras: Sequence[LoraFile],
         memory: MemoryPlan | None,
         transformer_file: Path | None = None,
+        step_cache: float | None = None,
     ) -> None:
         _be_quiet()
         self.device, self.memory = device, memory
@@ -47,6 +49,8 @@ class LoadedModel:
         if family.name.startswith("wan"):
             self._pipe.vae.to(torch.float32)  # in bfloat16 its frames show blocks
         load_loras(self._pipe, loras)
+        for transformer in self._transformers if step_cache is not None else ():
+            transformer.enable_cache(FirstBlockCacheConfig(step_cache))
         self._set_up()
 
     def pipeline(self, name: str) -> Any:
@@ -63,14 +67,19 @@ class LoadedModel:
         self._pipe.maybe_free_model_hooks()
         free_memory()
 
+    @property
+    def _transformers(self) -> list[Any]:
+        parts = (self._pipe.transformer, getattr(self._pipe, "transformer_2", None))
+        return [part for part in parts if part is not None]
+
     def _set_up(self) -> None:
         pipe, memory = self._pipe, self.memory
         if memory is None or self.device.type == "cpu":
             pipe.to(self.device)
             return
         if memory.is_fp8:
-            for transformer in (pipe.transformer, getattr(pipe, "transformer_2", None)):
-                if transformer is not None and not getattr(transformer, "_lumora_is_fp8", False):
+            for transformer in self._transformers:
+                if not getattr(transformer, "_lumora_is_fp8", False):
                     compute_dtype = transformer.dtype
                     transformer.enable_layerwise_casting(torch.float8_e4m3fn, compute_dtype)
                     transformer._lumora_is_fp8 = True

@@ -71,12 +71,13 @@ class WindowRunner:
         say: Callable[[str], None],
         digest: str,
         transformer_file: Path | None = None,
+        step_cache: float | None = None,
     ) -> None:
         self.entry, self.folder, self.loras, self.digest = entry, folder, loras, digest
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.memory: MemoryPlan | None = None
         self._level: MemoryLevel | None = level
-        self._say, self._transformer_file = say, transformer_file
+        self._say, self._transformer_file, self._step_cache = say, transformer_file, step_cache
         self._model: LoadedModel | None = None
 
     def run(
@@ -118,7 +119,9 @@ class WindowRunner:
         """Of the requests, the pixels of their conditions, and the model."""
         said = [to_recipe(plan.request) for plan in plans]
         loras = [(lora.sha256, lora.strength) for lora in self.loras]
-        return hashlib.sha256(json.dumps([said, self.digest, loras, self._level]).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps([said, self.digest, loras, self._level, self._step_cache]).encode()
+        ).hexdigest()
 
     def _keep(self, work: UnfinishedWork, state: DenoisingState, path: Path, fingerprint: str) -> None:
         work.state = state
@@ -193,7 +196,8 @@ class WindowRunner:
         pipe = model.pipeline(pipeline_name(call, family))
         generator = torch.Generator("cpu").manual_seed(job.plan.request.seed + job.window_index)
         pipe.scheduler.generator = generator  # of a FewStepScheduler; others do not read it
-        loop = DenoisingLoop(call.num_inference_steps, generator, report, cancel, keep if family.resumes else None)
+        resumes = family.resumes and self._step_cache is None  # what the cache holds is not kept
+        loop = DenoisingLoop(call.num_inference_steps, generator, report, cancel, keep if resumes else None)
         if preview is not None and self._has_room_for_previews:
             loop.on_latents = PreviewDecoder(pipe, family, preview)
         if state is not None:
@@ -237,7 +241,13 @@ class WindowRunner:
                 self.memory = self._plan_memory(job)
                 self._say(self.memory.sentence())
             self._model = LoadedModel(
-                self.entry, self.folder, self.device, self.loras, self.memory, self._transformer_file
+                self.entry,
+                self.folder,
+                self.device,
+                self.loras,
+                self.memory,
+                self._transformer_file,
+                self._step_cache,
             )
         return self._model
 
