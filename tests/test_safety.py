@@ -78,6 +78,12 @@ def test_a_check_that_fails_or_hangs_refuses(bad: FixedCheck, first: bool):
     assert Moderator([FixedCheck(FINE)], timeout=60.0).check("a ball").allowed
 
 
+def test_more_frames_have_more_time():
+    moderator = Moderator([FixedCheck(FINE, seconds=0.5)], timeout=0.1, seconds_per_item=1.0)
+    assert moderator.check("four").allowed
+    assert "longer than 0.1 s" in (moderator.check("").failure or "")
+
+
 def test_a_moderator_needs_checks_and_a_score_must_be_a_number():
     with pytest.raises(ValueError, match="allow everything"):
         Moderator([])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
@@ -74,14 +74,14 @@ class Moderator(Generic[Content]):
     """Runs several checks in parallel and combines their verdicts.
 
     A check that raises, returns something else than a verdict or takes longer than `timeout` seconds refuses; the
-    moderator itself always answers.
+    moderator itself always answers. `seconds_per_item` are added for each item of the content, such as a frame.
     """
 
-    def __init__(self, checks: Sequence[Check[Content]], timeout: float = 30.0):
+    def __init__(self, checks: Sequence[Check[Content]], timeout: float = 30.0, seconds_per_item: float = 0.0):
         if not checks:
             raise ValueError("A moderator without checks would allow everything; give at least one check.")
         self.checks = tuple(checks)
-        self.timeout = timeout
+        self.timeout, self.seconds_per_item = timeout, seconds_per_item
 
     def check(self, content: Content, /) -> Verdict:
         verdicts: list[Verdict | None] = [None] * len(self.checks)
@@ -93,12 +93,14 @@ class Moderator(Generic[Content]):
         threads = [threading.Thread(target=run, args=(n,), daemon=True) for n in range(len(self.checks))]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + self.timeout
+        items = len(content) if isinstance(content, Sized) else 1
+        timeout = self.timeout + self.seconds_per_item * items
+        deadline = time.monotonic() + timeout
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         in_time = tuple(verdicts)  # a copy: later answers are ignored
         return combine_verdicts(
-            verdict or Verdict({}, failure=f"{type(check).__name__} took longer than {self.timeout:g} s.")
+            verdict or Verdict({}, failure=f"{type(check).__name__} took longer than {timeout:g} s.")
             for verdict, check in zip(in_time, self.checks, strict=True)
         )
 
