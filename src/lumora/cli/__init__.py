@@ -30,7 +30,7 @@ from lumora.cli.redteam import RedTeam
 from lumora.cli.reproduce import Reproduce
 from lumora.cli.serve import Serve
 from lumora.cli.session import discard_output, memory_sentence, session
-from lumora.cli.train import TrainAll, TrainCodec, TrainFinetune, TrainTransformer, WorldRender
+from lumora.cli.train import TrainAll, TrainCodec, TrainDistill, TrainFinetune, TrainTransformer, WorldRender
 from lumora.cli.world import WorldContactSheet, WorldSample
 from lumora.terminal import check_unicode, say, warn
 
@@ -64,6 +64,7 @@ VERBS: dict[str, Callable[..., Verb]] = {
     "train codec": TrainCodec,
     "train transformer": TrainTransformer,
     "train finetune": TrainFinetune,
+    "train distill": TrainDistill,
     "evaluate": Evaluate,
     "moderate": Moderate,
     "redteam": RedTeam,

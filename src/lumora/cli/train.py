@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from lumora.cli.flags import Device, Directory, File, Number, TrainPreset, require_extra
+from lumora.cli.flags import Device, Directory, File, Number, Preset, TrainPreset, require_extra
 from lumora.terminal import say
 
 if TYPE_CHECKING:
@@ -181,6 +181,48 @@ class TrainFinetune:
             lambda: finetune(config, folder, self.max_minutes, self.device),
         )
         _print_progress("Fine-tuning", progress)
+        say(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
+
+
+@dataclass(frozen=True)
+class TrainDistill:
+    """Distill a model, so that it makes a video in few steps. The same command continues an interrupted run."""
+
+    run_dir: Annotated[Path, arg(metavar="FOLDER")]
+    """Folder for the latents, checkpoints, log and weights of this run."""
+    init_from: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: lumora's own)")] = None
+    """Folder of the model to distill."""
+    steps: int = 4
+    """Denoising steps that the model shall need."""
+    rank: int = 64
+    """Rank of the adapters that are trained."""
+    max_steps: int = 600
+    """Training steps."""
+    batch_size: int = 8
+    """Clips a step."""
+    world: Preset = "plain"
+    """The preset of the simulated world whose captions are used."""
+    num_clips: int = 600
+    """Clips of that world."""
+    max_minutes: MaxMinutes = None
+    """Stop after this time; the same command continues later."""
+    device: Device = None
+    """cpu or cuda."""
+
+    def run(self) -> None:
+        from lumora.backends.lumora.weights import model_folder
+        from lumora.train.distillation import DistillationConfig, distill
+
+        config = DistillationConfig(
+            model_folder(self.init_from).resolve(),
+            self.steps,
+            lora_rank=self.rank,
+            max_steps=self.max_steps,
+            batch_size=self.batch_size,
+            world=self.world,
+            num_clips=self.num_clips,
+        )
+        _print_progress("Distillation", distill(config, self.run_dir, self.max_minutes, self.device))
         say(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
 
 

@@ -54,12 +54,12 @@ def lora_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in state.items() if name.endswith((".lora_A", ".lora_B"))}
 
 
-def save_lora(state: Mapping[str, Tensor], path: Path) -> None:
+def save_lora(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Writes the adapters in the state dict of a transformer to a .safetensors file."""
     content = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in lora_state_dict(state).items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as part:
-        part.write_bytes(save(content))
+        part.write_bytes(save(content, metadata))
 
 
 @torch.no_grad()

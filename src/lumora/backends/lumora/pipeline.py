@@ -17,9 +17,9 @@ from torch import Tensor
 
 from lumora.backends.base import Cancel, Cancelled, Preview, Progress
 from lumora.backends.lumora.latent_reuse import latents_of_segments, reusable_latents
-from lumora.backends.lumora.planning import LumoraPlan, prepare, resolve_guidance_scale
+from lumora.backends.lumora.planning import LumoraPlan, is_unguided, prepare, resolve_guidance_scale
 from lumora.backends.lumora.resume import load_resume_state, request_fingerprint, save_resume_state, weights_hash
-from lumora.backends.lumora.weights import model_folder, read_config
+from lumora.backends.lumora.weights import FEW_STEPS, model_folder, read_config, read_few_steps
 from lumora.backends.lumora.window_sampling import SegmentBatch, SegmentInputs, WindowSampler
 from lumora.backends.lumora.windows import CONTEXT_LATENTS, Window, default_window_frames, plan_windows
 from lumora.backends.timeline.compositing import ConditionFrames
@@ -28,6 +28,7 @@ from lumora.codec import Codec
 from lumora.config import ModelConfig, Resolution
 from lumora.diffusion.condition import LatentState, concat, init_state, make_denoise_mask, short_gaps
 from lumora.media.video import Video
+from lumora.model.lora_layers import merge_lora
 from lumora.model.transformer import Transformer
 from lumora.precision import fast_dtype
 from lumora.request.spec import Request
@@ -47,6 +48,10 @@ class Pipeline:
     codec: Codec
     transformer: Transformer
     text_encoder: TextEncoder
+    few_steps: int = 0
+    """The number of steps that `few_step_transformer` is for; 0 if there is none."""
+    few_step_transformer: Transformer | None = None
+    """The distilled transformer (`lumora.train.distillation`)."""
 
     @classmethod
     def from_pretrained(cls, folder: Path | None = None, device: str | torch.device | None = None) -> Pipeline:
@@ -54,14 +59,14 @@ class Pipeline:
 
         Raises ValueError, in one sentence, if its files are missing or broken.
         """
-        config, device = read_config(folder), _device(device)
-        with _unseeded():
-            transformer = Transformer(config.transformer)
+        config, device, few_steps = read_config(folder), _device(device), read_few_steps(folder)
         return cls(
             config,
             load_codec(folder, device),
-            _for_inference(load_weights(transformer, model_folder(folder) / "transformer.safetensors"), device),
+            _for_inference(_load_transformer(config, folder), device),
             load_text_encoder(config.text_encoder, device),
+            few_steps,
+            _for_inference(_load_transformer(config, folder, FEW_STEPS), device) if few_steps else None,
         )
 
     @property
@@ -78,13 +83,14 @@ class Pipeline:
 
         The video carries its latents. Raises ValueError, in one sentence, for what this model cannot make.
         """
-        return self.run([prepare(request, self.config)], progress, resume_path=resume_path)[0]
+        return self.run([prepare(request, self.config, self.few_steps)], progress, resume_path=resume_path)[0]
 
     def generate_batch(
         self, requests: Sequence[Request], progress: Progress | None = None, window_frames: int | None = None
     ) -> list[Video]:
         """As `generate` for requests that differ in prompt, seed and conditions alone; faster than one by one."""
-        return self.run([prepare(request, self.config) for request in requests], progress, window_frames=window_frames)
+        plans = [prepare(request, self.config, self.few_steps) for request in requests]
+        return self.run(plans, progress, window_frames=window_frames)
 
     @torch.inference_mode()
     def run(
@@ -105,7 +111,7 @@ class Pipeline:
         """
         _check_same_settings(plans)
         requests = [plan.request for plan in plans]
-        batches, states = [], []
+        sampler, batches, states = self._sampler(requests[0]), [], []
         for inputs in zip(*(_segment_inputs(plan) for plan in plans), strict=True):
             state = self._init_state(plans, inputs)
             windows = self._plan_windows(inputs[0], state, window_frames)
@@ -114,10 +120,9 @@ class Pipeline:
         num_windows = sum(len(batch.windows) for batch in batches)
         fingerprint = ""
         if resume_path and num_windows > 1:
-            fingerprint = request_fingerprint(requests, [self.codec, self.transformer])
+            fingerprint = request_fingerprint(requests, [self.codec, sampler.transformer])
             states = load_resume_state(resume_path, states, fingerprint)
         show = on_preview and partial(self._show_previews, on_preview)
-        sampler = WindowSampler(self.config, self.codec, self.transformer, self.text_encoder)
         num_done = 0
         for index, batch in enumerate(batches):
             for window in batch.windows:
@@ -131,6 +136,13 @@ class Pipeline:
             self._assemble(plan, [batch.inputs[n] for batch in batches], [state.clean_latent[n] for state in states])
             for n, plan in enumerate(plans)
         ]
+
+    def _sampler(self, request: Request) -> WindowSampler:
+        """With the distilled transformer if there is one for the request's number of steps."""
+        few_step = self.few_step_transformer if request.num_inference_steps == self.few_steps else None
+        if few_step is not None and is_unguided(request):
+            return WindowSampler(self.config, self.codec, few_step, self.text_encoder, is_few_step=True)
+        return WindowSampler(self.config, self.codec, self.transformer, self.text_encoder)
 
     def _show_previews(self, on_preview: Preview, latents: Float[Tensor, "b c t h w"]) -> None:
         """A frame of the middle of each estimate, decoded alone."""
@@ -234,6 +246,15 @@ def load_codec(folder: Path | None = None, device: str | torch.device | None = N
     return codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def _load_transformer(config: ModelConfig, folder: Path | None, adapters: str | None = None) -> Transformer:
+    with _unseeded():
+        transformer = Transformer(config.transformer)
+    load_weights(transformer, model_folder(folder) / "transformer.safetensors")
+    if adapters:
+        merge_lora(transformer, model_folder(folder) / adapters)
+    return transformer
+
+
 def _unseeded() -> AbstractContextManager[None]:
     """Networks draw random weights when they are made; the caller's random numbers stay the same. (The meta device
     would need 70 MB and a second, because PyTorch then imports its compiler.)"""
@@ -276,7 +297,11 @@ def _check_same_settings(plans: Sequence[LumoraPlan]) -> None:
         for r in (plan.request for plan in plans)
     ):
         raise ValueError("Videos that are made together must agree in everything but prompt, seed and conditions.")
-    if any(resolve_guidance_scale(plan.request) != resolve_guidance_scale(first) for plan in plans):
+
+    def guidance(request: Request) -> tuple[float, bool]:
+        return resolve_guidance_scale(request), is_unguided(request)
+
+    if any(guidance(plan.request) != guidance(first) for plan in plans):
         raise ValueError(
             "Videos that are made together must all keep a condition, or none, unless the guidance scale is given."
         )

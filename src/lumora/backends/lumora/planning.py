@@ -10,6 +10,7 @@ from typing import get_args
 from lumora.backends.base import Capabilities, Plan, Task
 from lumora.backends.timeline.segments import Segment, make_segments
 from lumora.config import ModelConfig, Resolution
+from lumora.diffusion.defaults import CONDITIONED_GUIDANCE, CONTINUATION_GUIDANCE, GUIDANCE, MULTI_SHOT_GUIDANCE
 from lumora.request.conditions import Condition, Shot
 from lumora.request.spec import Request, check_range
 
@@ -25,10 +26,6 @@ MAX_TOKENS = 65_536
 SECONDS = 2.0
 NUM_INFERENCE_STEPS = 24
 LICENSE = "Apache-2.0"
-GUIDANCE, CONTINUATION_GUIDANCE, MULTI_SHOT_GUIDANCE, CONDITIONED_GUIDANCE = 4.0, 2.0, 1.5, 1.0
-"""Default guidance scales: of text to video and edits; of the further windows of a long video, which a larger scale
-makes harsher from window to window; of several shots, where a larger scale makes them black and white; and next to kept
-frames, where a larger scale adds contrast and flicker but no stated fact (docs/experiments)."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,8 @@ class LumoraPlan(Plan):
     segments: tuple[Segment, ...]
 
 
-def capabilities(config: ModelConfig) -> Capabilities:
+def capabilities(config: ModelConfig, few_steps: int = 0) -> Capabilities:
+    """What a model can make; `few_steps` is the number of steps that it was distilled to, if it was."""
     return Capabilities(
         tasks=frozenset(get_args(Task)),
         size=config.shape.resolution,
@@ -49,23 +47,24 @@ def capabilities(config: ModelConfig) -> Capabilities:
         seconds=SECONDS,
         max_seconds=MAX_SECONDS,
         frame_step=config.codec.temporal_compression,
-        num_inference_steps=NUM_INFERENCE_STEPS,
+        num_inference_steps=few_steps or NUM_INFERENCE_STEPS,
         max_inference_steps=MAX_INFERENCE_STEPS,
         max_shots=MAX_SHOTS,
         license=LICENSE,
     )
 
 
-def prepare(request: Request, config: ModelConfig) -> LumoraPlan:
-    """Decides what the request leaves open and lays out its segments.
+def prepare(request: Request, config: ModelConfig, few_steps: int = 0) -> LumoraPlan:
+    """Decides what the request leaves open and lays out its segments. `few_steps` as in `capabilities`.
 
     Raises ValueError, in one sentence, for a request that a model with this configuration cannot make.
     """
-    limits = capabilities(config)
+    limits = capabilities(config, few_steps)
     size = limits.nearest_size(request.size or limits.size)
     seconds = limits.seconds if request.seconds is None else request.seconds
     fps = limits.fps if request.fps is None else request.fps
-    steps = limits.num_inference_steps if request.num_inference_steps is None else request.num_inference_steps
+    default_steps = few_steps if few_steps and is_unguided(request) else NUM_INFERENCE_STEPS
+    steps = default_steps if request.num_inference_steps is None else request.num_inference_steps
     resolved = replace(request, seconds=seconds, size=size, fps=fps, num_inference_steps=steps)
     shots = resolved.shots(seconds)
     _check_limits(resolved, shots, fps, steps, limits)
@@ -77,6 +76,12 @@ def prepare(request: Request, config: ModelConfig) -> LumoraPlan:
     num_frames = sum(segment.num_frames - len(segment.dropped_frames) for segment in segments)
     warnings = tuple(_warnings(request, size, fps, segments, config))
     return LumoraPlan(resolved, size, fps, num_frames, warnings, tuple(segments))
+
+
+def is_unguided(request: Request) -> bool:
+    """Whether a distilled transformer can make the request: its guidance is fixed by its training."""
+    is_edit = any(condition.is_edited for condition in request.conditions)
+    return request.guidance_scale is None and not request.negative_prompt.strip() and not is_edit
 
 
 def resolve_guidance_scale(request: Request, continues: bool = False) -> float:

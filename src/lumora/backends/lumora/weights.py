@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from lumora.config import ModelConfig, from_json
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "weights"
+FEW_STEPS = "few_steps.safetensors"
+"""Adapters with which the transformer needs few steps (`lumora train distill`). A model need not have them."""
 
 
 def model_folder(folder: Path | None = None) -> Path:
@@ -23,10 +27,28 @@ def read_config(folder: Path | None = None) -> ModelConfig:
     return from_json(ModelConfig, file.read_text())
 
 
+def read_few_steps(folder: Path | None = None) -> int:
+    """The number of steps that the few-step adapters of a model are for; 0 if it has none.
+
+    Raises ValueError for a broken file.
+    """
+    file = model_folder(folder) / FEW_STEPS
+    if not file.is_file():
+        return 0
+    try:
+        with safe_open(file, "np") as content:
+            return int(content.metadata()["num_inference_steps"])
+    except (SafetensorError, TypeError, KeyError, ValueError):
+        raise ValueError(f"{file} does not hold few-step adapters.") from None
+
+
 def model_hash(folder: Path | None = None) -> str:
     """SHA-256 of all files that decide what a model makes. Raises ValueError if one is missing."""
     digest = hashlib.sha256()
-    for name in ("model.json", "codec.safetensors", "transformer.safetensors"):
+    names = ["model.json", "codec.safetensors", "transformer.safetensors"]
+    if (model_folder(folder) / FEW_STEPS).exists():
+        names.append(FEW_STEPS)
+    for name in names:
         path = model_folder(folder) / name
         if not path.is_file():
             raise ValueError(f"The model's file {path} is missing.")

@@ -20,6 +20,7 @@ from lumora.backends.timeline.segments import Segment
 from lumora.codec import Codec
 from lumora.config import ModelConfig
 from lumora.diffusion.condition import EditSource, LatentState, concat, unbind
+from lumora.diffusion.defaults import EDIT_GUIDANCE_INTERVAL, GUIDANCE_INTERVAL, JUMP_T_BESIDE, JUMP_T_BETWEEN
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Guidance, X0Correction, make_denoiser
 from lumora.diffusion.sampler import sample, time_schedule
@@ -29,19 +30,8 @@ from lumora.model.transformer import Transformer
 from lumora.request.spec import Request
 from lumora.text_encoder.encoder import TextEncoder
 
-GUIDANCE_INTERVAL = (0.2, 0.93)
-"""Times at which guidance acts (arXiv:2404.07724). Closer to noise it changes the whole picture beyond what the prompt
-says; closer to data it only adds contrast and flicker (docs/experiments)."""
-EDIT_GUIDANCE_INTERVAL = (0.2, 1.0)
-"""The same for edits, most of which change the whole picture."""
-JUMP_T_BETWEEN = 0.95
-"""Time from which sampling jumps to the predicted clean latent if both ends of the window are known. Little is open
-there, and the prediction is closer to the truth than what further steps add (docs/experiments)."""
-JUMP_T_BESIDE = 0.5
-"""The same if the window continues given frames: a later jump gets harsh, and from .8 on motion fades."""
-
-PREVIEW_STEPS = 4
-"""Steps between the estimates that are shown."""
+NUM_PREVIEWS = 5
+"""About as many estimates of a window are shown, if it has enough steps."""
 OnEstimate: TypeAlias = Callable[[Tensor], None]
 
 
@@ -71,6 +61,8 @@ class WindowSampler:
     codec: Codec
     transformer: Transformer
     text_encoder: TextEncoder
+    is_few_step: bool = False
+    """Whether the transformer is distilled: it takes few Euler steps without guidance."""
 
     @property
     def device(self) -> torch.device:
@@ -105,13 +97,12 @@ class WindowSampler:
         if request.negative_prompt.strip():
             negative_text, _ = self._encode_prompts([[(request.negative_prompt, len(frames))] for _ in batch.inputs])
         continues = edit_source is None and bool((local.denoise_mask == 0).any())
-        interval = EDIT_GUIDANCE_INTERVAL if edit_source else GUIDANCE_INTERVAL
         estimates: list[Tensor] = []
         denoise = make_denoiser(
             self.transformer,
             local,
             text,
-            Guidance(resolve_guidance_scale(request, continues), interval),
+            self._guidance(request, continues, edit_source is not None),
             spans=spans,
             x0_correction=observed(self._pixel_replacement(batch.inputs, frames), estimates),
             edit_source=edit_source,
@@ -128,11 +119,12 @@ class WindowSampler:
         def report(done: int, total: int) -> None:
             if progress:
                 progress(done, total)
-            if on_estimate and done % PREVIEW_STEPS == 0 and done < total:
+            if on_estimate and done % max(1, total // (NUM_PREVIEWS + 1)) == 0 and done < total:
                 on_estimate(estimates[-1])
 
         clean_latent, denoise_mask = state.clean_latent.clone(), state.denoise_mask.clone()
-        clean_latent[:, :, in_window] = sample(denoise, local, times, progress=report).cpu()
+        method = "euler" if self.is_few_step else "ab2"
+        clean_latent[:, :, in_window] = sample(denoise, local, times, method, report).cpu()
         denoise_mask[:, in_window] = 0
         return LatentState(state.latent, clean_latent, denoise_mask, state.positions)
 
@@ -146,6 +138,12 @@ class WindowSampler:
                 for one, source, inputs in clips
             ]
         )
+
+    def _guidance(self, request: Request, continues: bool, is_edit: bool) -> Guidance:
+        if self.is_few_step:
+            return Guidance()
+        interval = EDIT_GUIDANCE_INTERVAL if is_edit else GUIDANCE_INTERVAL
+        return Guidance(resolve_guidance_scale(request, continues), interval)
 
     def _window_state(self, state: LatentState, in_window: slice) -> LatentState:
         """The state of a window on the device of the networks; positions begin at 0."""

@@ -1,0 +1,140 @@
+"""Distillation of a tiny model to few steps, and its use in sampling."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lumora.backends.lumora.pipeline import Pipeline
+from lumora.backends.lumora.planning import prepare
+from lumora.backends.lumora.weights import FEW_STEPS, model_hash, read_config, read_few_steps
+from lumora.cli import main
+from lumora.codec import Codec
+from lumora.config import to_json
+from lumora.data.datasets import LatentDataset
+from lumora.model.transformer import Transformer
+from lumora.presets import finetuning, tiny
+from lumora.request.spec import Request
+from lumora.train.distillation import DistillationConfig, DistillationObjective
+from lumora.train.distributed import dist_context
+from lumora.weights_io import load_weights, save_weights
+
+MODEL = replace(tiny().model, multi_shot=True, max_multi_shot_frames=17)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose output depends on its input, as that of a trained one."""
+    folder = tmp_path_factory.mktemp("teacher")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformer, codec = Transformer(MODEL.transformer), Codec(MODEL.codec)
+        with torch.no_grad():
+            for parameter in transformer.parameters():
+                parameter += 0.05 * torch.randn_like(parameter) * (parameter.abs().max() == 0)
+    save_weights(transformer, folder / "transformer.safetensors")
+    save_weights(codec, folder / "codec.safetensors")
+    (folder / "model.json").write_text(to_json(MODEL))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_dir(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was interrupted and continued."""
+    folder = tmp_path_factory.mktemp("run")
+    words = ["train", "distill", "--run-dir", str(folder), "--init-from", str(teacher), "--rank", "2"]
+    words += ["--max-steps", "6", "--batch-size", "2", "--num-clips", "3", "--world", "plain"]
+    assert main([*words, "--max-minutes", "1e-6"]) == 0
+    assert main(words) == 0
+    return folder
+
+
+def test_a_run_makes_adapters_for_its_number_of_steps(run_dir: Path, teacher: Path):
+    weights = run_dir / "weights"
+    adapters = load_file(weights / FEW_STEPS)
+    assert read_few_steps(weights) == 4 and read_few_steps(teacher) == 0
+    assert any(tensor.any() for name, tensor in adapters.items() if name.endswith("lora_B"))
+    before, after = (load_file(folder / "transformer.safetensors") for folder in (teacher, weights))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in after.items())
+    assert model_hash(weights) != model_hash(teacher)
+
+
+@pytest.fixture
+def objective(run_dir: Path, teacher: Path) -> DistillationObjective:
+    """All weights of the student are free, and equal those of its teacher."""
+    config = DistillationConfig(teacher, batch_size=2, teacher_steps=1)
+    student, original = (
+        load_weights(Transformer(MODEL.transformer), teacher / "transformer.safetensors") for _ in "12"
+    )
+    run, latents = finetuning(1, config.batch_size, None), LatentDataset(run_dir / "latents")
+    with dist_context("cpu") as dist:
+        return DistillationObjective(student, original, latents, MODEL, run, dist, config)
+
+
+def losses(objective: DistillationObjective) -> list[tuple[str, torch.Tensor]]:
+    """The index of the step, and the loss, for some random draws."""
+    drawn = [objective.loss(0, torch.Generator().manual_seed(seed)) for seed in range(8)]
+    return [(next(iter(metrics)), loss) for loss, metrics in drawn]
+
+
+def test_a_student_that_takes_its_teachers_steps_has_no_loss(
+    objective: DistillationObjective, monkeypatch: pytest.MonkeyPatch
+):
+    guided = [float(loss.detach()) for _, loss in losses(objective)]
+    assert max(guided) > 1e-4
+    for name in ("GUIDANCE", "CONTINUATION_GUIDANCE", "MULTI_SHOT_GUIDANCE"):
+        monkeypatch.setattr(f"lumora.train.distillation.{name}", 1.0)
+    assert max(float(loss.detach()) for _, loss in losses(objective)) < 1e-8
+
+
+def test_a_step_against_the_gradient_lowers_the_loss(objective: DistillationObjective):
+    objective.distillation = replace(objective.distillation, teacher_steps=3)
+    # Later steps start from states that the student reaches with its changed weights.
+    first_steps = {seed: loss for seed, (name, loss) in enumerate(losses(objective)) if name == "loss_step0"}
+    assert first_steps
+    torch.stack(list(first_steps.values())).sum().backward()
+    with torch.no_grad():
+        for parameter in objective.module.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.01 * parameter.grad
+    with torch.no_grad():
+        after = losses(objective)
+        assert sum(after[seed][1] for seed in first_steps) < sum(first_steps.values())
+
+
+def test_few_steps_are_the_default_where_the_guidance_is_the_models_own(run_dir: Path):
+    weights = run_dir / "weights"
+    config, few_steps = read_config(weights), read_few_steps(weights)
+    guided = Request("a ball", guidance_scale=3.0)
+    assert prepare(Request("a ball"), config, few_steps).request.num_inference_steps == 4
+    assert prepare(guided, config, few_steps).request.num_inference_steps == 24
+    assert prepare(replace(guided, num_inference_steps=4), config, few_steps).request.num_inference_steps == 4
+    assert prepare(Request("a ball", negative_prompt="a cube"), config, few_steps).request.num_inference_steps == 24
+    assert prepare(Request("a ball"), config).request.num_inference_steps == 24
+
+
+def test_the_distilled_transformer_samples_requests_of_its_number_of_steps(run_dir: Path, teacher: Path):
+    few, many = Pipeline.from_pretrained(run_dir / "weights"), Pipeline.from_pretrained(teacher)
+    request = Request("a ball", seconds=0.5, seed=1)
+
+    def differs(**changes: object) -> bool:
+        changed = replace(request, **changes)  # type: ignore[arg-type]
+        latents = [pipeline.generate(changed).latents for pipeline in (few, many)]
+        assert latents[0] is not None and latents[1] is not None
+        return bool((latents[0].data != latents[1].data).any())
+
+    assert differs(num_inference_steps=4)
+    assert not differs(num_inference_steps=5)
+    assert not differs(num_inference_steps=4, guidance_scale=2.0)
+
+
+def test_broken_adapters_are_refused(teacher: Path, tmp_path: Path):
+    for name in ("model.json", "codec.safetensors", "transformer.safetensors"):
+        (tmp_path / name).symlink_to(teacher / name)
+    (tmp_path / FEW_STEPS).write_bytes(b"no")
+    with pytest.raises(ValueError, match="does not hold few-step adapters"):
+        Pipeline.from_pretrained(tmp_path)
