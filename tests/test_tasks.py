@@ -169,7 +169,7 @@ def test_sampling_leaps_beside_what_is_given_and_earlier_between_two_ends(
 ):
     schedules = []
     monkeypatch.setattr(
-        window_sampling, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent
+        window_sampling, "sample", lambda d, state, times, method, progress: schedules.append(times) or state.latent
     )
     how: dict[str, Any] = {**HOW, "num_inference_steps": 4}
     pipeline.generate(Request("a ball", 9 / 8, **how, conditions=given))
@@ -180,7 +180,7 @@ def test_sampling_leaps_beside_what_is_given_and_earlier_between_two_ends(
 def test_further_pieces_do_not_leap(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     schedules = []
     monkeypatch.setattr(
-        window_sampling, "sample", lambda d, state, times, progress: schedules.append(times) or state.latent
+        window_sampling, "sample", lambda d, state, times, method, progress: schedules.append(times) or state.latent
     )
     pipeline.generate(Request("a ball", 6.0, **{**HOW, "num_inference_steps": 4}, conditions=(Condition(noise(5)),)))
     first, *others = (times[-2] for times in schedules)
