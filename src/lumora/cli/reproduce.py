@@ -94,9 +94,12 @@ def _backend_of(
     file: Path, made_by: dict[str, Any], model: str | Path | None, loras: Sequence[tuple[Path, float]]
 ) -> Backend:
     """The given model, or the one that a manifest names. Raises ValueError if it did not make the file."""
+    from lumora.backends.diffusers.catalog import catalog
     from lumora.backends.model_selection import open_backend
 
-    backend = open_backend(model or made_by.get("hub_id") or None, loras=loras, say=say)
+    # Several entries of the catalogue share a repository, so the name comes first.
+    name = made_by.get("name") if made_by.get("name") in catalog() else made_by.get("hub_id")
+    backend = open_backend(model or name or None, loras=loras, step_cache=made_by.get("step_cache"), say=say)
     identity = backend.identity()
     if made_by["sha256"] != identity["sha256"]:
         name = made_by.get("name")
