@@ -62,7 +62,7 @@ def test_several_processes_learn_about_the_same_in_bfloat16(alone: Path):
 
 def test_another_number_of_processes_continues_a_run(alone: Path):
     folder = alone.parent / "resumed"
-    for size, stop in ((2, 1), (4, 2), (1, 3), (2, 4), (4, STEPS)):
+    for size, stop in ((2, 1), (4, 2), (1, STEPS)):
         run_ranks(size, train_divided, folder, stop, LUMORA_CPU_DTYPE="float32")
         progress = read_progress(folder / "run")
         assert progress and progress.step == stop

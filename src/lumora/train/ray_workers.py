@@ -3,6 +3,9 @@
 All machines must see the run directory under the same path.
 """
 
+# Ray is in the extra `cluster`, which `make check` does not install.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import logging

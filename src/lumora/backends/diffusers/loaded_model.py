@@ -49,8 +49,9 @@ class LoadedModel:
         if family.name.startswith("wan"):
             self._pipe.vae.to(torch.float32)  # in bfloat16 its frames show blocks
         load_loras(self._pipe, loras)
-        for transformer in self._transformers if step_cache is not None else ():
-            transformer.enable_cache(FirstBlockCacheConfig(step_cache))
+        if step_cache is not None:
+            for transformer in self._transformers:
+                transformer.enable_cache(FirstBlockCacheConfig(step_cache))
         self._set_up()
 
     def pipeline(self, name: str) -> Any:

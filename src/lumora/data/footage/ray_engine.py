@@ -1,5 +1,8 @@
 """The steps of an ingest on Ray Data: one machine or a cluster whose machines see the same folders."""
 
+# Ray is in the extra `cluster`, which `make check` does not install.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import logging
