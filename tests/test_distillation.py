@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 
 from lumora.backends.lumora.pipeline import Pipeline
 from lumora.backends.lumora.planning import prepare
-from lumora.backends.lumora.weights import FEW_STEPS, model_hash, read_config, read_few_steps
+from lumora.backends.lumora.weights import model_hash, read_config, read_few_steps
 from lumora.cli import main
 from lumora.codec import Codec
 from lumora.config import to_json
 from lumora.data.datasets import LatentDataset
+from lumora.diffusion.defaults import FEW_STEPS
 from lumora.model.transformer import Transformer
 from lumora.presets import finetuning, tiny
 from lumora.request.spec import Request

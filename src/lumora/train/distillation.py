@@ -33,6 +33,7 @@ from lumora.diffusion.condition import (
 from lumora.diffusion.defaults import (
     CONDITIONED_GUIDANCE,
     CONTINUATION_GUIDANCE,
+    FEW_STEPS,
     GUIDANCE,
     GUIDANCE_INTERVAL,
     JUMP_T_BESIDE,
@@ -46,7 +47,7 @@ from lumora.model.lora_layers import add_lora, save_lora
 from lumora.model.packing import Batch
 from lumora.model.patchify import stack_equal_shapes
 from lumora.model.token_layout import num_video_tokens
-from lumora.model.transformer import Transformer, batch_flops
+from lumora.model.transformer import Transformer, flops
 from lumora.presets import Preset, finetuning
 from lumora.train.checkpoint import TrainProgress
 from lumora.train.distributed import DistContext, dist_context
@@ -89,7 +90,7 @@ def distill(
     with dist_context(device) as dist:
         if dist.is_main:
             _prepare_data(config, model, run_dir, dist.device.type)
-        dist.broadcast_number(0.0)  # wait until the data are there
+        dist.wait_for_all()  # until the data are there
         torch.manual_seed(0)
         student, teacher = (
             load_weights(Transformer(model.transformer), config.model / "transformer.safetensors") for _ in range(2)
@@ -122,7 +123,7 @@ def _export(config: DistillationConfig, model: ModelConfig, run_dir: Path) -> No
     add_lora(student, config.lora_rank)
     adapters = load_ema(student, run_dir / "transformer").state_dict()
     metadata = {"num_inference_steps": str(config.num_inference_steps)}
-    save_lora(adapters, run_dir / "weights" / "few_steps.safetensors", metadata)
+    save_lora(adapters, run_dir / "weights" / FEW_STEPS, metadata)
 
 
 class DistillationObjective(FlowObjective):
@@ -144,11 +145,10 @@ class DistillationObjective(FlowObjective):
 
     def flops(self, step: int) -> float:
         """Those of the student's forward and backward pass, which are a small part of all."""
-        latents = [example.latent for example in self._batch(step)]
-        text = [example.text for example in self._batch(step)]
-        times, seconds = [x.new_ones(x.shape[1]) for x in latents], [x.new_zeros(x.shape[1]) for x in latents]
-        spans = [example.spans for example in self._batch(step)]
-        return 3.0 * batch_flops(self.module.config, Batch(latents, times, text, seconds, spans))
+        examples = self._batch(step)
+        sizes = [(e.latent.shape[1], e.latent.shape[2], e.latent.shape[3]) for e in examples]
+        text_lengths = [[span.num_tokens for span in e.spans] for e in examples]
+        return 3.0 * flops(self.module.config, sizes, text_lengths)
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         examples = sorted(self._batch(step), key=lambda example: tuple(example.latent.shape))

@@ -59,7 +59,7 @@ def finetune(
     with dist_context(device) as dist:
         if dist.is_main:
             _prepare_data(config, model, run_dir, dist.device.type)
-        dist.broadcast_number(0.0)  # wait until the data are there
+        dist.wait_for_all()  # until the data are there
         torch.manual_seed(0)
         transformer = load_weights(Transformer(model.transformer), config.model / TRANSFORMER)
         if config.lora_rank is not None:

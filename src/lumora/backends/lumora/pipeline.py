@@ -19,7 +19,7 @@ from lumora.backends.base import Cancel, Cancelled, Preview, Progress
 from lumora.backends.lumora.latent_reuse import latents_of_segments, reusable_latents
 from lumora.backends.lumora.planning import LumoraPlan, is_unguided, prepare, resolve_guidance_scale
 from lumora.backends.lumora.resume import load_resume_state, request_fingerprint, save_resume_state, weights_hash
-from lumora.backends.lumora.weights import FEW_STEPS, model_folder, read_config, read_few_steps
+from lumora.backends.lumora.weights import model_folder, read_config, read_few_steps
 from lumora.backends.lumora.window_sampling import SegmentBatch, SegmentInputs, WindowSampler
 from lumora.backends.lumora.windows import CONTEXT_LATENTS, Window, default_window_frames, plan_windows
 from lumora.backends.timeline.compositing import ConditionFrames
@@ -27,6 +27,7 @@ from lumora.backends.timeline.soundtrack import soundtrack
 from lumora.codec import Codec
 from lumora.config import ModelConfig, Resolution
 from lumora.diffusion.condition import LatentState, concat, init_state, make_denoise_mask, short_gaps
+from lumora.diffusion.defaults import FEW_STEPS
 from lumora.media.video import Video
 from lumora.model.lora_layers import merge_lora
 from lumora.model.transformer import Transformer

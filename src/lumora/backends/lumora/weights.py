@@ -8,10 +8,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from lumora.config import ModelConfig, from_json
+from lumora.diffusion.defaults import FEW_STEPS
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "weights"
-FEW_STEPS = "few_steps.safetensors"
-"""Adapters with which the transformer needs few steps (`lumora train distill`). A model need not have them."""
 
 
 def model_folder(folder: Path | None = None) -> Path:
