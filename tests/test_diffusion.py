@@ -28,7 +28,7 @@ from lumora.diffusion.condition import (
     short_gaps,
 )
 from lumora.diffusion.flow import flow_matching_loss, foreground_weights, interpolate, log_shift, sample_times, velocity
-from lumora.diffusion.guidance import Guidance, apply_guidance, make_denoiser
+from lumora.diffusion.guidance import Guidance, NoiseExperts, apply_guidance, make_denoiser
 from lumora.diffusion.sampler import Method, sample, time_schedule
 from lumora.model.transformer import Transformer
 
@@ -369,3 +369,27 @@ def test_training_is_deterministic_and_reduces_the_loss():
 
 def test_log_shift_is_logit_mean_at_the_base_sequence_length():
     assert log_shift(80, FlowConfig()) == FlowConfig().logit_mean
+
+
+def test_training_times_lie_in_their_range_and_are_distributed_as_without_it():
+    config, part = FlowConfig(), FlowConfig(time_range=(0.7, 1.0))
+    free, within = sample_times(40_000, 80, config, seeded()), sample_times(40_000, 80, part, seeded())
+    assert float(within.min()) >= 0.7 and float(within.max()) <= 1.0
+    expected = free[free >= 0.7]
+    for share in (0.1, 0.5, 0.9):
+        torch.testing.assert_close(within.quantile(share), expected.quantile(share), atol=0.005, rtol=0)
+
+
+def test_each_expert_predicts_at_its_times():
+    low, high = random_transformer(CONFIG), random_transformer(CONFIG, seed=1)
+    experts = NoiseExperts(low, high, 0.6)
+    latent = torch.randn(1, 3, 2, 4, 4, generator=seeded())
+    state = init_state(torch.zeros_like(latent), torch.ones(1, 2), torch.tensor([[0.0, 0.5]]), seeded())
+    text = [torch.randn(4, 12, generator=seeded())]
+
+    def velocity_of(transformer: Transformer | NoiseExperts, t: float) -> Tensor:
+        return make_denoiser(transformer, state, text, Guidance(2.0))(latent, t)
+
+    for t, expected in ((0.9, high), (0.61, high), (0.6, low), (0.2, low)):
+        torch.testing.assert_close(velocity_of(experts, t), velocity_of(expected, t))
+    assert not torch.allclose(velocity_of(low, 0.9), velocity_of(high, 0.9))

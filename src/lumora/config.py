@@ -57,6 +57,8 @@ class FlowConfig:
     """Standard deviation of the logit of the training time."""
     base_seq_len: int = 80
     """Number of video tokens that `logit_mean` is for; with more tokens, times are shifted further towards noise."""
+    time_range: tuple[float, float] = (0.0, 1.0)
+    """Training times lie between these; a transformer that samples at some times only is trained on those."""
     t_min: float = 0.05
     """Below this t, 1/t is clamped when x-prediction becomes a velocity; sampling jumps from here to data."""
     foreground_weight: float = 16.0
@@ -154,11 +156,24 @@ TextEncoderName: TypeAlias = Literal["all-MiniLM-L6-v2", "multilingual-e5-small"
 
 
 @dataclass(frozen=True)
+class HighNoiseConfig:
+    """A second transformer, which makes the predictions at times above `boundary` (eDiff-I, arXiv:2211.01324).
+
+    Near noise little detail is left, so it can have larger patches and see more samples in the same time.
+    """
+
+    transformer: TransformerConfig
+    boundary: float = 0.7
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """A model: all that is needed to build its networks and to load its weights. Stored as model.json."""
 
     codec: CodecConfig = field(default_factory=CodecConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    high_noise: HighNoiseConfig | None = None
+    """Another transformer for the noisy part of sampling; None: `transformer` makes all predictions."""
     flow: FlowConfig = field(default_factory=FlowConfig)
     shape: VideoShape = field(default_factory=VideoShape)
     """The shape that the model was mainly trained on; the default of `lumora generate`."""

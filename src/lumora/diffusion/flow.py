@@ -48,9 +48,18 @@ def log_shift(tokens: int, config: FlowConfig) -> float:
 
 
 def sample_times(count: int, tokens: int, config: FlowConfig, generator: torch.Generator) -> Float[Tensor, " count"]:
-    """Logit-normal training times in (0, 1), on the generator's device."""
-    normal = torch.randn(count, generator=generator, device=generator.device)
-    return torch.sigmoid(log_shift(tokens, config) + config.logit_std * normal)
+    """Logit-normal training times within `config.time_range`, on the generator's device."""
+    low, high = config.time_range
+    mean = log_shift(tokens, config)
+    if (low, high) == (0.0, 1.0):
+        normal = torch.randn(count, generator=generator, device=generator.device)
+        return torch.sigmoid(mean + config.logit_std * normal)
+    # The inverse of the distribution function, between its values at both ends.
+    ends = torch.tensor([low, high], device=generator.device, dtype=torch.float64)
+    below = torch.special.ndtr((ends.logit() - mean) / config.logit_std)
+    share = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float64)
+    quantile = torch.special.ndtri(below[0] + share * (below[1] - below[0]))
+    return torch.sigmoid(mean + config.logit_std * quantile).clamp(low, high).float()
 
 
 def flow_matching_loss(

@@ -45,6 +45,19 @@ class Guidance:
 
 
 @dataclass(frozen=True)
+class NoiseExperts:
+    """Transformers for two parts of the path from noise to data (eDiff-I, arXiv:2211.01324, section 3.1)."""
+
+    low_noise: Transformer
+    high_noise: Transformer
+    boundary: float
+    """The time above which `high_noise` predicts."""
+
+    def at(self, t: float) -> Transformer:
+        return self.high_noise if t > self.boundary else self.low_noise
+
+
+@dataclass(frozen=True)
 class Captions:
     """Token embeddings of each clip's text, and which tokens describe which shot."""
 
@@ -117,7 +130,7 @@ class FlowEditGuider:
 
 
 def make_denoiser(
-    transformer: Transformer,
+    transformer: Transformer | NoiseExperts,
     state: LatentState,
     text: list[Float[Tensor, "_ text_width"]],
     guidance: Guidance,
@@ -165,14 +178,15 @@ def make_denoiser(
 
 @torch.inference_mode()
 def predict_clean(
-    transformer: Transformer, state: LatentState, t: float, passes: list[ForwardPass]
+    transformer: Transformer | NoiseExperts, state: LatentState, t: float, passes: list[ForwardPass]
 ) -> tuple[Float[Tensor, "b c t h w"], ...]:
     """The predicted clean latents of each forward pass at time t, computed as one batch."""
+    network = transformer.at(t) if isinstance(transformer, NoiseExperts) else transformer
     latents = [clip for each in passes for clip in each.latent]
     text = [tokens for each in passes for tokens in each.captions.text]
     spans = [shots for each in passes for shots in each.captions.spans]
     times, seconds = [*frame_times(state.denoise_mask, t)] * len(passes), [*state.positions] * len(passes)
-    return torch.stack(transformer(Batch(latents, times, text, seconds, spans))).chunk(len(passes))
+    return torch.stack(network(Batch(latents, times, text, seconds, spans))).chunk(len(passes))
 
 
 def apply_guidance(

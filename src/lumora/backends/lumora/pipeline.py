@@ -19,13 +19,13 @@ from lumora.backends.base import Cancel, Cancelled, Preview, Progress
 from lumora.backends.lumora.latent_reuse import latents_of_segments, reusable_latents
 from lumora.backends.lumora.planning import LumoraPlan, is_unguided, prepare, resolve_guidance_scale
 from lumora.backends.lumora.resume import load_resume_state, request_fingerprint, save_resume_state, weights_hash
-from lumora.backends.lumora.weights import model_folder, read_config, read_few_steps
+from lumora.backends.lumora.weights import HIGH_NOISE, model_folder, read_config, read_few_steps
 from lumora.backends.lumora.window_sampling import SegmentBatch, SegmentInputs, WindowSampler
 from lumora.backends.lumora.windows import CONTEXT_LATENTS, Window, default_window_frames, plan_windows
 from lumora.backends.timeline.compositing import ConditionFrames
 from lumora.backends.timeline.soundtrack import soundtrack
 from lumora.codec import Codec
-from lumora.config import ModelConfig, Resolution
+from lumora.config import ModelConfig, Resolution, TransformerConfig
 from lumora.diffusion.condition import LatentState, concat, init_state, make_denoise_mask, short_gaps
 from lumora.diffusion.defaults import FEW_STEPS
 from lumora.media.video import Video
@@ -53,6 +53,8 @@ class Pipeline:
     """The number of steps that `few_step_transformer` is for; 0 if there is none."""
     few_step_transformer: Transformer | None = None
     """The distilled transformer (`lumora.train.distillation`)."""
+    high_noise_transformer: Transformer | None = None
+    """The transformer of `config.high_noise`."""
 
     @classmethod
     def from_pretrained(cls, folder: Path | None = None, device: str | torch.device | None = None) -> Pipeline:
@@ -61,13 +63,16 @@ class Pipeline:
         Raises ValueError, in one sentence, if its files are missing or broken.
         """
         config, device, few_steps = read_config(folder), _device(device), read_few_steps(folder)
+        files, second = model_folder(folder), config.high_noise
+        file = files / "transformer.safetensors"
         return cls(
             config,
             load_codec(folder, device),
-            _for_inference(_load_transformer(config, folder), device),
+            _load_transformer(config.transformer, file, device),
             load_text_encoder(config.text_encoder, device),
             few_steps,
-            _for_inference(_load_transformer(config, folder, FEW_STEPS), device) if few_steps else None,
+            _load_transformer(config.transformer, file, device, files / FEW_STEPS) if few_steps else None,
+            _load_transformer(second.transformer, files / HIGH_NOISE, device) if second else None,
         )
 
     @property
@@ -121,7 +126,7 @@ class Pipeline:
         num_windows = sum(len(batch.windows) for batch in batches)
         fingerprint = ""
         if resume_path and num_windows > 1:
-            fingerprint = request_fingerprint(requests, [self.codec, sampler.transformer])
+            fingerprint = request_fingerprint(requests, [self.codec, *sampler.transformers()])
             states = load_resume_state(resume_path, states, fingerprint)
         show = on_preview and partial(self._show_previews, on_preview)
         num_done = 0
@@ -143,7 +148,7 @@ class Pipeline:
         few_step = self.few_step_transformer if request.num_inference_steps == self.few_steps else None
         if few_step is not None and is_unguided(request):
             return WindowSampler(self.config, self.codec, few_step, self.text_encoder, is_few_step=True)
-        return WindowSampler(self.config, self.codec, self.transformer, self.text_encoder)
+        return WindowSampler(self.config, self.codec, self.transformer, self.text_encoder, self.high_noise_transformer)
 
     def _show_previews(self, on_preview: Preview, latents: Float[Tensor, "b c t h w"]) -> None:
         """A frame of the middle of each estimate, decoded alone."""
@@ -247,13 +252,15 @@ def load_codec(folder: Path | None = None, device: str | torch.device | None = N
     return codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _load_transformer(config: ModelConfig, folder: Path | None, adapters: str | None = None) -> Transformer:
+def _load_transformer(
+    config: TransformerConfig, file: Path, device: torch.device, adapters: Path | None = None
+) -> Transformer:
     with _unseeded():
-        transformer = Transformer(config.transformer)
-    load_weights(transformer, model_folder(folder) / "transformer.safetensors")
+        transformer = Transformer(config)
+    load_weights(transformer, file)
     if adapters:
-        merge_lora(transformer, model_folder(folder) / adapters)
-    return transformer
+        merge_lora(transformer, adapters)
+    return _for_inference(transformer, device)
 
 
 def _unseeded() -> AbstractContextManager[None]:

@@ -22,7 +22,7 @@ from lumora.config import ModelConfig
 from lumora.diffusion.condition import EditSource, LatentState, concat, unbind
 from lumora.diffusion.defaults import EDIT_GUIDANCE_INTERVAL, GUIDANCE_INTERVAL, JUMP_T_BESIDE, JUMP_T_BETWEEN
 from lumora.diffusion.flow import log_shift
-from lumora.diffusion.guidance import Guidance, X0Correction, make_denoiser
+from lumora.diffusion.guidance import Guidance, NoiseExperts, X0Correction, make_denoiser
 from lumora.diffusion.sampler import sample, time_schedule
 from lumora.model.packing import Span
 from lumora.model.token_layout import num_video_tokens
@@ -61,6 +61,8 @@ class WindowSampler:
     codec: Codec
     transformer: Transformer
     text_encoder: TextEncoder
+    high_noise_transformer: Transformer | None = None
+    """Predicts at times above `config.high_noise.boundary`."""
     is_few_step: bool = False
     """Whether the transformer is distilled: it takes few Euler steps without guidance."""
 
@@ -99,7 +101,7 @@ class WindowSampler:
         continues = edit_source is None and bool((local.denoise_mask == 0).any())
         estimates: list[Tensor] = []
         denoise = make_denoiser(
-            self.transformer,
+            self._network(),
             local,
             text,
             self._guidance(request, continues, edit_source is not None),
@@ -139,11 +141,22 @@ class WindowSampler:
             ]
         )
 
+    def transformers(self) -> list[Transformer]:
+        """All that sampling uses."""
+        return [self.transformer, *([self.high_noise_transformer] if self.high_noise_transformer else [])]
+
+    def _network(self) -> Transformer | NoiseExperts:
+        if self.high_noise_transformer is None or self.config.high_noise is None:
+            return self.transformer
+        return NoiseExperts(self.transformer, self.high_noise_transformer, self.config.high_noise.boundary)
+
     def _guidance(self, request: Request, continues: bool, is_edit: bool) -> Guidance:
         if self.is_few_step:
             return Guidance()
-        interval = EDIT_GUIDANCE_INTERVAL if is_edit else GUIDANCE_INTERVAL
-        return Guidance(resolve_guidance_scale(request, continues), interval)
+        low, high = EDIT_GUIDANCE_INTERVAL if is_edit else GUIDANCE_INTERVAL
+        if self.config.high_noise is not None:  # later guidance breaks what the high-noise transformer laid out
+            low = max(low, self.config.high_noise.boundary)
+        return Guidance(resolve_guidance_scale(request, continues), (low, high))
 
     def _window_state(self, state: LatentState, in_window: slice) -> LatentState:
         """The state of a window on the device of the networks; positions begin at 0."""
