@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -152,6 +153,8 @@ class VideoShape:
         return Resolution(self.width, self.height)
 
 
+TRANSFORMER, HIGH_NOISE_TRANSFORMER = "transformer", "high_noise_transformer"
+"""Names of the transformers of a model: of their weights files, before `.safetensors`, and of their training runs."""
 TextEncoderName: TypeAlias = Literal["all-MiniLM-L6-v2", "multilingual-e5-small"]
 
 
@@ -163,7 +166,7 @@ class HighNoiseConfig:
     """
 
     transformer: TransformerConfig
-    boundary: float = 0.7
+    boundary: float = 0.6
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,24 @@ class ModelConfig:
     prompt."""
     max_multi_shot_frames: int = 0
     """Frames of the longest multi-shot clips that it was trained on and can sample at once; 0: as in `shape`."""
+
+    def transformers(self) -> dict[str, ModelConfig]:
+        """Each transformer by its name, as a model of its own that is trained at the times of its predictions only.
+
+        Times are distributed as if one transformer was trained at all of them.
+        """
+        if self.high_noise is None:
+            return {TRANSFORMER: self}
+        other, boundary = self.high_noise.transformer, self.high_noise.boundary
+        # The shift of the times counts tokens, and a token of the other transformer covers more latent positions.
+        positions = (math.prod(self.transformer.patch_size), math.prod(other.patch_size))
+        base_seq_len = max(1, round(self.flow.base_seq_len * positions[0] / positions[1]))
+        low = replace(self.flow, time_range=(0.0, boundary))
+        high = replace(self.flow, time_range=(boundary, 1.0), base_seq_len=base_seq_len)
+        return {
+            TRANSFORMER: replace(self, high_noise=None, flow=low),
+            HIGH_NOISE_TRANSFORMER: replace(self, transformer=other, high_noise=None, flow=high),
+        }
 
     def trained_frames(self, together: bool) -> int:
         """Frames of the longest clips that it was trained on, with several shots sampled `together` or with one."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from lumora.config import (
+    HIGH_NOISE_TRANSFORMER,
     CodecConfig,
     FlowConfig,
+    HighNoiseConfig,
     ModelConfig,
     OptimizerConfig,
     TrainConfig,
@@ -38,6 +40,12 @@ class Preset:
     """ISO 639-1 codes of the languages of some captions; most are English."""
     codec: TrainConfig = field(default_factory=TrainConfig)
     transformer: TrainConfig = field(default_factory=TrainConfig)
+    high_noise: TrainConfig = field(default_factory=TrainConfig)
+    """Of the model's high-noise transformer, if it has one."""
+
+    def schedule(self, name: str) -> TrainConfig:
+        """Of the transformer of this name (`ModelConfig.transformers`)."""
+        return self.high_noise if name == HIGH_NOISE_TRANSFORMER else self.transformer
 
 
 def tiny() -> Preset:
@@ -174,8 +182,9 @@ class Curriculum:
 def stage() -> Curriculum:
     """The next default model: the `stage` world and its films, at 64×64 and then at 128×128 pixels.
 
-    `python runs/default.py --preset stage`. A sample of 64×64 takes 6.9 GFLOPs and one of 128×128 31. The learning rate
-    is constant until the last third of the last stage, in which it falls to 0.
+    `python runs/default.py --preset stage`. A sample of 64×64 takes 6.9 GFLOPs and one of 128×128 31, or 4.6 for the
+    high-noise transformer, which only the last stage has. The learning rate is constant until the last third of the
+    last stage, in which it falls to 0.
     """
     base = replace(cpu().model, text_encoder="multilingual-e5-small")
     optimizer = OptimizerConfig(
@@ -201,6 +210,15 @@ def stage() -> Curriculum:
     small = TrainConfig(batch_size=8, max_steps=120_000, optimizer=optimizer, log_every=50)
     gentle = replace(optimizer, muon_lr=0.003, adam_lr=1.5e-4, cooldown_fraction=0.33)
     large = replace(small, max_steps=12_000, optimizer=gentle)
+    last = sized("128", 2, 12_000, large)
+    # Four times the latent positions in a token: at 128×128 it covers as much of the picture as at 64×64.
+    coarse = replace(base.transformer, patch_size=(1, 4, 4), hourglass_hidden_size=0)
+    quick = replace(gentle, muon_lr=0.005, adam_lr=3e-4, ema_decays=(0.998, 0.9995))
+    clips = replace(
+        last.clips,
+        model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse)),
+        high_noise=replace(small, max_steps=20_000, optimizer=quick),
+    )
     codec = Preset(base, "stage", num_clips=2_000, buckets=(VideoShape(17, 64, 64),), codec=cpu().codec)
     tuned = TrainConfig(
         batch_size=2,
@@ -208,7 +226,7 @@ def stage() -> Curriculum:
         optimizer=OptimizerConfig(muon_lr=0.001, adam_lr=5e-5, muon_every=2, ema_decays=(0.99, 0.995)),
     )
     decoder = Preset(base, "stage", num_clips=400, buckets=(VideoShape(17, 128, 128),), shard_size=50, codec=tuned)
-    return Curriculum(codec, (sized("64", 1, 24_000, small), sized("128", 2, 12_000, large)), decoder)
+    return Curriculum(codec, (sized("64", 1, 24_000, small), replace(last, clips=clips)), decoder)
 
 
 def tiny_stage() -> Curriculum:
@@ -224,7 +242,11 @@ def tiny_stage() -> Curriculum:
         return CurriculumStage(name, clips, films, num_portions=2)
 
     codec = replace(base, world="stage", num_clips=6, codec=replace(base.codec, max_steps=4))
-    return Curriculum(codec, (sized("32", 32), sized("48", 48)), decoder=codec)
+    last = sized("48", 48)
+    coarse = replace(base.model.transformer, patch_size=(1, 3, 3))
+    model = replace(last.clips.model, high_noise=HighNoiseConfig(coarse))
+    last = replace(last, clips=replace(last.clips, model=model, high_noise=run))
+    return Curriculum(codec, (sized("32", 32), last), decoder=codec)
 
 
 def variations(shape: VideoShape) -> tuple[VideoShape, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,12 @@ from torch import nn
 from lumora.atomic_io import atomic_write
 
 Module = TypeVar("Module", bound=nn.Module)
+
+
+def unseeded() -> AbstractContextManager[None]:
+    """Networks draw random weights when they are made; inside this, the caller's random numbers stay the same. (The
+    meta device would need 70 MB and a second, because PyTorch then imports its compiler.)"""
+    return torch.random.fork_rng(devices=[])
 
 
 def load_weights(module: Module, file: Path) -> Module:

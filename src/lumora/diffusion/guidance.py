@@ -15,9 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumora.diffusion.condition import EditSource, LatentState, frame_times
+from lumora.diffusion.defaults import EDIT_GUIDANCE_INTERVAL, GUIDANCE_INTERVAL
 from lumora.diffusion.flow import velocity
+from lumora.model.noise_experts import NoiseExperts, Transformers, transformer_at
 from lumora.model.packing import Batch, Span, drop_text
-from lumora.model.transformer import Transformer
 
 Denoiser: TypeAlias = Callable[[Tensor, float], Tensor]
 """(latent, time) -> velocity, both of one shape. Samplers integrate it."""
@@ -43,18 +44,14 @@ class Guidance:
         low, high = self.interval
         return self.scale < 1 or (self.scale > 1 and low <= t <= high)
 
-
-@dataclass(frozen=True)
-class NoiseExperts:
-    """Transformers for two parts of the path from noise to data (eDiff-I, arXiv:2211.01324, section 3.1)."""
-
-    low_noise: Transformer
-    high_noise: Transformer
-    boundary: float
-    """The time above which `high_noise` predicts."""
-
-    def at(self, t: float) -> Transformer:
-        return self.high_noise if t > self.boundary else self.low_noise
+    @classmethod
+    def at_default_times(cls, scale: float, transformers: Transformers, is_edit: bool = False) -> Guidance:
+        """Guidance where it helps; with two transformers only at the times of the first, because later guidance breaks
+        the bodies that it made."""
+        low, high = EDIT_GUIDANCE_INTERVAL if is_edit else GUIDANCE_INTERVAL
+        if isinstance(transformers, NoiseExperts):
+            low = max(low, transformers.boundary)
+        return cls(scale, (low, high))
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,7 @@ class FlowEditGuider:
 
 
 def make_denoiser(
-    transformer: Transformer | NoiseExperts,
+    transformers: Transformers,
     state: LatentState,
     text: list[Float[Tensor, "_ text_width"]],
     guidance: Guidance,
@@ -166,7 +163,7 @@ def make_denoiser(
 
     def denoise(latent: Tensor, t: float) -> Tensor:
         passes = [(guider, extra) for guider in guiders if (extra := guider.forward_pass(latent, t)) is not None]
-        x, *others = predict_clean(transformer, state, t, [ForwardPass(latent, captions), *(e for _, e in passes)])
+        x, *others = predict_clean(transformers, state, t, [ForwardPass(latent, captions), *(e for _, e in passes)])
         for (guider, _), other in zip(passes, others, strict=True):
             x = guider.apply(x, other)
         x = x0_correction(x) if x0_correction else x
@@ -178,15 +175,14 @@ def make_denoiser(
 
 @torch.inference_mode()
 def predict_clean(
-    transformer: Transformer | NoiseExperts, state: LatentState, t: float, passes: list[ForwardPass]
+    transformers: Transformers, state: LatentState, t: float, passes: list[ForwardPass]
 ) -> tuple[Float[Tensor, "b c t h w"], ...]:
     """The predicted clean latents of each forward pass at time t, computed as one batch."""
-    network = transformer.at(t) if isinstance(transformer, NoiseExperts) else transformer
     latents = [clip for each in passes for clip in each.latent]
     text = [tokens for each in passes for tokens in each.captions.text]
     spans = [shots for each in passes for shots in each.captions.spans]
     times, seconds = [*frame_times(state.denoise_mask, t)] * len(passes), [*state.positions] * len(passes)
-    return torch.stack(network(Batch(latents, times, text, seconds, spans))).chunk(len(passes))
+    return torch.stack(transformer_at(transformers, t)(Batch(latents, times, text, seconds, spans))).chunk(len(passes))
 
 
 def apply_guidance(

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from lumora.atomic_io import atomic_write
 from lumora.model.layers import Block
-from lumora.model.transformer import Transformer
 
 ADAPTED = ("qkv", "out", "up", "down")
 """Layers of each block that get an adapter."""
@@ -39,8 +38,8 @@ class LoraLinear(nn.Linear):
         return super().forward(input) + F.linear(F.linear(input, self.lora_A), self.lora_B)
 
 
-def add_lora(transformer: Transformer, rank: int) -> None:
-    """Freezes `transformer` and adds adapters to all of its blocks. Raises ValueError for a rank below 1."""
+def add_lora(transformer: nn.Module, rank: int) -> None:
+    """Freezes a transformer, or all of a model, and gives its blocks adapters. Raises ValueError for a rank below 1."""
     if rank < 1:
         raise ValueError(f"The rank of an adapter must be at least 1, not {rank}.")
     transformer.requires_grad_(False)
@@ -63,7 +62,7 @@ def save_lora(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str] 
 
 
 @torch.no_grad()
-def merge_lora(transformer: Transformer, path: Path, strength: float = 1.0) -> None:
+def merge_lora(transformer: nn.Module, path: Path, strength: float = 1.0) -> None:
     """Adds the adapters in the file `path`, times `strength`, to the weights of `transformer`.
 
     Raises ValueError, in one sentence, for a broken file or one whose adapters do not fit this transformer; its weights

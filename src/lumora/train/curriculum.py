@@ -1,8 +1,8 @@
 """Trains the stages of a curriculum in one folder; the same call continues an interrupted one.
 
 `codec` is the run directory of the codec. For each stage NAME, the folder `NAME` is a run directory with the latents of
-its clips, its transformer run and its weights; `NAME-films` has the latents of its multi-shot clips. `decoder` is the
-run that tunes the decoder at the end, and `weights` the finished model.
+its clips, a run of each of its transformers and its weights; `NAME-films` has the latents of its multi-shot clips.
+`decoder` is the run that tunes the decoder at the end, and `weights` the finished model.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from lumora.config import HIGH_NOISE_TRANSFORMER, TRANSFORMER
 from lumora.data.captions import captions_from_facts
+from lumora.data.datasets import LatentDataset
 from lumora.data.render_latents import render_latents
-from lumora.data.shards import DatasetConfig
+from lumora.data.shards import DatasetConfig, shard_numbers
 from lumora.data.world_clips import clip_record
+from lumora.model.transformer import Transformer
 from lumora.parallel import run_batches
 from lumora.presets import Curriculum, CurriculumStage, Preset
 from lumora.terminal import warn
 from lumora.train.checkpoint import TrainProgress, read_progress
 from lumora.train.run import CODEC, read_model_config, render_clips_stage, train_codec, train_transformer
+from lumora.train.transplant import transplant
 from lumora.train.warm_start import warm_start
-from lumora.weights_io import save_weights
+from lumora.weights_io import load_weights, save_weights
 
-TRANSFORMER = "transformer.safetensors"
+WEIGHTS = f"{TRANSFORMER}.safetensors"
 FILM_REPEATS = 2
 """How often multi-shot clips are used per use of a single-shot clip."""
 CAPTIONED_CLIPS = 400
@@ -55,7 +59,7 @@ def run_curriculum(
     progress = _codec(curriculum, run_dir, init_model, workers, minutes_left, device)
     init_from = None
     if init_model is not None:
-        init_from = run_dir / "init" / TRANSFORMER
+        init_from = run_dir / "init" / WEIGHTS
         if not init_from.exists():
             clips = curriculum.stages[0].clips
             save_weights(warm_start(init_model, clips.model, _english_captions(clips, init_model, workers)), init_from)
@@ -63,12 +67,13 @@ def run_curriculum(
         if progress is not None and progress.step < progress.max_steps:
             return progress
         progress = _run_stage(curriculum.stages[: i + 1], run_dir, init_from, workers, minutes_left, device)
-        init_from = run_dir / names[i] / "weights" / TRANSFORMER
+        init_from = run_dir / names[i] / "weights" / WEIGHTS
     assert progress is not None and init_from is not None, "A curriculum has at least one stage."
     if progress.step == progress.max_steps:
         progress = _decoder(curriculum.decoder, run_dir, workers, minutes_left, device)
-        for file in (init_from, init_from.with_name("model.json")):
-            shutil.copy(file, run_dir / "weights" / file.name)
+        trained = curriculum.stages[-1].clips.model.transformers()
+        for file in ("model.json", *(f"{name}.safetensors" for name in trained)):
+            shutil.copy(init_from.with_name(file), run_dir / "weights" / file)
     return progress
 
 
@@ -139,27 +144,52 @@ def _run_stage(
         shutil.copy(run_dir / "codec" / CODEC, folder / CODEC)
     clips, films = run_dir / stage.name, [run_dir / f"{s.name}-films" for s in stages]
     extra_data = [folder for folder in folders if folder != clips] + films * (FILM_REPEATS - 1)
-    max_steps, progress = stage.clips.transformer.max_steps, None
-    assert max_steps is not None, "The steps of a stage are divided among its portions."
+    names, progress = list(stage.clips.model.transformers()), None
     # A restart goes on with its portion: each call of `train_transformer` reads and writes a checkpoint.
-    finished = _steps_done(clips / "transformer") * stage.num_portions // max_steps
+    finished = min(_portions_done(stage, clips, name) for name in names)
     for portion in range(min(finished + 1, stage.num_portions), stage.num_portions + 1):
         share = portion / stage.num_portions
         for folder, preset in folders.items():
             _log(f"latents in {folder}, portion {portion} of {stage.num_portions}")
             render_latents(_first_clips(preset, share), folder / CODEC, folder / "latents", workers, device)
-        _log(f"transformer in {clips}, portion {portion} of {stage.num_portions}")
-        stop_step = round(share * max_steps)
-        progress = train_transformer(stage.clips, clips, minutes_left(), device, init_from, extra_data, stop_step)
-        if progress.step < stop_step:
-            break
+        for name in names:
+            _log(f"{name} in {clips}, portion {portion} of {stage.num_portions}")
+            stop_step, init = round(share * _max_steps(stage.clips, name)), init_from
+            if name == HIGH_NOISE_TRANSFORMER:
+                init = _init_high_noise(stages, run_dir, init_from)
+            progress = train_transformer(stage.clips, clips, minutes_left(), device, init, extra_data, stop_step, name)
+            if progress.step < stop_step:
+                return progress
     assert progress is not None, "A stage has at least one portion."
     return progress
 
 
-def _steps_done(run: Path) -> int:
-    progress = read_progress(run)
-    return progress.step if progress else 0
+def _init_high_noise(stages: Sequence[CurriculumStage], run_dir: Path, init_from: Path | None) -> Path | None:
+    """The file of the initial weights of the high-noise transformer of the last stage: the transformer of the stage
+    before, in the file `init_from`, adapted to the latents of this stage."""
+    if init_from is None or len(stages) == 1:
+        return None
+    file = run_dir / "init" / f"{stages[-1].name}-{HIGH_NOISE_TRANSFORMER}.safetensors"
+    if not file.exists():
+        before, model = stages[-2].clips.model, stages[-1].clips.model.transformers()[HIGH_NOISE_TRANSFORMER]
+        folders = [run_dir / stage.name / "latents" for stage in stages[-2:]]
+        shared = sorted(set.intersection(*(set(shard_numbers(folder, "latents")) for folder in folders)))
+        old, new = load_weights(Transformer(before.transformer), init_from), Transformer(model.transformer)
+        explained = transplant(old, new, *(LatentDataset(folder, shared) for folder in folders))
+        _log(f"{HIGH_NOISE_TRANSFORMER}: tokens of {stages[-2].name} explain {explained:.1%} of the variance")
+        save_weights(new, file)
+    return file
+
+
+def _portions_done(stage: CurriculumStage, run_dir: Path, name: str) -> int:
+    progress = read_progress(run_dir / name)
+    return progress.step * stage.num_portions // _max_steps(stage.clips, name) if progress else 0
+
+
+def _max_steps(preset: Preset, name: str) -> int:
+    max_steps = preset.schedule(name).max_steps
+    assert max_steps is not None, "The steps of a stage are divided among its portions."
+    return max_steps
 
 
 def _first_clips(preset: Preset, share: float) -> Preset:

@@ -35,7 +35,6 @@ from lumora.diffusion.defaults import (
     CONTINUATION_GUIDANCE,
     FEW_STEPS,
     GUIDANCE,
-    GUIDANCE_INTERVAL,
     JUMP_T_BESIDE,
     JUMP_T_BETWEEN,
     MULTI_SHOT_GUIDANCE,
@@ -44,17 +43,17 @@ from lumora.diffusion.flow import log_shift, velocity
 from lumora.diffusion.guidance import Guidance, make_denoiser
 from lumora.diffusion.sampler import sample, time_schedule
 from lumora.model.lora_layers import add_lora, save_lora
+from lumora.model.noise_experts import Transformers, load_transformers, transformer_at
 from lumora.model.packing import Batch
 from lumora.model.patchify import stack_equal_shapes
 from lumora.model.token_layout import num_video_tokens
-from lumora.model.transformer import Transformer, flops
+from lumora.model.transformer import flops
 from lumora.presets import Preset, finetuning
 from lumora.train.checkpoint import TrainProgress
 from lumora.train.distributed import DistContext, dist_context
 from lumora.train.loop import train
-from lumora.train.objectives import FlowObjective
+from lumora.train.objectives import LatentObjective
 from lumora.train.run import copy_codec, load_ema, read_model_config, save_model
-from lumora.weights_io import load_weights
 from lumora.world.sample.cast import PRESETS as WORLD_PRESETS
 
 CONTINUATION_SHARE = 0.3
@@ -92,9 +91,7 @@ def distill(
             _prepare_data(config, model, run_dir, dist.device.type)
         dist.wait_for_all()  # until the data are there
         torch.manual_seed(0)
-        student, teacher = (
-            load_weights(Transformer(model.transformer), config.model / "transformer.safetensors") for _ in range(2)
-        )
+        student, teacher = (load_transformers(model, config.model) for _ in range(2))
         add_lora(student, config.lora_rank)
         films = run_dir / "films"
         latents = LatentDataset(run_dir / "latents", extra_folders=[films] if films.exists() else [])
@@ -118,21 +115,21 @@ def _prepare_data(config: DistillationConfig, model: ModelConfig, run_dir: Path,
 
 def _export(config: DistillationConfig, model: ModelConfig, run_dir: Path) -> None:
     """Copies the teacher, and writes the longest EMA of the adapters next to it."""
-    student = Transformer(model.transformer)
-    save_model(load_weights(student, config.model / "transformer.safetensors"), model, run_dir / "weights")
+    student = load_transformers(model, config.model)
+    save_model(student, model, run_dir / "weights")
     add_lora(student, config.lora_rank)
     adapters = load_ema(student, run_dir / "transformer").state_dict()
     metadata = {"num_inference_steps": str(config.num_inference_steps)}
     save_lora(adapters, run_dir / "weights" / FEW_STEPS, metadata)
 
 
-class DistillationObjective(FlowObjective):
+class DistillationObjective(LatentObjective):
     """The squared error of the student's velocity over one of its steps, against the mean velocity of its teacher."""
 
     def __init__(
         self,
-        student: Transformer,
-        teacher: Transformer,
+        student: Transformers,
+        teacher: Transformers,
         latents: LatentDataset,
         model: ModelConfig,
         run: TrainConfig,
@@ -141,14 +138,14 @@ class DistillationObjective(FlowObjective):
     ) -> None:
         super().__init__(student, latents, model, run, dist)
         self.teacher = teacher.to(dist.device).eval().requires_grad_(False)
-        self.distillation = config
+        self.model, self.distillation = model, config
 
     def flops(self, step: int) -> float:
         """Those of the student's forward and backward pass, which are a small part of all."""
         examples = self._batch(step)
         sizes = [(e.latent.shape[1], e.latent.shape[2], e.latent.shape[3]) for e in examples]
         text_lengths = [[span.num_tokens for span in e.spans] for e in examples]
-        return 3.0 * flops(self.module.config, sizes, text_lengths)
+        return 3.0 * flops(self.model.transformer, sizes, text_lengths)
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         examples = sorted(self._batch(step), key=lambda example: tuple(example.latent.shape))
@@ -168,7 +165,7 @@ class DistillationObjective(FlowObjective):
         """The loss of clips of one shape over one random step, and the index of that step."""
         state, guidance, jump = self._draw_state(clean, examples, generator)
         text, spans = [e.text.to(clean) for e in examples], [e.spans for e in examples]
-        shift = log_shift(num_video_tokens(clean.shape[2:], self.module.patch), self.flow)
+        shift = log_shift(num_video_tokens(clean.shape[2:], self.model.transformer.patch_size[1]), self.flow)
         t_min, config = self.flow.t_min, self.distillation
         times = time_schedule(config.num_inference_steps, shift, max(t_min, jump))
         index = int(torch.randint(config.num_inference_steps, (), generator=generator))
@@ -184,7 +181,7 @@ class DistillationObjective(FlowObjective):
 
         mask = state.denoise_mask[:, None, :, None, None]
         batch = Batch(list(x), list(frame_times(state.denoise_mask, t)), text, list(state.positions), spans)
-        own = velocity(x, torch.stack(self.module(batch)), t, t_min)
+        own = velocity(x, torch.stack(transformer_at(self.module, t)(batch)), t, t_min)
         return ((own - mean_velocity) * mask).square().sum() / (mask.sum() * x[0, :, 0].numel()), index
 
     def _draw_state(
@@ -203,4 +200,4 @@ class DistillationObjective(FlowObjective):
         step = self.temporal_compression
         seconds = torch.tensor([[frame * step / e.fps for frame in range(frames)] for e in examples])
         state = init_state(clean, mask.to(clean).expand(len(clean), -1), seconds.to(clean), generator)
-        return state, Guidance(scale, GUIDANCE_INTERVAL), jump
+        return state, Guidance.at_default_times(scale, self.teacher), jump

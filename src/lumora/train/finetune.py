@@ -7,6 +7,7 @@ adapters alone.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +18,15 @@ from lumora.data.datasets import LatentDataset
 from lumora.data.footage.footage_latents import encode_footage
 from lumora.data.render_latents import render_latents
 from lumora.model.lora_layers import add_lora, merge_lora, save_lora
-from lumora.model.transformer import Transformer
+from lumora.model.noise_experts import Transformers, load_transformers, transformers_by_name
 from lumora.presets import Preset, finetuning
 from lumora.train.checkpoint import TrainProgress
 from lumora.train.distributed import dist_context
 from lumora.train.loop import train
 from lumora.train.objectives import FlowObjective
 from lumora.train.run import copy_codec, load_ema, read_model_config, save_model
-from lumora.weights_io import load_weights
 
-TRANSFORMER, LORA = "transformer.safetensors", Path("weights") / "lora.safetensors"
+LORA = Path("weights") / "lora.safetensors"
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,31 @@ def finetune(
         if dist.is_main:
             _prepare_data(config, model, run_dir, dist.device.type)
         dist.wait_for_all()  # until the data are there
-        torch.manual_seed(0)
-        transformer = load_weights(Transformer(model.transformer), config.model / TRANSFORMER)
-        if config.lora_rank is not None:
-            add_lora(transformer, config.lora_rank)
         prior = [run_dir / "prior"] if config.prior_clips else []
         latents = LatentDataset(run_dir / "latents", extra_folders=prior)
-        run = finetuning(config.max_steps, config.batch_size, config.lora_rank)
-        objective = FlowObjective(transformer, latents, model, run, dist)
-        progress = train(objective, run, run_dir / "transformer", dist, to_json(model) + repr(config), max_minutes)
+        schedule = finetuning(config.max_steps, config.batch_size, config.lora_rank)
+        start, progress = time.monotonic(), None
+        for name, transformer in transformers_by_name(_adapted_transformers(config, model)).items():
+            part, minutes = model.transformers()[name], (time.monotonic() - start) / 60
+            torch.manual_seed(0)
+            objective = FlowObjective(transformer, latents, part, schedule, dist)
+            left = None if max_minutes is None else max(0.0, max_minutes - minutes)
+            progress = train(objective, schedule, run_dir / name, dist, to_json(part) + repr(config), left)
+            if progress.step < progress.max_steps:
+                return progress
         if dist.is_main:
             _export(config, model, run_dir)
+    assert progress is not None, "A model has a transformer."
     return progress
+
+
+def _adapted_transformers(config: FinetuneConfig, model: ModelConfig) -> Transformers:
+    """The transformers of the model, with new adapters if they are asked for."""
+    torch.manual_seed(0)
+    transformers = load_transformers(model, config.model)
+    if config.lora_rank is not None:
+        add_lora(transformers, config.lora_rank)
+    return transformers
 
 
 def _prepare_data(config: FinetuneConfig, model: ModelConfig, run_dir: Path, device: str) -> None:
@@ -83,13 +96,12 @@ def _prepare_data(config: FinetuneConfig, model: ModelConfig, run_dir: Path, dev
 
 
 def _export(config: FinetuneConfig, model: ModelConfig, run_dir: Path) -> None:
-    """Writes the longest EMA of the run as a model, and its adapters."""
-    transformer = Transformer(model.transformer)
-    if config.lora_rank is None:
-        load_ema(transformer, run_dir / "transformer")
-    else:
-        adapted = Transformer(model.transformer)
-        add_lora(adapted, config.lora_rank)
-        save_lora(load_ema(adapted, run_dir / "transformer").state_dict(), run_dir / LORA)
-        merge_lora(load_weights(transformer, config.model / TRANSFORMER), run_dir / LORA)
-    save_model(transformer, model, run_dir / "weights")
+    """Writes the longest EMA of each run as a model, and its adapters."""
+    transformers = _adapted_transformers(config, model)
+    for name, transformer in transformers_by_name(transformers).items():
+        load_ema(transformer, run_dir / name)
+    if config.lora_rank is not None:
+        save_lora(transformers.state_dict(), run_dir / LORA)
+        transformers = load_transformers(model, config.model)
+        merge_lora(transformers, run_dir / LORA)
+    save_model(transformers, model, run_dir / "weights")

@@ -18,6 +18,7 @@ from lumora.data.datasets import EpochSampler, FrameDataset, LatentDataset
 from lumora.data.latent_cache import LatentExample
 from lumora.diffusion.flow import flow_matching_loss
 from lumora.model.layers import Block
+from lumora.model.noise_experts import Transformers, transformers_by_name
 from lumora.model.transformer import Transformer
 from lumora.train.distributed import DistContext
 from lumora.train.loop import step_seed
@@ -93,8 +94,43 @@ class CodecObjective:
         return frames[:, run].flip(flipped_axes), subject
 
 
-class FlowObjective:
-    """Flow matching of the transformer on latents and captions (see `diffusion.flow`)."""
+class LatentObjective:
+    """Transformers, and the batches of latents and captions on which they are trained. Subclasses have the loss."""
+
+    def __init__(
+        self,
+        transformers: Transformers,
+        latents: LatentDataset,
+        model: ModelConfig,
+        config: TrainConfig,
+        dist: DistContext,
+    ) -> None:
+        self.module, self.flow, self.config, self.dist = transformers.to(dist.device), model.flow, config, dist
+        self.clips_per_step, self.latents = config.batch_size, latents
+        self.temporal_compression = model.codec.temporal_compression
+        self._sampler = EpochSampler(len(latents), config.batch_size, config.seed, dist.rank, dist.world_size)
+        self._batch = Prefetcher(self._draw_batch)
+
+    def shard_units(self) -> list[nn.Module]:
+        blocks = (module for module in self.module.modules() if isinstance(module, Block))
+        return [*blocks, *transformers_by_name(self.module).values()]
+
+    def optimizer(self) -> MuonAdam:
+        muon = []
+        for transformer in transformers_by_name(self.module).values():
+            hourglass = transformer.hourglass
+            levels = (hourglass.encoder_blocks, hourglass.decoder_blocks) if hourglass else ()
+            muon += matrix_parameters(transformer.blocks, transformer.text_refiner, *levels)
+        return make_optimizer(self.module, self.config.optimizer, muon)
+
+    def _draw_batch(self, step: int) -> list[LatentExample]:
+        generator = _data_generator(self.config, step, self.dist)
+        examples = [self.latents.example(clip, generator) for clip in self._sampler.indices(step)]
+        return [shorten_randomly(example, generator) for example in examples]
+
+
+class FlowObjective(LatentObjective):
+    """Flow matching of a transformer on latents and captions (see `diffusion.flow`)."""
 
     def __init__(
         self,
@@ -104,20 +140,8 @@ class FlowObjective:
         config: TrainConfig,
         dist: DistContext,
     ) -> None:
-        self.module, self.flow, self.config, self.dist = transformer.to(dist.device), model.flow, config, dist
-        self.clips_per_step, self.latents = config.batch_size, latents
-        self.temporal_compression = model.codec.temporal_compression
-        self._sampler = EpochSampler(len(latents), config.batch_size, config.seed, dist.rank, dist.world_size)
-        self._batch = Prefetcher(self._draw_batch)
-
-    def shard_units(self) -> list[nn.Module]:
-        return [*(module for module in self.module.modules() if isinstance(module, Block)), self.module]
-
-    def optimizer(self) -> MuonAdam:
-        hourglass = self.module.hourglass
-        levels = (hourglass.encoder_blocks, hourglass.decoder_blocks) if hourglass else ()
-        muon = matrix_parameters(self.module.blocks, self.module.text_refiner, *levels)
-        return make_optimizer(self.module, self.config.optimizer, muon)
+        super().__init__(transformer, latents, model, config, dist)
+        self.transformer = transformer
 
     def flops(self, step: int) -> float:
         with torch.no_grad():
@@ -137,12 +161,7 @@ class FlowObjective:
         ]
         subjects = [example.subject.to(device) for example in examples]
         spans = [example.spans for example in examples]
-        return flow_matching_loss(self.module, latents, text, seconds, self.flow, generator, subjects, spans)
-
-    def _draw_batch(self, step: int) -> list[LatentExample]:
-        generator = _data_generator(self.config, step, self.dist)
-        examples = [self.latents.example(clip, generator) for clip in self._sampler.indices(step)]
-        return [shorten_randomly(example, generator) for example in examples]
+        return flow_matching_loss(self.transformer, latents, text, seconds, self.flow, generator, subjects, spans)
 
 
 def shorten_randomly(example: LatentExample, generator: np.random.Generator) -> LatentExample:

@@ -7,19 +7,19 @@ are runs with a checkpoint and a log, and `weights` is the model that `lumora ge
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from lumora.atomic_io import atomic_write
 from lumora.codec import Codec, align_to_pixel_metric, init_linear
-from lumora.config import ModelConfig, from_json, to_json
+from lumora.config import TRANSFORMER, ModelConfig, from_json, to_json
 from lumora.data.captions import write_captions
 from lumora.data.datasets import FrameDataset, LatentDataset
 from lumora.data.latent_cache import encode_latents
 from lumora.data.shards import DatasetConfig
 from lumora.data.world_clips import render_dataset
+from lumora.model.noise_experts import Transformers, transformers_by_name
 from lumora.model.transformer import Transformer
 from lumora.presets import Preset
 from lumora.train.checkpoint import TrainProgress, read_ema, read_progress
@@ -102,62 +102,43 @@ def train_transformer(
     init_from: Path | None = None,
     extra_data: Sequence[Path] = (),
     stop_step: int | None = None,
-    is_high_noise: bool = False,
+    name: str = TRANSFORMER,
 ) -> TrainProgress:
-    """Starts or resumes the training of the transformer on the latents in `run_dir`, and exports the model.
+    """Starts or resumes the training of a transformer on the latents in `run_dir`, and exports it.
 
     `init_from` is a .safetensors file with the initial weights. `extra_data` are run directories with the same codec,
     whose latents are used too; one that is listed twice is used twice. `stop_step` ends this call earlier, on the same
-    schedule. `is_high_noise` trains the model's high-noise transformer instead, in a run of its own.
+    schedule. `name` is that of one of the model's transformers (`ModelConfig.transformers`), each of which has a run of
+    its own.
     Raises ValueError for data of another codec.
     """
-    model = preset.model
     for other in extra_data:
         if (other / CODEC).read_bytes() != (run_dir / CODEC).read_bytes():
             raise ValueError(f"The latents in {other} are of another codec than those in {run_dir}.")
-    trained = high_noise_model(model) if is_high_noise else model
-    name = "high_noise_transformer" if is_high_noise else "transformer"
+    model, schedule = preset.model.transformers()[name], preset.schedule(name)
     with dist_context(device) as dist:
-        torch.manual_seed(preset.transformer.seed)
-        transformer = Transformer(trained.transformer)
+        torch.manual_seed(schedule.seed)
+        transformer = Transformer(model.transformer)
         if init_from is not None:
             load_weights(transformer, init_from)
         latents = LatentDataset(run_dir / "latents", extra_folders=[other / "latents" for other in extra_data])
-        objective = FlowObjective(transformer, latents, trained, preset.transformer, dist)
-        progress = train(objective, preset.transformer, run_dir / name, dist, to_json(trained), max_minutes, stop_step)
-        if dist.is_main and is_high_noise:
-            average = load_ema(Transformer(trained.transformer), run_dir / name)
+        objective = FlowObjective(transformer, latents, model, schedule, dist)
+        progress = train(objective, schedule, run_dir / name, dist, to_json(model), max_minutes, stop_step)
+        if dist.is_main:
+            average = load_ema(Transformer(model.transformer), run_dir / name)
             save_weights(average, run_dir / "weights" / f"{name}.safetensors")
-        elif dist.is_main:
-            export_model(preset, run_dir)
+            _write_model_config(preset.model, run_dir / "weights")
     return progress
 
 
-def high_noise_model(model: ModelConfig) -> ModelConfig:
-    """The high-noise transformer of a model as a model of its own, which is trained at its times only.
-
-    The times are distributed as those of the other transformer: a token covers more latent positions, and the shift of
-    the time counts tokens.
-    Raises ValueError for a model without one.
-    """
-    if model.high_noise is None:
-        raise ValueError("This model has one transformer for all times.")
-    transformer, boundary = model.high_noise.transformer, model.high_noise.boundary
-    ratio = (model.transformer.patch_size[1] / transformer.patch_size[1]) ** 2
-    base_seq_len = max(1, round(model.flow.base_seq_len * ratio))
-    flow = replace(model.flow, base_seq_len=base_seq_len, time_range=(boundary, 1.0))
-    return replace(model, transformer=transformer, high_noise=None, flow=flow)
+def save_model(transformers: Transformers, model: ModelConfig, weights: Path) -> None:
+    """Writes transformers and the model.json that describes them to the folder `weights`, which has the codec."""
+    for name, transformer in transformers_by_name(transformers).items():
+        save_weights(transformer, weights / f"{name}.safetensors")
+    _write_model_config(model, weights)
 
 
-def export_model(preset: Preset, run_dir: Path, decay: float | None = None) -> None:
-    """Writes the transformer and model.json to `run_dir`/weights: the EMA with `decay`, by default the longest."""
-    transformer = load_ema(Transformer(preset.model.transformer), run_dir / "transformer", decay)
-    save_model(transformer, preset.model, run_dir / "weights")
-
-
-def save_model(transformer: Transformer, model: ModelConfig, weights: Path) -> None:
-    """Writes a transformer and the model.json that describes it to the folder `weights`, which has the codec."""
-    save_weights(transformer, weights / "transformer.safetensors")
+def _write_model_config(model: ModelConfig, weights: Path) -> None:
     with atomic_write(weights / "model.json") as part:
         part.write_text(to_json(model))
 

@@ -22,10 +22,13 @@ MAX_CLIPS = 400
 def transplant(old: Transformer, new: Transformer, old_latents: LatentDataset, new_latents: LatentDataset) -> float:
     """Gives `new` the weights of `old`, adapted; the two datasets are the same clips in the latents of each.
 
-    Returns the share of the variance of the new tokens that the old tokens explain. An hourglass that only `new` has
-    keeps its weights. Raises ValueError for networks that differ in more, or for other clips.
+    Returns the share of the variance of the new tokens that the old tokens explain. An hourglass that only `old` has is
+    left out, and one that only `new` has keeps its weights. Raises ValueError for networks that differ in more, or for
+    other clips.
     """
     own, known = new.state_dict(), old.state_dict()
+    if not new.hourglass:
+        known = {name: w for name, w in known.items() if not name.startswith("hourglass.")}
     # The layers at the latent, with the side of the patch that they see.
     ends = {("patch_embed", "proj_out"): (old.patch, new.patch)}
     if old.hourglass and new.hourglass:

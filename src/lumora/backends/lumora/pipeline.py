@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,22 +18,22 @@ from lumora.backends.base import Cancel, Cancelled, Preview, Progress
 from lumora.backends.lumora.latent_reuse import latents_of_segments, reusable_latents
 from lumora.backends.lumora.planning import LumoraPlan, is_unguided, prepare, resolve_guidance_scale
 from lumora.backends.lumora.resume import load_resume_state, request_fingerprint, save_resume_state, weights_hash
-from lumora.backends.lumora.weights import HIGH_NOISE, model_folder, read_config, read_few_steps
+from lumora.backends.lumora.weights import model_folder, read_config, read_few_steps
 from lumora.backends.lumora.window_sampling import SegmentBatch, SegmentInputs, WindowSampler
 from lumora.backends.lumora.windows import CONTEXT_LATENTS, Window, default_window_frames, plan_windows
 from lumora.backends.timeline.compositing import ConditionFrames
 from lumora.backends.timeline.soundtrack import soundtrack
 from lumora.codec import Codec
-from lumora.config import ModelConfig, Resolution, TransformerConfig
+from lumora.config import ModelConfig, Resolution
 from lumora.diffusion.condition import LatentState, concat, init_state, make_denoise_mask, short_gaps
 from lumora.diffusion.defaults import FEW_STEPS
 from lumora.media.video import Video
 from lumora.model.lora_layers import merge_lora
-from lumora.model.transformer import Transformer
+from lumora.model.noise_experts import Transformers, load_transformers
 from lumora.precision import fast_dtype
 from lumora.request.spec import Request
 from lumora.text_encoder import TextEncoder, load_text_encoder
-from lumora.weights_io import Module, load_weights
+from lumora.weights_io import Module, load_weights, unseeded
 
 SHORT_GAP_STRENGTH = 0.7
 """Denoise mask of the latent frames of a short gap, which start from a cross-fade of both ends: still parts are right
@@ -47,14 +46,12 @@ MAX_CODEC_POSITIONS = 1024
 class Pipeline:
     config: ModelConfig
     codec: Codec
-    transformer: Transformer
+    transformers: Transformers
     text_encoder: TextEncoder
     few_steps: int = 0
-    """The number of steps that `few_step_transformer` is for; 0 if there is none."""
-    few_step_transformer: Transformer | None = None
-    """The distilled transformer (`lumora.train.distillation`)."""
-    high_noise_transformer: Transformer | None = None
-    """The transformer of `config.high_noise`."""
+    """The number of steps that `few_step_transformers` are for; 0 if there are none."""
+    few_step_transformers: Transformers | None = None
+    """The distilled transformers (`lumora.train.distillation`)."""
 
     @classmethod
     def from_pretrained(cls, folder: Path | None = None, device: str | torch.device | None = None) -> Pipeline:
@@ -63,16 +60,18 @@ class Pipeline:
         Raises ValueError, in one sentence, if its files are missing or broken.
         """
         config, device, few_steps = read_config(folder), _device(device), read_few_steps(folder)
-        files, second = model_folder(folder), config.high_noise
-        file = files / "transformer.safetensors"
+        files, few_step_transformers = model_folder(folder), None
+        if few_steps:
+            few_step_transformers = load_transformers(config, files)
+            merge_lora(few_step_transformers, files / FEW_STEPS)
+            few_step_transformers = _for_inference(few_step_transformers, device)
         return cls(
             config,
             load_codec(folder, device),
-            _load_transformer(config.transformer, file, device),
+            _for_inference(load_transformers(config, files), device),
             load_text_encoder(config.text_encoder, device),
             few_steps,
-            _load_transformer(config.transformer, file, device, files / FEW_STEPS) if few_steps else None,
-            _load_transformer(second.transformer, files / HIGH_NOISE, device) if second else None,
+            few_step_transformers,
         )
 
     @property
@@ -126,7 +125,7 @@ class Pipeline:
         num_windows = sum(len(batch.windows) for batch in batches)
         fingerprint = ""
         if resume_path and num_windows > 1:
-            fingerprint = request_fingerprint(requests, [self.codec, *sampler.transformers()])
+            fingerprint = request_fingerprint(requests, [self.codec, sampler.transformers])
             states = load_resume_state(resume_path, states, fingerprint)
         show = on_preview and partial(self._show_previews, on_preview)
         num_done = 0
@@ -144,11 +143,11 @@ class Pipeline:
         ]
 
     def _sampler(self, request: Request) -> WindowSampler:
-        """With the distilled transformer if there is one for the request's number of steps."""
-        few_step = self.few_step_transformer if request.num_inference_steps == self.few_steps else None
+        """With the distilled transformers if there are some for the request's number of steps."""
+        few_step = self.few_step_transformers if request.num_inference_steps == self.few_steps else None
         if few_step is not None and is_unguided(request):
             return WindowSampler(self.config, self.codec, few_step, self.text_encoder, is_few_step=True)
-        return WindowSampler(self.config, self.codec, self.transformer, self.text_encoder, self.high_noise_transformer)
+        return WindowSampler(self.config, self.codec, self.transformers, self.text_encoder)
 
     def _show_previews(self, on_preview: Preview, latents: Float[Tensor, "b c t h w"]) -> None:
         """A frame of the middle of each estimate, decoded alone."""
@@ -236,7 +235,7 @@ def latent_shape(config: ModelConfig, size: Resolution) -> tuple[int, int, int]:
 
 def codec_hash(folder: Path | None = None) -> str:
     """`Pipeline.codec_hash` of a model from its file, without making the network."""
-    with _unseeded():
+    with unseeded():
         names = list(Codec(read_config(folder).codec).state_dict())
     weights = load_file(model_folder(folder) / "codec.safetensors")
     return weights_hash(weights[name] for name in names)
@@ -245,28 +244,11 @@ def codec_hash(folder: Path | None = None) -> str:
 def load_codec(folder: Path | None = None, device: str | torch.device | None = None) -> Codec:
     """The codec alone of a model; arguments and errors as in `Pipeline.from_pretrained`."""
     config = read_config(folder)
-    with _unseeded():
+    with unseeded():
         codec = Codec(config.codec)
     file = model_folder(folder) / "codec.safetensors"
     codec = _for_inference(load_weights(codec, file), _device(device))
     return codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _load_transformer(
-    config: TransformerConfig, file: Path, device: torch.device, adapters: Path | None = None
-) -> Transformer:
-    with _unseeded():
-        transformer = Transformer(config)
-    load_weights(transformer, file)
-    if adapters:
-        merge_lora(transformer, adapters)
-    return _for_inference(transformer, device)
-
-
-def _unseeded() -> AbstractContextManager[None]:
-    """Networks draw random weights when they are made; the caller's random numbers stay the same. (The meta device
-    would need 70 MB and a second, because PyTorch then imports its compiler.)"""
-    return torch.random.fork_rng(devices=[])
 
 
 def _for_inference(network: Module, device: torch.device) -> Module:

@@ -11,8 +11,6 @@ from lumora.config import ModelConfig, from_json
 from lumora.diffusion.defaults import FEW_STEPS
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "weights"
-HIGH_NOISE = "high_noise_transformer.safetensors"
-"""The transformer of `ModelConfig.high_noise`."""
 
 
 def model_folder(folder: Path | None = None) -> Path:
@@ -46,8 +44,8 @@ def read_few_steps(folder: Path | None = None) -> int:
 def model_hash(folder: Path | None = None) -> str:
     """SHA-256 of all files that decide what a model makes. Raises ValueError if one is missing."""
     digest = hashlib.sha256()
-    names = ["model.json", "codec.safetensors", "transformer.safetensors"]
-    names += [name for name in (HIGH_NOISE, FEW_STEPS) if (model_folder(folder) / name).exists()]
+    names = ["model.json", "codec.safetensors", *(f"{name}.safetensors" for name in read_config(folder).transformers())]
+    names += [FEW_STEPS] if (model_folder(folder) / FEW_STEPS).exists() else []
     for name in names:
         path = model_folder(folder) / name
         if not path.is_file():

@@ -20,13 +20,13 @@ from lumora.backends.timeline.segments import Segment
 from lumora.codec import Codec
 from lumora.config import ModelConfig
 from lumora.diffusion.condition import EditSource, LatentState, concat, unbind
-from lumora.diffusion.defaults import EDIT_GUIDANCE_INTERVAL, GUIDANCE_INTERVAL, JUMP_T_BESIDE, JUMP_T_BETWEEN
+from lumora.diffusion.defaults import JUMP_T_BESIDE, JUMP_T_BETWEEN
 from lumora.diffusion.flow import log_shift
-from lumora.diffusion.guidance import Guidance, NoiseExperts, X0Correction, make_denoiser
+from lumora.diffusion.guidance import Guidance, X0Correction, make_denoiser
 from lumora.diffusion.sampler import sample, time_schedule
+from lumora.model.noise_experts import Transformers
 from lumora.model.packing import Span
 from lumora.model.token_layout import num_video_tokens
-from lumora.model.transformer import Transformer
 from lumora.request.spec import Request
 from lumora.text_encoder.encoder import TextEncoder
 
@@ -59,12 +59,10 @@ class WindowSampler:
 
     config: ModelConfig
     codec: Codec
-    transformer: Transformer
+    transformers: Transformers
     text_encoder: TextEncoder
-    high_noise_transformer: Transformer | None = None
-    """Predicts at times above `config.high_noise.boundary`."""
     is_few_step: bool = False
-    """Whether the transformer is distilled: it takes few Euler steps without guidance."""
+    """Whether the transformers are distilled: they take few Euler steps without guidance."""
 
     @property
     def device(self) -> torch.device:
@@ -101,7 +99,7 @@ class WindowSampler:
         continues = edit_source is None and bool((local.denoise_mask == 0).any())
         estimates: list[Tensor] = []
         denoise = make_denoiser(
-            self._network(),
+            self.transformers,
             local,
             text,
             self._guidance(request, continues, edit_source is not None),
@@ -110,7 +108,7 @@ class WindowSampler:
             edit_source=edit_source,
             negative_text=negative_text,
         )
-        tokens = num_video_tokens(local.latent.shape[2:], self.transformer.patch)
+        tokens = num_video_tokens(local.latent.shape[2:], self.config.transformer.patch_size[1])
         assert request.num_inference_steps is not None, "The backend's plan decides the number of steps."
         times = time_schedule(
             request.num_inference_steps,
@@ -141,22 +139,10 @@ class WindowSampler:
             ]
         )
 
-    def transformers(self) -> list[Transformer]:
-        """All that sampling uses."""
-        return [self.transformer, *([self.high_noise_transformer] if self.high_noise_transformer else [])]
-
-    def _network(self) -> Transformer | NoiseExperts:
-        if self.high_noise_transformer is None or self.config.high_noise is None:
-            return self.transformer
-        return NoiseExperts(self.transformer, self.high_noise_transformer, self.config.high_noise.boundary)
-
     def _guidance(self, request: Request, continues: bool, is_edit: bool) -> Guidance:
         if self.is_few_step:
             return Guidance()
-        low, high = EDIT_GUIDANCE_INTERVAL if is_edit else GUIDANCE_INTERVAL
-        if self.config.high_noise is not None:  # later guidance breaks what the high-noise transformer laid out
-            low = max(low, self.config.high_noise.boundary)
-        return Guidance(resolve_guidance_scale(request, continues), (low, high))
+        return Guidance.at_default_times(resolve_guidance_scale(request, continues), self.transformers, is_edit)
 
     def _window_state(self, state: LatentState, in_window: slice) -> LatentState:
         """The state of a window on the device of the networks; positions begin at 0."""
