@@ -17,7 +17,8 @@ Copy the parts back and join them to a model:
 
 The clips, their captions and the size of the model are those of a stage of the curriculum `stage`; the batch and the
 schedule are for a GPU. `--hidden-size` and `--num-layers` start a larger transformer on the same codec, which cannot
-use the weights of another size. `--dry-run` tests all steps in seconds on a CPU, with a tiny model.
+use the weights of another size. `--high-noise` trains the transformer for high noise instead, which has a run of its
+own; its initial weights are those in `data/stage/init` of the curriculum. `--dry-run` tests all steps in seconds on a CPU, with a tiny model.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def continue_run(options: argparse.Namespace) -> None:
     """Renders latents, trains on them, and writes the weights in parts."""
+    from lumora.config import HIGH_NOISE_TRANSFORMER
+    from lumora.config import TRANSFORMER as LOW_NOISE_TRANSFORMER
     from lumora.data.render_latents import render_latents
     from lumora.train.curriculum import FILM_REPEATS
     from lumora.train.run import CODEC as RUN_CODEC
@@ -85,7 +88,9 @@ def continue_run(options: argparse.Namespace) -> None:
     if init_from is None and options.packed and (options.packed / TRANSFORMER).exists():
         init_from = options.packed / TRANSFORMER
     minutes_left = max(0.0, options.max_minutes - (time.monotonic() - start) / 60)
-    progress = train_transformer(stage.clips, clips, minutes_left, device, init_from, [films] * FILM_REPEATS)
+    name = HIGH_NOISE_TRANSFORMER if options.high_noise else LOW_NOISE_TRANSFORMER
+    data = [films] * FILM_REPEATS
+    progress = train_transformer(stage.clips, clips, minutes_left, device, init_from, data, name=name)
     write_parts(clips / "weights", options.output_dir)
     print(f"Step {progress.step} of {progress.max_steps} after {progress.seconds:.0f} s of training.")
 
@@ -173,7 +178,7 @@ def _stage(options: argparse.Namespace) -> CurriculumStage:
         optimizer = OptimizerConfig(cooldown_fraction=0.5)
         run = TrainConfig(256, None, options.run_minutes, optimizer=optimizer, checkpoint_minutes=2.0)
     num_clips = options.num_clips or stage.clips.num_clips
-    clips = replace(stage.clips, model=model, num_clips=num_clips, transformer=run)
+    clips = replace(stage.clips, model=model, num_clips=num_clips, transformer=run, high_noise=run)
     return replace(stage, clips=clips, films=replace(stage.films, num_clips=max(1, num_clips // 4)))
 
 
@@ -183,6 +188,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--init-from", type=Path, help="file with the initial weights (default: those in --packed)")
     parser.add_argument("--hidden-size", type=int, help="hidden size of the transformer")
     parser.add_argument("--num-layers", type=int, help="blocks of the transformer")
+    parser.add_argument("--high-noise", action="store_true", help="train the transformer for high noise")
     parser.add_argument("--num-clips", type=int, help="clips to render; a quarter as many multi-shot clips are added")
     parser.add_argument("--max-minutes", type=float, default=9.0, help="length of this session, rendering included")
     parser.add_argument("--render-minutes", type=float, default=4.0, help="minutes after which no clips are rendered")

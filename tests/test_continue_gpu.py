@@ -18,7 +18,7 @@ from lumora.presets import tiny_stage
 from lumora.text_encoder import MultilingualEncoder
 from lumora.text_encoder.subset import write_subset
 from lumora.train.run import CODEC, read_model_config
-from lumora.weights_io import save_weights
+from lumora.weights_io import load_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,10 @@ def test_a_stage_is_continued_and_its_weights_come_back_in_parts(
         assert file.read_bytes() == (run_dir / stage.name / "weights" / file.name).read_bytes()
     assert (joined / CODEC.name).read_bytes() == weights[0].read_bytes()
     assert (joined / "transformer.safetensors").read_bytes() != weights[1].read_bytes()
+    gpu.main([*words[:-2], "--high-noise", "--run-dir", str(run_dir), "--output-dir", str(parts)])
+    gpu.main(["--join", str(parts), "--model", str(joined)])
+    for name, part in stage.clips.model.transformers().items():
+        load_weights(Transformer(part.transformer), joined / f"{name}.safetensors")
 
 
 def test_the_schedule_is_for_a_gpu_and_the_model_can_be_larger() -> None:

@@ -28,8 +28,9 @@ from lumora.diffusion.condition import (
     short_gaps,
 )
 from lumora.diffusion.flow import flow_matching_loss, foreground_weights, interpolate, log_shift, sample_times, velocity
-from lumora.diffusion.guidance import Guidance, NoiseExperts, apply_guidance, make_denoiser
+from lumora.diffusion.guidance import Guidance, apply_guidance, make_denoiser
 from lumora.diffusion.sampler import Method, sample, time_schedule
+from lumora.model.noise_experts import NoiseExperts, Transformers
 from lumora.model.transformer import Transformer
 
 CONFIG = TransformerConfig(latent_channels=3, hidden_size=32, num_layers=1, head_dim=16, context_dim=12)
@@ -387,8 +388,8 @@ def test_each_expert_predicts_at_its_times():
     state = init_state(torch.zeros_like(latent), torch.ones(1, 2), torch.tensor([[0.0, 0.5]]), seeded())
     text = [torch.randn(4, 12, generator=seeded())]
 
-    def velocity_of(transformer: Transformer | NoiseExperts, t: float) -> Tensor:
-        return make_denoiser(transformer, state, text, Guidance(2.0))(latent, t)
+    def velocity_of(transformers: Transformers, t: float) -> Tensor:
+        return make_denoiser(transformers, state, text, Guidance(2.0))(latent, t)
 
     for t, expected in ((0.9, high), (0.61, high), (0.6, low), (0.2, low)):
         torch.testing.assert_close(velocity_of(experts, t), velocity_of(expected, t))

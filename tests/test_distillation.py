@@ -14,17 +14,19 @@ from lumora.backends.lumora.planning import prepare
 from lumora.backends.lumora.weights import model_hash, read_config, read_few_steps
 from lumora.cli import main
 from lumora.codec import Codec
-from lumora.config import to_json
+from lumora.config import HighNoiseConfig, to_json
 from lumora.data.datasets import LatentDataset
 from lumora.diffusion.defaults import FEW_STEPS
+from lumora.model.noise_experts import load_transformers
 from lumora.model.transformer import Transformer
 from lumora.presets import finetuning, tiny
 from lumora.request.spec import Request
 from lumora.train.distillation import DistillationConfig, DistillationObjective
 from lumora.train.distributed import dist_context
-from lumora.weights_io import load_weights, save_weights
+from lumora.weights_io import save_weights
 
 MODEL = replace(tiny().model, multi_shot=True, max_multi_shot_frames=17)
+MODEL = replace(MODEL, high_noise=HighNoiseConfig(replace(MODEL.transformer, patch_size=(1, 4, 4))))
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +35,13 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        transformer, codec = Transformer(MODEL.transformer), Codec(MODEL.codec)
-        with torch.no_grad():
-            for parameter in transformer.parameters():
-                parameter += 0.05 * torch.randn_like(parameter) * (parameter.abs().max() == 0)
-    save_weights(transformer, folder / "transformer.safetensors")
-    save_weights(codec, folder / "codec.safetensors")
+        for name, part in MODEL.transformers().items():
+            transformer = Transformer(part.transformer)
+            with torch.no_grad():
+                for parameter in transformer.parameters():
+                    parameter += 0.05 * torch.randn_like(parameter) * (parameter.abs().max() == 0)
+            save_weights(transformer, folder / f"{name}.safetensors")
+        save_weights(Codec(MODEL.codec), folder / "codec.safetensors")
     (folder / "model.json").write_text(to_json(MODEL))
     return folder
 
@@ -58,7 +61,8 @@ def test_a_run_makes_adapters_for_its_number_of_steps(run_dir: Path, teacher: Pa
     weights = run_dir / "weights"
     adapters = load_file(weights / FEW_STEPS)
     assert read_few_steps(weights) == 4 and read_few_steps(teacher) == 0
-    assert any(tensor.any() for name, tensor in adapters.items() if name.endswith("lora_B"))
+    for name in ("low_noise", "high_noise"):
+        assert any(adapters[key].any() for key in adapters if key.startswith(name) and key.endswith("lora_B"))
     before, after = (load_file(folder / "transformer.safetensors") for folder in (teacher, weights))
     assert all(torch.equal(tensor, before[name]) for name, tensor in after.items())
     assert model_hash(weights) != model_hash(teacher)
@@ -68,9 +72,7 @@ def test_a_run_makes_adapters_for_its_number_of_steps(run_dir: Path, teacher: Pa
 def objective(run_dir: Path, teacher: Path) -> DistillationObjective:
     """All weights of the student are free, and equal those of its teacher."""
     config = DistillationConfig(teacher, batch_size=2, teacher_steps=1)
-    student, original = (
-        load_weights(Transformer(MODEL.transformer), teacher / "transformer.safetensors") for _ in "12"
-    )
+    student, original = (load_transformers(MODEL, teacher) for _ in "12")
     run, latents = finetuning(1, config.batch_size, None), LatentDataset(run_dir / "latents")
     with dist_context("cpu") as dist:
         return DistillationObjective(student, original, latents, MODEL, run, dist, config)
@@ -134,7 +136,7 @@ def test_the_distilled_transformer_samples_requests_of_its_number_of_steps(run_d
 
 
 def test_broken_adapters_are_refused(teacher: Path, tmp_path: Path):
-    for name in ("model.json", "codec.safetensors", "transformer.safetensors"):
+    for name in ("model.json", "codec.safetensors", *(f"{name}.safetensors" for name in MODEL.transformers())):
         (tmp_path / name).symlink_to(teacher / name)
     (tmp_path / FEW_STEPS).write_bytes(b"no")
     with pytest.raises(ValueError, match="does not hold few-step adapters"):

@@ -25,7 +25,7 @@ def test_an_edit_without_new_words_changes_nothing_however_long_the_clip_is(pipe
     )
     through = pipeline.generate(Request("", 25 / 8, **how, conditions=(Condition(noise(25), strength=1e-4),))).frames
     unchanged, changed = (np.abs(made.astype(int) - through).mean() for made in (same, other))
-    float32 = next(pipeline.transformer.parameters()).dtype.itemsize == 4
+    float32 = next(pipeline.transformers.parameters()).dtype.itemsize == 4
     # Rounding of bfloat16 alone changes pixels: 0.33 against 1.24 in float32, 0.70 against 1.41 in bfloat16.
     assert unchanged < (0.5 if float32 else 1.0) and changed > (2 if float32 else 1.6) * unchanged
 

@@ -16,7 +16,7 @@ from test_model import batch_of
 
 from lumora.cli import main
 from lumora.codec import Codec
-from lumora.config import VideoShape, to_json
+from lumora.config import HighNoiseConfig, VideoShape, to_json
 from lumora.data.datasets import LatentDataset
 from lumora.data.footage.footage_latents import encode_footage, footage_shapes, nearest_shape, training_caption
 from lumora.data.footage.ingest import IngestConfig, ingest, processes
@@ -30,6 +30,7 @@ from lumora.train.finetune import FinetuneConfig, finetune
 from lumora.weights_io import save_weights
 
 MODEL = tiny().model
+MODEL = replace(MODEL, high_noise=HighNoiseConfig(replace(MODEL.transformer, patch_size=(1, 4, 4))))
 
 
 def with_random_adapters(transformer: Transformer, rank: int = 3) -> Transformer:
@@ -117,11 +118,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
     save_weights(Codec(MODEL.codec), folder / "codec.safetensors")
-    transformer = Transformer(MODEL.transformer)
-    with torch.no_grad():
-        for parameter in transformer.parameters():  # new weights have closed gates, which stop the gradient
-            parameter += 0.05 * torch.randn_like(parameter)
-    save_weights(transformer, folder / "transformer.safetensors")
+    for name, part in MODEL.transformers().items():
+        transformer = Transformer(part.transformer)
+        with torch.no_grad():
+            for parameter in transformer.parameters():  # new weights have closed gates, which stop the gradient
+                parameter += 0.05 * torch.randn_like(parameter)
+        save_weights(transformer, folder / f"{name}.safetensors")
     (folder / "model.json").write_text(to_json(MODEL))
     return folder
 
@@ -168,8 +170,9 @@ def test_a_run_is_continued_and_its_model_is_used(
         assert main(["generate", "noise", "--model", str(weights), "-o", str(out), "--steps", "2"]) == 0
         assert Video.load(out).frames.shape[1:3] == (32, 32)
     else:
-        before, after = (load_file(f / "transformer.safetensors") for f in (model, weights))
-        assert any(not torch.equal(weight, before[name]) for name, weight in after.items())
+        for part in MODEL.transformers():
+            before, after = (load_file(f / f"{part}.safetensors") for f in (model, weights))
+            assert any(not torch.equal(weight, before[name]) for name, weight in after.items())
         assert not (weights / "lora.safetensors").exists()
 
 

@@ -11,11 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from lumora import Condition, Pipeline, Request, Video
 from lumora.backends.lumora.planning import prepare
-from lumora.backends.lumora.weights import DEFAULT_FOLDER
-from lumora.config import ModelConfig, Resolution
+from lumora.backends.lumora.weights import DEFAULT_FOLDER, model_hash, read_config
+from lumora.config import HighNoiseConfig, ModelConfig, Resolution, to_json
 
 SMALL = Request("a red ball", seconds=0.5, size=Resolution(48, 32), num_inference_steps=2, guidance_scale=4.0)
 
@@ -104,6 +105,24 @@ def test_all_of_the_request_counts(pipeline: Pipeline, other: dict):
     request = dataclasses.replace(SMALL, num_inference_steps=6)  # some of which lie where guidance acts
     changed = pipeline.generate(dataclasses.replace(request, **other))
     assert not np.array_equal(pipeline.generate(request).frames, changed.frames)
+
+
+def test_a_second_transformer_predicts_near_noise(pipeline: Pipeline, weights: Path, tmp_path: Path):
+    shutil.copytree(weights, tmp_path / "model")
+    config = read_config(weights)
+    two = dataclasses.replace(config, high_noise=HighNoiseConfig(config.transformer, 0.5))
+    (tmp_path / "model" / "model.json").write_text(to_json(two))
+    with pytest.raises(ValueError, match="high_noise_transformer"):
+        Pipeline.from_pretrained(tmp_path / "model")
+    first, second = (tmp_path / "model" / f"{name}.safetensors" for name in two.transformers())
+    shutil.copy(first, second)
+    request = dataclasses.replace(SMALL, num_inference_steps=4, guidance_scale=1.0)
+    same = Pipeline.from_pretrained(tmp_path / "model").generate(request)
+    assert np.array_equal(same.frames, pipeline.generate(request).frames)
+    save_file({name: 1.5 * tensor for name, tensor in load_file(first).items()}, second)
+    other = Pipeline.from_pretrained(tmp_path / "model").generate(request)
+    assert not np.array_equal(same.frames, other.frames)
+    assert model_hash(tmp_path / "model") != model_hash(weights)
 
 
 def test_without_guidance_the_prompt_does_not_count(pipeline: Pipeline):
