@@ -18,7 +18,8 @@ Copy the parts back and join them to a model:
 The clips, their captions and the size of the model are those of a stage of the curriculum `stage`; the batch and the
 schedule are for a GPU. `--hidden-size` and `--num-layers` start a larger transformer on the same codec, which cannot
 use the weights of another size. `--high-noise` trains the transformer for high noise instead, which has a run of its
-own; its initial weights are those in `data/stage/init` of the curriculum. `--dry-run` tests all steps in seconds on a CPU, with a tiny model.
+own; its initial weights are those in `data/stage/init` of the curriculum. `--dry-run` tests all steps in seconds on a
+CPU, with a tiny model.
 """
 
 from __future__ import annotations
