@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,8 @@ from lumora.config import Resolution
 from lumora.media.video import Video
 from lumora.provenance.manifest import read
 from lumora.request.spec import Request
+from lumora.serve.settings import ServeSettings
+from lumora.serve.supervisor import Supervisor
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +171,36 @@ def test_a_restart_goes_on_with_what_was_running(server: ServeProcess):
     assert server.stop() == 0
     server.start()
     assert [server.finished(video_id)["status"] for video_id in jobs] == ["completed"] * 2
+
+
+STOPS_SLOWLY = """
+import pathlib, signal, sys, time
+log, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+def stop(*_):
+    time.sleep({"worker": 0.6, "app": 0.3, "checker": 0.0}[name])
+    with log.open("a") as file: file.write(name + "\\n")
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+log.with_name(name).touch()
+while True: time.sleep(1)
+"""
+
+
+def test_clients_are_answered_until_the_workers_have_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    order, modules = tmp_path / "order", ("worker", "app", "checker")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(
+        "lumora.serve.supervisor.command", lambda module: [sys.executable, "-c", STOPS_SLOWLY, str(order), module]
+    )
+    supervisor = Supervisor(ServeSettings(str(tmp_path / "data"), port=0))
+
+    def stop_when_all_run() -> None:
+        while not all((tmp_path / module).exists() for module in modules):
+            time.sleep(0.02)
+        supervisor.stopping.set()
+
+    supervisor.run(stop_when_all_run)
+    assert tuple(order.read_text().split()) == modules
 
 
 def test_a_request_names_an_open_weight_model(server: ServeProcess, tmp_path: Path):

@@ -160,13 +160,16 @@ def check_policy(settings: ServeSettings) -> None:
 
 
 def _stop(children: list[_Child]) -> None:
-    processes = [child.process for child in children if child.process is not None and child.process.poll() is None]
-    for process in processes:
-        process.send_signal(signal.SIGTERM)
+    """Workers first, so that clients can read and create until these have left their jobs; then the API, which needs
+    the checker for what it still answers."""
     deadline = time.monotonic() + STOP_SECONDS
-    for process in processes:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    for module in ("worker", "app", "checker"):
+        processes = [child.process for child in children if child.module == module and child.process is not None]
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
