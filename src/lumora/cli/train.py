@@ -13,6 +13,7 @@ from lumora.cli.flags import Device, Directory, File, Number, Preset, TrainPrese
 from lumora.terminal import say
 
 if TYPE_CHECKING:
+    from lumora.backends.base import Backend
     from lumora.train.checkpoint import TrainProgress
 
 MaxMinutes = Annotated[Number, arg(help_behavior_hint="(default: until the last step)")]
@@ -139,18 +140,19 @@ class TrainFinetune:
     """A dataset that `lumora data ingest` made."""
     run_dir: Annotated[Path, arg(metavar="FOLDER")]
     """Folder for the latents, checkpoints, log and weights of this run."""
-    init_from: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="(default: lumora's own)")] = None
-    """Folder of the model to start from."""
+    init_from: Annotated[str | None, arg(metavar="MODEL", help_behavior_hint="(default: lumora's own)")] = None
+    """The model to start from: a folder, or an open-weight model of `lumora models list`, for which adapters (LoRA) can
+    be trained."""
     lora: FlagCreatePairsOff[bool] = False
     """Train small adapters (LoRA) and keep the weights of the model as they are."""
     rank: int = 16
     """Rank of the adapters."""
     max_steps: int = 600
     """Training steps."""
-    batch_size: int = 8
+    batch_size: Annotated[int | None, arg(help_behavior_hint="(default: 8; open-weight models 1)")] = None
     """Clips a step."""
     prior_clips: int = 200
-    """Clips of the simulated world that are mixed in, so that the model keeps what it knew; 0 for none."""
+    """Clips of the simulated world that are mixed in, so that lumora's model keeps what it knew; 0 for none."""
     prior_world: str = "plain"
     """World of these clips."""
     max_minutes: MaxMinutes = None
@@ -161,15 +163,22 @@ class TrainFinetune:
     """Processes that Ray Train starts on a cluster. 0: this process, or those that torchrun started."""
 
     def run(self) -> None:
+        from lumora.backends.lumora.backend import LumoraBackend
+        from lumora.backends.model_selection import open_backend
+
+        backend = open_backend(self.init_from, device=self.device)
+        if not isinstance(backend, LumoraBackend):
+            self._finetune_open_weights(backend)
+            return
         from lumora.backends.lumora.weights import model_folder
         from lumora.train.finetune import FinetuneConfig, finetune
 
         config = FinetuneConfig(
             self.dataset.resolve(),
-            model_folder(self.init_from).resolve(),
+            model_folder(Path(self.init_from) if self.init_from else None).resolve(),
             self.rank if self.lora else None,
             self.max_steps,
-            self.batch_size,
+            self.batch_size or 8,
             self.prior_world,
             self.prior_clips,
         )
@@ -182,6 +191,22 @@ class TrainFinetune:
         )
         _print_progress("Fine-tuning", progress)
         say(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
+
+    def _finetune_open_weights(self, backend: Backend) -> None:
+        require_extra("peft", "open")
+        from lumora.backends.diffusers.diffusers_backend import DiffusersBackend
+        from lumora.train.finetune_open_weights import OpenWeightsFinetuneConfig, finetune_open_weights
+
+        if not isinstance(backend, DiffusersBackend):
+            raise ValueError("A model on another server cannot be fine-tuned here; name a model on this machine.")
+        if not self.lora or self.ray_workers:
+            raise ValueError("Of an open-weight model, adapters are trained, in one process: use --lora alone.")
+        dataset, batch_size = self.dataset.resolve(), self.batch_size or 1
+        config = OpenWeightsFinetuneConfig(dataset, self.rank, self.max_steps, batch_size)
+        progress = finetune_open_weights(backend, config, self.run_dir, self.max_minutes, self.device)
+        _print_progress("Fine-tuning", progress)
+        files = " ".join(f"--lora {file}" for file in sorted((self.run_dir / "weights").glob("lora*.safetensors")))
+        say(f"Use it: lumora generate … --model {self.init_from} {files}")
 
 
 @dataclass(frozen=True)

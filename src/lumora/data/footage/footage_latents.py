@@ -25,7 +25,7 @@ from lumora.media.video import Video
 from lumora.terminal import warn
 
 ASPECT_RATIOS = (1.0, 4 / 3, 3 / 4, 5 / 3, 3 / 5, 16 / 9, 9 / 16)
-SIDE_STEP = 16
+SIZE_STEP = 16
 ORIGINAL_CAPTIONS = 0.05
 """Share of the clips with a written caption that are trained with the original one (DALL·E 3, section 3.2)."""
 SHAPES_PER_SHARD = 1_000
@@ -54,7 +54,7 @@ def _encode_shard(path: Path, out: Path, first_number: int, model: ModelConfig, 
     windows: dict[VideoShape, list[tuple[UInt8[np.ndarray, "t h w 3"], str]]] = defaultdict(list)
     for sample in read_shard(path):
         text = training_caption(sample)
-        for frames in _windows(sample, model):
+        for frames in footage_windows(sample, model.shape, model.codec.temporal_compression):
             height, width = frames.shape[1:3]
             windows[VideoShape(len(frames), height, width, model.shape.fps)].append((frames, text))
     for number, shape in enumerate(sorted(windows, key=lambda s: (s.num_frames, s.height, s.width)), first_number):
@@ -77,30 +77,35 @@ def training_caption(sample: FootageSample) -> str:
     return texts[-1] if draw < ORIGINAL_CAPTIONS else texts[0]
 
 
-def _windows(sample: FootageSample, model: ModelConfig) -> Iterator[UInt8[np.ndarray, "t h w 3"]]:
-    """Consecutive windows of a clip. The last one is shorter, and left out where it would be a single frame."""
-    shape = nearest_shape(sample.clip.width / sample.clip.height, model.shape)
+def footage_windows(
+    sample: FootageSample, trained: VideoShape, frame_step: int, size_step: int = SIZE_STEP
+) -> Iterator[UInt8[np.ndarray, "t h w 3"]]:
+    """Consecutive windows of 1 + n · `frame_step` frames of a clip, for a model that was trained on `trained`.
+
+    The last one is shorter, and left out where it would be a single frame.
+    """
+    shape = nearest_shape(sample.clip.width / sample.clip.height, trained, size_step)
     with extracted_clip(sample) as file:
         video = Video.load(file, size=(shape.height, shape.width))
     frames = video.frames if len(video.frames) == 1 else video.resample_fps(shape.fps).frames
-    stride = model.codec.temporal_compression
     for begin in range(0, len(frames), shape.num_frames):
         length = min(shape.num_frames, len(frames) - begin)
-        length = 1 + (length - 1) // stride * stride
+        length = 1 + (length - 1) // frame_step * frame_step
         if length > 1 or begin == 0:
             yield frames[begin : begin + length]
 
 
-def footage_shapes(shape: VideoShape) -> tuple[VideoShape, ...]:
-    """Shapes of the aspect ratios of footage, each of about as many pixels as `shape`."""
+def footage_shapes(shape: VideoShape, size_step: int = SIZE_STEP) -> tuple[VideoShape, ...]:
+    """Shapes of the aspect ratios of footage, each of about as many pixels as `shape`. Sides are multiples of
+    `size_step` pixels."""
     pixels = shape.height * shape.width
     sides = {
-        tuple(SIDE_STEP * max(1, round(math.sqrt(pixels * r) / SIDE_STEP)) for r in (1 / ratio, ratio))
+        tuple(size_step * max(1, round(math.sqrt(pixels * r) / size_step)) for r in (1 / ratio, ratio))
         for ratio in ASPECT_RATIOS
     }
     return tuple(VideoShape(shape.num_frames, height, width, shape.fps) for height, width in sorted(sides))
 
 
-def nearest_shape(aspect_ratio: float, shape: VideoShape) -> VideoShape:
+def nearest_shape(aspect_ratio: float, shape: VideoShape, size_step: int = SIZE_STEP) -> VideoShape:
     """The one of `footage_shapes` that is nearest to an aspect ratio (width by height)."""
-    return min(footage_shapes(shape), key=lambda s: abs(math.log(s.resolution.aspect_ratio / aspect_ratio)))
+    return min(footage_shapes(shape, size_step), key=lambda s: abs(math.log(s.resolution.aspect_ratio / aspect_ratio)))
