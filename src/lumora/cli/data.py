@@ -83,7 +83,7 @@ class DataIngest:
 class DataCaption:
     """Describe a video or picture, or every clip of a dataset. The same command continues an interrupted one.
 
-    Without a URL, lumora's own captioner is used, which knows the simulated world only.
+    Without --vlm, lumora's own captioner is used, which knows the simulated world only.
     """
 
     source: Annotated[Positional[Path], arg(metavar="FILE|DATASET")]
@@ -91,17 +91,19 @@ class DataCaption:
     url: Text = None
     """Base address of an OpenAI-compatible service with a vision-language model, such as http://localhost:8000/v1."""
     vlm: Text = None
-    """Name of its model."""
+    """Name of its model. Without a URL: a model of transformers on this machine, by folder or hub id."""
     key_variable: str = ""
-    """Name of the environment variable that holds its key."""
+    """Name of the environment variable that holds the key of the service."""
     num_frames: int = 8
-    """Frames of each clip that it is sent."""
+    """Frames of each clip that the model is shown."""
+    device: Device = None
+    """cpu or cuda, for a model of transformers."""
     replace_existing: FlagCreatePairsOff[bool] = False
     """Also describe clips that have a caption by a captioner."""
 
     def run(self) -> None:
-        if (self.url is None) != (self.vlm is None):
-            raise ValueError("Give both --url and --vlm, or neither.")
+        if self.url is not None and self.vlm is None:
+            raise ValueError("Name the model of the service with --vlm.")
         from lumora.data.footage.captioning import caption_dataset, load_clip
 
         if not self.source.is_dir():
@@ -121,6 +123,11 @@ class DataCaption:
             from lumora.data.footage.captioning import ChatCaptioner
 
             return ChatCaptioner(ChatEndpoint(self.url, self.vlm, self.key_variable), self.num_frames)
+        if self.vlm is not None:
+            require_extra("transformers", "open")
+            from lumora.data.footage.transformers_captioner import TransformersCaptioner
+
+            return TransformersCaptioner(self.vlm, self.num_frames, self.device)
         from lumora.evaluate.instruments.world_captioner import WorldCaptioner
 
         return WorldCaptioner.load()

@@ -37,16 +37,24 @@ class ChatCaptioner:
 
     endpoint: ChatEndpoint
     num_frames: int = 8
-    """Frames of a clip that it is sent, evenly spaced from the first to the last."""
+    """The most frames of a clip that it is sent."""
     instructions: str = INSTRUCTIONS
 
     def caption(self, frames: UInt8[np.ndarray, "t h w 3"], fps: float) -> str:
         """Raises ValueError, in one sentence, if the model does not answer."""
-        count = min(self.num_frames, len(frames))
-        chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
-        what = "a picture" if len(frames) == 1 else f"{count} frames of a clip of {len(frames) / fps:.1f} seconds"
-        answer = complete(self.endpoint, self.instructions, f"These are {what}. Describe it.", tuple(chosen))
-        return " ".join(answer.split())
+        task, pictures = captioning_task(frames, fps, self.num_frames)
+        return " ".join(complete(self.endpoint, self.instructions, task, pictures).split())
+
+
+def captioning_task(
+    frames: UInt8[np.ndarray, "t h w 3"], fps: float, num_frames: int
+) -> tuple[str, list[UInt8[np.ndarray, "h w 3"]]]:
+    """What a vision-language model is asked, and the frames that it is shown: `num_frames` at most, evenly spaced from
+    the first to the last."""
+    count = min(num_frames, len(frames))
+    chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+    what = "a picture" if len(frames) == 1 else f"{count} frames of a clip of {len(frames) / fps:.1f} seconds"
+    return f"These are {what}. Describe it.", list(chosen)
 
 
 def load_clip(path: Path) -> Video:
