@@ -7,8 +7,9 @@ from pathlib import Path
 from jaxtyping import install_import_hook
 
 SOURCE = Path(__file__).parents[1] / "src" / "lumora"
-# The checks make the sampler of scenes and the word lists, which call small functions often, five times as slow.
-UNCHECKED = ("lumora.safety", "lumora.world", "lumora.world.physics", "lumora.world.sample")
+# The checks make the sampler of scenes and the word lists, which call small functions and copy scenes often, two to
+# five times as slow.
+UNCHECKED = ("lumora.safety", "lumora.world", "lumora.world.physics", "lumora.world.sample", "lumora.world.scene")
 CHECKED = [
     name
     for folder, prefix in ((SOURCE, "lumora."), (SOURCE / "world", "lumora.world."))
@@ -20,6 +21,7 @@ install_import_hook(CHECKED, "beartype.beartype")
 import os  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
@@ -69,3 +71,9 @@ def pipeline(weights: Path) -> "Pipeline":
     from lumora import Pipeline
 
     return Pipeline.from_pretrained(weights)
+
+
+@pytest.fixture
+def quick_review(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network of the frame review finds nothing and takes no time; the tests of safety run it."""
+    monkeypatch.setattr("lumora.safety.nudity.NudityCheck.scores", lambda _, images: np.zeros(len(images), np.float32))

@@ -229,6 +229,7 @@ def test_a_condition_of_a_later_shot_keeps_its_audio_there(pipeline: Pipeline):
     assert peak(made.audio, 0, begins) == peak(made.audio, begins + 9 / 8, made.seconds) == 0
 
 
+@pytest.mark.usefixtures("quick_review")
 def test_a_clip_of_another_program_is_extended_signed_and_reproduced_with_audio(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):

@@ -294,6 +294,7 @@ def test_sigterm_leaves_no_output_file(weights: Path, tmp_path: Path):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.usefixtures("quick_review")
 def test_a_clip_is_verified_detected_and_made_again_from_the_shell(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

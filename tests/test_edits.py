@@ -30,6 +30,7 @@ def test_an_edit_without_new_words_changes_nothing_however_long_the_clip_is(pipe
     assert unchanged < (0.5 if float32 else 1.0) and changed > (2 if float32 else 1.6) * unchanged
 
 
+@pytest.mark.usefixtures("quick_review")
 def test_a_clip_that_was_made_here_is_known_to_show_what_was_asked_for(weights: Path, tmp_path: Path, capsys: Any):
     unknown = noise(9).save(tmp_path / "clip.mp4")
     first, second, third = (tmp_path / f"{n}.mp4" for n in range(3))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.backends.lumora.weights import read_config
@@ -38,6 +38,7 @@ from lumora.world.physics import simulate
 from lumora.world.sample import sample_scene
 
 
+@settings(max_examples=20)  # each computes confidence intervals
 @given(x=st.floats(0, 1), y=st.floats(0, 1), speed=st.floats(-0.1, 0.1), known=st.integers(2, 6))
 def test_constant_velocity_predicts_uniform_motion(x: float, y: float, speed: float, known: int):
     truth = np.stack([x + speed * np.arange(9), np.full(9, y)], axis=1)

@@ -2,6 +2,7 @@
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from fake_backend import FakeBackend, moderation
 
 from lumora.cli import main
 from lumora.media.video import Video
+from lumora.provenance.dct import search_stages
 from lumora.request.spec import Request
 from lumora.safety.labeled import read_labeled
 from lumora.safety.verdict import Score, Verdict
@@ -104,7 +106,12 @@ def test_only_refusals_can_be_appealed_against_and_only_with_a_reason():
         appeal("a", REFUSED, "1", "w" * 2001, True)
 
 
-def test_a_report_leads_to_the_request_of_a_video_and_a_foreign_one_has_none(tmp_path: Path):
+def test_a_report_leads_to_the_request_of_a_video_and_a_foreign_one_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # A foreign file is searched under all alignments otherwise, which takes seconds.
+    for module in ("detect", "watermark"):
+        monkeypatch.setattr(f"lumora.provenance.{module}.search_stages", lambda clip: islice(search_stages(clip), 1))
     frames = np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3)).astype(np.uint8)
     request = Request("a ball\x1b[2J rolls")
     delivered = generate(request, FakeBackend(lambda _: Video(frames, 8.0)), tmp_path / "a.png", moderation())

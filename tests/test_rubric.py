@@ -80,6 +80,7 @@ def run(folder: Path, weights: Path, command: str, name: str) -> Path:
     return folder / name
 
 
+@pytest.mark.usefixtures("quick_review")
 @pytest.mark.parametrize("name", CASES)
 def test_files_of_every_command_are_trusted_and_have_all_traits(name: str, folder: Path, weights: Path):
     case = CASES[name]

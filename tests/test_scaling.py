@@ -102,7 +102,7 @@ def test_the_benchmark_trains_fits_and_resumes(folder: Path, tmp_path: Path, cap
     main, out = runpy.run_path(str(BENCHMARK))["main"], tmp_path / "scaling"
     main.__globals__.update(COUNTED_STEPS=1, TEST_BATCHES=1)
     options = ["--run-dir", str(folder), "--output-dir", str(out)]
-    options += ["--sizes", "64x1,64x2", "--tflop", ".0005,.001,.0015", "--further", ".002", "--batch-size", "2"]
+    options += ["--sizes", "64x1,64x2", "--tflop", ".00015,.0003,.00045", "--further", ".0006", "--batch-size", "2"]
     main(options)
     first = capsys.readouterr().out
     assert not can_plot() or "<svg" in (out / "index.html").read_text()

@@ -152,7 +152,7 @@ def test_events_tell_what_happens(server: ServeProcess):
 
 
 def test_a_killed_worker_loses_nothing(server: ServeProcess):
-    jobs = [server.create(f"a ball {n}", seconds=4, num_inference_steps=10 + n)["id"] for n in range(3)]
+    jobs = [server.create(f"a ball {n}", seconds=1, num_inference_steps=60 + n)["id"] for n in range(3)]
     while server.call("GET", f"/v1/videos/{jobs[0]}")[1]["progress"] < 20:
         time.sleep(0.05)
     server.kill("worker")
@@ -165,7 +165,7 @@ def test_a_killed_worker_loses_nothing(server: ServeProcess):
 
 
 def test_a_restart_goes_on_with_what_was_running(server: ServeProcess):
-    jobs = [server.create("a ball", seconds=4, num_inference_steps=30)["id"] for _ in range(2)]
+    jobs = [server.create("a ball", seconds=1, num_inference_steps=100)["id"] for _ in range(2)]
     while server.call("GET", f"/v1/videos/{jobs[0]}")[1]["status"] != "in_progress":
         time.sleep(0.05)
     assert server.stop() == 0

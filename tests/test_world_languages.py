@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -50,14 +51,21 @@ def wordings(language: Language) -> dict[str, Token]:
     return found
 
 
-def tokens(code: str, text: str) -> list[Token]:
+@cache
+def vocabulary(code: str) -> tuple[dict[str, Token], re.Pattern[str]]:
+    """The meaning of each word, and a pattern that finds words, the longest first."""
     known = {word.lower(): token for word, token in wordings(LANGUAGES[code]).items()}
     words = sorted(known, key=len, reverse=True)
     if code == "zh":
         pattern = "|".join(map(re.escape, words))
     else:  # whole words, except before an apostrophe
         pattern = "|".join(rf"(?<!\w){re.escape(w)}" + ("" if w.endswith("'") else r"(?!\w)") for w in words)
-    return [known[m.group()] for m in re.finditer(pattern, text.lower())]
+    return known, re.compile(pattern)
+
+
+def tokens(code: str, text: str) -> list[Token]:
+    known, pattern = vocabulary(code)
+    return [known[m.group()] for m in pattern.finditer(text.lower())]
 
 
 def read_back(code: str, text: str) -> tuple[Counter[frozenset[Token]], set[Token]]:
