@@ -28,6 +28,12 @@ WIDE: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 Theme = Literal["light", "dark"]
 PAGES: dict[str, Theme] = {"library": "light", "video": "dark", "provenance": "light"}
+TABLET: ViewportSize = {"width": 820, "height": 1100}
+WIDE_VIEWS: dict[str, tuple[ViewportSize, Theme]] = {
+    "queue": (WIDE, "dark"),
+    "review": (TABLET, "light"),
+    "settings": (TABLET, "light"),
+}
 PHONE_VIEWS: dict[str, Theme] = {"create": "dark", "library": "light", "storyboard": "dark"}
 
 
@@ -48,6 +54,7 @@ def main() -> None:
                 page.locator(".verdict").wait_for(timeout=300_000)
             page.wait_for_timeout(3_000)
             save(page.screenshot(), name)
+        take_wide(browser, url)
         take_phone(browser, url)
         browser.close()
 
@@ -74,6 +81,16 @@ def take_storyboard(page: Page, url: str) -> None:
         cut.press("ArrowRight")
     page.wait_for_timeout(500)
     save(page.screenshot(), "storyboard")
+
+
+def take_wide(browser: Browser, url: str) -> None:
+    """Queue, Review and Settings show what the server has: waiting jobs and open cases."""
+    for view, (viewport, theme) in WIDE_VIEWS.items():
+        page = browser.new_page(viewport=viewport, color_scheme=theme)
+        page.goto(f"{url}/#/{view}")
+        page.wait_for_timeout(3_000)
+        save(page.screenshot(), view)
+        page.close()
 
 
 def take_phone(browser: Browser, url: str) -> None:

@@ -61,7 +61,7 @@ function Case({ item }) {
       ${item.refused?.map((name) => html`<span class="tag" key=${name}>${name}</span>`)}
       <span class="spacer"></span><span class="small muted numbers">${item.id} · ${day(item.created_at)}</span>
     </div>
-    <blockquote>${item.prompt}</blockquote>
+    ${item.prompt && html`<blockquote>${item.prompt}</blockquote>`}
     ${item.reason && html`<p><span class="muted">Reason given:</span> ${item.reason}</p>`}
     ${item.video_id && html`<p><a class="button" href=${link("video", item.video_id)}><${Icon} name="film" size=${18} /><span>Look at the video</span></a></p>`}
     ${item.decision ? html`<${Decision} item=${item} />` : html`<${Decide} item=${item} />`}
