@@ -167,6 +167,8 @@ class HighNoiseConfig:
 
     transformer: TransformerConfig
     boundary: float = 0.6
+    logit_mean: float = 2.0
+    """As `FlowConfig.logit_mean`, for this transformer. What a video shows is decided near noise."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ class ModelConfig:
     def transformers(self) -> dict[str, ModelConfig]:
         """Each transformer by its name, as a model of its own that is trained at the times of its predictions only.
 
-        Times are distributed as if one transformer was trained at all of them.
+        Below the boundary, times are distributed as if one transformer was trained at all of them.
         """
         if self.high_noise is None:
             return {TRANSFORMER: self}
@@ -200,7 +202,9 @@ class ModelConfig:
         positions = (math.prod(self.transformer.patch_size), math.prod(other.patch_size))
         base_seq_len = max(1, round(self.flow.base_seq_len * positions[0] / positions[1]))
         low = replace(self.flow, time_range=(0.0, boundary))
-        high = replace(self.flow, time_range=(boundary, 1.0), base_seq_len=base_seq_len)
+        high = replace(
+            self.flow, time_range=(boundary, 1.0), base_seq_len=base_seq_len, logit_mean=self.high_noise.logit_mean
+        )
         return {
             TRANSFORMER: replace(self, high_noise=None, flow=low),
             HIGH_NOISE_TRANSFORMER: replace(self, transformer=other, high_noise=None, flow=high),
