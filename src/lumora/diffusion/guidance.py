@@ -46,12 +46,11 @@ class Guidance:
 
     @classmethod
     def at_default_times(cls, scale: float, transformers: Transformers, is_edit: bool = False) -> Guidance:
-        """Guidance where it helps; with two transformers only at the times of the first, because later guidance breaks
-        the bodies that it made."""
-        low, high = EDIT_GUIDANCE_INTERVAL if is_edit else GUIDANCE_INTERVAL
+        """Guidance where it helps; with two transformers at all times of the first alone, because later guidance
+        breaks the bodies that it made."""
         if isinstance(transformers, NoiseExperts):
-            low = max(low, transformers.boundary)
-        return cls(scale, (low, high))
+            return cls(scale, (transformers.boundary, 1.0))
+        return cls(scale, EDIT_GUIDANCE_INTERVAL if is_edit else GUIDANCE_INTERVAL)
 
 
 @dataclass(frozen=True)
