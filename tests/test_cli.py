@@ -136,7 +136,9 @@ def test_generate_writes_what_was_asked_for(weights: Path, tmp_path: Path, capsy
 def test_a_disk_that_fills_up_meanwhile_is_an_error_too(weights: Path, tmp_path: Path):
     out = tmp_path / "clip.gif"
     limited = f"ulimit -f 8; exec {' '.join(LUMORA)} generate 'a ball' -o {out} --model {weights} --steps 1"
-    run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
+    # Python would cut the bytecode that it writes off at the limit, which breaks all later imports.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, env=environment)
     assert run.returncode == 2 and "can't be written" in run.stderr and not os.listdir(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def test_mp4_index_comes_before_its_data(tmp_path: Path):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_full_disk_leaves_the_existing_file_unchanged(tmp_path: Path, suffix: str):
+def test_a_full_disk_leaves_the_existing_file_unchanged(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would be cut off, which breaks all later imports
     noise = Video(np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3), dtype=np.uint8), 8.0)
     file = tmp_path / f"clip{suffix}"
     file.write_bytes(b"the one before")

@@ -4,7 +4,12 @@ from lumora import Pipeline, Request
 Pipeline.from_pretrained().generate(Request("a red ball bounces on a meadow")).save("ball.mp4")
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Read when torch is imported. By default the threads of OpenMP spin while they wait for one another; where other
+# programs use the cores, that took ten times the processor time (docs/experiments/speed.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from lumora.backends.lumora.pipeline import Pipeline
