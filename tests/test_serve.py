@@ -138,7 +138,7 @@ def test_events_tell_what_happens(server: ServeProcess):
     video = server.create("a ball", seconds=0.5, num_inference_steps=12)
     seen: list[tuple[str, dict[str, Any]]] = []
     name = ""
-    while not any(kind == "video.updated" and data["status"] == "completed" for kind, data in seen):
+    while not any(data.get("id") == video["id"] and data.get("status") == "completed" for _, data in seen):
         line = stream.readline().decode().strip()
         if line.startswith("event:"):
             name = line.removeprefix("event:").strip()
