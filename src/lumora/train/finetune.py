@@ -20,7 +20,7 @@ from lumora.data.render_latents import render_latents
 from lumora.model.lora_layers import add_lora, merge_lora, save_lora
 from lumora.model.noise_experts import Transformers, load_transformers, transformers_by_name
 from lumora.presets import Preset, finetuning
-from lumora.train.checkpoint import TrainProgress
+from lumora.train.checkpoint import TrainProgress, read_progress
 from lumora.train.distributed import dist_context
 from lumora.train.loop import train
 from lumora.train.objectives import FlowObjective
@@ -71,8 +71,8 @@ def finetune(
             left = None if max_minutes is None else max(0.0, max_minutes - minutes)
             progress = train(objective, schedule, run_dir / name, dist, to_json(part) + repr(config), left)
             if progress.step < progress.max_steps:
-                return progress
-        if dist.is_main:
+                break
+        if dist.is_main and all(read_progress(run_dir / name) for name in model.transformers()):
             _export(config, model, run_dir)
     assert progress is not None, "A model has a transformer."
     return progress

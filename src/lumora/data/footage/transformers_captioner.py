@@ -50,7 +50,7 @@ class TransformersCaptioner:
     def caption(self, frames: UInt8[np.ndarray, "t h w 3"], fps: float) -> str:
         """Raises ValueError, in one sentence, if the model writes nothing."""
         task, pictures = captioning_task(frames, fps, self.num_frames)
-        content = [*({"type": "image", "image": Image.fromarray(picture)} for picture in pictures)]
+        content: list[dict[str, Any]] = [{"type": "image", "image": Image.fromarray(picture)} for picture in pictures]
         content.append({"type": "text", "text": f"{self.instructions}\n{task}"})
         inputs = self._processor.apply_chat_template(
             [{"role": "user", "content": content}],
