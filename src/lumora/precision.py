@@ -1,4 +1,4 @@
-"""The dtype in which a device computes fastest.
+"""The device on which networks run, and the dtype in which it computes fastest.
 
 A CPU without bfloat16 instructions emulates them, many times slower than float32. The environment variable
 LUMORA_CPU_DTYPE overrides the choice for the CPU: `float32` or `bfloat16`. Results then are those of another kind of
@@ -12,6 +12,11 @@ import os
 import torch
 
 CPU_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def choose_device(name: str | torch.device | None = None) -> torch.device:
+    """The device of this name; None takes a GPU if there is one."""
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

@@ -28,6 +28,7 @@ from lumora.backends.diffusers.unfinished_work import UnfinishedWork
 from lumora.backends.timeline.compositing import ConditionFrames
 from lumora.backends.timeline.segments import Segment
 from lumora.media.video import Video
+from lumora.precision import choose_device
 from lumora.request.serialization import to_recipe
 
 
@@ -74,7 +75,7 @@ class WindowRunner:
         step_cache: float | None = None,
     ) -> None:
         self.entry, self.folder, self.loras, self.digest = entry, folder, loras, digest
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = choose_device(device)
         self.memory: MemoryPlan | None = None
         self._level: MemoryLevel | None = level
         self._say, self._transformer_file, self._step_cache = say, transformer_file, step_cache

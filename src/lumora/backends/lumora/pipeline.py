@@ -30,7 +30,7 @@ from lumora.diffusion.defaults import FEW_STEPS
 from lumora.media.video import Video
 from lumora.model.lora_layers import merge_lora
 from lumora.model.noise_experts import Transformers, load_transformers
-from lumora.precision import fast_dtype
+from lumora.precision import choose_device, fast_dtype
 from lumora.request.spec import Request
 from lumora.text_encoder import TextEncoder, load_text_encoder
 from lumora.weights_io import Module, load_weights, unseeded
@@ -59,7 +59,7 @@ class Pipeline:
 
         Raises ValueError, in one sentence, if its files are missing or broken.
         """
-        config, device, few_steps = read_config(folder), _device(device), read_few_steps(folder)
+        config, device, few_steps = read_config(folder), choose_device(device), read_few_steps(folder)
         files, few_step_transformers = model_folder(folder), None
         if few_steps:
             few_step_transformers = load_transformers(config, files)
@@ -247,7 +247,7 @@ def load_codec(folder: Path | None = None, device: str | torch.device | None = N
     with unseeded():
         codec = Codec(config.codec)
     file = model_folder(folder) / "codec.safetensors"
-    codec = _for_inference(load_weights(codec, file), _device(device))
+    codec = _for_inference(load_weights(codec, file), choose_device(device))
     return codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -295,7 +295,3 @@ def _check_same_settings(plans: Sequence[LumoraPlan]) -> None:
         raise ValueError(
             "Videos that are made together must all keep a condition, or none, unless the guidance scale is given."
         )
-
-
-def _device(name: str | torch.device | None) -> torch.device:
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))

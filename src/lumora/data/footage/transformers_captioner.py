@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging
 
 from lumora.data.footage.captioning import INSTRUCTIONS, captioning_task
-from lumora.precision import fast_dtype
+from lumora.precision import choose_device, fast_dtype
 
 MAX_NEW_TOKENS = 256
 
@@ -29,7 +29,7 @@ class TransformersCaptioner:
         Raises ValueError, in one sentence, if there is no such model here.
         """
         self.num_frames, self.instructions = num_frames, instructions
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = choose_device(device)
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         options: dict[str, Any] = {"local_files_only": True}
