@@ -50,7 +50,7 @@ def run(folder: Path, config: TrainConfig) -> tuple[TrainProgress, Transformer]:
     torch.manual_seed(0)
     latents = LatentDataset(folder / "latents")
     objective = FlowObjective(Transformer(MODEL.transformer), latents, MODEL, config, SINGLE)
-    return train(objective, config, folder / "run", SINGLE), objective.module
+    return train(objective, config, folder / "run", SINGLE), objective.transformer
 
 
 class Quadratic:
