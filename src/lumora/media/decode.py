@@ -9,16 +9,14 @@ from fractions import Fraction
 from typing import cast
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
-from jaxtyping import UInt8
 
 from lumora.media.audio import AudioSamples, read_audio
-from lumora.media.display import FrameConverter
+from lumora.media.display import FrameConverter, ShownFrame
 from lumora.media.image import STILL_FPS
 from lumora.media.sniff import BinaryFile, FileFormat, iso_boxes
 
@@ -54,14 +52,14 @@ class VideoDecoder:
         self._end: float | None = None
         self._damaged = 0
 
-    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    def __iter__(self) -> Iterator[ShownFrame]:
         converter = FrameConverter(self._stream.time_base or Fraction(1, 1000), self._stream.sample_aspect_ratio)
         self.warnings = converter.warnings
         for frame in self._decoded():
-            for shown, pixels in converter.convert(frame):
-                yield self._note(shown, pixels)
-        for shown, pixels in converter.flush():
-            yield self._note(shown, pixels)
+            for shown in converter.convert(frame):
+                yield self._note(shown)
+        for shown in converter.flush():
+            yield self._note(shown)
         self._note_damage()
 
     def read_audio(self, seconds: float) -> AudioSamples | None:
@@ -98,12 +96,14 @@ class VideoDecoder:
                 assert isinstance(frame, av.VideoFrame)
                 yield frame
 
-    def _note(self, frame: av.VideoFrame, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    def _note(self, shown: ShownFrame) -> ShownFrame:
+        """Notes when the frame is shown."""
+        frame = shown.frame
         duration = (frame.duration or 0) * (frame.time_base or 0)
         end = float(frame.time + duration) if frame.time is not None and duration else None
         self.times[-1:] = [frame.time, end]
         self._end = end if end is not None else frame.time
-        return pixels
+        return shown
 
     def _note_damage(self) -> None:
         """Says what is missing, after all was read."""

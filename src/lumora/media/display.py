@@ -6,6 +6,7 @@ FFmpeg's filters do the work. Frames that need none of them only change from YUV
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
@@ -25,6 +26,9 @@ ACCURATE = (
     | Interpolation.FULL_CHR_H_INT
 )
 """Conversion between RGB and YUV. FFmpeg's fast default darkens every pixel by one and blurs colors."""
+
+REDUCING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+"""Conversion to a smaller size."""
 
 BT709, UNSPECIFIED, BT2020, PQ, HLG = 1, 2, 9, 16, 18
 """Code points of ITU-T H.273 for color primaries and transfer functions."""
@@ -54,15 +58,15 @@ class FrameConverter:
         self._interlaced = False
         self._orientation: tuple[int, bool] | None = None
 
-    def convert(self, frame: av.VideoFrame) -> Iterator[tuple[av.VideoFrame, UInt8[np.ndarray, "h w 3"]]]:
-        """Frames that are ready, with their RGB pixels. Deinterlacing delays them by one frame."""
+    def convert(self, frame: av.VideoFrame) -> Iterator[ShownFrame]:
+        """The frames that are ready. Deinterlacing delays them by one frame."""
         if self._orientation is None:
             self._orientation = orientation(frame)
-        yield from self._rgb(self._filtered(frame))
+        yield from map(self._shown, self._filtered(frame))
 
-    def flush(self) -> Iterator[tuple[av.VideoFrame, UInt8[np.ndarray, "h w 3"]]]:
+    def flush(self) -> Iterator[ShownFrame]:
         """The frames that are still in the filters."""
-        yield from self._rgb(self._drained())
+        yield from map(self._shown, self._drained())
         self._graph = None
 
     def _filtered(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
@@ -106,25 +110,58 @@ class FrameConverter:
             return None
         return ColorLookup(frame.color_primaries, frame.color_trc)
 
-    def _rgb(self, frames: Iterator[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, UInt8[np.ndarray, "h w 3"]]]:
-        for frame in frames:
-            if any(component.is_alpha for component in frame.format.components):
-                pixels = on_white(Image.fromarray(reformatted(frame, "rgba").to_ndarray()))
-                self._warn("Transparent video was put on white.")
-            else:
-                pixels = reformatted(frame, "rgb24").to_ndarray()
-            quarter_turns, mirrored = self._orientation or (0, False)
-            yield frame, np.rot90(pixels[:, ::-1] if mirrored else pixels, quarter_turns)
+    def _shown(self, frame: av.VideoFrame) -> ShownFrame:
+        has_alpha = any(component.is_alpha for component in frame.format.components)
+        if has_alpha:
+            self._warn("Transparent video was put on white.")
+        quarter_turns, mirrored = self._orientation or (0, False)
+        return ShownFrame(frame, has_alpha, quarter_turns, mirrored)
 
     def _warn(self, sentence: str) -> None:
         if sentence not in self.warnings:
             self.warnings.append(sentence)
 
 
-def reformatted(frame: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
-    """The frame in another pixel format; YUV is written as BT.709."""
+@dataclass(frozen=True)
+class ShownFrame:
+    """A frame with square pixels that becomes RGB, opaque and upright when its pixels are asked for."""
+
+    frame: av.VideoFrame
+    has_alpha: bool
+    quarter_turns: int
+    """Counterclockwise, after `mirrored`."""
+    mirrored: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width as it is shown, upright."""
+        height, width = self.frame.height, self.frame.width
+        return (width, height) if self.quarter_turns % 2 else (height, width)
+
+    def pixels(self, max_side: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
+        """At full size, or reduced to a longer side of `max_side`, which is several times faster."""
+        size = size_within(self.frame.height, self.frame.width, max_side)
+        if self.has_alpha:
+            pixels = on_white(Image.fromarray(reformatted(self.frame, "rgba", size).to_ndarray()))
+        else:
+            pixels = reformatted(self.frame, "rgb24", size).to_ndarray()
+        return np.rot90(pixels[:, ::-1] if self.mirrored else pixels, self.quarter_turns)
+
+
+def size_within(height: int, width: int, max_side: int | None) -> tuple[int, int]:
+    """Height and width of this shape with a longer side of at most `max_side` pixels; None is no limit."""
+    scale = 1.0 if max_side is None else min(1.0, max_side / max(height, width))
+    return max(1, round(scale * height)), max(1, round(scale * width))
+
+
+def reformatted(frame: av.VideoFrame, pixel_format: str, size: tuple[int, int] | None = None) -> av.VideoFrame:
+    """The frame in another pixel format; YUV is written as BT.709. A smaller `size` (height, width) averages pixels."""
     colors = "ITU709" if pixel_format.startswith("yuv") else None
-    return frame.reformat(format=pixel_format, dst_colorspace=colors, interpolation=ACCURATE, threads=1)
+    height, width = size or (frame.height, frame.width)
+    reduced = (height, width) != (frame.height, frame.width)
+    return frame.reformat(
+        width, height, pixel_format, dst_colorspace=colors, interpolation=REDUCING if reduced else ACCURATE, threads=1
+    )
 
 
 def on_white(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps
 
-from lumora.media.display import HDR_NAMES, on_white, tone_mapped
+from lumora.media.display import HDR_NAMES, on_white, size_within, tone_mapped
 from lumora.media.sniff import BinaryFile, FileFormat, iso_boxes
 from lumora.media.timing import shown_delay
 
@@ -20,6 +21,26 @@ MAX_IMAGE_PIXELS = 64_000_000
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 """Formats whose further images are frames. Those of other formats are previews, depth maps, pages or other photos."""
 _DNG_VERSION_TAG = 50706
+
+
+@dataclass(frozen=True)
+class ImageFrame:
+    """A frame of an image file, with the interface of `ShownFrame`."""
+
+    full: UInt8[np.ndarray, "h w 3"]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.full.shape[:2]
+        return height, width
+
+    def pixels(self, max_side: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
+        """At full size, or reduced to a longer side of `max_side`."""
+        height, width = size_within(*self.size, max_side)
+        if (height, width) == self.size:
+            return self.full
+        return np.asarray(Image.fromarray(self.full).resize((width, height), Image.Resampling.BOX))
 
 
 class ImageDecoder:
@@ -46,12 +67,12 @@ class ImageDecoder:
         count, end = len(self.times) - 1, self.times[-1]
         return count / end if count > 1 and end else STILL_FPS
 
-    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    def __iter__(self) -> Iterator[ImageFrame]:
         image, count = self._image, getattr(self._image, "n_frames", 1)
         if image.format not in ANIMATED_FORMATS:
             if count > 1 and image.format == "TIFF":
                 self.warnings.append(f"Only the first of {count} pages is read.")
-            yield self._pixels()
+            yield ImageFrame(self._pixels())
             return
         # An animated PNG may begin with a still image for programs that show no animations.
         for index in range(1 if count > 1 and getattr(image, "default_image", False) else 0, count):
@@ -64,7 +85,7 @@ class ImageDecoder:
                 self.warnings.append(f"The file is damaged after {len(self.times) - 1} of {count} frames.")
                 return
             self.times.append((self.times[-1] or 0.0) + self._delay())
-            yield pixels
+            yield ImageFrame(pixels)
 
     def read_audio(self, seconds: float) -> None:
         """Images have no audio."""

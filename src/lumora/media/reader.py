@@ -13,13 +13,14 @@ from PIL import Image, UnidentifiedImageError
 from lumora.atomic_io import error_reason
 from lumora.media.audio import AudioSamples
 from lumora.media.decode import VideoDecoder
-from lumora.media.image import ImageDecoder
+from lumora.media.display import ShownFrame, size_within
+from lumora.media.image import ImageDecoder, ImageFrame
 from lumora.media.sniff import sniff_file
 from lumora.media.timing import constant_rate
 
 
 class FrameReader:
-    """Iterates once over the distinct frames of a file, in order, as RGB (H, W, 3) at full size.
+    """Iterates once over the distinct frames of a file, in order, as RGB (H, W, 3) at full size, or reduced.
 
     Videos of a variable rate have fewer distinct frames than `Video.load` gives; `schedule` says which to repeat.
     Use it as a context manager::
@@ -30,16 +31,23 @@ class FrameReader:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], max_frames: int | None = None, max_seconds: float | None = None
+        self,
+        path: str | os.PathLike[str],
+        max_frames: int | None = None,
+        max_seconds: float | None = None,
+        max_side: int | None = None,
     ) -> None:
         """Raises ValueError with one sentence if the file is missing, broken or of an unknown format, here or later.
 
-        Reading stops at `max_frames` distinct frames, or at the first that begins at `max_seconds` or later. Only a
-        local file is opened, whatever the path looks like, and only by the decoder of its own format.
+        Reading stops at `max_frames` distinct frames, or at the first that begins at `max_seconds` or later. With
+        `max_side`, frames are reduced to this longer side, which is several times faster; `full_frame` gives one as it
+        is. Only a local file is opened, whatever the path looks like, and only by the decoder of its own format.
         """
         self.path = Path(path)
-        self._max_frames, self._max_seconds = max_frames, max_seconds
+        self._max_frames, self._max_seconds, self._max_side = max_frames, max_seconds, max_side
         self._cut_at: float | None = None
+        self._shown: ShownFrame | ImageFrame | None = None
+        self._size: tuple[int, int] | None = None
         try:
             self._file = self.path.open("rb")
         except FileNotFoundError:
@@ -60,9 +68,10 @@ class FrameReader:
         self._file.close()
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        count, size = 0, None
+        count = 0
         try:
-            for frame in self._decoder:
+            for shown in self._decoder:
+                self._shown = shown
                 begin = self._decoder.times[-2] if len(self._decoder.times) > 1 else None
                 if self._max_seconds is not None and begin is not None and count:
                     begin -= self._decoder.times[0] or 0.0
@@ -70,8 +79,8 @@ class FrameReader:
                         self._decoder.times.pop()
                         self._cut_at = self._max_seconds
                         return
-                size = size or frame.shape[:2]
-                yield frame if frame.shape[:2] == size else self._same_size(frame, size)
+                self._size = self._size or shown.size
+                yield self._pixels(shown, self._size, self._max_side)
                 count += 1
                 if count == self._max_frames:
                     return
@@ -80,6 +89,20 @@ class FrameReader:
             raise self._error(error) from error
         if not count:
             raise self._error(ValueError("it has no frames"))
+
+    def full_frame(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The frame that the iteration is at, at full size."""
+        assert self._shown is not None, "No frame has been read."
+        try:
+            return self._pixels(self._shown, self.size, None)
+        except Exception as error:
+            raise self._error(error) from error
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the first frame, as it is shown. Known as soon as it has been read."""
+        assert self._size is not None, "No frame has been read."
+        return self._size
 
     @property
     def duration(self) -> float | None:
@@ -129,10 +152,15 @@ class FrameReader:
                     raise
         return VideoDecoder(self._file, file_format)
 
-    def _same_size(self, frame: np.ndarray, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    def _pixels(
+        self, shown: ShownFrame | ImageFrame, size: tuple[int, int], max_side: int | None
+    ) -> UInt8[np.ndarray, "h w 3"]:
+        if shown.size == size:
+            return shown.pixels(max_side)
         warning = "The frame size changes; later frames are scaled to the first size."
         self._decoder.warnings += [] if warning in self._decoder.warnings else [warning]
-        return np.asarray(Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.LANCZOS))
+        height, width = size_within(*size, max_side)
+        return np.asarray(Image.fromarray(shown.pixels()).resize((width, height), Image.Resampling.LANCZOS))
 
     def _error(self, error: BaseException) -> ValueError:
         if isinstance(error, MemoryError):

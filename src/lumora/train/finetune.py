@@ -60,8 +60,7 @@ def finetune(
         if dist.is_main:
             _prepare_data(config, model, run_dir, dist.device.type)
         dist.wait_for_all()  # until the data are there
-        prior = [run_dir / "prior"] if config.prior_clips else []
-        latents = LatentDataset(run_dir / "latents", extra_folders=prior)
+        latents = _latents(config, run_dir)
         schedule = finetuning(config.max_steps, config.batch_size, config.lora_rank)
         start, progress = time.monotonic(), None
         for name, transformer in transformers_by_name(_adapted_transformers(config, model)).items():
@@ -93,6 +92,15 @@ def _prepare_data(config: FinetuneConfig, model: ModelConfig, run_dir: Path, dev
     if config.prior_clips:
         prior = Preset(model, config.prior_world, num_clips=config.prior_clips, buckets=(model.shape,), shard_size=50)
         render_latents(prior, codec, run_dir / "prior", workers=0, device=device)
+
+
+def _latents(config: FinetuneConfig, run_dir: Path) -> LatentDataset:
+    """The footage and the clips of the world; about half of the samples are footage, as in DreamBooth (section 3.2)."""
+    footage = LatentDataset(run_dir / "latents")
+    if not config.prior_clips:
+        return footage
+    repeats = max(1, round(config.prior_clips / len(footage)))
+    return LatentDataset(run_dir / "prior", extra_folders=[run_dir / "latents"] * repeats)
 
 
 def _export(config: FinetuneConfig, model: ModelConfig, run_dir: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lumora.atomic_io import atomic_write
 from lumora.config import from_json, to_json
-from lumora.data.footage.frame_signals import FrameSignals, Review
+from lumora.data.footage.frame_signals import DETECTOR_SIDE, FrameSignals, Review
 from lumora.data.footage.records import FootageClip, ScannedFile, SourceFile
 from lumora.data.footage.screening import FrameSchedule, Screening, screen
 from lumora.data.video_folder import select_frames
@@ -71,12 +71,11 @@ def read_record(work: Path, source: SourceFile) -> ScannedFile | None:
 
 def _scan(job: ScanJob) -> ScannedFile:
     path = job.folder / job.source.name
-    with FrameReader(path) as reader:
+    with FrameReader(path, max_side=DETECTOR_SIDE) as reader:
         signals = FrameSignals(reader.rate, job.review)
-        size = (0, 0)
-        for frame in reader:
-            size = frame.shape[:2]
-            signals.add(frame)
+        for small in reader:
+            signals.add(small, reader.full_frame)
+        size = reader.size
         signals.finish()
         schedule, warnings = FrameSchedule(*reader.schedule()), reader.warnings
     is_picture = len(signals.luma) == 1

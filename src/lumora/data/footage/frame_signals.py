@@ -80,9 +80,10 @@ class FrameSignals:
         self._last_thumbnail = -np.inf
         self._window = cv2.createHanningWindow((TRACKING_SIDE, TRACKING_SIDE), cv2.CV_32F)
 
-    def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+    def add(self, small: UInt8[np.ndarray, "h w 3"], full_frame: Callable[[], UInt8[np.ndarray, "h w 3"]]) -> None:
+        """A frame with a longer side of DETECTOR_SIDE at most; `full_frame` gives it at full size, if it is looked
+        at closely."""
         number, seconds = len(self.luma), len(self.luma) / self.rate
-        small = _reduced(_thinned(frame), DETECTOR_SIDE)
         self._find_cuts(number, small)
         thumbnail = cv2.resize(small, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
         gray = cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY)
@@ -93,7 +94,7 @@ class FrameSignals:
             self._last_thumbnail = seconds
         if self._is_due(seconds, gray):
             self._sampled = seconds, gray
-            self.samples.append(self._sample(number, frame))
+            self.samples.append(self._sample(number, full_frame()))
 
     def finish(self) -> None:
         """After the last frame."""
@@ -145,14 +146,6 @@ def _levels(gray: UInt8[np.ndarray, "n m"]) -> UInt8[np.ndarray, " n"]:
     """The 99th percentile of each row."""
     rank = round(0.99 * (gray.shape[1] - 1))
     return np.partition(gray, rank, axis=1)[:, rank]
-
-
-def _thinned(frame: np.ndarray) -> np.ndarray:
-    """Every second, fourth … pixel of a large frame, which is much faster to reduce than all of them."""
-    step = 1
-    while max(frame.shape) >= 4 * step * DETECTOR_SIDE:
-        step *= 2
-    return frame if step == 1 else np.ascontiguousarray(frame[::step, ::step])
 
 
 def _reduced(frame: np.ndarray, side: int) -> np.ndarray:
