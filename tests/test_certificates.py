@@ -1,7 +1,9 @@
 """Signing certificates: the development chain, its renewal, and an operator's own."""
 
 import datetime
+import errno
 import logging
+import os
 import stat
 from pathlib import Path
 
@@ -33,6 +35,16 @@ def test_development_chain_is_created_once_with_private_modes(state: Path):
     assert leaf.not_valid_after_utc - leaf.not_valid_before_utc <= datetime.timedelta(days=366)
     leaf.verify_directly_issued_by(root)
     assert x509.load_pem_x509_certificate(certificates.trusted_roots().encode()) == root
+
+
+def test_a_full_disk_leaves_no_part_of_a_key(state: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="cannot be written: no space left on device; set LUMORA_STATE"):
+        certificates.signing_identity()
+    assert not list(state.iterdir())
 
 
 def test_reading_the_trusted_roots_creates_nothing(state: Path):

@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import pty
 import shutil
 import signal
 import stat
@@ -21,7 +22,7 @@ from lumora.cli.provenance import Verify
 from lumora.media.video import Video
 from lumora.provenance.manifest import read
 from lumora.request.spec import Request
-from lumora.terminal import confirm, printable, say
+from lumora.terminal import confirm, printable, say, warn
 
 Capture = pytest.CaptureFixture[str]
 LUMORA = [sys.executable, "-m", "lumora"]
@@ -222,6 +223,21 @@ def test_signals_leave_nothing_behind(name: str, code: int, tmp_path: Path, monk
         run_with(monkeypatch, work)
     assert ended.value.code == code and not os.listdir(tmp_path)
     assert signal.getsignal(getattr(signal, name)) == before
+
+
+def test_a_closed_terminal_is_no_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch):
+    """Progress may fail to be written before SIGHUP arrives."""
+    controller, terminal = pty.openpty()
+    monkeypatch.setattr(sys, "stderr", os.fdopen(terminal, "w"))
+    os.close(controller)
+    assert run_with(monkeypatch, lambda _: warn("50 %")) == 129
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_output_on_a_full_disk_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        run = subprocess.run([*LUMORA, "--version"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (run.returncode, run.stderr) == (2, "lumora: No space left on device.\n")
 
 
 def test_nohup_is_respected(monkeypatch: pytest.MonkeyPatch):

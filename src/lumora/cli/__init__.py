@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import io
 import re
 import sys
@@ -29,13 +30,13 @@ from lumora.cli.provenance import Detect, Verify
 from lumora.cli.redteam import RedTeam
 from lumora.cli.reproduce import Reproduce
 from lumora.cli.serve import Serve
-from lumora.cli.session import discard_output, memory_sentence, session
+from lumora.cli.session import discard_output, error_sentence, session
 from lumora.cli.train import TrainAll, TrainCodec, TrainDistill, TrainFinetune, TrainTransformer, WorldRender
 from lumora.cli.world import WorldContactSheet, WorldSample
 from lumora.terminal import check_unicode, say, warn
 
 ABOUT = "An open, self-hosted Sora: from a sentence to a video."
-USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+USER_ERROR, HANGUP, INTERRUPTED, BROKEN_PIPE = 2, 129, 130, 141
 
 
 @runtime_checkable
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def exit_code(work: Callable[[], int | None]) -> int:
     """The exit code of `work`: 2 after a mistake of the user, which is printed in one sentence, 130 after Ctrl-C, and
-    141 if nobody reads the output. SIGHUP ends with 129 and SIGTERM with 143."""
+    141 if nobody reads the output. SIGHUP, or a terminal that was closed, ends with 129 and SIGTERM with 143."""
     try:
         with session():
             return work() or 0
@@ -100,11 +101,14 @@ def exit_code(work: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        sentence = str(error) if isinstance(error, (ValueError, OSError)) else memory_sentence(error)
+        sentence = error_sentence(error)
         if sentence is None:
             raise
-        with contextlib.suppress(OSError):  # a terminal that was closed
+        try:
             warn(f"lumora: {sentence}")
+        except OSError as unwritable:
+            if unwritable.errno == errno.EIO:  # the terminal was closed, so the mistake is not the user's
+                return HANGUP
         return USER_ERROR
 
 

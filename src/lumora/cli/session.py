@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 
+from lumora.atomic_io import error_reason
 from lumora.terminal import warn
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -40,6 +41,14 @@ def discard_output() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (sys.stdout, sys.stderr):
             os.dup2(nowhere, stream.fileno())
+
+
+def error_sentence(error: BaseException) -> str | None:
+    """What to say of an error; None for one that is a fault of lumora."""
+    if isinstance(error, OSError) and error.strerror:  # of the system, without a sentence of lumora
+        reason = error_reason(error)
+        return f"{error.filename}: {reason}." if error.filename else f"{reason[:1].upper()}{reason[1:]}."
+    return str(error) if isinstance(error, (ValueError, OSError)) else memory_sentence(error)
 
 
 def memory_sentence(error: BaseException) -> str | None:

@@ -121,5 +121,7 @@ def _secret_part(path: Path, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise OSError(f"{path} cannot be written: {error_reason(error)}; set LUMORA_STATE to another folder.") from None
     return part
