@@ -1,6 +1,7 @@
 """Kills processes of `lumora serve` at random moments while jobs wait and run, and checks that nothing is lost.
 
 python benchmarks/serve_kill.py --kills 50 --jobs 20
+python benchmarks/serve_kill.py --kills 20 --jobs 6 --denoising --steps 60
 python benchmarks/serve_kill.py --database-url postgresql://… --crash-database "pg_ctl restart -m immediate …"
 """
 
@@ -32,6 +33,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--most-seconds", type=float, default=12.0, help="longest time between two kills")
+    parser.add_argument("--denoising", action="store_true", help="kill only while a job is between two steps")
+    parser.add_argument("--steps", type=int, default=8, help="denoising steps of a job")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", type=Path, help="folder of another model than the default one")
     parser.add_argument("--database-url")
@@ -48,12 +51,15 @@ def main() -> None:
     killed = Counter[str]()
     choices = CHOICES if options.crash_database else CHOICES[:-1]
     while sum(killed.values()) < options.kills:
-        add_jobs(server, jobs, options.jobs)
-        time.sleep(draw.uniform(0.2, options.most_seconds))
-        what = draw.choice(choices)
+        add_jobs(server, jobs, options.jobs, options.steps)
+        if options.denoising:
+            wait_for_denoising(server)
+        else:
+            time.sleep(draw.uniform(0.2, options.most_seconds))
+        what, before = draw.choice(choices), states(server, jobs)
         kill(server, what, options.crash_database)
         killed[what] += 1
-        print(f"{time.monotonic() - began:6.0f} s: {what} killed; {states(server, jobs)}", flush=True)
+        print(f"{time.monotonic() - began:6.0f} s: {what} killed; before: {before}", flush=True)
     print(f"{time.monotonic() - began:6.0f} s: waiting for the rest", flush=True)
     wait_for_all(server, jobs)
     problems = check(server, jobs)
@@ -65,7 +71,7 @@ def main() -> None:
     sys.exit(1 if problems else 0)
 
 
-def add_jobs(server: ServeProcess, jobs: list[str], count: int) -> None:
+def add_jobs(server: ServeProcess, jobs: list[str], count: int, steps: int) -> None:
     """Tops the unfinished jobs up to `count`, if more than half are finished: that needs a server that is ready."""
     while True:
         try:
@@ -74,12 +80,26 @@ def add_jobs(server: ServeProcess, jobs: list[str], count: int) -> None:
                 return
             for number in range(count - len(unfinished)):
                 body = {"prompt": f"a ball {len(jobs)}", "seconds": 1 + 3 * (number % 2), "size": "32x32"}
-                status, video = server.call("POST", "/v1/videos", {**body, "num_inference_steps": 8})
+                status, video = server.call("POST", "/v1/videos", {**body, "num_inference_steps": steps})
                 if status == 200:
                     jobs.append(video["id"])
         except OSError:
             pass
         time.sleep(0.2)
+
+
+def wait_for_denoising(server: ServeProcess) -> None:
+    """Returns while a job makes progress: its progress has changed just now, and its last steps are not reached."""
+    seen: dict[str, int] = {}
+    while True:
+        try:
+            now = {v["id"]: v["progress"] for v in videos(server) if v["status"] == "in_progress"}
+        except OSError:
+            now = {}
+        if any(video_id in seen and seen[video_id] < progress < 80 for video_id, progress in now.items()):
+            return
+        seen = now
+        time.sleep(0.1)
 
 
 def videos(server: ServeProcess) -> list[dict[str, Any]]:
@@ -96,7 +116,9 @@ def videos(server: ServeProcess) -> list[dict[str, Any]]:
 
 def states(server: ServeProcess, jobs: list[str]) -> str:
     try:
-        return str(dict(Counter(v["status"] for v in videos(server))))
+        found = videos(server)
+        running = [v["progress"] for v in found if v["status"] == "in_progress"]
+        return f"{dict(Counter(v['status'] for v in found))}, progress {running}"
     except OSError:
         return f"{len(jobs)} jobs"
 

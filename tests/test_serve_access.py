@@ -74,6 +74,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Any]] = {
     ("GET", "/v1/videos/characters"): ("read", None),
     ("GET", "/v1/videos/characters/{character_id}"): ("read", None),
     ("DELETE", "/v1/videos/characters/{character_id}"): ("create", None),
+    ("POST", "/v1/prompt_expansions"): ("create", PROMPT),
     ("GET", "/v1/queue"): ("read", None),
     ("POST", "/v1/queue/reorder"): ("create", {"ids": [VIDEO]}),
     ("POST", "/v1/files"): ("create", None),

@@ -181,6 +181,35 @@ def test_prompt_to_previews_to_a_playing_video_across_a_reload(page: Any, server
     expect(page.get_by_text(f"Seed {made['seed']}")).to_be_visible()
 
 
+def test_details_are_added_to_a_prompt_and_can_be_edited(page: Any) -> None:
+    page.goto("/")
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a red ball on a beach")
+    page.get_by_role("button", name="Add details").click()
+    page.get_by_role("button", name="Other details").wait_for()
+    assert "red ball" in prompt.input_value() and len(prompt.input_value()) > 40
+    page.get_by_role("button", name="Undo the details").click()
+    expect(prompt).to_have_value("a red ball on a beach")
+
+
+def test_waiting_jobs_are_dragged_into_another_order(page: Any, server: Server) -> None:
+    ids = [server.post("/v1/videos", prompt="a red ball", title=f"job {n}", seconds=4)["id"] for n in range(4)]
+    try:
+        page.goto("/#/queue")
+        grip = page.get_by_role("button", name=re.compile("^Move “job 3”"))
+        box, top = grip.bounding_box(), page.locator("ol.jobs").bounding_box()
+        page.mouse.move(box["x"] + 8, box["y"] + 8)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 8, top["y"] - 8, steps=8)  # past several others
+        with page.expect_response(re.compile("/v1/queue/reorder$")):
+            page.mouse.up()
+        waiting = [video["id"] for video in server.get("/v1/queue")["data"] if video["status"] == "queued"]
+        assert waiting == [ids[3], *[video_id for video_id in ids[:3] if video_id in waiting]]
+    finally:
+        for video_id in ids:
+            server.post(f"/v1/videos/{video_id}/cancel")
+
+
 def test_a_dropped_image_becomes_the_first_frame(page: Any, server: Server, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), (60, 120, 60)).save(tmp_path / "start.png")
     page.goto("/")
@@ -213,8 +242,11 @@ def drop(page: Any, file: Path, kind: str) -> None:
 def test_a_video_is_extended_and_looped(
     page: Any, server: Server, clip: dict[str, Any], action: str, task: str
 ) -> None:
-    page.goto(f"/#/video/{clip['id']}")
-    page.get_by_role("button", name=action, exact=True).click()
+    page.goto("/#/library")
+    card = page.locator(f".tile:has(a[href='#/video/{clip['id']}'])")
+    card.hover()
+    card.get_by_role("button", name=re.compile("^Actions")).click()
+    page.get_by_role("menuitem", name=action, exact=True).click()
     expect(page.locator(".input-card")).to_contain_text(action)
     expect(page.locator(".composer button[type=submit]")).to_contain_text(action)
     made = server.finished(submit(page, "a red ball bounces"))
@@ -336,6 +368,13 @@ def test_a_server_with_keys_asks_for_one(browser: Any, keyed_server: tuple[str, 
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("API key")).to_be_visible()
     page.close()
+
+
+def test_the_pictures_of_the_documentation_are_taken(server: Server, clip: dict[str, Any], tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "docs" / "studio.py"
+    command = [sys.executable, str(script), "--url", server.url, "--output-dir", str(tmp_path)]
+    subprocess.run([*command, "--only", "storyboard", "video"], check=True)
+    assert [Image.open(tmp_path / f"{name}.webp").size for name in ("storyboard", "video")] == [(1440, 900)] * 2
 
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}

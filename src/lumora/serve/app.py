@@ -15,9 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lumora.serve.access import OriginCheck
@@ -35,6 +36,7 @@ ROUTERS = (
     "characters",
     "derived",
     "videos",
+    "prompts",
     "queue",
     "files",
     "provenance",
@@ -126,7 +128,10 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-def _unknown(path: str) -> Response:
+def _unknown(path: str, request: Request) -> Response:
+    """Answers every method of an address that no other route takes; 405 if the address is known."""
+    if any(route.matches(request.scope)[0] is Match.PARTIAL for route in request.app.router.routes):
+        raise HTTPException(405)
     return error_response(404, f"There is nothing at /v1/{path[:200]}.", "not_found")
 
 

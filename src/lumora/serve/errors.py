@@ -107,7 +107,7 @@ def _validation_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def _sentence(param: str | None, message: str) -> str:
-    return f"{param}: {message}." if param else f"{message}."
+    return f"{param}: {message}." if param else f"{message[:1].upper()}{message[1:]}."
 
 
 def _database_error(_: Request, error: Exception) -> JSONResponse:

@@ -149,6 +149,15 @@ def _expanded(spec: JobSpec) -> JobSpec:
     return replace(spec, prompt=prompt, original_prompt=spec.prompt)
 
 
+def expanded_prompt(context: ServerContext, key: ApiKey, prompt: str, seed: int) -> str:
+    """A prompt with details that it leaves open. Raises the ApiError that a video of either prompt would get."""
+    spec, _ = with_characters(context, key, JobSpec("text", prompt, model=_model(context, None), seed=seed))
+    _checked(context, key, spec)
+    spec = _expanded(spec)
+    _checked(context, key, spec)
+    return spec.prompt
+
+
 def check_idempotency_key(request: Request) -> None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:

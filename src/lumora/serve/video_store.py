@@ -218,7 +218,7 @@ class VideoStore:
     def cancel(self, video_id: str) -> bool:
         """queued or in_progress -> failed with code `cancelled`; whether it was one of them. The worker stops within a
         denoising step."""
-        values = {"status": "failed", "error_code": "cancelled", "error_message": "The job was cancelled."}
+        values = {"status": "failed", "error_code": "cancelled", "error_message": "The job was canceled."}
         active = sa.and_(videos.c.id == video_id, videos.c.status.in_(ACTIVE), videos.c.deleting.is_(False))
         return self._update(video_id, active, **values, completed_at=time.time())
 

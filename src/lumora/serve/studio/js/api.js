@@ -5,13 +5,28 @@ import { signal } from "./lib.js";
 export const signInNeeded = signal(false);
 
 export class ApiError extends Error {
-  constructor(message, { status = 0, code = null, categories = [], param = null } = {}) {
+  constructor(message, { status = 0, code = null, categories = [], param = null, retryAfter = 0 } = {}) {
     super(message);
-    Object.assign(this, { status, code, categories, param });
+    Object.assign(this, { status, code, categories, param, retryAfter });
   }
 }
 
-async function request(method, path, { json, form, query, signal: abort, quiet401 = false } = {}) {
+/** Answers of 503 that say when to try again are tried again for so long: the checks load when the server starts. */
+const START_MS = 60_000;
+
+async function request(...call) {
+  const end = Date.now() + START_MS;
+  for (;;) {
+    try {
+      return await requestOnce(...call);
+    } catch (error) {
+      if (error.status !== 503 || !error.retryAfter || Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(error.retryAfter, 2)));
+    }
+  }
+}
+
+async function requestOnce(method, path, { json, form, query, signal: abort, quiet401 = false } = {}) {
   const url = new URL(path, location.origin);
   for (const [key, value] of Object.entries(query ?? {})) {
     if (value !== null && value !== undefined && value !== "") url.searchParams.set(key, value);
@@ -31,7 +46,7 @@ async function request(method, path, { json, form, query, signal: abort, quiet40
   if (answer.status === 401 && !quiet401) signInNeeded.value = true;
   const details = data?.error ?? {};
   const sentence = details.message ?? `The server answered with status ${answer.status}.`;
-  throw new ApiError(sentence, { ...details, status: answer.status });
+  throw new ApiError(sentence, { ...details, status: answer.status, retryAfter: Number(answer.headers.get("Retry-After")) });
 }
 
 const get = (path, query) => request("GET", path, { query });
@@ -75,6 +90,8 @@ export const api = {
   deleteCharacter: (character) => remove(`/v1/videos/characters/${id(character)}`),
   checkFile: (file) => request("POST", "/v1/content_provenance_checks", { form: formOf(file) }),
   checkVideo: (video) => post("/v1/content_provenance_checks", { video_id: video }),
+
+  expandPrompt: (prompt, seed) => post("/v1/prompt_expansions", { prompt, seed }),
 
   // Review, settings, keys, session
   appeal: (body) => post("/v1/appeals", body),

@@ -21,7 +21,6 @@ export const ROLES = {
 
 export const draft = {
   prompt: stored("lumora.prompt", ""),
-  expand: signal(false), // whether details are added to the prompt
   negative: signal(""),
   ratio: signal(null), // a name such as "16:9"; null: the model's own
   seconds: signal(null), // null: the model's default
@@ -114,7 +113,6 @@ function send() {
       }));
       if (references.length) body.references = references;
       if (draft.characters.value.length) body.characters = draft.characters.value.map((id) => ({ id }));
-      if (draft.expand.value && canExpand.value) body.expand = true;
       return api.create({ ...body, seconds, size: size.value });
     }
   }
@@ -132,7 +130,6 @@ export function restore(request, { seed = request.seed } = {}) {
   const numberOrNull = (value) => (value === null || value === undefined || value === "" ? null : Number(value));
   batch(() => {
     draft.prompt.value = request.prompt ?? "";
-    draft.expand.value = false;
     draft.negative.value = request.negative_prompt ?? "";
     draft.model.value = request.model ?? null;
     draft.seed.value = numberOrNull(seed);

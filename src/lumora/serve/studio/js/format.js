@@ -67,8 +67,10 @@ export function phase(item) {
 
 const STATUS = { queued: "Waiting", in_progress: "Being made", completed: "Finished", failed: "Failed" };
 
+export const isCanceled = (item) => item.status === "failed" && item.error?.code === "cancelled";
+
 export function status(item) {
-  if (item.status === "failed" && item.error?.code === "cancelled") return "Canceled";
+  if (isCanceled(item)) return "Canceled";
   if (item.status === "failed" && item.error?.code === "content_filter") return "Refused";
   return STATUS[item.status] ?? item.status;
 }

@@ -9,11 +9,11 @@ export const question = signal(null);
 
 let next = 1;
 
-/** Shows a notice. Errors, and notices with an action {label, run}, stay until they are dismissed. */
+/** Shows a notice. Errors stay until they are dismissed; notices with an action {label, run} stay longer than others. */
 export function toast(text, { kind = "info", action = null, seconds = 6 } = {}) {
   const id = next++;
   toasts.value = [...toasts.value.filter((other) => other.text !== text), { id, text, kind, action }].slice(-4);
-  if (kind !== "error" && !action) setTimeout(() => dismiss(id), 1000 * seconds);
+  if (kind !== "error") setTimeout(() => dismiss(id), 1000 * (action ? 3 * seconds : seconds));
   return id;
 }
 

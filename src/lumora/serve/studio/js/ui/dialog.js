@@ -10,6 +10,7 @@ export function Dialog({ title, onClose, children, wide }) {
   useEffect(() => {
     const before = document.activeElement;
     box.current.showModal();
+    box.current.querySelector("textarea, input:not([type]), input[type=search]")?.focus(); // rather than "Close"
     return () => before?.isConnected && before.focus();
   }, []);
   const outside = (event) => event.target === box.current && onClose();

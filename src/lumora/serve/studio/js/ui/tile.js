@@ -1,12 +1,13 @@
 // A video in a grid: picture first, plays on hover and on focus.
 import { html, classes, useRef, useSignal } from "../lib.js";
 import { api } from "../api.js";
-import { aspect, duration, eta, status, title } from "../format.js";
+import { aspect, duration, eta, isCanceled, status, title } from "../format.js";
 import { attempt } from "../notices.js";
 import { link } from "../router.js";
 import { isDone, isOpen, keep, video } from "../state.js";
 import { Forming } from "./forming.js";
 import { Icon } from "./icons.js";
+import { VideoMenu } from "./video_menu.js";
 
 export function toggleFavorite(item) {
   keep({ ...item, favorite: !item.favorite });
@@ -49,21 +50,21 @@ export function Tile({ id, onOpen, label }) {
   };
   const name = label ?? `${title(item)}. ${status(item)}${item.seconds ? `, ${duration(item.made?.seconds ?? item.seconds)}` : ""}`;
   return html`<article
-    class=${classes("tile", item.status === "failed" && "failed")} style=${{ aspectRatio: aspect(item) }}
+    class=${classes("tile", item.status === "failed" && "failed", isCanceled(item) && "canceled")} style=${{ aspectRatio: aspect(item) }}
     onPointerEnter=${start} onPointerLeave=${stop} onFocusIn=${start} onFocusOut=${stop}
   >
     ${isDone(item) && item.urls && html`<${Moving} item=${item} playing=${playing.value} label=${title(item)} />`}
     ${isOpen(item) && html`<${Forming} item=${item} /><span class="tile-badge">${item.status === "queued" ? "Waiting" : `${item.progress} %`}</span>`}
     ${item.status === "failed" &&
-    html`<div class="tile-words"><${Icon} name="alert" /><span>${status(item)}</span><span class="clamp-2">${title(item)}</span></div>`}
+    html`<div class="tile-words"><${Icon} name=${isCanceled(item) ? "stop" : "alert"} /><span>${status(item)}</span><span class="clamp-2">${title(item)}</span></div>`}
     ${item.status !== "failed" &&
     html`<div class="tile-shade"><span class="clamp-2">${isOpen(item) ? eta(item.eta_seconds) || title(item) : title(item)}</span></div>`}
     ${onOpen
       ? html`<button type="button" class="tile-link" aria-label=${name} onClick=${() => onOpen(item)}></button>`
       : html`<a class="tile-link" href=${link("video", id)} aria-label=${name}></a>`}
     ${isDone(item) && !onOpen &&
-    html`<button
-      type="button" class="tile-heart" aria-label="Favorite" aria-pressed=${item.favorite ? "true" : "false"} onClick=${() => toggleFavorite(item)}
+    html`<${VideoMenu} item=${item} name=${title(item)} /><button
+      type="button" class="tile-button tile-heart" aria-label="Favorite" aria-pressed=${item.favorite ? "true" : "false"} onClick=${() => toggleFavorite(item)}
     ><${Icon} name="heart" /></button>`}
   </article>`;
 }

@@ -9,7 +9,7 @@ import { say } from "../notices.js";
 import { addNew, characters, models } from "../state.js";
 import { CharacterDialog } from "../ui/characters.js";
 import { ComplaintDialog } from "../ui/complaint.js";
-import { Amount, Button, Check, Choice, Field, FileButton, Shape } from "../ui/controls.js";
+import { Amount, Button, Choice, Field, FileButton, Shape } from "../ui/controls.js";
 import { Icon } from "../ui/icons.js";
 import { Popover } from "../ui/popover.js";
 import { PickVideo } from "../ui/pick_video.js";
@@ -88,7 +88,7 @@ function SeedChip() {
 }
 
 function MoreChip({ onCharacter }) {
-  const changed = [draft.expand.value && canExpand.value, draft.negative.value, draft.steps.value, draft.guidance.value !== null, draft.model.value].filter(Boolean).length + draft.characters.value.length;
+  const changed = [draft.negative.value, draft.steps.value, draft.guidance.value !== null, draft.model.value].filter(Boolean).length + draft.characters.value.length;
   const toggle = (id) => {
     const chosen = draft.characters.value;
     draft.characters.value = chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id];
@@ -98,7 +98,6 @@ function MoreChip({ onCharacter }) {
       ${models.value.length > 1 && html`<${Field} label="Model"><select class="input" value=${can.value.id} onChange=${(event) => (draft.model.value = event.target.value)}>
         ${models.value.map((model) => html`<option value=${model.id} key=${model.id}>${model.id}</option>`)}
       </select><//>`}
-      ${canExpand.value && html`<${Check} label="Add details to the prompt" checked=${draft.expand.value} onChange=${(value) => (draft.expand.value = value)} />`}
       <${Field} label="Negative prompt" hint="What the video should not show.">
         <textarea class="input" rows="2" maxlength="2000" value=${draft.negative.value} onInput=${(event) => (draft.negative.value = event.target.value)}></textarea>
       <//>
@@ -129,6 +128,8 @@ export function Composer() {
   const making = useSignal(false);
   const picking = useSignal(false);
   const appealing = useSignal(null); // the refused prompt
+  const short = useSignal(null); // the prompt before details were added
+  const expanding = useSignal(false);
   const open = mode.value && ROLES[mode.value];
   const missing = !draft.prompt.value.trim() && !promptOptional.value;
 
@@ -151,6 +152,28 @@ export function Composer() {
       error.value = wrong;
     }
     busy.value = false;
+  };
+  // The prompt is replaced by a longer one, which can be edited; asking again gives other details of the short one.
+  const expand = async () => {
+    const { prompt, revised } = short.value ?? {};
+    const from = draft.prompt.value === revised ? prompt : draft.prompt.value.trim();
+    if (expanding.value) return;
+    if (!from) return box.current.focus();
+    expanding.value = true;
+    error.value = null;
+    try {
+      const { revised_prompt: long } = await api.expandPrompt(from, randomSeed());
+      short.value = { prompt: from, revised: long };
+      draft.prompt.value = long;
+      say("Details were added to the prompt.");
+    } catch (wrong) {
+      error.value = wrong;
+    }
+    expanding.value = false;
+  };
+  const shorten = () => {
+    draft.prompt.value = short.value.prompt;
+    box.current.focus();
   };
   const keys = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -179,9 +202,12 @@ export function Composer() {
         ${!["edit", "remix", "infill"].includes(mode.value) && html`<${SecondsChip} />`}
         <${CountChip} />
         <${SeedChip} />
+        ${canExpand.value && html`<button type="button" class="chip" disabled=${expanding.value} onClick=${expand}>
+          <${Icon} name="details" size=${16} />${short.value?.revised === draft.prompt.value ? "Other details" : "Add details"}</button>`}
+        ${short.value?.revised === draft.prompt.value && html`<button type="button" class="chip" title="Undo: your own prompt" aria-label="Undo the details" onClick=${shorten}><${Icon} name="restore" size=${16} /></button>`}
         <${MoreChip} onCharacter=${() => (making.value = true)} />
       </div>
-      <button type="submit" class="button primary" disabled=${busy.value}><span>${open ? open.name.split(" ")[0] : "Create"}</span><kbd class="wide-keys">Ctrl ↵</kbd></button>
+      <button type="submit" class="button primary" disabled=${busy.value}><span>${busy.value ? "Sending…" : open ? open.name.split(" ")[0] : "Create"}</span><kbd class="wide-keys">Ctrl ↵</kbd></button>
     </div>
   </form>
   ${appealing.value !== null && html`<${ComplaintDialog} title="Appeal against the refusal" label="Why is this prompt harmless?"

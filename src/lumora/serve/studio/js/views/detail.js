@@ -17,6 +17,7 @@ import { Icon } from "../ui/icons.js";
 import { Player } from "../ui/player.js";
 import { MenuItem, Popover } from "../ui/popover.js";
 import { toggleFavorite } from "../ui/tile.js";
+import { Downloads, USES } from "../ui/video_menu.js";
 import { openInEditor } from "./recut_state.js";
 
 function neighbors(id) {
@@ -159,25 +160,17 @@ async function removeVideo(item) {
 
 function Actions({ item }) {
   const reporting = useSignal(false);
-  const act = (role, icon, text) => html`<${Button} icon=${icon} onClick=${() => useVideo(item, role)}>${text}<//>`;
   const again = () => {
     navigate("create");
     chooseGroup(item);
     reroll(item).catch(fail);
   };
   return html`<div class="detail-actions">
-    ${act("remix", "remix", "Remix")}
-    ${act("edit", "edit", "Edit")}
-    ${act("forward", "forward", "Extend")}
-    ${act("backward", "backward", "Extend before")}
-    ${act("loop", "loop", "Loop")}
-    ${act("connect", "connect", "Blend")}
+    ${USES.map(([role, icon, text]) => html`<${Button} key=${role} icon=${icon} onClick=${() => useVideo(item, role)}>${text}<//>`)}
     <${Button} icon="cut" onClick=${() => openInEditor(item)}>Re-cut<//>
     <${Button} icon="dice" onClick=${again}>Re-roll<//>
     <${Popover} menu name="Download" className="button" label=${html`<${Icon} name="download" size=${18} /><span>Download</span>`}>
-      ${(close) => [["mp4", "Video (MP4)"], ["gif", "Animation (GIF)"], ["webp", "Animation (WebP)"]].map(
-        ([format, text]) => html`<${MenuItem} key=${format} href=${api.contentUrl(item.id, format)} download=${`${item.id}.${format}`} onClick=${close}>${text}<//>`,
-      )}
+      ${(close) => html`<${Downloads} item=${item} close=${close} />`}
     <//>
     <${Popover} menu name="More actions" className="button" label=${html`<${Icon} name="more" size=${18} /><span>More</span>`}>
       ${(close) => html`

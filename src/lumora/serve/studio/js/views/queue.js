@@ -14,22 +14,25 @@ import { Icon } from "../ui/icons.js";
 
 const cancel = (item) => attempt(async () => keep(await api.cancel(item.id)));
 
+const waitingIds = () => queue.value.filter((id) => video(id).value?.status === "queued");
+
 export function Queue() {
   const editing = useSignal(null);
   useEffect(() => {
     loadQueue().catch(fail);
   }, []);
   const running = openVideos.value.filter((item) => item.status === "in_progress");
-  const waiting = queue.value.filter((id) => video(id).value?.status === "queued");
+  const waiting = waitingIds();
 
   const move = (from, to) => {
-    const order = moved(waiting, from, to);
-    queue.value = [...queue.value.filter((id) => !waiting.includes(id)), ...order];
+    const before = waitingIds(); // as it is now: a drag calls this again and again
+    const order = moved(before, from, to);
+    queue.value = [...queue.value.filter((id) => !before.includes(id)), ...order];
     say(`Now number ${to + 1} of ${order.length}.`);
   };
   const drop = () => attempt(async () => {
     try {
-      await api.reorder(queue.value.filter((id) => video(id).value?.status === "queued"));
+      await api.reorder(waitingIds());
     } finally {
       await loadQueue();
     }

@@ -11,7 +11,7 @@ import { Button, Empty } from "../ui/controls.js";
 import { Filmstrip } from "../ui/filmstrip.js";
 import { Icon } from "../ui/icons.js";
 import { PickVideo } from "../ui/pick_video.js";
-import { addSegment, chosen, head, length, locate, removeSegment, segments, split, trim } from "./recut_state.js";
+import { SHORTEST, addSegment, chosen, head, length, locate, removeSegment, segments, split, trim } from "./recut_state.js";
 
 const STEP = 0.125;
 
@@ -117,6 +117,7 @@ export function Recut() {
   const cutHere = () => (split() ? say("The part is split.") : toast("There is no room for a cut here: each part lasts at least a quarter of a second."));
   const remove = () => segments.value.length && removeSegment(chosen.value);
   const replace = () => {
+    if (part.end - part.start > part.length - SHORTEST) return toast("Split or trim the part first: some of its video has to stay.");
     const item = video(part.video).value;
     addInput({ ...fromVideo(item, "infill"), start: part.start, end: part.end });
     navigate("create");

@@ -34,9 +34,22 @@ function Model({ model }) {
   </li>`;
 }
 
+const LIMITS = {
+  max_queued_jobs: "Waiting jobs",
+  max_jobs_per_key: "Open jobs of a key",
+  max_body_bytes: "Size of a request",
+  max_upload_bytes: "Size of an upload",
+  max_upload_pixels: "Pixels of an uploaded picture",
+  max_upload_seconds: "Length of an upload",
+  max_upload_tracks: "Tracks of an upload",
+  max_files_per_key: "Uploads of a key",
+  expire_uploads_after_hours: "Uploads are kept for",
+  expire_after_hours: "Videos are kept for",
+};
+
 /** A limit's name and value in words; the unit is the end of its name. */
 function limit([name, value]) {
-  const words = name.replaceAll("_", " ").replace(/ (bytes|seconds|hours)$/, "").replace(/^./, (letter) => letter.toUpperCase());
+  const words = LIMITS[name] ?? name.replaceAll("_", " ");
   if (value === null) return [words, "No limit"];
   if (name.endsWith("bytes")) return [words, bytes(value)];
   if (name.endsWith("seconds")) return [words, duration(value)];

@@ -1,7 +1,7 @@
 // The stage of Create: the group of videos that was asked for together, large, and the reel of the latest ones.
 import { html, classes, computed, signal, useEffect, useSignal } from "../lib.js";
 import { api } from "../api.js";
-import { aspect, duration, eta, phase, size, status, title } from "../format.js";
+import { aspect, duration, eta, isCanceled, phase, size, status, title } from "../format.js";
 import { draft, restoreVideo, snapshot, submit } from "../draft.js";
 import { useVideo } from "../intake.js";
 import { attempt, fail, say, toast } from "../notices.js";
@@ -15,20 +15,20 @@ import { Moving } from "../ui/tile.js";
 const REEL = 24;
 const key = (item) => item.group_id ?? item.id;
 
+const chosen = signal(null); // key of the group on the stage; null: the newest that is not old
+const take = signal(null); // id of the chosen video within the group
+
 /** Groups of the latest videos, newest first: lists of ids. */
 const groups = computed(() => {
   const found = new Map();
   for (const id of recent.value) {
     const item = video(id).value;
-    if (!item) continue;
+    if (!item || (isCanceled(item) && key(item) !== chosen.value)) continue; // they stay in the library
     if (!found.has(key(item))) found.set(key(item), []);
     found.get(key(item)).push(id);
   }
   return [...found].slice(0, REEL).map(([name, ids]) => ({ name, ids: [...ids].reverse() }));
 });
-const chosen = signal(null); // key of the group on the stage; null: the newest that is not old
-const take = signal(null); // id of the chosen video within the group
-
 export const chooseGroup = (item) => {
   chosen.value = item && key(item);
   take.value = null;
@@ -82,7 +82,7 @@ function Take({ id, single, active }) {
   return html`<article class=${classes("tile take", !single && active && "chosen", item.status === "failed" && "failed")}>
     ${isDone(item) && item.urls && html`<${Moving} item=${item} playing=${true} label=${title(item)} />`}
     ${isOpen(item) && html`<${Forming} item=${item} />`}
-    ${item.status === "failed" && html`<div class="tile-words"><${Icon} name="alert" size=${28} /><strong>${status(item)}</strong><span>${item.error?.message}</span></div>`}
+    ${item.status === "failed" && html`<div class="tile-words"><${Icon} name=${isCanceled(item) ? "stop" : "alert"} size=${28} /><strong>${status(item)}</strong><span>${item.error?.message}</span></div>`}
     ${single
       ? isDone(item) && html`<a class="tile-link" href=${`#/video/${id}`} aria-label="Open the video"></a>`
       : html`<button type="button" class="tile-link" aria-pressed=${active ? "true" : "false"} aria-label=${`Variation, ${status(item)}`}
