@@ -100,6 +100,7 @@ def test_a_mistake_gets_one_sentence_before_any_work(
         (["train", "transformer", "--run-dir", ".", "--preset", "tiny"], "no clips"),
         (["train", "all", "--run-dir", ".", "--dataset", "none"], "metadata.jsonl"),
         (["evaluate", "--probe", "none.safetensors", "--num-clips", "1"], "none.safetensors"),
+        (["evaluate", "wan2.2-5b", "--num-clips", "1"], "open-weight models and other servers are not measured"),
     ],
 )
 def test_training_and_measuring_need_what_they_work_on(

@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lumora.backends.diffusers.catalog import catalog, entry_of_folder
 from lumora.backends.diffusers.denoising import DenoisingLoop
 from lumora.backends.diffusers.diffusers_backend import DiffusersBackend
 from lumora.backends.diffusers.diffusers_planning import prepare
+from lumora.backends.diffusers.loaded_model import quantize_to_int8
 from lumora.backends.diffusers.lora import LoraFile
 from lumora.backends.diffusers.memory_planning import LEVELS, MemoryPlan, plan_memory
 from lumora.config import Resolution
@@ -118,6 +120,36 @@ def test_without_memory_the_next_smaller_plan_is_tried_once(
     with pytest.raises(MemoryError, match="with the plan 'full'"):
         model.run(model.prepare(REQUEST))
     assert np.array_equal(model.run(model.prepare(REQUEST)).frames, expected)
+
+
+def test_int8_halves_the_transformer_and_keeps_its_videos(folder: Path, tmp_path: Path):
+    lora = save_lora(tmp_path / "a.safetensors", "blocks.0.attn1.to_q")
+    model = DiffusersBackend(entry_of_folder(folder), folder, loras=[lora])
+    expected = model.run(model.prepare(REQUEST)).frames.astype(int)
+    assert (loaded := model._runner._model) is not None
+    transformer = loaded._pipe.transformer
+    linear = transformer.blocks[0].attn1.to_k
+    quantize_to_int8(transformer)
+    assert linear.weight.qdata.dtype == torch.int8
+    assert all(value.is_floating_point() for name, value in transformer.named_parameters() if "lora_" in name)
+    assert np.abs(model.run(model.prepare(REQUEST)).frames - expected).mean() < 2
+
+
+def test_a_plan_in_int8_needs_less_and_is_followed_by_a_smaller_one():
+    entry = catalog()["wan2.2-t2v-a14b"]
+    shape = entry.parameters, entry.resolution, entry.num_frames, entry.calls.size_step, entry.calls.frame_step
+    int8, offload = (plan_memory(24.0, *shape, level=level) for level in ("offload-int8", "offload"))
+    assert int8.estimated_gib < offload.estimated_gib and int8.smaller() == "stream"
+    assert plan_memory(24.0, *shape, level="full-int8").smaller() == "offload-int8"
+
+
+def test_a_plan_in_int8_names_the_package_that_it_needs(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def missing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr("lumora.backends.diffusers.diffusers_backend.version", missing)
+    with pytest.raises(ValueError, match=r"needs the package torchao; run `pip install 'lumora\[int8\]'`"):
+        DiffusersBackend(entry_of_folder(folder), folder, memory="offload-int8")
 
 
 def test_ten_jobs_leave_no_memory_and_no_trace(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -56,11 +56,11 @@ def _open_weights(
     from lumora.backends.diffusers.catalog import catalog, entry_of_folder, find_entry
     from lumora.backends.diffusers.diffusers_backend import DiffusersBackend
     from lumora.backends.diffusers.lora import LoraFile
-    from lumora.backends.diffusers.memory_planning import LEVELS
+    from lumora.backends.diffusers.memory_planning import CHOICES
 
     memory = options["memory"]
-    if memory is not None and memory not in LEVELS:
-        raise ValueError(f"A memory plan is one of {', '.join(LEVELS)}, not {memory!r}.")
+    if memory is not None and memory not in CHOICES:
+        raise ValueError(f"A memory plan is one of {', '.join(CHOICES)}, not {memory!r}.")
     options = {**options, "loras": [LoraFile(path, strength) for path, strength in loras]}
     if Path(name).is_dir():
         folder = Path(name)

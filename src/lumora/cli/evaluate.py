@@ -28,7 +28,7 @@ class Evaluate(OutputVerb, EvaluationPlan):
     guidance_scale: Annotated[Number, GUIDANCE] = None
     """Guidance scale of each video."""
     model: Annotated[Positional[Path | None], arg(metavar="MODEL")] = None
-    """The folder of the model; by default the one that comes with lumora."""
+    """The folder of a model of lumora's kind; by default the one that comes with lumora."""
     output_dir: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """Write the figures to this folder, as a page (index.html) and as report.json."""
     probe: File = None
@@ -41,6 +41,11 @@ class Evaluate(OutputVerb, EvaluationPlan):
         from lumora.evaluate.report.evaluation_report import format_report, write_report
         from lumora.evaluate.runner import run_evaluation
 
+        if self.model and not (self.model / "model.json").is_file():
+            raise ValueError(
+                f"There is no model.json in {self.model}: evaluation measures models of lumora's world by their own "
+                "codec and shape, so open-weight models and other servers are not measured."
+            )
         plan = EvaluationPlan(**{f.name: getattr(self, f.name) for f in dataclasses.fields(EvaluationPlan)})
         if self.output_dir:
             self.check_report_folder(self.output_dir)

@@ -49,11 +49,14 @@ class DiffusersBackend:
         transformer_file: Path | None = None,
         step_cache: float | None = None,
     ) -> None:
-        """Raises ValueError, in one sentence, for a step cache that the model does not have."""
+        """Raises ValueError, in one sentence, for a step cache that the model does not have, and for a package that
+        the memory plan needs and that is not installed."""
         if step_cache is not None:
             check_range("the step cache", step_cache, 0, 1)
             if not entry.calls.caches_steps:
                 raise ValueError(f"The model {entry.name} takes no step cache.")
+        if memory is not None and memory.endswith("int8"):
+            require_packages(f"The memory plan {memory!r}", ("torchao",), "lumora[int8]")
         self.entry, self.folder, self.revision = entry, folder, revision
         self.loras, self.device, self.say = tuple(loras), device, say
         self.memory: MemoryLevel | None = memory
@@ -146,10 +149,13 @@ class DiffusersBackend:
 
 def require_diffusers() -> None:
     """Raises ValueError, in one sentence, if the optional packages are not installed."""
-    for package in ("diffusers", "transformers", "accelerate"):
+    require_packages("An open-weight model", ("diffusers", "transformers", "accelerate"), "lumora[open]")
+
+
+def require_packages(what: str, packages: Sequence[str], extra: str) -> None:
+    """Raises ValueError, in one sentence, if one of the packages that `what` needs is not installed."""
+    for package in packages:
         try:
             version(package)
         except PackageNotFoundError:
-            raise ValueError(
-                f"Open-weight models need the package {package}; run `pip install 'lumora[open]'`."
-            ) from None
+            raise ValueError(f"{what} needs the package {package}; run `pip install '{extra}'`.") from None

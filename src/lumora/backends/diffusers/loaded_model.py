@@ -78,15 +78,16 @@ class LoadedModel:
         if memory is None or self.device.type == "cpu":
             pipe.to(self.device)
             return
-        if memory.is_fp8:
-            for transformer in self._transformers:
-                if not getattr(transformer, "_lumora_is_fp8", False):
-                    compute_dtype = transformer.dtype
-                    transformer.enable_layerwise_casting(torch.float8_e4m3fn, compute_dtype)
-                    transformer._lumora_is_fp8 = True
+        for transformer in self._transformers:
+            if (memory.is_fp8 or memory.is_int8) and not getattr(transformer, "_lumora_is_8_bit", False):
+                if memory.is_fp8:
+                    transformer.enable_layerwise_casting(torch.float8_e4m3fn, transformer.dtype)
+                else:
+                    quantize_to_int8(transformer)
+                transformer._lumora_is_8_bit = True
         if memory.vae_tiling and hasattr(pipe.vae, "enable_tiling"):
             pipe.vae.enable_tiling()
-        if memory.level == "full":
+        if memory.level.startswith("full"):
             pipe.to(self.device)
         elif memory.streams:
             pipe.enable_group_offload(
@@ -97,6 +98,22 @@ class LoadedModel:
             )
         else:
             pipe.enable_model_cpu_offload(device=self.device)
+
+
+def quantize_to_int8(transformer: torch.nn.Module) -> None:
+    """Stores the weights of linear layers as int8, with one scale for each output channel (torchao); activations stay.
+
+    Those of LoRA files stay too.
+    """
+    from torchao.quantization import (  # pyright: ignore[reportMissingImports]
+        Int8WeightOnlyConfig,
+        quantize_,
+    )
+
+    def is_quantized(module: torch.nn.Module, name: str) -> bool:
+        return isinstance(module, torch.nn.Linear) and ".lora_" not in name
+
+    quantize_(transformer, Int8WeightOnlyConfig(version=2), is_quantized)
 
 
 def free_memory() -> None:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from lumora.config import Resolution
 
-MemoryLevel: TypeAlias = Literal["full", "offload", "offload-fp8", "stream", "stream-fp8"]
+MemoryLevel: TypeAlias = Literal["full", "offload", "offload-fp8", "stream", "stream-fp8", "full-int8", "offload-int8"]
 LEVELS: tuple[MemoryLevel, ...] = ("full", "offload", "offload-fp8", "stream", "stream-fp8")
-"""From the fastest to the smallest."""
+"""Those that are chosen, from the fastest to the smallest."""
+CHOICES: tuple[MemoryLevel, ...] = get_args(MemoryLevel)
+"""Those that a user can name: int8 needs a package of its own, and was tried on a CPU only."""
 _WORDS: Mapping[MemoryLevel, str] = {
     "full": "all parts on the GPU",
     "offload": "one part at a time on the GPU",
     "offload-fp8": "one part at a time on the GPU, the transformer stored in 8 bits",
     "stream": "a few layers at a time on the GPU",
     "stream-fp8": "a few layers at a time on the GPU, the transformer stored in 8 bits",
+    "full-int8": "all parts on the GPU, the transformer's weights quantized to int8",
+    "offload-int8": "one part at a time on the GPU, the transformer's weights quantized to int8",
 }
 GIB = 2**30
 RESERVE_GIB = 1.0
@@ -46,6 +50,10 @@ class MemoryPlan:
     def is_fp8(self) -> bool:
         return self.level.endswith("fp8")
 
+    @property
+    def is_int8(self) -> bool:
+        return self.level.endswith("int8")
+
     def sentence(self) -> str:
         tiling = ", frames decoded in tiles" if self.vae_tiling else ""
         return (
@@ -55,6 +63,8 @@ class MemoryPlan:
 
     def smaller(self) -> MemoryLevel | None:
         """The level after this one; None if it is the last."""
+        if self.is_int8:
+            return "offload-int8" if self.level == "full-int8" else "stream"
         following = LEVELS[LEVELS.index(self.level) + 1 :]
         return following[0] if following else None
 
@@ -76,9 +86,9 @@ def plan_memory(
     tokens = (size.width // size_step) * (size.height // size_step) * (1 + (num_frames - 1) // frame_step)
     denoising = _denoising_gib(tokens, parameters.get("transformer", 0.0))
     decoding = _decoding_gib(size, num_frames, tiled=False), _decoding_gib(size, num_frames, tiled=True)
-    plans = [_plan(name, free_gib, parameters, denoising, decoding) for name in LEVELS]
     if level is not None:
-        return plans[LEVELS.index(level)]
+        return _plan(level, free_gib, parameters, denoising, decoding)
+    plans = [_plan(name, free_gib, parameters, denoising, decoding) for name in LEVELS]
     return next((plan for plan in plans if plan.estimated_gib <= free_gib), plans[-1])
 
 
@@ -95,7 +105,7 @@ def _plan(
     largest = max(sizes.values(), default=0.0)
 
     def peak(vae_gib: float) -> float:
-        if level == "full":
+        if level.startswith("full"):
             return sum(sizes.values()) + vae + max(denoising, vae_gib)
         resident = STREAMED_GIB if level.startswith("stream") else largest
         return max(resident + denoising, vae + vae_gib)
@@ -109,7 +119,7 @@ def _plan(
 def _bytes_of(part: str, level: MemoryLevel) -> float:
     if part == "vae":
         return 4.0
-    return 1.0 if level.endswith("fp8") and part.startswith("transformer") else 2.0
+    return 1.0 if level.endswith("8") and part.startswith("transformer") else 2.0
 
 
 def _denoising_gib(tokens: int, billions: float) -> float:
