@@ -116,6 +116,7 @@ function MoreChip({ onCharacter }) {
       </fieldset>
       <div class="dialog-foot">
         <${Button} onClick=${() => (clearDraft(), close())}>Reset all<//>
+        <span class="phone-only"><${Button} onClick=${close}>Done<//></span>
       </div>
     </div>`}
   <//>`;
