@@ -126,7 +126,8 @@ def test_int8_halves_the_transformer_and_keeps_its_videos(folder: Path, tmp_path
     lora = save_lora(tmp_path / "a.safetensors", "blocks.0.attn1.to_q")
     model = DiffusersBackend(entry_of_folder(folder), folder, loras=[lora])
     expected = model.run(model.prepare(REQUEST)).frames.astype(int)
-    assert (loaded := model._runner._model) is not None
+    loaded = model._runner._model
+    assert loaded is not None
     transformer = loaded._pipe.transformer
     linear = transformer.blocks[0].attn1.to_k
     quantize_to_int8(transformer)
