@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import CONFIG, HOURGLASS, random_transformer, select
+from networks import COARSE_HOURGLASS, CONFIG, HOURGLASS, random_transformer, select
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -59,7 +59,7 @@ def test_a_layout_contains_every_token_once(lengths: list[int]):
     assert layout.cumulative(torch.device("cpu")).diff().tolist() == sorted(lengths)
 
 
-configs = st.sampled_from([CONFIG, HOURGLASS])
+configs = st.sampled_from([CONFIG, HOURGLASS, COARSE_HOURGLASS])
 
 
 @settings(max_examples=25)
@@ -76,7 +76,7 @@ def test_packed_samples_give_the_same_result_as_single_samples(config, shapes, r
             torch.testing.assert_close(packed[row], alone, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
+@pytest.mark.parametrize("config", [CONFIG, HOURGLASS, COARSE_HOURGLASS])
 def test_outputs_depend_on_the_own_sample_alone(config: TransformerConfig):
     transformer, batch = random_transformer(config), batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)])
     other = batch_of([((2, 4, 4), 3), ((2, 4, 4), 3)], seed=1)
@@ -93,7 +93,7 @@ def test_outputs_depend_on_the_own_sample_alone(config: TransformerConfig):
             assert (after[1] - before[1]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
+@pytest.mark.parametrize("config", [CONFIG, HOURGLASS, COARSE_HOURGLASS])
 def test_every_parameter_has_a_gradient_and_new_weights_predict_zero(config: TransformerConfig):
     shapes = [((3, 4, 4), 5), ((1, 3, 2), 0)]
     assert all((x == 0).all() for x in Transformer(config)(batch_of(shapes)))
@@ -112,7 +112,7 @@ def test_a_new_hourglass_adds_nothing():
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
+@pytest.mark.parametrize("config", [CONFIG, HOURGLASS, COARSE_HOURGLASS])
 def test_lower_precisions_agree_with_float32(config: TransformerConfig):
     transformer, batch = random_transformer(config), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])
     with torch.no_grad():

@@ -6,14 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import CONFIG, HOURGLASS, random_transformer, select
+from networks import COARSE_HOURGLASS, CONFIG, HOURGLASS, random_transformer, select
 
 from lumora.config import TransformerConfig
 from lumora.model import layers
 from lumora.model.packing import AttentionLayout, Batch, Span
 from lumora.model.transformer import Transformer, batch_flops
 
-configs = st.sampled_from([CONFIG, HOURGLASS])
+configs = st.sampled_from([CONFIG, HOURGLASS, COARSE_HOURGLASS])
 spans = st.lists(st.builds(Span, st.integers(0, 4), st.integers(1, 3)), min_size=1, max_size=3).map(tuple)
 sides = st.tuples(st.integers(1, 4), st.integers(1, 4))
 samples = st.lists(st.tuples(spans, sides), min_size=1, max_size=4)
@@ -55,7 +55,7 @@ def test_packed_samples_of_shots_give_the_same_result_as_single_samples(config, 
             torch.testing.assert_close(packed[row], alone, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("config", [CONFIG, HOURGLASS])
+@pytest.mark.parametrize("config", [CONFIG, HOURGLASS, COARSE_HOURGLASS])
 def test_captions_affect_their_own_shot_and_video_attends_to_all_shots(config: TransformerConfig):
     shots = (Span(3, 2), Span(4, 1), Span(2, 2))
     batch = batch_of([(shots, (4, 4)), ((Span(5, 3),), (4, 4))])

@@ -43,7 +43,7 @@ class TransformerConfig:
     head_dim: int = 64
     context_dim: int = 384
     hourglass_hidden_size: int = 0
-    """Hidden size of the blocks on single latent positions, before and after the others (`model.hourglass`). 0: no."""
+    """Hidden size of the blocks on half as large tokens, before and after the others (`model.hourglass`). 0: none."""
     hourglass_num_layers: int = 2
     """Number of these blocks before the others, and number after them."""
 

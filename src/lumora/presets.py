@@ -182,7 +182,7 @@ class Curriculum:
 def stage() -> Curriculum:
     """The next default model: the `stage` world and its films, at 64×64 and then at 128×128 pixels.
 
-    `python runs/default.py --preset stage`. A sample of 64×64 takes 6.9 GFLOPs and one of 128×128 31, or 4.6 for the
+    `python runs/default.py --preset stage`. A sample of 64×64 takes 6.9 GFLOPs and one of 128×128 31, or 7.5 for the
     high-noise transformer, which only the last stage has. The learning rate is constant until the last third of the
     last stage, in which it falls to 0.
     """
@@ -212,12 +212,12 @@ def stage() -> Curriculum:
     large = replace(small, max_steps=12_000, optimizer=gentle)
     last = sized("128", 2, 12_000, large)
     # Four times the latent positions in a token: at 128×128 it covers as much of the picture as at 64×64.
-    coarse = replace(base.transformer, patch_size=(1, 4, 4), hourglass_hidden_size=0)
+    coarse = replace(base.transformer, patch_size=(1, 4, 4))
     quick = replace(gentle, muon_lr=0.005, adam_lr=3e-4, ema_decays=(0.998, 0.9995))
     clips = replace(
         last.clips,
         model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse)),
-        high_noise=replace(small, max_steps=20_000, optimizer=quick),
+        high_noise=replace(small, max_steps=30_000, optimizer=quick),
     )
     codec = Preset(base, "stage", num_clips=2_000, buckets=(VideoShape(17, 64, 64),), codec=cpu().codec)
     tuned = TrainConfig(

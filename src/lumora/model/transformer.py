@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -259,11 +258,11 @@ def _hourglass_flops(config: TransformerConfig, sizes: list[tuple[int, int, int]
     width, patch = config.hourglass_hidden_size, config.patch_size[1]
     if not width:
         return 0
-    blocks = 2 * config.hourglass_num_layers
-    fine = [math.prod(size) for size in sizes]
+    blocks, token = 2 * config.hourglass_num_layers, config.latent_channels * (patch // 2) ** 2
+    fine = [num_video_tokens(size, patch // 2) for size in sizes]
     coarse = sum(num_video_tokens(size, patch) for size in sizes)
-    linear = sum(fine) * (blocks * (4 * width**2 + 3 * width * mlp_width(width)) + 2 * config.latent_channels * width)
-    linear += coarse * 2 * width * patch**2 * config.hidden_size + rows * config.hidden_size * 8 * width
+    linear = sum(fine) * (blocks * (4 * width**2 + 3 * width * mlp_width(width)) + 2 * token * width)
+    linear += coarse * 8 * width * config.hidden_size + rows * config.hidden_size * 8 * width
     return 2 * linear + 4 * width * blocks * sum(n**2 for n in fine)
 
 

@@ -32,7 +32,7 @@ def transplant(old: Transformer, new: Transformer, old_latents: LatentDataset, n
     # The layers at the latent, with the side of the patch that they see.
     ends = {("patch_embed", "proj_out"): (old.patch, new.patch)}
     if old.hourglass and new.hourglass:
-        ends |= {("hourglass.patch_embed", "hourglass.proj_out"): (1, 1)}
+        ends |= {("hourglass.patch_embed", "hourglass.proj_out"): (old.patch // 2, new.patch // 2)}
     kept = {name: w for name, w in known.items() if name.rsplit(".", 1)[0] not in sum(ends, ())}
     needed = {name for name in own if old.hourglass or not name.startswith("hourglass.")}
     if needed != set(known) or any(own[name].shape != w.shape for name, w in kept.items()):
