@@ -13,6 +13,8 @@ from lumora.safety.corpus import (
     LANGUAGES,
     TRAINING_PARTS,
     Part,
+    corpus_lists,
+    covering_sentences,
     groups,
     sample_sentences,
     sample_stories,
@@ -32,6 +34,16 @@ def test_held_out_sentences_share_no_template_and_no_slot_with_trained_ones():
         trained, held_out = (sample_sentences(group, parts, 60, generator) for parts in (TRAINING_PARTS, HELD_OUT))
         assert not {s.text for s in trained} & {s.text for s in held_out}
         assert not {s.core for s in trained} & {s.core for s in held_out}
+
+
+def test_training_sentences_cover_every_value_of_their_part_and_none_of_the_held_out_part():
+    held_out = {entry.casefold() for entry in corpus_lists().groups["illicit"]["said"][2::3]}
+    for index, part in enumerate(TRAINING_PARTS):
+        texts = [s.text for s in covering_sentences("illicit", part, np.random.default_rng(0))]
+        for slot, values in corpus_lists().groups["illicit"].items():
+            if slot not in ("patterns", "stories"):
+                assert all(any(value in text for text in texts) for value in values[index::3]), slot
+        assert not any(entry in text.casefold() for entry in held_out for text in texts)
 
 
 def test_no_list_has_an_entry_twice():

@@ -107,6 +107,29 @@ def sample_sentences(group: str, parts: Sequence[Part], count: int, generator: n
     raise ValueError(f"The templates of {group} give fewer than {count} different sentences; write more of them.")
 
 
+def covering_sentences(group: str, part: Part, generator: np.random.Generator) -> list[Sentence]:
+    """One sentence of a training part for every value of every slot of the group, with that value.
+
+    `sample_sentences` of a few hundred leaves out half of the values of some groups. A value that no template of the
+    part takes stands in one of another training part.
+    """
+    lists = corpus_lists()
+    slots = {**lists.shared_slots, **lists.groups[group]}
+    parts: tuple[Part, ...] = (part,)
+    of_part, of_all = _of_parts(slots["patterns"], parts), _of_parts(slots["patterns"], TRAINING_PARTS)
+    sentences = []
+    for slot, values in lists.groups[group].items():
+        marked = f"{{{slot}}}"
+        patterns = [pattern for pattern in of_part if marked in pattern] or [p for p in of_all if marked in p]
+        if not patterns:  # `patterns` and `stories` are no slots
+            continue
+        for value in _of_parts(values, parts):
+            core = _fill(_choose(patterns, generator).replace(marked, value, 1), slots, parts, generator)
+            text = _fill(_choose_framing(parts, generator).replace("{x}", core), slots, parts, generator)
+            sentences.append(Sentence(text, group, core))
+    return sentences
+
+
 def sample_stories(
     group: str, parts: Sequence[Part], count: int, generator: np.random.Generator
 ) -> list[tuple[str, ...]]:

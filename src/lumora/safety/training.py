@@ -2,10 +2,11 @@
 
     python -m lumora.safety.training [--out prompts.npz] [--seed 0] [--extra FILE]
 
-1. Split the sentences written in ten languages, and captions of the world, into folds of different ideas. Fit a
-   classifier to the English templates and all folds but one, for each fold; and to one half of the templates and all
-   folds, for each half. Set the operating points, for English and for other languages, on what the fits do not know:
-   where they refuse no more than FALSE_ALARMS of the good sentences, and TEMPLATE_FALSE_ALARMS of those of templates.
+1. Split the sentences written in ten languages, and captions of the world, into folds of different ideas. For each
+   fold, fit a classifier to the other folds and to one half of the English templates. Set the operating points, for
+   English and for other languages, on what the fits do not know: where they refuse no more than FALSE_ALARMS of the
+   good sentences of the fold, and in English ENGLISH_FALSE_ALARMS of these and those of the other half of the
+   templates.
 2. Fit a classifier to everything and give it these operating points.
 
 The held-out part is not used here; `lumora redteam` measures on it.
@@ -34,6 +35,7 @@ from lumora.safety.corpus import (
     Part,
     Sentence,
     categories,
+    covering_sentences,
     groups,
     sample_sentences,
     training_terms,
@@ -60,14 +62,14 @@ EMBEDDING_SHARE = 0.6
 """Weight of the embedding networks' logits; the word classifier has the rest. From .5 to .8 recall is the same."""
 FALSE_ALARMS = {"benign": 0.01, "hard": 0.04}
 """Maximum share of the good sentences of each group that an operating point refuses; one point below the goals."""
-TEMPLATE_FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
-"""The same for sentences of templates; the goals themselves, because the fits that judge them know half as many."""
-JUDGED_TEMPLATE_SENTENCES = 250
-"""Sentences of templates that set the English operating point, for each training part and good group."""
+ENGLISH_FALSE_ALARMS = {"benign": 0.02, "hard": 0.05}
+"""The same in English; the goals themselves, because the fits that judge know half of the templates."""
+JUDGED_TEMPLATES = {"benign": 125, "hard": 150}
+JUDGED_TEMPLATES_PER_CATEGORY = 20
+"""Sentences of templates that each fold judges. The good ones set the English operating point; the recall of the others
+is printed."""
 SENTENCES_PER_CATEGORY = 130
 SENTENCES_PER_GOOD_GROUP = {"benign": 500, "hard": 700}
-NUM_DRAWS = 2
-"""How often these are drawn for each training part: a second draw adds recall, a third nothing."""
 NUM_FOLDS, NUM_IDEAS = 4, 240
 """The written sentences are clustered by their embeddings, and each cluster is in one fold: translations of a sentence,
 and sentences much like it, are not known to the fit that judges it."""
@@ -106,56 +108,63 @@ def fit_with_operating_points(
     """A classifier that is fit to the examples drawn for each training part, extra ones and all written sentences."""
     captions = world_captions(JUDGED_WORLD_SEED, JUDGED_WORLD_SCENES, np.random.default_rng(JUDGED_WORLD_SEED))
     written = [*written_sentences("train"), *captions]
-    english, other = find_operating_points([*chain(*drawn), *extra], written, embedder)
-    templates = template_operating_point(drawn, [*copies_of(written), *extra], embedder)
-    say(f"operating points: written English {english:.2f}, templates {templates:.2f}, other languages {other:.2f}")
-    classifier = fit_classifier([*chain(*drawn), *extra, *copies_of(written)], embedder)
-    return replace(classifier, operating_points=np.array([max(english, templates), other], np.float32))
-
-
-def find_operating_points(
-    examples: Sequence[Sentence], written: Sequence[Sentence], embedder: PromptEmbedder
-) -> tuple[float, float]:
-    """The operating points, in log odds, in English and in other languages, by cross-validation on `written`."""
     fold_of = folds_of(written, embedder)
-    log_odds = np.zeros(len(written))
+    asked: list[Sentence] = []
+    log_odds: list[Float[np.ndarray, " n"]] = []
     for fold in range(NUM_FOLDS):
-        known = [sentence for sentence, other in zip(written, fold_of, strict=True) if other != fold]
-        asked = [sentence for sentence, other in zip(written, fold_of, strict=True) if other == fold]
-        log_odds[fold_of == fold] = judged_log_odds([*examples, *copies_of(known)], asked, embedder)
-        say(f"fold {fold + 1} of {NUM_FOLDS}: {len(asked)} sentences judged")
-    is_english = np.array([sentence.language == "en" for sentence in written])
+        sentences, judged = judge_fold(fold, drawn, extra, written, fold_of, embedder)
+        asked += sentences
+        log_odds.append(judged)
+        say(f"fold {fold + 1} of {NUM_FOLDS}: {len(sentences)} sentences judged")
+    points = operating_points(np.concatenate(log_odds), asked)
+    classifier = fit_classifier([*chain(*drawn), *extra, *copies_of(written)], embedder)
+    return replace(classifier, operating_points=np.array(points, np.float32))
+
+
+def judge_fold(
+    fold: int,
+    drawn: Sequence[Sequence[Sentence]],
+    extra: Sequence[Sentence],
+    written: Sequence[Sentence],
+    fold_of: Int[np.ndarray, " n"],
+    embedder: PromptEmbedder,
+) -> tuple[list[Sentence], Float[np.ndarray, " n"]]:
+    """Sentences of one part of the templates and the written ones of this fold, and what a fit to the other part and
+    the other folds says about them."""
+    known = [sentence for sentence, other in zip(written, fold_of, strict=True) if other != fold]
+    part = fold % len(TRAINING_PARTS)
+    policy = Policy.load()
+    classifier = fit_classifier([*drawn[1 - part], *extra, *copies_of(known)], embedder)
+    check = PromptCheck(policy, classifier, EntityMatcher.load(policy.names), embedder)
+    generator = np.random.default_rng([JUDGED_WORLD_SEED, fold])
+    counts = {group: JUDGED_TEMPLATES.get(group, JUDGED_TEMPLATES_PER_CATEGORY) for group in groups()}
+    asked = [
+        sentence
+        for group, count in counts.items()
+        for sentence in sample_sentences(group, (TRAINING_PARTS[part],), count, generator)
+    ]
+    asked += [sentence for sentence, other in zip(written, fold_of, strict=True) if other == fold]
+    return asked, check_log_odds(check, asked)
+
+
+def operating_points(log_odds: Float[np.ndarray, " n"], sentences: Sequence[Sentence]) -> tuple[float, float]:
+    """The operating points, in log odds, in English and in other languages."""
+    is_english = np.array([sentence.language == "en" for sentence in sentences])
     points = []
-    for name, mask in (("English", is_english), ("other languages", ~is_english)):
-        sentences = [sentence for sentence, chosen in zip(written, mask, strict=True) if chosen]
-        points.append(operating_point(log_odds[mask], sentences))
-        recall = format_recall(log_odds[mask] >= points[-1], sentences)
-        say(f"not known to the fits, {name}: {recall}")
+    for name, mask, false_alarms in (
+        ("English", is_english, ENGLISH_FALSE_ALARMS),
+        ("other languages", ~is_english, FALSE_ALARMS),
+    ):
+        some = [sentence for sentence, chosen in zip(sentences, mask, strict=True) if chosen]
+        points.append(operating_point(log_odds[mask], some, false_alarms))
+        say(f"{name}, operating point {points[-1]:.2f}: {format_recall(log_odds[mask] >= points[-1], some)}")
     return points[0], points[1]
 
 
-def template_operating_point(
-    drawn: Sequence[Sequence[Sentence]], others: Sequence[Sentence], embedder: PromptEmbedder
-) -> float:
-    """The operating point for good English sentences of templates: those of each training part are judged by a fit to
-    the other part and `others`."""
-    asked, log_odds = [], []
-    for index, part in enumerate(TRAINING_PARTS):
-        generator = np.random.default_rng(JUDGED_WORLD_SEED + index)
-        good = [s for g in GOOD_GROUPS for s in sample_sentences(g, (part,), JUDGED_TEMPLATE_SENTENCES, generator)]
-        log_odds.append(judged_log_odds([*drawn[1 - index], *others], good, embedder))
-        asked += good
-        say(f"templates, part {index + 1} of {len(TRAINING_PARTS)}: {len(good)} sentences judged")
-    return operating_point(np.concatenate(log_odds), asked, TEMPLATE_FALSE_ALARMS)
-
-
-def judged_log_odds(
-    examples: Sequence[Sentence], asked: Sequence[Sentence], embedder: PromptEmbedder
-) -> Float[np.ndarray, " n"]:
-    """What the whole check, with a classifier fit to the examples, says about other sentences (`excess_log_odds`)."""
-    policy = Policy.load()
-    check = PromptCheck(policy, fit_classifier(examples, embedder), EntityMatcher.load(policy.names), embedder)
-    return np.array([excess_log_odds(verdict, policy) for verdict in check.check_all([s.text for s in asked])])
+def check_log_odds(check: PromptCheck, asked: Sequence[Sentence]) -> Float[np.ndarray, " n"]:
+    """What the whole check says about sentences (`excess_log_odds`)."""
+    verdicts = check.check_all([sentence.text for sentence in asked])
+    return np.array([excess_log_odds(verdict, check.policy) for verdict in verdicts])
 
 
 def folds_of(sentences: Sequence[Sentence], embedder: PromptEmbedder) -> Int[np.ndarray, " n"]:
@@ -226,7 +235,8 @@ def training_examples(part: Part, generator: np.random.Generator) -> list[Senten
     """Examples of one training part, without the written ones."""
     index = TRAINING_PARTS.index(part)
     return [
-        *(sentence for _ in range(NUM_DRAWS) for sentence in drawn_examples(part, generator)),
+        *drawn_examples(part, generator),
+        *covering_examples(part, generator.spawn(1)[0]),
         *world_captions(index, WORLD_SCENES, generator),
         *(Sentence(term, group, term) for group in groups() for term in training_terms(group)[index::2]),
     ]
@@ -237,6 +247,12 @@ def drawn_examples(part: Part, generator: np.random.Generator) -> list[Sentence]
     counts = {group: SENTENCES_PER_GOOD_GROUP.get(group, SENTENCES_PER_CATEGORY) for group in groups()}
     sentences = [s for group, count in counts.items() for s in sample_sentences(group, (part,), count, generator)]
     return [*augmented(sentences, generator), *multi_turn_examples(part, generator)]
+
+
+def covering_examples(part: Part, generator: np.random.Generator) -> list[Sentence]:
+    """English sentences with every value of every slot."""
+    sentences = [sentence for group in groups() for sentence in covering_sentences(group, part, generator)]
+    return augmented(sentences, generator)
 
 
 def copies_of(sentences: Sequence[Sentence]) -> list[Sentence]:
