@@ -29,7 +29,7 @@ from lumora.diffusion.condition import (
 )
 from lumora.diffusion.flow import flow_matching_loss, foreground_weights, interpolate, log_shift, sample_times, velocity
 from lumora.diffusion.guidance import Guidance, apply_guidance, make_denoiser
-from lumora.diffusion.sampler import Method, sample, time_schedule
+from lumora.diffusion.sampler import Method, SamplerState, sample, time_schedule
 from lumora.model.noise_experts import NoiseExperts, Transformers
 from lumora.model.transformer import Transformer
 
@@ -63,6 +63,16 @@ def sampling_error(method: Method, steps: int) -> float:
     noise = torch.randn(2, 3, 2, 2, generator=seeded(), dtype=torch.float64)
     clean = sample(gaussian_velocity, free_state(noise), time_schedule(steps), method)
     return float((clean / noise - DATA_STD).abs().max())
+
+
+@pytest.mark.parametrize("method", ["ab2", "euler", "heun"])
+def test_a_path_continues_from_the_state_after_any_step(method: Method):
+    noise = torch.randn(2, 3, 2, 2, generator=seeded())
+    clips, times, states = free_state(noise), time_schedule(4), list[SamplerState]()
+    whole = sample(gaussian_velocity, clips, times, method, on_state=states.append)
+    assert [state.num_steps for state in states] == [1, 2, 3, 4]
+    for state in states:
+        assert torch.equal(sample(gaussian_velocity, clips, times, method, start=state), whole)
 
 
 def test_interpolation_is_data_at_time_0_and_noise_at_time_1():

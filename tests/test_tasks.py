@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora import Condition, Pipeline, Request, Shot, Video
-from lumora.backends.lumora import window_sampling
+from lumora.backends.lumora import resume, window_sampling
 from lumora.backends.lumora.backend import LumoraBackend
 from lumora.backends.lumora.planning import capabilities, prepare
 from lumora.cli import main
@@ -168,9 +168,7 @@ def test_sampling_leaps_beside_what_is_given_and_earlier_between_two_ends(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, given: tuple[Condition, ...], leap: float | None
 ):
     schedules = []
-    monkeypatch.setattr(
-        window_sampling, "sample", lambda d, state, times, method, progress: schedules.append(times) or state.latent
-    )
+    monkeypatch.setattr(window_sampling, "sample", lambda d, state, times, *_: schedules.append(times) or state.latent)
     how: dict[str, Any] = {**HOW, "num_inference_steps": 4}
     pipeline.generate(Request("a ball", 9 / 8, **how, conditions=given))
     expected = pipeline.config.flow.t_min if leap is None else leap
@@ -179,9 +177,7 @@ def test_sampling_leaps_beside_what_is_given_and_earlier_between_two_ends(
 
 def test_further_pieces_do_not_leap(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     schedules = []
-    monkeypatch.setattr(
-        window_sampling, "sample", lambda d, state, times, method, progress: schedules.append(times) or state.latent
-    )
+    monkeypatch.setattr(window_sampling, "sample", lambda d, state, times, *_: schedules.append(times) or state.latent)
     pipeline.generate(Request("a ball", 6.0, **{**HOW, "num_inference_steps": 4}, conditions=(Condition(noise(5)),)))
     first, *others = (times[-2] for times in schedules)
     assert first == pytest.approx(window_sampling.JUMP_T_BESIDE) and others
@@ -314,6 +310,22 @@ def test_interrupted_work_goes_on_where_it_was(pipeline: Pipeline, tmp_path: Pat
     assert seen == list(range(4, told[-1][1] + 1))  # the third piece was the last to be kept
     for wanted in (request, other):
         assert np.array_equal(pipeline.generate(wanted, None, work).frames, pipeline.generate(wanted).frames)
+
+
+def test_a_window_goes_on_within_its_steps(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(resume, "SAVE_SECONDS", 0.0)
+    work, request = tmp_path / "out.mp4.work", Request("a ball", 1.0, **{**HOW, "num_inference_steps": 4})
+
+    def stop(done: int, steps: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.generate(request, stop, work)
+    seen: list[tuple[int, int]] = []
+    video = pipeline.generate(request, lambda *steps: seen.append(steps), work)
+    assert seen == [(4, 4)]
+    assert np.array_equal(video.frames, pipeline.generate(request).frames)
 
 
 def test_who_interrupts_is_told_that_it_goes_on(

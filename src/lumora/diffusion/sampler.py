@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from jaxtyping import Float
@@ -20,8 +20,17 @@ from lumora.diffusion.guidance import Denoiser
 Method: TypeAlias = Literal["ab2", "euler", "heun"]
 StepProgress: TypeAlias = Callable[[int, int], None]
 """Called after each step with (steps done, total steps)."""
-Step: TypeAlias = Callable[[Tensor, float, float], Tensor]
-"""(x, t, next t) -> x at the next t."""
+
+
+@dataclass(frozen=True)
+class SamplerState:
+    """A point of a path from noise to data, with all that the next step depends on."""
+
+    num_steps: int
+    """Steps that were made."""
+    latent: Float[Tensor, "*batch c t h w"]
+    velocity: Float[Tensor, "*batch c t h w"] | None = None
+    """At the beginning of the last step; None before the first."""
 
 
 def time_schedule(num_inference_steps: int, log_shift: float = 0.0, final_jump_time: float = 0.0) -> list[float]:
@@ -46,56 +55,54 @@ def sample(
     times: list[float],
     method: Method = "ab2",
     progress: StepProgress | None = None,
+    start: SamplerState | None = None,
+    on_state: Callable[[SamplerState], None] | None = None,
 ) -> Float[Tensor, "*batch c t h w"]:
     """The clean latent at the end of the path that begins at `state`, along the descending `times`.
 
     Conditioned frames are returned exactly as given. Heun evaluates the denoiser twice per step, except in the last;
-    Euler and Adams-Bashforth evaluate it once.
+    Euler and Adams-Bashforth evaluate it once. `on_state` receives the state after each step, before `progress`; with
+    one of them as `start`, the same path continues there.
     """
-    step = {"ab2": _adams_bashforth, "euler": _euler, "heun": _heun}[method](denoise)
-    x = state.restore_clean(state.latent)
-    total = len(times) - 1
-    for i, (t, t_next) in enumerate(pairwise(times)):
-        x = state.restore_clean(step(x, t, t_next))
+    step = {"ab2": _adams_bashforth, "euler": _euler, "heun": _heun}[method]
+    point = start or SamplerState(0, state.restore_clean(state.latent))
+    for done in range(point.num_steps + 1, len(times)):
+        latent, velocity = step(denoise, point, times)
+        point = SamplerState(done, state.restore_clean(latent), velocity)
+        if on_state:
+            on_state(point)
         if progress:
-            progress(i + 1, total)
-    return x
+            progress(done, len(times) - 1)
+    return point.latent
 
 
-def _euler(denoise: Denoiser) -> Step:
+def _euler(denoise: Denoiser, point: SamplerState, times: list[float]) -> tuple[Tensor, Tensor]:
     """First order: x + Δt · v(x, t)."""
-    return lambda x, t, t_next: x + (t_next - t) * denoise(x, t)
+    t, t_next = times[point.num_steps : point.num_steps + 2]
+    v = denoise(point.latent, t)
+    return point.latent + (t_next - t) * v, v
 
 
-def _heun(denoise: Denoiser) -> Step:
+def _heun(denoise: Denoiser, point: SamplerState, times: list[float]) -> tuple[Tensor, Tensor]:
     """Second order: the mean of the velocities at both ends. At t = 0 there is no noise left, so that step is
     Euler's."""
-
-    def step(x: Tensor, t: float, t_next: float) -> Tensor:
-        v = denoise(x, t)
-        if t_next > 0:
-            v = (v + denoise(x + (t_next - t) * v, t_next)) / 2
-        return x + (t_next - t) * v
-
-    return step
+    t, t_next = times[point.num_steps : point.num_steps + 2]
+    v = denoise(point.latent, t)
+    if t_next > 0:
+        v = (v + denoise(point.latent + (t_next - t) * v, t_next)) / 2
+    return point.latent + (t_next - t) * v, v
 
 
-def _adams_bashforth(denoise: Denoiser) -> Step:
+def _adams_bashforth(denoise: Denoiser, point: SamplerState, times: list[float]) -> tuple[Tensor, Tensor]:
     """Second order with one evaluation per step: extrapolates the velocity linearly from the last two, for any step
     sizes.
 
     The first step is Euler's. So is the last one, which ends exactly at the predicted clean latent.
     """
-    last: tuple[float, Tensor] | None = None
-
-    def step(x: Tensor, t: float, t_next: float) -> Tensor:
-        nonlocal last
-        v = denoise(x, t)
-        mean = v
-        if last is not None and t_next > 0:
-            t_last, v_last = last
-            mean = v + (t_next - t) / (t - t_last) / 2 * (v - v_last)
-        last = (t, v)
-        return x + (t_next - t) * mean
-
-    return step
+    t, t_next = times[point.num_steps : point.num_steps + 2]
+    v = denoise(point.latent, t)
+    mean = v
+    if point.velocity is not None and t_next > 0:
+        t_last = times[point.num_steps - 1]
+        mean = v + (t_next - t) / (t - t_last) / 2 * (v - point.velocity)
+    return point.latent + (t_next - t) * mean, v

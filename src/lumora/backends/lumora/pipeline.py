@@ -17,7 +17,7 @@ from torch import Tensor
 from lumora.backends.base import Cancel, Cancelled, Preview, Progress
 from lumora.backends.lumora.latent_reuse import latents_of_segments, reusable_latents
 from lumora.backends.lumora.planning import LumoraPlan, is_unguided, prepare, resolve_guidance_scale
-from lumora.backends.lumora.resume import load_resume_state, request_fingerprint, save_resume_state, weights_hash
+from lumora.backends.lumora.resume import ResumeFile, request_fingerprint, weights_hash
 from lumora.backends.lumora.weights import model_folder, read_config, read_few_steps
 from lumora.backends.lumora.window_sampling import SegmentBatch, SegmentInputs, WindowSampler
 from lumora.backends.lumora.windows import CONTEXT_LATENTS, Window, default_window_frames, plan_windows
@@ -110,8 +110,9 @@ class Pipeline:
         """Makes the videos of plans together; each is what it would be alone but for rounding.
 
         At most `window_frames` latent frames are sampled at a time (default: about as many as the model was trained
-        on); a longer video is made in windows, each of which continues the latents of the one before. If there are
-        several, the state is kept in `resume_path` and continued from it.
+        on); a longer video is made in windows, each of which continues the latents of the one before. The
+        state is kept in `resume_path` after each of several windows, and within one that takes long, and continued
+        from it.
         Raises ValueError for plans that cannot be made together, and Cancelled.
         """
         _check_same_settings(plans)
@@ -123,19 +124,20 @@ class Pipeline:
             batches.append(SegmentBatch(inputs, windows, state.clean_latent))
             states.append(state)
         num_windows = sum(len(batch.windows) for batch in batches)
-        fingerprint = ""
-        if resume_path and num_windows > 1:
-            fingerprint = request_fingerprint(requests, [self.codec, sampler.transformers])
-            states = load_resume_state(resume_path, states, fingerprint)
+        work = ResumeFile(resume_path, lambda: request_fingerprint(requests, [self.codec, sampler.transformers]))
+        states, begun, start = work.load(states)
         show = on_preview and partial(self._show_previews, on_preview)
         num_done = 0
         for index, batch in enumerate(batches):
             for window in batch.windows:
                 if states[index].denoise_mask[:, window.frames.start : window.frames.stop].any():
                     report = _window_progress(progress, cancel, num_done, num_windows)
-                    states[index] = sampler.sample(batch, states[index], window, requests[0], report, show)
-                    if resume_path and fingerprint:
-                        save_resume_state(resume_path, states, fingerprint)
+                    keep = partial(work.save_sometimes, states, num_done)
+                    first, start = (start if num_done == begun else None), None
+                    sampled = sampler.sample(batch, states[index], window, requests[0], report, show, first, keep)
+                    states[index] = sampled
+                    if num_windows > 1:
+                        work.save(states)
                 num_done += 1
         return [
             self._assemble(plan, [batch.inputs[n] for batch in batches], [state.clean_latent[n] for state in states])

@@ -23,7 +23,7 @@ from lumora.diffusion.condition import EditSource, LatentState, concat, unbind
 from lumora.diffusion.defaults import JUMP_T_BESIDE, JUMP_T_BETWEEN
 from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Guidance, X0Correction, make_denoiser
-from lumora.diffusion.sampler import sample, time_schedule
+from lumora.diffusion.sampler import SamplerState, sample, time_schedule
 from lumora.model.noise_experts import Transformers
 from lumora.model.packing import Span
 from lumora.model.token_layout import num_video_tokens
@@ -33,6 +33,7 @@ from lumora.text_encoder.encoder import TextEncoder
 NUM_PREVIEWS = 5
 """About as many estimates of a window are shown, if it has enough steps."""
 OnEstimate: TypeAlias = Callable[[Tensor], None]
+OnState: TypeAlias = Callable[[SamplerState], None]
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,12 @@ class WindowSampler:
         request: Request,
         progress: Progress | None = None,
         on_estimate: OnEstimate | None = None,
+        start: SamplerState | None = None,
+        on_state: OnState | None = None,
     ) -> LatentState:
         """`state` of the whole segment after the latent frames of `window` were generated.
+
+        `on_state` receives the state of the sampler after each step, and `start` is one of them to continue from.
 
         `request` decides the number of steps and the guidance of all requests of the batch. `on_estimate` receives the
         predicted clean latents of the window every few steps.
@@ -89,7 +94,7 @@ class WindowSampler:
             final_jump_time(inputs.segment, mask, frames) for inputs, mask in zip(batch.inputs, masks, strict=True)
         ]
         if len(set(jump_times)) > 1:  # different schedules: one by one
-            return self._sample_separately(batch, state, window, request, progress)  # without previews
+            return self._sample_separately(batch, state, window, request, progress)  # not shown, not kept
         edit_source = self._edit_source(batch, frames)
         local = self._window_state(state, in_window)
         text, spans = self._encode_prompts([i.segment.prompts_for(frames, window.shot) for i in batch.inputs])
@@ -108,13 +113,7 @@ class WindowSampler:
             edit_source=edit_source,
             negative_text=negative_text,
         )
-        tokens = num_video_tokens(local.latent.shape[2:], self.config.transformer.patch_size[1])
-        assert request.num_inference_steps is not None, "The backend's plan decides the number of steps."
-        times = time_schedule(
-            request.num_inference_steps,
-            log_shift(tokens, self.config.flow),
-            max(self.config.flow.t_min, jump_times[0]),
-        )
+        times = self._times(local, request, jump_times[0])
 
         def report(done: int, total: int) -> None:
             if progress:
@@ -124,7 +123,8 @@ class WindowSampler:
 
         clean_latent, denoise_mask = state.clean_latent.clone(), state.denoise_mask.clone()
         method = "euler" if self.is_few_step else "ab2"
-        clean_latent[:, :, in_window] = sample(denoise, local, times, method, report).cpu()
+        start = start and _moved(start, self.device)
+        clean_latent[:, :, in_window] = sample(denoise, local, times, method, report, start, on_state).cpu()
         denoise_mask[:, in_window] = 0
         return LatentState(state.latent, clean_latent, denoise_mask, state.positions)
 
@@ -137,6 +137,13 @@ class WindowSampler:
                 self.sample(SegmentBatch([inputs], batch.windows, source), one, window, request, progress)
                 for one, source, inputs in clips
             ]
+        )
+
+    def _times(self, local: LatentState, request: Request, jump_time: float) -> list[float]:
+        tokens = num_video_tokens(local.latent.shape[2:], self.config.transformer.patch_size[1])
+        assert request.num_inference_steps is not None, "The backend's plan decides the number of steps."
+        return time_schedule(
+            request.num_inference_steps, log_shift(tokens, self.config.flow), max(self.config.flow.t_min, jump_time)
         )
 
     def _guidance(self, request: Request, continues: bool, is_edit: bool) -> Guidance:
@@ -201,6 +208,11 @@ class WindowSampler:
             return latent + self.codec.encode(replaced) - self.codec.encode(decoded)
 
         return correct
+
+
+def _moved(point: SamplerState, device: torch.device) -> SamplerState:
+    velocity = None if point.velocity is None else point.velocity.to(device)
+    return SamplerState(point.num_steps, point.latent.to(device), velocity)
 
 
 def observed(correction: X0Correction | None, estimates: list[Tensor]) -> X0Correction:
