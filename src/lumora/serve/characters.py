@@ -33,6 +33,11 @@ class Character:
     seed: int | None
 
 
+def checked_text(name: str, description: str) -> str:
+    """What the policy judges of a character: one sentence, since a first name alone looks like a celebrity's."""
+    return f"{name}, {description.strip() or 'a character'}"
+
+
 def add_character(
     context: ServerContext, key: ApiKey, name: str, description: str, file_id: str | None, seed: int | None
 ) -> Character:
@@ -40,7 +45,7 @@ def add_character(
     see, 409 where there are too many."""
     if file_id is not None:
         get_file(context, key, file_id)
-    checked = context.checker.call("check_prompt", prompt=f"{name}. {description}".strip())
+    checked = context.checker.call("check_prompt", prompt=checked_text(name, description))
     if not checked["allowed"]:
         raise ApiError(400, checked["reason"], "moderation_blocked", categories=checked["refused"])
     query = sa.select(sa.func.count()).select_from(characters).where(characters.c.owner == key.id)
