@@ -125,17 +125,16 @@ class Pipeline:
             states.append(state)
         num_windows = sum(len(batch.windows) for batch in batches)
         work = ResumeFile(resume_path, lambda: request_fingerprint(requests, [self.codec, sampler.transformers]))
-        states, begun, start = work.load(states)
+        states, start = work.load(states)
         show = on_preview and partial(self._show_previews, on_preview)
         num_done = 0
         for index, batch in enumerate(batches):
             for window in batch.windows:
                 if states[index].denoise_mask[:, window.frames.start : window.frames.stop].any():
                     report = _window_progress(progress, cancel, num_done, num_windows)
-                    keep = partial(work.save_sometimes, states, num_done)
-                    first, start = (start if num_done == begun else None), None
-                    sampled = sampler.sample(batch, states[index], window, requests[0], report, show, first, keep)
-                    states[index] = sampled
+                    keep = partial(work.save_sometimes, states)
+                    sampled = sampler.sample(batch, states[index], window, requests[0], report, show, start, keep)
+                    states[index], start = sampled, None
                     if num_windows > 1:
                         work.save(states)
                 num_done += 1

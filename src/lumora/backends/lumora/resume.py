@@ -56,19 +56,19 @@ class ResumeFile:
         self._path, self._fingerprint = path, cache(fingerprint)
         self._saved_at = time.monotonic()
 
-    def load(self, states: Sequence[LatentState]) -> tuple[list[LatentState], int, SamplerState | None]:
-        """`states` with what the file knows, the window that was sampled, and the state of its sampler.
+    def load(self, states: Sequence[LatentState]) -> tuple[list[LatentState], SamplerState | None]:
+        """`states` with what the file knows, and the state of the sampler in the first window that is not finished.
 
         There is no state (None) if the file does not exist, if it is of other work, or between two windows. Raises
         ValueError, in one sentence, for a file that is something else, because it would be replaced.
         """
         if self._path is None or not self._path.exists():
-            return list(states), 0, None
+            return list(states), None
         try:
             with safe_open(self._path, "pt") as content:
                 facts = content.metadata() or {}
                 if facts.get("fingerprint") != self._fingerprint():
-                    return list(states), 0, None
+                    return list(states), None
                 tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118, it is no dict
         except SafetensorError:
             sentence = "is not unfinished work of lumora; move it, because that is kept there."
@@ -78,11 +78,10 @@ class ResumeFile:
             for n, state in enumerate(states)
         ]
         if "latent" not in tensors:
-            return known, 0, None
-        point = SamplerState(int(facts["num_steps"]), tensors["latent"], tensors.get("velocity"))
-        return known, int(facts["window"]), point
+            return known, None
+        return known, SamplerState(int(facts["num_steps"]), tensors["latent"], tensors.get("velocity"))
 
-    def save(self, states: Sequence[LatentState], window: int = 0, point: SamplerState | None = None) -> None:
+    def save(self, states: Sequence[LatentState], point: SamplerState | None = None) -> None:
         """Writes with mode 0600, because nothing of it was moderated. Raises OSError, in one sentence, if it cannot."""
         if self._path is None:
             return
@@ -91,7 +90,7 @@ class ResumeFile:
             tensors[f"{index}.clean_latent"] = state.clean_latent.contiguous()
             tensors[f"{index}.denoise_mask"] = state.denoise_mask.contiguous()
         if point is not None:
-            facts |= {"window": str(window), "num_steps": str(point.num_steps)}
+            facts["num_steps"] = str(point.num_steps)
             tensors["latent"] = point.latent.contiguous()
             if point.velocity is not None:
                 tensors["velocity"] = point.velocity.contiguous()
@@ -100,7 +99,7 @@ class ResumeFile:
             save_file(tensors, part, facts)
         self._saved_at = time.monotonic()
 
-    def save_sometimes(self, states: Sequence[LatentState], window: int, point: SamplerState) -> None:
+    def save_sometimes(self, states: Sequence[LatentState], point: SamplerState) -> None:
         """Saves if SAVE_SECONDS have passed since the last time."""
         if time.monotonic() - self._saved_at > SAVE_SECONDS:
-            self.save(states, window, point)
+            self.save(states, point)
