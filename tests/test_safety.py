@@ -27,7 +27,6 @@ from lumora.safety.prompt_check import WEIGHTS, PromptCheck
 from lumora.safety.prompt_embedding import EMBEDDING_DIM, PromptEmbedder
 from lumora.safety.training import excess_log_odds, fit_classifier, operating_point
 from lumora.safety.verdict import Moderator, Score, Verdict, combine_verdicts
-from lumora.serve.characters import checked_text
 
 POLICY = Policy.load()
 CATEGORIES = st.sampled_from(sorted(POLICY.categories))
@@ -382,13 +381,6 @@ def test_docs_give_figures_of_the_present_weights():
 
 
 # The command line
-
-
-@pytest.mark.parametrize("description", ["a small blue robot", "a girl with a red coat", ""])
-def test_first_names_of_characters_pass_and_celebrities_do_not(description: str, check: PromptCheck):
-    names = ("Bo", "Mia", "Ada", "Ella", "Luna", "Oskar")
-    assert [name for name in names if not check.check(checked_text(name, description)).allowed] == []
-    assert "likeness" in check.check(checked_text("Taylor Swift", description)).refused
 
 
 def test_moderate_exits_with_1_for_refusals_and_2_for_mistakes(capsys: Capture):

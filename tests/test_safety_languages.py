@@ -12,6 +12,7 @@ from lumora.safety.policy import Policy
 from lumora.safety.prompt_check import PromptCheck
 from lumora.safety.training import world_captions
 from lumora.safety.word_lists import language_of
+from lumora.serve.characters import checked_text
 
 CODES = {"cs": {"cs", "sk"}, "de": {"de"}, "fr": {"fr"}, "es": {"es"}, "it": {"it"}, "pl": {"pl"}, "pt": {"pt"}}
 
@@ -175,3 +176,10 @@ def test_chinese_sentences_are_windows():
     assert windows(text) == [text, "红色的球滚过草地。", "狐狸穿过雪地!", "猫在睡觉"]
     long = "球滚过草地" * 30
     assert "".join(pieces(long)).count("球") >= 30 and max(map(len, pieces(long))) == 32
+
+
+@pytest.mark.parametrize("description", ["a small blue robot", "a girl with a red coat", ""])
+def test_first_names_of_characters_pass_and_celebrities_do_not(description: str, check: PromptCheck):
+    names = ("Bo", "Mia", "Ada", "Ella", "Luna", "Oskar")
+    assert [name for name in names if not check.check(checked_text(name, description)).allowed] == []
+    assert "likeness" in check.check(checked_text("Taylor Swift", description)).refused
