@@ -11,23 +11,20 @@ it is nearly without color and mostly as bright as paper. The same command conti
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
+from world_footage import count_facts, ingest_clips, strip
 
 import lumora
 from lumora.config import VideoShape
-from lumora.data.footage.ingest import IngestConfig, ingest, processes
-from lumora.data.footage.screening import Screening
 from lumora.evaluate.instruments.probe import Probe
-from lumora.media.video import Video
 from lumora.request.spec import Request
 from lumora.service.batch import make_videos
 from lumora.train.finetune import FinetuneConfig, finetune
 from lumora.world.caption import caption
-from lumora.world.clip import make_clip, make_scene
+from lumora.world.clip import Clip, make_scene
 from lumora.world.facts import facts_of
 
 LOOK = "an ink drawing of "
@@ -49,19 +46,14 @@ def ink(frames: np.ndarray) -> np.ndarray:
 
 def make_dataset(folder: Path, clips: int) -> Path:
     """Ink drawings of clips of `plain`, with captions, ingested. At four times the size of the model, as footage is."""
-    source, out = folder / "footage", folder / "dataset"
-    source.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for index in range(clips):
-        clip = make_clip("plain", TRAIN_SEED, index, VideoShape(17, 128, 128, 8.0))
-        Video(ink(np.asarray(clip.frames)), 8.0).save(source / f"{index:03}.mp4")
+
+    def describe(clip: Clip, index: int) -> str:
         text = caption(clip.facts, "sentence", np.random.default_rng([TRAIN_SEED, index])).text
-        lines.append(json.dumps({"file_name": f"{index:03}.mp4", "text": LOOK + text[0].lower() + text[1:]}))
-    (source / "metadata.jsonl").write_text("\n".join(lines))
-    limits = Screening(max_shake=1.0, max_text=1.0)
-    summary = ingest(source, out, IngestConfig(str(source), limits, reviewed=False), processes(0), None)
-    print(f"{len(summary.kept)} clips of {clips} are kept: {dict(summary.reasons)}")
-    return out
+        return LOOK + text[0].lower() + text[1:]
+
+    shape = VideoShape(17, 128, 128, 8.0)
+    ingest_clips(folder / "footage", folder / "dataset", clips, TRAIN_SEED, shape, describe, ink)
+    return folder / "dataset"
 
 
 def measure(model: Path, count: int) -> None:
@@ -78,13 +70,10 @@ def measure(model: Path, count: int) -> None:
         drawings = np.mean([is_ink(frames) for frames in videos])
         line = f"{'with' if look else 'without'} the look in the prompt: {drawings:.0%} ink drawings"
         if not look:
-            readings = probe.read_clips([torch.from_numpy(frames) for frames in videos])
-            shown = [r.shows(f, c.facts) for r, c in zip(readings, captions, strict=True) for f in c.facts]
-            known = [fact for fact in shown if fact is not None]
-            line += f", {np.mean(known):.1%} of {len(known)} facts"
+            found, total = np.sum(count_facts(probe, videos, captions), axis=0)
+            line += f", {found / total:.1%} of {total} facts"
         print(line, flush=True)
-        Video(np.concatenate([v[[0, 8, 16]].transpose(1, 0, 2, 3).reshape(1, 64, 192, 3) for v in videos[:8]], axis=1),
-              1.0).save(model.parent / f"{'ink' if look else 'plain'}.png")  # fmt: skip
+        strip(videos).save(model.parent / f"{'ink' if look else 'plain'}.png")
 
 
 def is_ink(frames: np.ndarray) -> bool:

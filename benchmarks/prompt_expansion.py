@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from world_footage import count_facts, describe_difference
 
 import lumora
 from lumora.config import VideoShape
@@ -69,17 +70,10 @@ def score_videos(first: int, count: int) -> None:
             Request(prompt, seconds=2.0, size=SHAPE.resolution, fps=SHAPE.fps, seed=first + n)
             for n, prompt in enumerate(prompts)
         ]
-        readings = probe.read_clips([torch.from_numpy(frames) for frames in make_videos(requests, None, 0, 8)])
-        shown = [[r.shows(f, c.facts) for f in c.facts] for r, c in zip(readings, captions, strict=True)]
-        rows.append([(sum(map(bool, facts)), sum(fact is not None for fact in facts)) for facts in shown])
+        rows.append(count_facts(probe, make_videos(requests, None, 0, 8), captions))
         found, total = np.sum(rows[-1], axis=0)
         print(f"{'with' if expand else 'without'} expansion: {found} of {total} facts, {found / total:.1%}", flush=True)
-    generator = np.random.default_rng(0)
-    counts = np.array(rows)
-    draws = [counts[:, generator.integers(count, size=count)].sum(axis=1) for _ in range(2_000)]
-    differences = [draw[1, 0] / draw[1, 1] - draw[0, 0] / draw[0, 1] for draw in draws]
-    low, high = np.percentile(differences, [2.5, 97.5])
-    print(f"difference {np.mean(differences):+.1%}, 95 % interval {low:+.1%} to {high:+.1%}")
+    print(describe_difference(rows))
 
 
 if __name__ == "__main__":

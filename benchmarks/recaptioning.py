@@ -11,23 +11,20 @@ finds: of short prompts, of the same prompts expanded, and of descriptive ones. 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
+from world_footage import count_facts, describe_difference, ingest_clips, strip
 
 import lumora
 from lumora.config import OptimizerConfig, TrainConfig, VideoShape
 from lumora.data.datasets import LatentDataset
 from lumora.data.footage.captioning import caption_dataset
 from lumora.data.footage.footage_latents import encode_footage
-from lumora.data.footage.ingest import IngestConfig, ingest, processes
-from lumora.data.footage.screening import Screening
 from lumora.evaluate.instruments.probe import Probe
 from lumora.evaluate.instruments.world_captioner import WorldCaptioner
-from lumora.media.video import Video
 from lumora.model.transformer import Transformer
 from lumora.request.spec import Request
 from lumora.service.batch import make_videos
@@ -38,7 +35,7 @@ from lumora.train.objectives import FlowObjective
 from lumora.train.run import copy_codec, load_ema, read_model_config, save_model
 from lumora.train.warm_start import TEXT_LAYERS, warm_start
 from lumora.world.caption import caption
-from lumora.world.clip import make_clip, make_scene
+from lumora.world.clip import Clip, make_scene
 from lumora.world.facts import facts_of
 
 SHAPE = VideoShape(17, 64, 64, 8.0)
@@ -49,18 +46,11 @@ NEW = (*TEXT_LAYERS, "text_refiner.", "text_position_embedding")
 
 def make_datasets(folder: Path, clips: int) -> None:
     """`short` and `described` in `folder`: the same clips of `plain` with short captions, and with descriptions too."""
-    source = folder / "footage"
-    source.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for index in range(clips):
-        clip = make_clip("plain", TRAIN_SEED, index, SHAPE)
-        Video(np.asarray(clip.frames), SHAPE.fps).save(source / f"{index:04}.mp4")
-        text = caption(clip.facts, "short", np.random.default_rng([TRAIN_SEED, index])).text
-        lines.append(json.dumps({"file_name": f"{index:04}.mp4", "text": text}))
-    (source / "metadata.jsonl").write_text("\n".join(lines))
-    limits = Screening(max_shake=1.0, max_text=1.0)
-    summary = ingest(source, folder / "short", IngestConfig(str(source), limits, reviewed=False), processes(0), None)
-    print(f"{len(summary.kept)} clips of {clips} are kept: {dict(summary.reasons)}", flush=True)
+
+    def describe(clip: Clip, index: int) -> str:
+        return caption(clip.facts, "short", np.random.default_rng([TRAIN_SEED, index])).text
+
+    ingest_clips(folder / "footage", folder / "short", clips, TRAIN_SEED, SHAPE, describe)
     shutil.copytree(folder / "short", folder / "captioning")
     caption_dataset(folder / "captioning", WorldCaptioner.load())
     (folder / "captioning").rename(folder / "described")
@@ -95,22 +85,11 @@ def measure(models: dict[str, Path], count: int, out: Path) -> None:
         for name, model in models.items():
             requests = [Request(p, seconds=2.0, size=SHAPE.resolution, fps=8.0, seed=n) for n, p in enumerate(prompts)]
             videos = make_videos(requests, model, 0, 8)
-            readings = probe.read_clips([torch.from_numpy(frames) for frames in videos])
-            shown = [[r.shows(f, c.facts) for f in c.facts] for r, c in zip(readings, captions, strict=True)]
-            counts.append([(sum(map(bool, one)), sum(fact is not None for fact in one)) for one in shown])
+            counts.append(count_facts(probe, videos, captions))
             found, total = np.sum(counts[-1], axis=0)
             print(f"{style} prompts, {name}: {found} of {total} facts, {found / total:.1%}", flush=True)
-            strips = [video[[0, 8, 16]].transpose(1, 0, 2, 3).reshape(64, 192, 3) for video in videos[:8]]
-            Video(np.concatenate(strips)[None], 1.0).save(out / f"{style}-{name}.png")
-        print(f"    difference {difference(np.array(counts))}", flush=True)
-
-
-def difference(counts: np.ndarray) -> str:
-    """Of the second row's share to the first's; `counts` (2, prompts, 2) are found and stated facts."""
-    generator = np.random.default_rng(0)
-    draws = [counts[:, generator.integers(counts.shape[1], size=counts.shape[1])].sum(axis=1) for _ in range(2_000)]
-    low, high = np.percentile([d[1, 0] / d[1, 1] - d[0, 0] / d[0, 1] for d in draws], [2.5, 97.5])
-    return f"[{low:+.1%}, {high:+.1%}]"
+            strip(videos).save(out / f"{style}-{name}.png")
+        print(f"    {describe_difference(counts)}", flush=True)
 
 
 if __name__ == "__main__":
