@@ -22,29 +22,41 @@ def open_backend(
     device: str | None = None,
     memory: str | None = None,
     step_cache: float | None = None,
+    num_gpus: int = 1,
     say: Callable[[str], None] = lambda _: None,
 ) -> Backend:
     """The backend of a model; nothing is loaded. `model` is a name of the catalogue, a folder, a hub id, or the address
     of another server (http:// or https://).
 
-    `loras` are files with their strengths, `memory` is a level of `memory_planning`, and `step_cache` is a threshold
-    (see `DiffusersBackend`). They are for open-weight models.
+    `loras` are files with their strengths, `memory` is a level of `memory_planning`; for `step_cache` and `num_gpus`
+    see `DiffusersBackend`. They are for open-weight models.
     Raises ValueError, in one sentence, if there is no such model here.
     """
     name = DEFAULT_MODEL if model is None else str(model)
-    options: dict[str, Any] = {"device": device, "memory": memory, "step_cache": step_cache, "say": say}
+    options: dict[str, Any] = {
+        "device": device,
+        "memory": memory,
+        "step_cache": step_cache,
+        "num_gpus": num_gpus,
+        "say": say,
+    }
+    is_special = bool(loras) or step_cache is not None or num_gpus != 1
     if name == DEFAULT_MODEL and not Path(name).is_dir():
         folder = None
     elif (Path(name) / "model.json").is_file():
         folder = Path(name)
     elif name.startswith(("http://", "https://")):
-        if loras or step_cache is not None:
-            raise ValueError("Another server takes neither LoRA files nor a step cache; name a model on this machine.")
+        if is_special:
+            raise ValueError(
+                "Another server takes no LoRA files, step cache or number of GPUs; name a model on this machine."
+            )
         return RemoteBackend(name)
     else:
         return _open_weights(name, loras, options)
-    if loras or step_cache is not None:
-        raise ValueError("lumora's own model takes neither LoRA files nor a step cache; name another one with --model.")
+    if is_special:
+        raise ValueError(
+            "lumora's own model takes no LoRA files, step cache or number of GPUs; name another one with --model."
+        )
     return LumoraBackend(folder, device)
 
 

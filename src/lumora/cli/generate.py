@@ -73,6 +73,8 @@ class VideoVerb(OutputVerb, ABC):
     """What of an open-weight model lies on the GPU, from the fastest to the smallest."""
     step_cache: Annotated[Number, arg(help_behavior_hint="(default: off)")] = None
     """Skip blocks of an open-weight model in steps that change less than this share, such as 0.05."""
+    gpus: int = 1
+    """GPUs that make one video together, by context parallelism; for Wan's models."""
 
     @abstractmethod
     def job(self, builder: TaskBuilder) -> VideoJob:
@@ -115,7 +117,12 @@ class VideoVerb(OutputVerb, ABC):
         checked_suffix(self.output)
         overwrite = self.check_output(self.output, self.inputs())
         backend = open_backend(
-            self.model, loras=self.lora, memory=self.memory_plan, step_cache=self.step_cache, say=say
+            self.model,
+            loras=self.lora,
+            memory=self.memory_plan,
+            step_cache=self.step_cache,
+            num_gpus=self.gpus,
+            say=say,
         )
         job = self.job(self.builder(backend))
         plan, _ = make_video(

@@ -25,6 +25,8 @@ class Serve:
     """A PostgreSQL database, as postgresql://user:password@host/name."""
     workers: int = 1
     """Worker processes on this machine; one for each GPU. 0 starts none."""
+    gpus_per_worker: int = 1
+    """GPUs that make one video together, by context parallelism; for Wan's models."""
     workers_only: FlagCreatePairsOff[bool] = False
     """Start workers and no API: a further machine for the same database and data folder."""
     batch_size: int = 4
@@ -54,6 +56,7 @@ class Serve:
             database_url=self.database_url,
             models=tuple(str(Path(model).absolute()) if Path(model).is_dir() else model for model in self.model),
             workers=self.workers,
+            gpus_per_worker=self.gpus_per_worker,
             batch_size=self.batch_size,
             allow_private_webhooks=self.allow_private_webhooks,
             limits=ServeLimits(

@@ -27,11 +27,12 @@ def served_name(model: str) -> str:
 class ServedModels:
     """Backends, opened when they are first asked for; nothing is loaded before they run."""
 
-    def __init__(self, models: Sequence[str]) -> None:
-        """Raises ValueError if two models have one name."""
+    def __init__(self, models: Sequence[str], num_gpus: int = 1) -> None:
+        """`num_gpus` make a video together. Raises ValueError if two models have one name."""
         self._models = {served_name(model): model for model in models} or {DEFAULT_NAME: DEFAULT_NAME}
         if len(self._models) < len(models):
             raise ValueError("Two models of this server have the same name; rename a folder.")
+        self._num_gpus = num_gpus
         self._backends: dict[str, Backend] = {}
         self._taken: str | None = None
 
@@ -56,7 +57,7 @@ class ServedModels:
         if name not in self._models:
             raise ValueError(f"This server has no model {name!r} any more.")
         if name not in self._backends:
-            self._backends[name] = open_backend(self._models[name])
+            self._backends[name] = open_backend(self._models[name], num_gpus=self._num_gpus)
         return self._backends[name]
 
     def take(self, name: str = "") -> Backend:

@@ -45,7 +45,9 @@ class ServeSettings:
     """Names, folders, repositories or addresses of models; the first is the default. None: the one that comes with
     lumora."""
     workers: int = 1
-    """Worker processes on this machine. One GPU is one worker."""
+    """Worker processes on this machine."""
+    gpus_per_worker: int = 1
+    """GPUs that make one video together (context parallelism); other workers have other GPUs."""
     batch_size: int = 4
     """Most jobs of equal shape that a worker makes together."""
     heartbeat_seconds: float = 2.0

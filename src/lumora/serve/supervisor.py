@@ -102,7 +102,9 @@ class Supervisor:
         for number in range(settings.workers):
             own = {**environment, WORKER_ID: f"{socket.gethostname()}-{number}"}
             if num_gpus > 1:
-                own.setdefault("CUDA_VISIBLE_DEVICES", str(number % num_gpus))
+                first = number * settings.gpus_per_worker
+                gpus = [str((first + index) % num_gpus) for index in range(settings.gpus_per_worker)]
+                own.setdefault("CUDA_VISIBLE_DEVICES", ",".join(gpus))
             children.append(_Child(f"worker {number}", "worker", own))
         return children
 
@@ -151,7 +153,7 @@ def _check_keys(settings: ServeSettings) -> None:
 def check_policy(settings: ServeSettings) -> None:
     """Raises ValueError, in one sentence, for a model that is not here, and for models that can show people at an
     address that others can reach while the operator has no policy of their own."""
-    models = ServedModels(settings.models)
+    models = ServedModels(settings.models, settings.gpus_per_worker)
     if models.show_people and not settings.is_loopback and policy_file(None) is None:
         raise ValueError(
             f"Others can reach {settings.host}, and a model can show people; review the policy and name your own with "

@@ -46,7 +46,7 @@ class Worker:
         self.engine = make_engine(settings)
         self.store, self.queue = VideoStore(self.engine, settings), JobQueue(self.engine, settings)
         self.stopping = threading.Event()
-        models = ServedModels(settings.models)
+        models = ServedModels(settings.models, settings.gpus_per_worker)
         self.runner = JobRunner(
             settings,
             self.store,

@@ -23,6 +23,7 @@ from lumora.media.video import Video
 from lumora.request.spec import Request, check_range
 
 if TYPE_CHECKING:
+    from lumora.backends.diffusers.context_parallel import ContextParallelRunner
     from lumora.backends.diffusers.window_runner import WindowRunner
 
 SAMPLING_VERSION = 1
@@ -34,7 +35,8 @@ class DiffusersBackend:
 
     `transformer_file` replaces the folder's transformer and VAE. `memory` overrides the memory plan; `say` receives the
     plan that is used, in a sentence. `step_cache` is the relative change of the first block's output below which a step
-    takes the result of the other blocks from the step before (First Block Cache).
+    takes the result of the other blocks from the step before (First Block Cache). `num_gpus` make one video together;
+    with the device "cpu" they are processes.
     """
 
     def __init__(
@@ -48,9 +50,10 @@ class DiffusersBackend:
         say: Callable[[str], None] = lambda _: None,
         transformer_file: Path | None = None,
         step_cache: float | None = None,
+        num_gpus: int = 1,
     ) -> None:
-        """Raises ValueError, in one sentence, for a step cache that the model does not have, and for a package that
-        the memory plan needs and that is not installed."""
+        """Raises ValueError, in one sentence, for a step cache or more GPUs than the model or this machine has, and for
+        a package that the memory plan needs and that is not installed."""
         if step_cache is not None:
             check_range("the step cache", step_cache, 0, 1)
             if not entry.calls.caches_steps:
@@ -60,7 +63,9 @@ class DiffusersBackend:
         self.entry, self.folder, self.revision = entry, folder, revision
         self.loras, self.device, self.say = tuple(loras), device, say
         self.memory: MemoryLevel | None = memory
-        self.transformer_file, self.step_cache = transformer_file, step_cache
+        self.transformer_file, self.step_cache, self.num_gpus = transformer_file, step_cache, num_gpus
+        if num_gpus != 1:
+            self._check_gpus()
 
     def capabilities(self) -> Capabilities:
         return diffusers_planning.capabilities(self.entry)
@@ -103,6 +108,7 @@ class DiffusersBackend:
             "diffusers": version("diffusers"),
             "memory_plan": self._used_memory_plan,
             "step_cache": self.step_cache,
+            "num_gpus": self.num_gpus,
         }
 
     def unload(self) -> None:
@@ -129,22 +135,31 @@ class DiffusersBackend:
         runner = self.__dict__.get("_runner")
         return runner.memory.level if runner is not None and runner.memory is not None else None
 
+    def _check_gpus(self) -> None:
+        import torch
+
+        if self.num_gpus < 1:
+            raise ValueError(f"The number of GPUs is at least 1, not {self.num_gpus}.")
+        if not self.entry.calls.context_parallel:
+            raise ValueError(
+                f"The model {self.entry.name} makes a video on one GPU only; Wan's, without VACE, on several."
+            )
+        if self.step_cache is not None:
+            raise ValueError("A step cache works on one GPU only.")
+        if self.device != "cpu" and (count := torch.cuda.device_count()) < self.num_gpus:
+            raise ValueError(f"A video cannot be made on {self.num_gpus} GPUs; this machine has {count}.")
+
     @cached_property
-    def _runner(self) -> WindowRunner:
+    def _runner(self) -> WindowRunner | ContextParallelRunner:
         require_diffusers()
+        files = self.entry, self.folder, self.loras, self.device, self.memory, self._digest
+        if self.num_gpus > 1:
+            from lumora.backends.diffusers.context_parallel import ContextParallelRunner
+
+            return ContextParallelRunner(self.num_gpus, self.say, *files, self.transformer_file)
         from lumora.backends.diffusers.window_runner import WindowRunner
 
-        return WindowRunner(
-            self.entry,
-            self.folder,
-            self.loras,
-            self.device,
-            self.memory,
-            self.say,
-            self._digest,
-            self.transformer_file,
-            self.step_cache,
-        )
+        return WindowRunner(*files, self.transformer_file, self.step_cache, self.say)
 
 
 def require_diffusers() -> None:

@@ -50,6 +50,8 @@ class Family:
     """Whether diffusers has a step cache for the transformer, and the pipeline resets it."""
     takes_references: bool = False
     """Whether reference images of a cast can be given."""
+    context_parallel: bool = False
+    """Whether diffusers can divide a video's tokens among several GPUs."""
 
     @property
     def tasks(self) -> frozenset[Task]:
@@ -67,7 +69,13 @@ class Family:
         return frozenset(tasks)
 
 
-_WAN: Mapping[str, Any] = {"size_step": 16, "frame_step": 4, "max_prompt_tokens": 512, "caches_steps": True}
+_WAN: Mapping[str, Any] = {
+    "size_step": 16,
+    "frame_step": 4,
+    "max_prompt_tokens": 512,
+    "caches_steps": True,
+    "context_parallel": True,
+}
 _LTX: Mapping[str, Any] = {"size_step": 32, "frame_step": 8, "any_fps": True}
 
 FAMILIES: Mapping[str, Family] = {
@@ -93,7 +101,7 @@ FAMILIES: Mapping[str, Family] = {
             any_frames=True,
             edits=True,
             takes_references=True,
-            **_WAN,
+            **{**_WAN, "context_parallel": False},
         ),
         Family(
             "ltx",

@@ -50,7 +50,7 @@ class LoadedModel:
             self._pipe.vae.to(torch.float32)  # in bfloat16 its frames show blocks
         load_loras(self._pipe, loras)
         if step_cache is not None:
-            for transformer in self._transformers:
+            for transformer in self.transformers:
                 transformer.enable_cache(FirstBlockCacheConfig(step_cache))
         self._set_up()
 
@@ -69,7 +69,7 @@ class LoadedModel:
         free_memory()
 
     @property
-    def _transformers(self) -> list[Any]:
+    def transformers(self) -> list[Any]:
         parts = (self._pipe.transformer, getattr(self._pipe, "transformer_2", None))
         return [part for part in parts if part is not None]
 
@@ -78,7 +78,7 @@ class LoadedModel:
         if memory is None or self.device.type == "cpu":
             pipe.to(self.device)
             return
-        for transformer in self._transformers:
+        for transformer in self.transformers:
             if (memory.is_fp8 or memory.is_int8) and not getattr(transformer, "_lumora_is_8_bit", False):
                 if memory.is_fp8:
                     transformer.enable_layerwise_casting(torch.float8_e4m3fn, transformer.dtype)

@@ -33,7 +33,7 @@ from lumora.request.serialization import to_recipe
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A window, and where it belongs."""
 
     plan_index: int
@@ -69,10 +69,10 @@ class WindowRunner:
         loras: Sequence[LoraFile],
         device: str | None,
         level: MemoryLevel | None,
-        say: Callable[[str], None],
         digest: str,
         transformer_file: Path | None = None,
         step_cache: float | None = None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.entry, self.folder, self.loras, self.digest = entry, folder, loras, digest
         self.device = choose_device(device)
@@ -109,7 +109,7 @@ class WindowRunner:
             self._make_window(job, work, report or None, cancel, keep or None, preview or None)
             work.num_done, work.state = number + 1, None
             if resume_path and number + 1 < len(jobs):
-                work.save(resume_path, fingerprint)
+                self.save(work, resume_path, fingerprint)
         return [self._assemble(index, plan, work) for index, plan in enumerate(plans)]
 
     def unload(self) -> None:
@@ -126,6 +126,9 @@ class WindowRunner:
 
     def _keep(self, work: UnfinishedWork, state: DenoisingState, path: Path, fingerprint: str) -> None:
         work.state = state
+        self.save(work, path, fingerprint)
+
+    def save(self, work: UnfinishedWork, path: Path, fingerprint: str) -> None:
         work.save(path, fingerprint)
 
     def _begin_frames(self, plans: Sequence[DiffusersPlan], work: UnfinishedWork) -> None:
@@ -145,7 +148,7 @@ class WindowRunner:
 
     def _make_window(
         self,
-        job: _Job,
+        job: Job,
         work: UnfinishedWork,
         report: Callable[[int], None] | None,
         cancel: Cancel | None,
@@ -155,10 +158,10 @@ class WindowRunner:
         call = self._call_of(job, work)
         output = self._denoise_within_memory(job, call, work.state, report, cancel, keep, preview)
         if output is None:
-            self._take_smaller_plan(job)
+            self.take_smaller_plan(job)
             output = self._denoise_within_memory(job, call, work.state, report, cancel, keep, preview)
         if output is None:
-            raise MemoryError(_too_large(job, self.memory))
+            raise MemoryError(too_large(job, self.memory))
         made = (255 * np.asarray(output.frames[0])).round().clip(0, 255).astype(np.uint8)
         _write_frames(work.arrays[job.name], made, job.window)
         if getattr(output, "audio", None) is not None:
@@ -166,11 +169,11 @@ class WindowRunner:
             rate = pipe.vocoder.config.output_sampling_rate
             work.arrays[job.audio_name] = to_samples(output.audio[0].float().cpu().numpy(), rate)
 
-    def _take_smaller_plan(self, job: _Job) -> None:
+    def take_smaller_plan(self, job: Job) -> None:
         """Unloads the model, so that it is loaded by the next smaller plan. Raises MemoryError if there is none."""
         smaller = self.memory.smaller() if self.memory else None
         if smaller is None:
-            raise MemoryError(_too_large(job, self.memory))
+            raise MemoryError(too_large(job, self.memory))
         self._say(f"The GPU has too little memory for the plan {self.memory and self.memory.level!r}.")
         self.unload()
         self._level = smaller
@@ -185,7 +188,7 @@ class WindowRunner:
 
     def _denoise(
         self,
-        job: _Job,
+        job: Job,
         call: WindowCall,
         state: DenoisingState | None,
         report: Callable[[int], None] | None,
@@ -214,7 +217,7 @@ class WindowRunner:
             model.release()
             raise
 
-    def _call_of(self, job: _Job, work: UnfinishedWork) -> WindowCall:
+    def _call_of(self, job: Job, work: UnfinishedWork) -> WindowCall:
         request, window, plan = job.plan.request, job.window, job.plan
         frames = work.arrays[job.name]
         given = {number: frames[source] for number, source in window.given.items()}
@@ -230,39 +233,45 @@ class WindowRunner:
             self._references(job, work),
         )
 
-    def _references(self, job: _Job, work: UnfinishedWork) -> list[UInt8[np.ndarray, "h w 3"]]:
+    def _references(self, job: Job, work: UnfinishedWork) -> list[UInt8[np.ndarray, "h w 3"]]:
         """The first frame of the first shot, for the shots after a cut that are given nothing."""
         if not self.entry.calls.takes_references or not job.segment_index or job.window_index:
             return []
         return [] if job.segment.frame_sources else [work.arrays[f"frames.{job.plan_index}.0"][0]]
 
-    def _loaded(self, job: _Job) -> LoadedModel:
+    def _loaded(self, job: Job) -> LoadedModel:
         if self._model is None:
             if self.device.type == "cuda":
                 self.memory = self._plan_memory(job)
                 self._say(self.memory.sentence())
-            self._model = LoadedModel(
-                self.entry,
-                self.folder,
-                self.device,
-                self.loras,
-                self.memory,
-                self._transformer_file,
-                self._step_cache,
-            )
+            self._model = self.load_model()
         return self._model
+
+    def load_model(self) -> LoadedModel:
+        return LoadedModel(
+            self.entry,
+            self.folder,
+            self.device,
+            self.loras,
+            self.memory,
+            self._transformer_file,
+            self._step_cache,
+        )
+
+    def free_bytes(self) -> int:
+        """Free memory of the GPU."""
+        return torch.cuda.mem_get_info(self.device)[0]
 
     @property
     def _has_room_for_previews(self) -> bool:
         """Whether the decoder lies beside the transformer, so that a preview moves no weights."""
         return self.memory is None or self.memory.level == "full"
 
-    def _plan_memory(self, job: _Job) -> MemoryPlan:
+    def _plan_memory(self, job: Job) -> MemoryPlan:
         family = self.entry.calls
-        free, _ = torch.cuda.mem_get_info(self.device)
         window, size = job.window, job.plan.size
         return plan_memory(
-            free / GIB,
+            self.free_bytes() / GIB,
             self.entry.parameters,
             size,
             window.num_frames,
@@ -285,10 +294,10 @@ class WindowRunner:
         return Video(frames, plan.fps, join_audio(plan, made))
 
 
-def _jobs_of(plans: Sequence[DiffusersPlan]) -> Iterator[_Job]:
+def _jobs_of(plans: Sequence[DiffusersPlan]) -> Iterator[Job]:
     for index, plan in enumerate(plans):
         for segment, windows in enumerate(plan.windows):
-            yield from (_Job(index, segment, window, plan) for window in range(len(windows)))
+            yield from (Job(index, segment, window, plan) for window in range(len(windows)))
 
 
 def _first_step(call: WindowCall) -> int:
@@ -314,7 +323,7 @@ def _mixed(
     return mixed.round().astype(np.uint8)
 
 
-def _too_large(job: _Job, memory: MemoryPlan | None) -> str:
+def too_large(job: Job, memory: MemoryPlan | None) -> str:
     plan = f" with the plan {memory.level!r}" if memory else ""
     return (
         f"{job.window.num_frames} frames of {job.plan.size} need more memory than there is{plan}; "
