@@ -85,9 +85,6 @@ Model: TypeAlias = Annotated[
     str | Path | None, _flag("MODEL", lambda words: words[0]), arg(help_behavior_hint="(default: lumora's own)")
 ]
 Lora: TypeAlias = Annotated[tuple[Path, float], _flag("FILE[=STRENGTH]", _lora)]
-MemoryPlanName: TypeAlias = Literal[
-    "full", "offload", "offload-fp8", "stream", "stream-fp8", "full-int8", "offload-int8"
-]
 Text: TypeAlias = Annotated[str | None, _flag("TEXT", lambda words: words[0]), arg(help_behavior_hint="")]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+from lumora.backends.diffusers.memory_planning import MemoryLevel
 from lumora.cli.flags import (
     GUIDANCE,
     OF_THE_MODEL,
@@ -18,7 +19,6 @@ from lumora.cli.flags import (
     File,
     Keyframe,
     Lora,
-    MemoryPlanName,
     Model,
     Number,
     Output,
@@ -69,7 +69,7 @@ class VideoVerb(OutputVerb, ABC):
     of another server of the Videos API."""
     lora: Annotated[UseAppendAction[tuple[Lora, ...]], arg(help_behavior_hint="")] = ()
     """A LoRA file of an open-weight model, and its strength (default: 1); can be repeated."""
-    memory_plan: Annotated[MemoryPlanName | None, arg(help_behavior_hint="(default: by the GPU's free memory)")] = None
+    memory_plan: Annotated[MemoryLevel | None, arg(help_behavior_hint="(default: by the GPU's free memory)")] = None
     """What of an open-weight model lies on the GPU, from the fastest to the smallest."""
     step_cache: Annotated[Number, arg(help_behavior_hint="(default: off)")] = None
     """Skip blocks of an open-weight model in steps that change less than this share, such as 0.05."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from lumora.cli.flags import MemoryPlanName
+from lumora.backends.diffusers.memory_planning import MemoryLevel
 from lumora.cli.progress import progress_bar
 from lumora.terminal import say
 
@@ -131,7 +131,7 @@ class ModelsCheck:
 
     model: Name
     """A name of the catalogue, a folder, or a repository that was pulled."""
-    memory_plan: Annotated[MemoryPlanName | None, arg(help_behavior_hint="(default: by the GPU's free memory)")] = None
+    memory_plan: Annotated[MemoryLevel | None, arg(help_behavior_hint="(default: by the GPU's free memory)")] = None
     """What lies on the GPU."""
     small: FlagCreatePairsOff[bool] = False
     """Make nine frames of a quarter of the size; the memory is then not that of a video."""
