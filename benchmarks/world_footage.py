@@ -36,7 +36,7 @@ def ingest_clips(
     lines = []
     for index in range(count):
         clip = make_clip("plain", seed, index, shape)
-        name = f"{index:04}.mp4"
+        name = f"{index:04}.{'png' if shape.num_frames == 1 else 'mp4'}"
         Video(draw(np.asarray(clip.frames)), shape.fps).save(source / name)
         lines.append(json.dumps({"file_name": name, "text": describe(clip, index)}))
     (source / "metadata.jsonl").write_text("\n".join(lines))
