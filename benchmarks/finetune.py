@@ -86,7 +86,7 @@ if __name__ == "__main__":
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=50)
     parser.add_argument("--prompts", type=int, default=60)
-    parser.add_argument("--max-steps", type=int, default=600)
+    parser.add_argument("--max-steps", type=int, default=1500)
     parser.add_argument("--all-weights", action="store_true")
     parser.add_argument("--base", action="store_true", help="measure the default model before")
     options = parser.parse_args()

@@ -266,7 +266,7 @@ def variations(shape: VideoShape) -> tuple[VideoShape, ...]:
 
 def finetuning(max_steps: int, batch_size: int, lora_rank: int | None) -> TrainConfig:
     """A short run from trained weights; `lora_rank` is that of its adapters, None trains all weights."""
-    muon_lr, adam_lr = (0.0, 1e-3) if lora_rank else (0.001, 5e-5)
+    muon_lr, adam_lr = (0.0, 1e-3) if lora_rank else (0.002, 1e-4)
     optimizer = OptimizerConfig(muon_lr, adam_lr=adam_lr, cooldown_fraction=0.5, ema_decays=(0.98, 0.99))
     return TrainConfig(batch_size=batch_size, max_steps=max_steps, optimizer=optimizer)
 

@@ -147,11 +147,11 @@ class TrainFinetune:
     """Train small adapters (LoRA) and keep the weights of the model as they are."""
     rank: int = 16
     """Rank of the adapters."""
-    max_steps: int = 600
+    max_steps: int = 1500
     """Training steps."""
     batch_size: Annotated[int | None, arg(help_behavior_hint="(default: 8; open-weight models 1)")] = None
     """Clips a step."""
-    prior_clips: int = 200
+    prior_clips: int = 800
     """Clips of the simulated world that are mixed in, so that lumora's model keeps what it knew; 0 for none."""
     prior_world: str = "plain"
     """World of these clips."""

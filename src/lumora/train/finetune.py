@@ -39,11 +39,11 @@ class FinetuneConfig:
     """The folder of the model that is fine-tuned."""
     lora_rank: int | None = 16
     """Rank of the adapters; None trains all weights."""
-    max_steps: int = 600
+    max_steps: int = 1500
     batch_size: int = 8
     prior_world: str = "plain"
     """Preset of the world whose clips are mixed in."""
-    prior_clips: int = 200
+    prior_clips: int = 800
     """Number of these clips. They keep what the model knew, as the prior images of DreamBooth (arXiv:2208.12242,
     section 3.2) do. 0: none, for a model that was trained on something else."""
 

@@ -43,7 +43,7 @@ class OpenWeightsFinetuneConfig:
     dataset: Path
     """A dataset of `lumora data ingest` whose clips have captions."""
     rank: int = 16
-    max_steps: int = 600
+    max_steps: int = 1500
     batch_size: int = 1
     learning_rate: float = 1e-4
 
