@@ -193,7 +193,8 @@ def test_details_are_added_to_a_prompt_and_can_be_edited(page: Any) -> None:
 
 
 def test_waiting_jobs_are_dragged_into_another_order(page: Any, server: Server) -> None:
-    ids = [server.post("/v1/videos", prompt="a red ball", title=f"job {n}", seconds=4)["id"] for n in range(4)]
+    # Of different durations, so that a worker does not make them together.
+    ids = [server.post("/v1/videos", prompt="a red ball", title=f"job {n}", seconds=12 - n)["id"] for n in range(4)]
     try:
         page.goto("/#/queue")
         grip = page.get_by_role("button", name=re.compile("^Move “job 3”"))
