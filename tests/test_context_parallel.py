@@ -15,6 +15,7 @@ from lumora.backends.diffusers.diffusers_backend import DiffusersBackend
 from lumora.config import Resolution
 from lumora.request.spec import Request
 from lumora.serve.served_models import ServedModels
+from lumora.serve.supervisor import gpus_of_worker
 
 REQUEST = Request("a ball", 0.5, Resolution(32, 48), num_inference_steps=3)
 """Three latent frames of 2x3 tokens. Two processes have 9 each: gloo gathers equal numbers only."""
@@ -85,3 +86,8 @@ def test_what_several_gpus_cannot_do_is_refused_before_anything_is_loaded(folder
         DiffusersBackend(catalog()["ltx-2"], folder, num_gpus=2)
     with pytest.raises(ValueError, match="lumora's own model takes no LoRA files, step cache or number of GPUs"):
         ServedModels(["lumora"], num_gpus=2).backend()
+
+
+def test_workers_have_different_gpus():
+    assert [gpus_of_worker(number, 1, 2) for number in range(3)] == ["0", "1", "0"]
+    assert [gpus_of_worker(number, 4, 8) for number in range(2)] == ["0,1,2,3", "4,5,6,7"]

@@ -102,11 +102,15 @@ class Supervisor:
         for number in range(settings.workers):
             own = {**environment, WORKER_ID: f"{socket.gethostname()}-{number}"}
             if num_gpus > 1:
-                first = number * settings.gpus_per_worker
-                gpus = [str((first + index) % num_gpus) for index in range(settings.gpus_per_worker)]
-                own.setdefault("CUDA_VISIBLE_DEVICES", ",".join(gpus))
+                own.setdefault("CUDA_VISIBLE_DEVICES", gpus_of_worker(number, settings.gpus_per_worker, num_gpus))
             children.append(_Child(f"worker {number}", "worker", own))
         return children
+
+
+def gpus_of_worker(number: int, gpus_per_worker: int, num_gpus: int) -> str:
+    """As CUDA_VISIBLE_DEVICES names them. Workers share GPUs if there are too few."""
+    first = number * gpus_per_worker
+    return ",".join(str((first + index) % num_gpus) for index in range(gpus_per_worker))
 
 
 def _check_settings(settings: ServeSettings, with_api: bool) -> None:
