@@ -29,6 +29,7 @@ from hypothesis import settings  # noqa: E402
 if TYPE_CHECKING:
     from lumora import Pipeline
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # as in tiny_parts.py, before a test imports diffusers
 torch.set_num_threads(1)
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -63,6 +64,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, network in {"codec": Codec(codec), "transformer": Transformer(transformer)}.items():
             numbers = {key: w + 0.05 * torch.randn_like(w) for key, w in network.state_dict().items()}
             save_file({key: w.bfloat16().contiguous() for key, w in numbers.items()}, folder / f"{name}.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny Wan text-to-video model."""
+    from tiny_models import save_tiny_model
+
+    folder = tmp_path_factory.mktemp("tiny") / "tiny-wan"
+    save_tiny_model("wan", folder)
     return folder
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import save_tiny_model
 
 from lumora.backends.base import Cancelled
 from lumora.backends.diffusers.catalog import catalog, entry_of_folder
@@ -22,23 +21,16 @@ REQUEST = Request("a ball", 0.5, Resolution(32, 48), num_inference_steps=3)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny") / "tiny-wan"
-    save_tiny_model("wan", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def backend(folder: Path) -> Iterator[DiffusersBackend]:
-    backend = DiffusersBackend(entry_of_folder(folder), folder, device="cpu", num_gpus=2)
+def backend(tiny_wan: Path) -> Iterator[DiffusersBackend]:
+    backend = DiffusersBackend(entry_of_folder(tiny_wan), tiny_wan, device="cpu", num_gpus=2)
     yield backend
     backend.unload()
     assert not active_children()
 
 
 @pytest.fixture(scope="module")
-def expected(folder: Path) -> np.ndarray:
-    backend = DiffusersBackend(entry_of_folder(folder), folder, device="cpu")
+def expected(tiny_wan: Path) -> np.ndarray:
+    backend = DiffusersBackend(entry_of_folder(tiny_wan), tiny_wan, device="cpu")
     return backend.run(backend.prepare(REQUEST)).frames
 
 
@@ -73,17 +65,17 @@ def test_a_process_that_dies_is_reported(backend: DiffusersBackend):
     assert not active_children()
 
 
-def test_what_several_gpus_cannot_do_is_refused_before_anything_is_loaded(folder: Path):
-    entry = entry_of_folder(folder)
+def test_what_several_gpus_cannot_do_is_refused_before_anything_is_loaded(tiny_wan: Path):
+    entry = entry_of_folder(tiny_wan)
     for options, sentence in (
         ({"num_gpus": 0}, "at least 1, not 0"),
         ({"num_gpus": 64}, "cannot be made on 64 GPUs"),
         ({"num_gpus": 2, "device": "cpu", "step_cache": 0.1}, "one GPU only"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            DiffusersBackend(entry, folder, **options)  # type: ignore[arg-type]
+            DiffusersBackend(entry, tiny_wan, **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="ltx-2 makes a video on one GPU only"):
-        DiffusersBackend(catalog()["ltx-2"], folder, num_gpus=2)
+        DiffusersBackend(catalog()["ltx-2"], tiny_wan, num_gpus=2)
     with pytest.raises(ValueError, match="lumora's own model takes no LoRA files, step cache or number of GPUs"):
         ServedModels(["lumora"], num_gpus=2).backend()
 

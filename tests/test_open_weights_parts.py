@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from serving import api
-from tiny_models import save_tiny_model
 
 from lumora.backends.base import Cancelled
 from lumora.backends.diffusers.catalog import catalog, entry_of_folder
@@ -26,6 +25,7 @@ from lumora.backends.diffusers.diffusers_planning import prepare
 from lumora.backends.diffusers.loaded_model import quantize_to_int8
 from lumora.backends.diffusers.lora import LoraFile
 from lumora.backends.diffusers.memory_planning import LEVELS, MemoryPlan, plan_memory
+from lumora.backends.diffusers.window_runner import WindowRunner
 from lumora.config import Resolution
 from lumora.media.video import Video
 from lumora.request.conditions import Condition, Shot
@@ -38,16 +38,8 @@ REQUEST = Request("a ball", 0.5, Resolution(32, 32), num_inference_steps=2)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Wan text-to-video model."""
-    folder = tmp_path_factory.mktemp("tiny") / "tiny-wan"
-    save_tiny_model("wan", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def backend(folder: Path) -> Iterator[DiffusersBackend]:
-    yield DiffusersBackend(entry_of_folder(folder), folder)
+def backend(tiny_wan: Path) -> Iterator[DiffusersBackend]:
+    yield DiffusersBackend(entry_of_folder(tiny_wan), tiny_wan)
 
 
 def black(num_frames: int) -> Video:
@@ -96,11 +88,11 @@ def test_more_memory_never_makes_a_plan_slower(name: str, free: float):
 
 
 def test_without_memory_the_next_smaller_plan_is_tried_once(
-    backend: DiffusersBackend, folder: Path, monkeypatch: pytest.MonkeyPatch
+    backend: DiffusersBackend, tiny_wan: Path, monkeypatch: pytest.MonkeyPatch
 ):
     expected = backend.run(backend.prepare(REQUEST)).frames
     said: list[str] = []
-    model = DiffusersBackend(entry_of_folder(folder), folder, say=said.append)
+    model = DiffusersBackend(entry_of_folder(tiny_wan), tiny_wan, say=said.append)
     run, failures = DenoisingLoop.run, [1]
 
     def fails(self: DenoisingLoop, pipe: Any, arguments: dict[str, Any]) -> Any:
@@ -113,21 +105,24 @@ def test_without_memory_the_next_smaller_plan_is_tried_once(
     with pytest.raises(MemoryError, match="need more memory than there is"):
         model.run(model.prepare(REQUEST))  # on a CPU there is one plan
     failures.append(1)
-    model._runner.memory = MemoryPlan("full", False, 1.0, 2.0)
+    runner = model._runner
+    assert isinstance(runner, WindowRunner)
+    runner.memory = MemoryPlan("full", False, 1.0, 2.0)
     assert np.array_equal(model.run(model.prepare(REQUEST)).frames, expected)
-    assert model._runner._level == "offload" and "too little memory for the plan 'full'" in said[0]
+    assert runner._level == "offload" and "too little memory for the plan 'full'" in said[0]
     failures += [1, 1]
     with pytest.raises(MemoryError, match="with the plan 'full'"):
         model.run(model.prepare(REQUEST))
     assert np.array_equal(model.run(model.prepare(REQUEST)).frames, expected)
 
 
-def test_int8_halves_the_transformer_and_keeps_its_videos(folder: Path, tmp_path: Path):
+def test_int8_halves_the_transformer_and_keeps_its_videos(tiny_wan: Path, tmp_path: Path):
     lora = save_lora(tmp_path / "a.safetensors", "blocks.0.attn1.to_q")
-    model = DiffusersBackend(entry_of_folder(folder), folder, loras=[lora])
+    model = DiffusersBackend(entry_of_folder(tiny_wan), tiny_wan, loras=[lora])
     expected = model.run(model.prepare(REQUEST)).frames.astype(int)
-    loaded = model._runner._model
-    assert loaded is not None
+    runner = model._runner
+    assert isinstance(runner, WindowRunner) and runner._model is not None
+    loaded = runner._model
     transformer = loaded._pipe.transformer
     linear = transformer.blocks[0].attn1.to_k
     quantize_to_int8(transformer)
@@ -144,18 +139,18 @@ def test_a_plan_in_int8_needs_less_and_is_followed_by_a_smaller_one():
     assert plan_memory(24.0, *shape, level="full-int8").smaller() == "offload-int8"
 
 
-def test_a_plan_in_int8_names_the_package_that_it_needs(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_plan_in_int8_names_the_package_that_it_needs(tiny_wan: Path, monkeypatch: pytest.MonkeyPatch):
     def missing(package: str) -> str:
         raise PackageNotFoundError(package)
 
     monkeypatch.setattr("lumora.backends.diffusers.diffusers_backend.version", missing)
     with pytest.raises(ValueError, match=r"needs the package torchao; run `pip install 'lumora\[int8\]'`"):
-        DiffusersBackend(entry_of_folder(folder), folder, memory="offload-int8")
+        DiffusersBackend(entry_of_folder(tiny_wan), tiny_wan, memory="offload-int8")
 
 
-def test_ten_jobs_leave_no_memory_and_no_trace(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_ten_jobs_leave_no_memory_and_no_trace(tiny_wan: Path, monkeypatch: pytest.MonkeyPatch):
     """Jobs that succeed, fail in a step, are cancelled, or fail while the frames are decoded."""
-    model = DiffusersBackend(entry_of_folder(folder), folder)
+    model = DiffusersBackend(entry_of_folder(tiny_wan), tiny_wan)
     plan = model.prepare(REQUEST)
     expected = model.run(plan).frames
 
@@ -199,19 +194,19 @@ def save_lora(file: Path, module: str) -> LoraFile:
 
 
 def test_a_lora_changes_pixels_by_its_strength_and_one_of_another_model_is_refused(
-    backend: DiffusersBackend, folder: Path, tmp_path: Path
+    backend: DiffusersBackend, tiny_wan: Path, tmp_path: Path
 ):
     lora = save_lora(tmp_path / "a.safetensors", "blocks.0.attn1.to_q")
     expected = backend.run(backend.prepare(REQUEST)).frames
 
     def difference(strength: float) -> float:
-        model = DiffusersBackend(backend.entry, folder, loras=[replace(lora, strength=strength)])
+        model = DiffusersBackend(backend.entry, tiny_wan, loras=[replace(lora, strength=strength)])
         assert model.identity()["loras"] == [{"sha256": lora.sha256, "strength": strength}]
         return float(np.abs(model.run(model.prepare(REQUEST)).frames.astype(int) - expected).mean())
 
     assert difference(0.0) == 0 < difference(1.0)
     other = save_lora(tmp_path / "b.safetensors", "blocks.9.attn1.to_q")
-    model = DiffusersBackend(backend.entry, folder, loras=[other])
+    model = DiffusersBackend(backend.entry, tiny_wan, loras=[other])
     with pytest.raises(ValueError, match="is a LoRA of another model: 2 of its 2 keys are unknown"):
         model.run(model.prepare(REQUEST))
     for path, said in ((tmp_path / "c.bin", "is not a .safetensors"), (tmp_path / "c.safetensors", "There is no LoRA")):
@@ -219,8 +214,8 @@ def test_a_lora_changes_pixels_by_its_strength_and_one_of_another_model_is_refus
             LoraFile(path)
 
 
-def test_a_server_lists_its_models_and_a_request_picks_one(folder: Path, tmp_path: Path):
-    with api(tmp_path, models=(str(folder), "lumora")) as client:
+def test_a_server_lists_its_models_and_a_request_picks_one(tiny_wan: Path, tmp_path: Path):
+    with api(tmp_path, models=(str(tiny_wan), "lumora")) as client:
         first, second = client.get("/v1/models").json()["data"]
         assert (first["id"], second["id"]) == ("tiny-wan", "lumora")
         assert first["aliases"] and not second["aliases"]
@@ -232,10 +227,10 @@ def test_a_server_lists_its_models_and_a_request_picks_one(folder: Path, tmp_pat
         assert refused.status_code == 400 and "this server has 'tiny-wan', 'lumora'" in refused.text
 
 
-def test_a_worker_holds_one_model(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_worker_holds_one_model(tiny_wan: Path, monkeypatch: pytest.MonkeyPatch):
     unloaded: list[Any] = []
     monkeypatch.setattr(DiffusersBackend, "unload", lambda model: unloaded.append(model))
-    models = ServedModels([str(folder), "lumora"])
+    models = ServedModels([str(tiny_wan), "lumora"])
     first = models.take()
     assert models.take("tiny-wan") is first and not unloaded
     assert models.take("lumora") is not first and unloaded == [first]
@@ -246,10 +241,10 @@ def test_a_worker_holds_one_model(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_models_that_show_people_need_a_policy_at_public_addresses(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_wan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("LUMORA_POLICY", raising=False)
-    public = ServeSettings(str(tmp_path), host="0.0.0.0", models=(str(folder),))
+    public = ServeSettings(str(tmp_path), host="0.0.0.0", models=(str(tiny_wan),))
     with pytest.raises(ValueError, match="name your own with LUMORA_POLICY"):
         check_policy(public)
     check_policy(replace(public, host="127.0.0.1"))
