@@ -112,6 +112,22 @@ def test_a_new_hourglass_adds_nothing():
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("config", [HOURGLASS, COARSE_HOURGLASS])
+def test_the_hourglass_sees_other_frames_unless_its_attention_is_spatial(config: TransformerConfig):
+    transformer, batch = random_transformer(config), batch_of([((3, 4, 8), 2), ((2, 4, 4), 0)])
+    other = [latent.clone() for latent in batch.latents]
+    other[0][:, 1:] += 1
+    assert transformer.hourglass is not None
+    with torch.no_grad():
+        conditions = transformer.modulation_input(batch.times, *transformer.split_captions(batch))
+        before = transformer.hourglass.encode(batch, conditions).to_coarse()
+        changed = Batch(other, batch.times, batch.text, batch.seconds)
+        change = (transformer.hourglass.encode(changed, conditions).to_coarse() - before).abs().amax(1)
+    per_frame = len(change) // (3 * 2 + 2)
+    assert (change[: 2 * per_frame].max() < 1e-6) == config.hourglass_spatial_attention
+    assert change[2 * per_frame : 6 * per_frame].min() > 1e-3 and change[6 * per_frame :].max() < 1e-6
+
+
 @pytest.mark.parametrize("config", [CONFIG, HOURGLASS, COARSE_HOURGLASS])
 def test_lower_precisions_agree_with_float32(config: TransformerConfig):
     transformer, batch = random_transformer(config), batch_of([((3, 4, 4), 5), ((2, 4, 4), 2)])

@@ -46,6 +46,8 @@ class TransformerConfig:
     """Hidden size of the blocks on half as large tokens, before and after the others (`model.hourglass`). 0: none."""
     hourglass_num_layers: int = 2
     """Number of these blocks before the others, and number after them."""
+    hourglass_spatial_attention: bool = False
+    """Whether the tokens of these blocks attend within their latent frame only, not within the whole clip."""
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,11 @@ def stage() -> Curriculum:
     high-noise transformer, which only the last stage has. The learning rate is constant until the last third of the
     last stage, in which it falls to 0.
     """
-    base = replace(cpu().model, text_encoder="multilingual-e5-small")
+    base = replace(
+        cpu().model,
+        transformer=replace(cpu().model.transformer, hourglass_spatial_attention=True),
+        text_encoder="multilingual-e5-small",
+    )
     optimizer = OptimizerConfig(
         muon_lr=0.01,
         adam_lr=5e-4,
@@ -208,16 +212,15 @@ def stage() -> Curriculum:
         return CurriculumStage(name, clips, films, num_portions=8)
 
     small = TrainConfig(batch_size=8, max_steps=120_000, optimizer=optimizer, log_every=50)
-    gentle = replace(optimizer, muon_lr=0.003, adam_lr=1.5e-4, cooldown_fraction=0.33)
+    gentle = replace(optimizer, muon_lr=0.005, adam_lr=3e-4, cooldown_fraction=0.33, ema_decays=(0.998, 0.9995))
     large = replace(small, max_steps=12_000, optimizer=gentle)
     last = sized("128", 2, 12_000, large)
     # Four times the latent positions in a token: at 128×128 it covers as much of the picture as at 64×64.
     coarse = replace(base.transformer, patch_size=(1, 4, 4))
-    quick = replace(gentle, muon_lr=0.005, adam_lr=3e-4, ema_decays=(0.998, 0.9995))
     clips = replace(
         last.clips,
-        model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse)),
-        high_noise=replace(small, max_steps=30_000, optimizer=quick),
+        model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse, boundary=0.9)),
+        high_noise=replace(large, max_steps=30_000),
     )
     codec = Preset(base, "stage", num_clips=2_000, buckets=(VideoShape(17, 64, 64),), codec=cpu().codec)
     tuned = TrainConfig(

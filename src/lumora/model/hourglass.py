@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lumora.config import TransformerConfig
 from lumora.model.layers import Block, RotaryEmbedding, gather_rows, mlp_width, modulate
-from lumora.model.packing import Batch, drop_text
+from lumora.model.packing import Batch, Span, drop_text
 from lumora.model.patchify import grid, patchify, stack_equal_shapes
 from lumora.model.token_layout import latents_from_tokens, layout_tokens
 
@@ -28,6 +28,7 @@ class Hourglass(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width, head_dim = config.hourglass_hidden_size, config.head_dim
+        self.spatial_attention = config.hourglass_spatial_attention
         self.patch, odd = divmod(config.patch_size[1], 2)
         """Side of a fine token in latent positions."""
         if odd:
@@ -59,9 +60,13 @@ class HourglassPass:
         self.hourglass, self.sizes = hourglass, [latent.shape[1:] for latent in batch.latents]
         self.grids = [torch.Size((t, *grid(h, w, hourglass.patch))) for t, h, w in self.sizes]
         """Latent frames, and rows and columns of fine tokens, of each sample."""
-        shots = [drop_text(spans) for spans in batch.shots]
-        self.layout = layout_tokens(self.sizes, shots, batch.seconds, hourglass.patch)
         self.modulation = rearrange(hourglass.modulation(conditions), "rows (kind d) -> rows kind d", kind=8)
+        sizes, shots, seconds = self.sizes, [drop_text(spans) for spans in batch.shots], batch.seconds
+        if hourglass.spatial_attention:  # each latent frame is laid out as a sample of its own
+            self.modulation = self.modulation[_frame_rows(sizes, shots)]
+            sizes = [torch.Size((1, h, w)) for t, h, w in sizes for _ in range(t)]
+            shots, seconds = [(Span(0, 1),)] * len(sizes), [*torch.cat(seconds).split(1)]
+        self.layout = layout_tokens(sizes, shots, seconds, hourglass.patch)
         self.rotation = hourglass.rotary_embedding(self.layout.positions).to(conditions.dtype)[:, :, None]
         patches = torch.cat([patchify(stack, hourglass.patch) for stack in stack_equal_shapes(batch.latents)])
         x = hourglass.patch_embed(patches.to(conditions.dtype))
@@ -89,3 +94,12 @@ class HourglassPass:
     def _in_sample_order(self, x: Tensor) -> Tensor:
         """Tokens of the packed sequence in the order of the samples."""
         return gather_rows(x, self.layout.video)
+
+
+def _frame_rows(sizes: list[torch.Size], shots: list[tuple[Span, ...]]) -> Int[Tensor, " rows"]:
+    """The row of modulation of each latent frame, twice: as a sample, a frame has a row for its text too."""
+    rows, first = [], 0
+    for (frames, _, _), spans in zip(sizes, shots, strict=True):
+        rows.append(torch.arange(first, first + frames))
+        first += frames + len(spans)
+    return torch.cat(rows).repeat_interleave(2)

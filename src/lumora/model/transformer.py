@@ -263,7 +263,9 @@ def _hourglass_flops(config: TransformerConfig, sizes: list[tuple[int, int, int]
     coarse = sum(num_video_tokens(size, patch) for size in sizes)
     linear = sum(fine) * (blocks * (4 * width**2 + 3 * width * mlp_width(width)) + 2 * token * width)
     linear += coarse * 8 * width * config.hidden_size + rows * config.hidden_size * 8 * width
-    return 2 * linear + 4 * width * blocks * sum(n**2 for n in fine)
+    frames = [size[0] if config.hourglass_spatial_attention else 1 for size in sizes]
+    attention = sum(n**2 // count for n, count in zip(fine, frames, strict=True))
+    return 2 * linear + 4 * width * blocks * attention
 
 
 def batch_flops(config: TransformerConfig, batch: Batch) -> int:
