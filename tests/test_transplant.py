@@ -1,10 +1,11 @@
-"""A transformer is adapted to the latents of another codec."""
+"""A transformer is adapted to the latents of another codec or of larger pictures."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from lumora.config import TransformerConfig, VideoShape
@@ -46,6 +47,38 @@ def test_predictions_are_the_same_in_the_new_latents(tmp_path: Path, hourglass_h
 
     expected = torch.einsum("nc...,cd->nd...", predicted(old, x), mixing)
     assert torch.allclose(predicted(new, y), expected, atol=1e-3) and expected.std() > 0.1
+
+
+@pytest.mark.parametrize("hourglass_hidden_size", [0, 16])
+def test_predictions_are_the_same_in_latents_of_twice_the_size(tmp_path: Path, hourglass_hidden_size: int):
+    torch.manual_seed(0)
+    rotation = torch.linalg.qr(torch.randn(12, 12))[0][:, :3]  # of the 2×2 positions that show what one did
+
+    def enlarged(x: Tensor) -> Tensor:
+        tokens = 2 * rearrange(x, "n c t y x -> (n t y x) c") @ rotation.T
+        return rearrange(tokens, "(n t y x) (c p q) -> n c t (y p) (x q)", t=2, y=4, x=4, p=2, q=2)
+
+    small = torch.randn(12, 3, 2, 4, 4)
+    before, after = write(tmp_path / "before", small), write(tmp_path / "after", enlarged(small))
+    config = replace(CONFIG, hourglass_hidden_size=hourglass_hidden_size, hourglass_num_layers=1)
+    old, new = Transformer(config), Transformer(replace(config, patch_size=(1, 4, 4), time_shift=2.0))
+    for parameter in old.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    assert transplant(old, new, before, after) > 0.999
+
+    def predicted(network: Transformer, latents: Tensor, time: float) -> Tensor:
+        times, seconds = torch.full((2,), time), torch.arange(2.0)
+        with torch.no_grad():
+            return torch.stack(network(Batch([*latents], [times] * 12, [torch.zeros(2, 384)] * 12, [seconds] * 12)))
+
+    t, noise = 0.8, torch.randn(12, 3, 2, 8, 8)
+    noisy = (1 - t) * enlarged(small) + t * noise
+    tokens = rearrange(noise, "n c t (y p) (x q) -> n t y x (c p q)", p=2, q=2)
+    small_noise = rearrange(tokens @ rotation, "n t y x c -> n c t y x")
+    small_t = t / (2 - t)
+    small_noisy = (1 - small_t) * small + small_t * small_noise
+    expected = enlarged(predicted(old, small_noisy, small_t))
+    assert torch.allclose(predicted(new, noisy, t), expected, atol=1e-3) and expected.std() > 0.1
 
 
 def test_other_networks_or_clips_are_refused(tmp_path: Path):

@@ -48,6 +48,9 @@ class TransformerConfig:
     """Number of these blocks before the others, and number after them."""
     hourglass_spatial_attention: bool = False
     """Whether the tokens of these blocks attend within their latent frame only, not within the whole clip."""
+    time_shift: float = 1.0
+    """The network works at times t / (a − (a − 1)·t), a being this shift, instead of t. With n times as many latent
+    positions in a token, a = √n: their mean has as much less noise (SD3, arXiv:2403.03206, eq. 23)."""
 
 
 @dataclass(frozen=True)

@@ -216,10 +216,10 @@ def stage() -> Curriculum:
     large = replace(small, max_steps=12_000, optimizer=gentle)
     last = sized("128", 2, 12_000, large)
     # Four times the latent positions in a token: at 128×128 it covers as much of the picture as at 64×64.
-    coarse = replace(base.transformer, patch_size=(1, 4, 4))
+    coarse = replace(base.transformer, patch_size=(1, 4, 4), time_shift=2.0)
     clips = replace(
         last.clips,
-        model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse, boundary=0.95)),
+        model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse, boundary=0.7)),
         high_noise=replace(large, max_steps=30_000),
     )
     codec = Preset(base, "stage", num_clips=2_000, buckets=(VideoShape(17, 64, 64),), codec=cpu().codec)

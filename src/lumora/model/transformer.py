@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -131,6 +132,7 @@ class Transformer(nn.Module):
 
         Raises ValueError for a caption longer than TEXT_TOKENS.
         """
+        batch = self.shift_times(batch)
         captions, shots = self.split_captions(batch)
         sizes = [latent.shape[1:] for latent in batch.latents]
         layout = layout_tokens(sizes, shots, batch.seconds, self.patch)
@@ -156,6 +158,19 @@ class Transformer(nn.Module):
         if fine is None:
             return predicted
         return [coarse + detail for coarse, detail in zip(predicted, fine.to_fine(video), strict=True)]
+
+    def shift_times(self, batch: Batch) -> Batch:
+        """The batch at the times that `time_shift` maps its times to.
+
+        Averages of positions are then samples at these times: (1 − t)·x + (t / a)·ε, divided by the sum of both factors.
+        """
+        shift = self.config.time_shift
+        if shift == 1.0:
+            return batch
+        scales = [1 - (1 - 1 / shift) * t for t in batch.times]
+        latents = [x / scale[:, None, None] for x, scale in zip(batch.latents, scales, strict=True)]
+        times = [t / (shift * scale) for t, scale in zip(batch.times, scales, strict=True)]
+        return replace(batch, latents=latents, times=times)
 
     def split_captions(self, batch: Batch) -> tuple[list[Tensor], list[tuple[Span, ...]]]:
         """The caption of every shot of every sample, `null_text` where there is none; and the shots with its

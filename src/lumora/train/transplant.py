@@ -1,7 +1,8 @@
-"""Adapts a trained transformer to the latents of another codec.
+"""Adapts a trained transformer to the latents of another codec, or of larger pictures.
 
-Both codecs encode the same frames, so the tokens of one are nearly a linear function of those of the other. Least
-squares finds the matrices; they are folded into the first and the last layer, and all layers between stay as they are.
+Both latents are of the same clips, so the tokens of one are nearly a rotated part of those of the other, and noise on
+them stays noise. The rotation is folded into the first and the last layer; all layers between stay as they are. In
+pictures of n times as many pixels the noise of that part is smaller: `TransformerConfig.time_shift` must be √n.
 """
 
 from __future__ import annotations
@@ -46,19 +47,25 @@ def transplant(old: Transformer, new: Transformer, old_latents: LatentDataset, n
         x, y = _tokens(old_latents, old_patch), _tokens(new_latents, new_patch)
         if len(x) != len(y):
             raise ValueError("A token must cover the same pixels in both networks.")
-        to_old, to_new = _least_squares(y, x), _least_squares(x, y)
+        to_old = _scaled_rotation(y, x)
+        to_new = to_old.T / to_old.square().sum(dim=0).mean()
         kept[f"{embed}.weight"], kept[f"{embed}.bias"] = known[f"{embed}.weight"] @ to_old.T, known[f"{embed}.bias"]
         kept[f"{head}.weight"] = to_new.T @ known[f"{head}.weight"]
         kept[f"{head}.bias"] = known[f"{head}.bias"] @ to_new
-        explained.append(1 - float((x @ to_new - y).square().mean() / y.square().mean()))
+        explained.append(1 - float((y @ to_old - x).square().mean() / x.square().mean()))
     new.load_state_dict(own | kept)
     return explained[0]
 
 
-def _least_squares(x: Float[Tensor, "n a"], y: Float[Tensor, "n b"]) -> Float[Tensor, "a b"]:
-    """The matrix that best maps x to y. The driver uses singular values: the default one fails where x has dependent
-    columns."""
-    return torch.linalg.lstsq(x, y, driver="gelsd").solution
+def _scaled_rotation(x: Float[Tensor, "n a"], y: Float[Tensor, "n b"]) -> Float[Tensor, "a b"]:
+    """The matrix nearest to mapping x to y whose columns are orthogonal and of equal length (Procrustes' problem).
+
+    It keeps noise white, as the network expects it.
+    """
+    left, _, right = torch.linalg.svd(x.T @ y, full_matrices=False)
+    rotation = left @ right
+    turned = x @ rotation
+    return rotation * (turned * y).sum() / turned.square().sum()
 
 
 def _tokens(latents: LatentDataset, patch: int) -> Float[Tensor, "n token"]:
