@@ -10,7 +10,7 @@ from lumora.model.transformer import Transformer
 
 CONFIG = TransformerConfig(latent_channels=3, hidden_size=32, num_layers=2, head_dim=16, context_dim=12)
 HOURGLASS = replace(CONFIG, hourglass_hidden_size=16, hourglass_num_layers=1)
-COARSE_HOURGLASS = replace(HOURGLASS, patch_size=(1, 4, 4), hourglass_spatial_attention=True)
+COARSE_HOURGLASS = replace(HOURGLASS, patch_size=(1, 4, 4), hourglass_spatial_attention=True, time_shift=2.0)
 
 
 def random_transformer(config: TransformerConfig = CONFIG, seed: int = 0) -> Transformer:

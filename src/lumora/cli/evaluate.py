@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Evaluate(OutputVerb, EvaluationPlan):
     """Measure how well a model follows prompts and the physics of its world (docs/evaluation.md)."""
 
-    preset: Preset = "plain"
+    preset: Preset = "stage"
     """The preset of the simulated world that the captions come from."""
     guidance_scale: Annotated[Number, GUIDANCE] = None
     """Guidance scale of each video."""

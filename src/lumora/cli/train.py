@@ -153,7 +153,7 @@ class TrainFinetune:
     """Clips a step."""
     prior_clips: int = 800
     """Clips of the simulated world that are mixed in, so that lumora's model keeps what it knew; 0 for none."""
-    prior_world: str = "plain"
+    prior_world: str = "stage"
     """World of these clips."""
     max_minutes: MaxMinutes = None
     """Stop after this time; the same command continues later."""
@@ -225,7 +225,7 @@ class TrainDistill:
     """Training steps."""
     batch_size: int = 8
     """Clips a step."""
-    world: Preset = "plain"
+    world: Preset = "stage"
     """The preset of the simulated world whose captions are used."""
     num_clips: int = 600
     """Clips of that world."""

@@ -12,7 +12,7 @@ class EvaluationPlan:
 
     num_clips: int = 200
     """Number of held-out captions; one video is sampled for each."""
-    preset: str = "plain"
+    preset: str = "stage"
     """The preset of the simulated world that the captions come from."""
     length: Literal["short", "sentence", "paragraph"] = "sentence"
     """The length of the captions."""

@@ -72,7 +72,7 @@ class DistillationConfig:
     lora_rank: int = 64
     max_steps: int = 600
     batch_size: int = 8
-    world: str = "plain"
+    world: str = "stage"
     """Preset of the world whose captions are used."""
     num_clips: int = 600
     """Clips of the world; a model of several shots gets a quarter as many films too, if the world has films."""

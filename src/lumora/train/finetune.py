@@ -41,7 +41,7 @@ class FinetuneConfig:
     """Rank of the adapters; None trains all weights."""
     max_steps: int = 1500
     batch_size: int = 8
-    prior_world: str = "plain"
+    prior_world: str = "stage"
     """Preset of the world whose clips are mixed in."""
     prior_clips: int = 800
     """Number of these clips. They keep what the model knew, as the prior images of DreamBooth (arXiv:2208.12242,

@@ -213,7 +213,7 @@ def _measure(
 def task_clip(number: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> TaskClip:
     """Held-out clip `number` of 33 frames with the size of `shape`."""
     long = VideoShape(FRAMES, shape.height, shape.width, FPS)
-    scene, trajectory = make_scene("plain", seed, number, long)
+    scene, trajectory = make_scene("stage", seed, number, long)
     scenes = [scene, replace(scene, light=LIGHTS[(LIGHTS.index(scene.light) + 1) % len(LIGHTS)])]
     rendering = render(scenes, [trajectory, trajectory], long.height, long.width)
     parts = zip(rendering.frames.numpy(), rendering.subject.numpy() >= 0, scenes, strict=True)

@@ -89,7 +89,7 @@ def held_out_combinations(
 
 def film_world(preset: str) -> str:
     """The preset of films for a preset of clips."""
-    return "plain-film" if preset in ("plain", "plain-film") else "film"
+    return f"{preset.removesuffix('-film')}-film" if preset.startswith(("plain", "stage")) else "film"
 
 
 def held_out_films(world: str, films: int, shape: VideoShape, seed: int = HELD_OUT_SEED) -> list[FilmClip]:
