@@ -219,7 +219,7 @@ def stage() -> Curriculum:
     coarse = replace(base.transformer, patch_size=(1, 4, 4), time_shift=2.0)
     clips = replace(
         last.clips,
-        model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse, boundary=0.7)),
+        model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse, boundary=0.55)),
         high_noise=replace(large, max_steps=30_000),
     )
     codec = Preset(base, "stage", num_clips=2_000, buckets=(VideoShape(17, 64, 64),), codec=cpu().codec)
