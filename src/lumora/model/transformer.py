@@ -162,7 +162,7 @@ class Transformer(nn.Module):
     def shift_times(self, batch: Batch) -> Batch:
         """The batch at the times that `time_shift` maps its times to.
 
-        Averages of positions are then samples at these times: (1 − t)·x + (t / a)·ε, divided by the sum of both factors.
+        Averages of positions are then samples at these times: (1 − t)·x + (t / a)·ε, divided by the sum of the factors.
         """
         shift = self.config.time_shift
         if shift == 1.0:
