@@ -73,8 +73,9 @@ def tiny() -> Preset:
 def cpu() -> Preset:
     """A small model of one resolution for two CPU cores: 64×64 pixels, 17 frames at 8 fps, the `plain` world.
 
-    `python runs/default.py --preset cpu`. Clips take 9 min, the codec 26 min (32.8 dB) and latents 18 min on two shared
-    cores; the transformer took 440 min in several runs (see docs/experiments/transformer-training.md).
+    `python runs/default.py --preset cpu`. Clips take 9 min and the codec 26 min (32.8 dB) on two shared cores; latents took
+    18 min with a smaller text encoder, the transformer 440 min in several runs (see
+    docs/experiments/transformer-training.md).
     """
     square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
     model = ModelConfig(
