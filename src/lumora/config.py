@@ -248,8 +248,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return _convert(next(a for a in args if a is not type(None)), value, where)
     if origin is Literal:
         if value not in args:
-            expected = f"one of {', '.join(map(str, args))}" if len(args) > 1 else args[0]
-            raise ValueError(f"{where} must be {expected}, not {value!r}.")
+            choices = ", ".join(map(str, args))
+            raise ValueError(f"{where} must be {choices if len(args) == 1 else f'one of {choices}'}, not {value!r}.")
         return value
     if origin is tuple:
         return _convert_tuple(args, value, where)

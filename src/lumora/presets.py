@@ -73,8 +73,8 @@ def tiny() -> Preset:
 def cpu() -> Preset:
     """A small model of one resolution for two CPU cores: 64×64 pixels, 17 frames at 8 fps, the `plain` world.
 
-    `python runs/default.py --preset cpu`. Clips take 9 min and the codec 26 min (32.8 dB) on two shared cores; latents took
-    18 min with a smaller text encoder, the transformer 440 min in several runs (see
+    `python runs/default.py --preset cpu`. Clips take 9 min and the codec 26 min (32.8 dB) on two shared cores; latents
+    took 18 min with a smaller text encoder, and the transformer 440 min in several runs (see
     docs/experiments/transformer-training.md).
     """
     square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
@@ -165,9 +165,9 @@ class Curriculum:
 def stage() -> Curriculum:
     """The default model: the `stage` world and its films, at 64×64 and then at 128×128 pixels.
 
-    `python runs/default.py`. A sample of 64×64 takes 5.2 GFLOPs and one of 128×128 21, or 5.4 for the
-    high-noise transformer, which only the last stage has. The learning rate is constant until the last third of the
-    last stage, in which it falls to 0.
+    `python runs/default.py`. A sample of 64×64 takes 5.2 GFLOPs and one of 128×128 21, or 5.4 for the high-noise
+    transformer, which only the last stage has. The learning rate is constant until the last third of the last stage, in
+    which it falls to 0.
     """
     base = replace(cpu().model, transformer=replace(cpu().model.transformer, hourglass_spatial_attention=True))
     optimizer = OptimizerConfig(
