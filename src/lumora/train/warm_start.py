@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from lumora.config import ModelConfig
-from lumora.model.transformer import Transformer, rename_keys
+from lumora.model.transformer import Transformer
 from lumora.train.run import read_model_config
 
 
@@ -23,7 +23,7 @@ def warm_start(folder: Path, model: ModelConfig, seed: int = 0) -> Transformer:
         raise ValueError(f"The model in {folder} has another codec or hidden size, so its weights cannot be used.")
     torch.manual_seed(seed)
     transformer = Transformer(model.transformer)
-    trained = rename_keys(load_file(folder / "transformer.safetensors"))
+    trained = load_file(folder / "transformer.safetensors")
     for name, weight in transformer.state_dict().items():
         if name in trained and trained[name].shape == weight.shape:
             weight.copy_(trained[name])
