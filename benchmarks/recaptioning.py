@@ -34,7 +34,7 @@ from lumora.train.distributed import dist_context
 from lumora.train.loop import train
 from lumora.train.objectives import FlowObjective
 from lumora.train.run import copy_codec, load_ema, read_model_config, save_model
-from lumora.train.warm_start import TEXT_LAYERS, warm_start
+from lumora.train.warm_start import warm_start
 from lumora.world.caption import caption
 from lumora.world.clip import Clip, make_scene
 from lumora.world.facts import facts_of
@@ -42,7 +42,8 @@ from lumora.world.facts import facts_of
 SHAPE = VideoShape(1, 64, 64, 8.0)
 TRAIN_SEED, TEST_SEED = 710, 33_000
 DEFAULT_MODEL = Path(lumora.__file__).parent / "weights"
-NEW = (*TEXT_LAYERS, "text_refiner.", "text_position_embedding")
+NEW = ("text_proj.", "pooled_text_proj.", "null_text", "text_refiner.", "text_position_embedding")
+"""Names of the layers that read text begin so."""
 
 
 def make_datasets(folder: Path, pictures: int) -> None:

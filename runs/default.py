@@ -1,15 +1,14 @@
 """Makes the default weights from scratch. The same command continues an interrupted run.
 
-    python runs/default.py                                               # in data/cpu, with two processes
-    python runs/default.py --install                                     # and copies the result to src/lumora/weights
-    python runs/default.py --preset tiny --run-dir /tmp/tiny --workers 0    # a test in seconds
-    python runs/default.py --preset stage                                # the next default model, in data/stage
+    python runs/default.py                      # in data/stage, with two processes
+    python runs/default.py --install            # and copies the result to src/lumora/weights
+    python runs/default.py --preset tiny-stage --run-dir /tmp/tiny --workers 0    # a test in seconds
+    python runs/default.py --preset cpu         # a small model of one resolution, in data/cpu
 
-The stages are: clips of the world, the codec, latents and encoded captions, the transformer. With the preset `cpu` a
-last stage continues the transformer on multi-shot clips too (the preset `film`). `--until` stops after a stage;
-`--max-minutes` stops after a time, with a checkpoint and exit code 3. The preset `stage` is a curriculum with stages of
-its own (see `lumora.train.curriculum`), which may start from the model in the folder `--init-model`, and with the stage
-`--first-stage`.
+The preset `stage` is a curriculum (see `lumora.train.curriculum`), which may start from the model in the folder
+`--init-model`, and with the stage `--first-stage`. The presets of one resolution have these stages: clips of the world,
+the codec, latents and encoded captions, the transformer; `--until` stops after one of them. `--max-minutes` stops after
+a time, with a checkpoint and exit code 3.
 """
 
 from __future__ import annotations
@@ -23,15 +22,12 @@ from functools import partial
 from pathlib import Path
 
 from lumora.backends.lumora.weights import DEFAULT_FOLDER
-from lumora.presets import CURRICULA, PRESETS, Preset, cpu, film
+from lumora.presets import CURRICULA, PRESETS, Preset
 from lumora.train.checkpoint import TrainProgress
 from lumora.train.curriculum import run_curriculum
-from lumora.train.run import CODEC, encode_latents_stage, render_clips_stage, train_codec, train_transformer
+from lumora.train.run import encode_latents_stage, render_clips_stage, train_codec, train_transformer
 
-STAGES = ("clips", "codec", "latents", "transformer", "films")
-
-FILM_REPEATS = 3
-"""How often multi-shot clips are used per use of a single-shot clip, because there are fewer of them."""
+STAGES = ("clips", "codec", "latents", "transformer")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,15 +39,13 @@ def main(argv: list[str] | None = None) -> int:
         return _curriculum(options, run_dir, deadline)
     preset = PRESETS[options.preset]()
     stages = _stages(preset, run_dir, options.workers)
-    chosen = [stage for stage in STAGES[: STAGES.index(options.until) + 1] if stage in stages]
-    for stage in chosen:
+    for stage in STAGES[: STAGES.index(options.until) + 1]:
         print(f"{time.strftime('%H:%M:%S')} {stage}", file=sys.stderr, flush=True)
         progress = stages[stage](_minutes_left(deadline))
         if progress and _stopped_early(progress):
             return 3
     if options.install:
-        trained = run_dir / "films" if "films" in chosen else run_dir
-        shutil.copytree(trained / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
+        shutil.copytree(run_dir / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
     return 0
 
 
@@ -78,26 +72,12 @@ def _stopped_early(progress: TrainProgress) -> bool:
 
 def _stages(preset: Preset, run_dir: Path, workers: int) -> dict[str, Callable[[float | None], TrainProgress | None]]:
     """Each stage as a function of the minutes that are left."""
-    stages = {
+    return {
         "clips": lambda minutes: render_clips_stage(preset, run_dir, workers),
         "codec": lambda minutes: train_codec(preset, run_dir, minutes),
         "latents": lambda minutes: encode_latents_stage(preset, run_dir, workers),
         "transformer": lambda minutes: train_transformer(preset, run_dir, minutes),
     }
-    if preset == cpu():
-        stages["films"] = lambda minutes: _train_on_films(run_dir, workers, minutes)
-    return stages
-
-
-def _train_on_films(run_dir: Path, workers: int, max_minutes: float | None) -> TrainProgress:
-    """Continues the transformer in a run directory of its own, on multi-shot clips and on all clips of `run_dir`."""
-    preset, films = film(), run_dir / "films"
-    render_clips_stage(preset, films, workers)
-    (films / CODEC).parent.mkdir(exist_ok=True)
-    shutil.copy(run_dir / CODEC, films / CODEC)
-    encode_latents_stage(preset, films, workers)
-    extra_data, init_from = [run_dir, *[films] * (FILM_REPEATS - 1)], run_dir / "weights" / "transformer.safetensors"
-    return train_transformer(preset, films, max_minutes, init_from=init_from, extra_data=extra_data)
 
 
 def _minutes_left(deadline: float | None) -> float | None:
@@ -106,13 +86,13 @@ def _minutes_left(deadline: float | None) -> float | None:
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=[*PRESETS, *CURRICULA], default="cpu")
+    parser.add_argument("--preset", choices=[*PRESETS, *CURRICULA], default="stage")
     parser.add_argument("--init-model", type=Path, help="folder of a trained model that a curriculum starts from")
     parser.add_argument("--first-stage", help="stage of a curriculum to begin with, usually after --init-model")
     parser.add_argument("--run-dir", type=Path, help="folder for all files of the run (default: data/PRESET)")
     parser.add_argument("--workers", type=int, default=2, help="processes that render; 0: render in this process")
     parser.add_argument("--max-minutes", type=float, help="training time of this session")
-    parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="last stage to run")
+    parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="last stage of a preset of one resolution")
     parser.add_argument("--install", action="store_true", help="make the result the default model")
     return parser.parse_args(argv)
 

@@ -15,7 +15,7 @@ from test_train_data import script
 from lumora.data.datasets import LatentDataset
 from lumora.model.transformer import Transformer
 from lumora.presets import tiny_stage
-from lumora.text_encoder import MultilingualEncoder
+from lumora.text_encoder import TextEncoder
 from lumora.text_encoder.subset import write_subset
 from lumora.train.run import CODEC, read_model_config
 from lumora.weights_io import load_weights, save_weights
@@ -92,14 +92,14 @@ def test_packed_files_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_small_text_encoder_agrees_on_its_vocabulary(tmp_path: Path) -> None:
     try:
-        encoder = MultilingualEncoder.load()
+        encoder = TextEncoder.load()
     except ValueError as missing:
         pytest.skip(str(missing))
     write_subset(tmp_path / "text.zip", ["a red ball rolls", "ein roter Ball"])
     assert (tmp_path / "text.zip").stat().st_size < 20e6
     with zipfile.ZipFile(tmp_path / "text.zip") as archive:
         archive.extractall(tmp_path)
-    small = MultilingualEncoder.load(tmp_path)
+    small = TextEncoder.load(tmp_path)
     known = ["a red ball", "ein Ball"]
     for mine, expected in zip(small.encode(known), encoder.encode(known), strict=True):
         torch.testing.assert_close(mine, expected)

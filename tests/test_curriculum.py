@@ -85,4 +85,4 @@ def test_resolution_grows_and_only_the_last_stage_decays() -> None:
     assert [s.clips.transformer.optimizer.cooldown_fraction > 0 for s in curriculum.stages] == [False, True]
     assert {s.films.world for s in curriculum.stages} == {"stage-film"}
     assert small.clips.model.codec == curriculum.codec.model.codec
-    assert small.clips.model.text_encoder == "multilingual-e5-small" and set(small.films.languages) == set(LANGUAGES)
+    assert set(small.films.languages) == set(LANGUAGES)

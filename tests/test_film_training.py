@@ -22,8 +22,8 @@ from lumora.data.world_clips import render_dataset
 from lumora.media.audio import num_samples
 from lumora.model.packing import Span
 from lumora.model.transformer import Transformer
-from lumora.presets import film, tiny
-from lumora.text_encoder.encoder import TextEncoder
+from lumora.presets import tiny
+from lumora.text_encoder import TextEncoder
 from lumora.train.distributed import DistContext
 from lumora.train.objectives import FlowObjective
 from lumora.world.clip import make_film
@@ -183,8 +183,3 @@ def test_what_has_not_been_learnt_is_made_as_before(pipeline: Pipeline):
     first = storyboard("It lies on the beach.", conditions=(Condition(picture),))
     (take,) = prepare(first, pipeline.config).segments
     assert take.multi_shot and np.array_equal(pipeline.generate(first).frames[0], picture.frames[0])
-
-
-def test_the_preset_of_films_says_what_it_learns():
-    assert film().world == "plain-film" and film().model.multi_shot and not tiny().model.multi_shot
-    assert all((shape.num_frames - 1) % film().model.codec.temporal_compression == 0 for shape in film().buckets)

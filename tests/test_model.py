@@ -1,4 +1,4 @@
-"""The transformer: shapes, packing, positions, gradients, operation counts and parameter names, on tiny networks."""
+"""The transformer: shapes, packing, positions, gradients and operation counts, on tiny networks."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ from lumora.model import layers
 from lumora.model.layers import RotaryEmbedding, rms_norm, rotate, swiglu
 from lumora.model.packing import AttentionLayout, Batch
 from lumora.model.patchify import grid, patchify, unpatchify
-from lumora.model.transformer import Transformer, batch_flops, rename_keys, scaled_config
+from lumora.model.transformer import Transformer, batch_flops, scaled_config
 
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
 samples = st.lists(st.tuples(sizes, st.integers(0, 6)), min_size=1, max_size=5)
@@ -231,25 +231,3 @@ def test_invalid_captions_and_configurations_are_rejected():
         Transformer(TransformerConfig(hidden_size=100))
     with pytest.raises(ValueError, match="at least 1"):
         scaled_config(0)
-
-
-OLD_KEYS = {
-    "patch_embed.weight": "embed.weight",
-    "null_text": "no_words",
-    "pooled_text_proj.bias": "gist.bias",
-    "text_refiner.scale_shift_table": "refiner.table",
-    "blocks.1.qk_norm_weight": "blocks.1.gain",
-    "hourglass.encoder_blocks.0.qkv.weight": "fine.before.0.qkv.weight",
-    "hourglass.to_fine_proj.bias": "fine.split.bias",
-    "proj_out.weight": "head.weight",
-}
-
-
-def test_state_dicts_with_old_parameter_names_are_loaded():
-    weights = random_transformer(HOURGLASS).state_dict()
-    assert rename_keys(weights) == dict(weights)
-    old = {OLD_KEYS.get(name, name): w for name, w in weights.items()}
-    assert set(OLD_KEYS.values()) <= set(old) and set(rename_keys(old)) == set(weights)
-    loaded = Transformer(HOURGLASS)
-    loaded.load_state_dict(old)
-    assert all(torch.equal(w, weights[name]) for name, w in loaded.state_dict().items())

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import shutil
 import signal
 import weakref
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from lumora.backends.lumora.weights import read_config
 from lumora.codec import Codec
@@ -37,7 +36,7 @@ from lumora.data.world_clips import render_dataset
 from lumora.media.video import Video
 from lumora.model.transformer import Transformer
 from lumora.presets import PRESETS, tiny, variations
-from lumora.text_encoder.encoder import TextEncoder
+from lumora.text_encoder import TextEncoder
 from lumora.train.distributed import DistContext
 from lumora.train.loop import read_log, train
 from lumora.train.objectives import CodecObjective, shorten_randomly
@@ -313,27 +312,6 @@ def test_the_default_script_makes_a_model_and_does_nothing_twice(run_dir: Path):
     before = (run_dir / "transformer" / "log.jsonl").read_bytes()
     assert script("default").main(["--preset", "tiny", "--run-dir", str(run_dir), "--workers", "0"]) == 0
     assert (run_dir / "transformer" / "log.jsonl").read_bytes() == before, "The run had finished."
-
-
-def test_the_default_script_continues_with_multi_shot_clips(
-    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    folder, default, shape = tmp_path / "run", script("default"), VideoShape(25, 32, 32)
-    shutil.copytree(run_dir, folder)
-    films = replace(
-        tiny(),
-        world="plain-film",
-        num_clips=3,
-        buckets=(shape,),
-        model=replace(tiny().model, multi_shot=True, max_multi_shot_frames=25),
-    )
-    monkeypatch.setattr(default, "cpu", tiny)
-    monkeypatch.setattr(default, "film", lambda: films)
-    assert default.main(["--preset", "tiny", "--run-dir", str(folder), "--workers", "0"]) == 0
-    assert read_config(folder / "films" / "weights") == films.model
-    assert (folder / "films" / CODEC).read_bytes() == (folder / CODEC).read_bytes()
-    before, after = (load_file(part / "weights" / "transformer.safetensors") for part in (folder, folder / "films"))
-    assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])

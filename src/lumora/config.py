@@ -160,7 +160,7 @@ class VideoShape:
 
 TRANSFORMER, HIGH_NOISE_TRANSFORMER = "transformer", "high_noise_transformer"
 """Names of the transformers of a model: of their weights files, before `.safetensors`, and of their training runs."""
-TextEncoderName: TypeAlias = Literal["all-MiniLM-L6-v2", "multilingual-e5-small"]
+TextEncoderName: TypeAlias = Literal["multilingual-e5-small"]
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class ModelConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     shape: VideoShape = field(default_factory=VideoShape)
     """The shape that the model was mainly trained on; the default of `lumora generate`."""
-    text_encoder: TextEncoderName = "all-MiniLM-L6-v2"
+    text_encoder: TextEncoderName = "multilingual-e5-small"
     """The frozen network that reads prompts."""
     multi_shot: bool = False
     """Whether the model was trained on hard cuts. If so, all shots of a video are sampled together, each with its own
@@ -248,7 +248,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return _convert(next(a for a in args if a is not type(None)), value, where)
     if origin is Literal:
         if value not in args:
-            raise ValueError(f"{where} must be one of {', '.join(map(str, args))}, not {value!r}.")
+            choices = ", ".join(map(str, args))
+            raise ValueError(f"{where} must be {choices if len(args) == 1 else f'one of {choices}'}, not {value!r}.")
         return value
     if origin is tuple:
         return _convert_tuple(args, value, where)

@@ -19,7 +19,7 @@ from lumora.config import (
 )
 
 LANGUAGES = ("cs", "de", "es", "fr", "zh")
-"""Of the captions of the next default model, besides English (ISO 639-1 codes)."""
+"""Of the captions of the default model, besides English (ISO 639-1 codes)."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,11 @@ def tiny() -> Preset:
 
 
 def cpu() -> Preset:
-    """The default weights, trained on two CPU cores: 64×64 pixels, 17 frames at 8 fps, the `plain` world.
+    """A small model of one resolution for two CPU cores: 64×64 pixels, 17 frames at 8 fps, the `plain` world.
 
-    `python runs/default.py --preset cpu`. Clips take 9 min, the codec 26 min (32.8 dB) and latents 18 min on two shared
-    cores; the transformer took 440 min in several runs (see docs/experiments/transformer-training.md).
+    `python runs/default.py --preset cpu`. Clips take 9 min and the codec 26 min (32.8 dB) on two shared cores; latents
+    took 18 min with a smaller text encoder, and the transformer 440 min in several runs (see
+    docs/experiments/transformer-training.md).
     """
     square, wide, tall = VideoShape(17, 64, 64), VideoShape(17, 48, 80), VideoShape(17, 80, 48)
     model = ModelConfig(
@@ -101,8 +102,7 @@ def cpu() -> Preset:
 def gpu() -> Preset:
     """A larger model for 128×128 pixels and the `full` world, for one GPU. Its codec has the default size.
 
-    `lumora train all --preset gpu`, or with the default codec `python runs/continue_gpu.py --from-scratch` (that codec
-    was trained on 64×64 only and reconstructs held-out clips of 128×128 with 31 dB).
+    `lumora train all --preset gpu`.
     """
     shape, codec = VideoShape(17, 128, 128), cpu().model.codec
     transformer = TransformerConfig(latent_channels=codec.latent_channels, hidden_size=320, num_layers=10)
@@ -138,23 +138,6 @@ def large(num_layers: int) -> Preset:
     )
 
 
-def film() -> Preset:
-    """The `cpu` model, trained on multi-shot clips too: one to three shots with hard cuts, in four styles.
-
-    The last stage of `runs/default.py`, which continues the model of `cpu` with its codec.
-    """
-    base = cpu()
-    three, four = VideoShape(25, 64, 64), VideoShape(33, 64, 64)
-    return replace(
-        base,
-        model=replace(base.model, multi_shot=True, max_multi_shot_frames=four.num_frames),
-        world="plain-film",
-        num_clips=6_000,
-        buckets=(three, three, three, four),
-        transformer=replace(base.transformer, max_steps=1_600),
-    )
-
-
 @dataclass(frozen=True)
 class CurriculumStage:
     """A resolution, with the single-shot and the multi-shot clips (`films`) that the transformer is trained on."""
@@ -180,17 +163,13 @@ class Curriculum:
 
 
 def stage() -> Curriculum:
-    """The next default model: the `stage` world and its films, at 64×64 and then at 128×128 pixels.
+    """The default model: the `stage` world and its films, at 64×64 and then at 128×128 pixels.
 
-    `python runs/default.py --preset stage`. A sample of 64×64 takes 5.2 GFLOPs and one of 128×128 21, or 5.4 for the
-    high-noise transformer, which only the last stage has. The learning rate is constant until the last third of the
-    last stage, in which it falls to 0.
+    `python runs/default.py`. A sample of 64×64 takes 5.2 GFLOPs and one of 128×128 21, or 5.4 for the high-noise
+    transformer, which only the last stage has. The learning rate is constant until the last third of the last stage, in
+    which it falls to 0.
     """
-    base = replace(
-        cpu().model,
-        transformer=replace(cpu().model.transformer, hourglass_spatial_attention=True),
-        text_encoder="multilingual-e5-small",
-    )
+    base = replace(cpu().model, transformer=replace(cpu().model.transformer, hourglass_spatial_attention=True))
     optimizer = OptimizerConfig(
         muon_lr=0.01,
         adam_lr=5e-4,
@@ -278,7 +257,6 @@ PRESETS: dict[str, Callable[[], Preset]] = {
     "tiny": tiny,
     "cpu": cpu,
     "gpu": gpu,
-    "film": film,
     "400m": partial(large, 28),
     "2b": partial(large, 48),
 }

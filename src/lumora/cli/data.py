@@ -147,7 +147,7 @@ class DataEncode:
     model: File = None
     """Folder of the model whose codec encodes, instead of the one that comes with lumora."""
     preset: Annotated[TrainPreset | None, arg(help_behavior_hint="(default: the size of the model)")] = None
-    """Training preset whose size, frame rate and text encoder are used."""
+    """Training preset whose size and frame rate are used."""
     device: Device = None
     """cpu or cuda."""
 

@@ -76,7 +76,7 @@ Size: TypeAlias = Annotated[Resolution | None, _flag("WxH", _size)]
 WorldSize: TypeAlias = Annotated[Resolution, _flag("WxH", _size)]
 Output: TypeAlias = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 Directory: TypeAlias = Annotated[Path, arg(metavar="FOLDER")]
-TrainPreset: TypeAlias = Literal["tiny", "cpu", "gpu", "film", "400m", "2b"]
+TrainPreset: TypeAlias = Literal["tiny", "cpu", "gpu", "400m", "2b"]
 Device: TypeAlias = Annotated[
     str | None, _flag("DEVICE", lambda words: words[0]), arg(help_behavior_hint="(default: a GPU where there is one)")
 ]

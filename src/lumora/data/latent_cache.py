@@ -34,13 +34,13 @@ from torch import Tensor
 
 from lumora.atomic_io import atomic_write
 from lumora.codec import Codec
-from lumora.config import CodecConfig, TextEncoderName, VideoShape, from_json
+from lumora.config import CodecConfig, VideoShape, from_json
 from lumora.data.captions import CaptionLine, ClipCaptions
 from lumora.data.shards import ClipRecord, open_frames, open_subjects, read_records, shard_numbers
 from lumora.model.packing import Span
 from lumora.parallel import run_jobs
 from lumora.precision import autocast
-from lumora.text_encoder import TextEncoder, load_text_encoder
+from lumora.text_encoder import TextEncoder
 from lumora.weights_io import load_weights
 
 ENCODED_CAPTIONS: dict[str, int] = {"short": 1, "sentence": 1, "paragraph": 1}
@@ -58,10 +58,10 @@ class Encoders:
 
     @classmethod
     @lru_cache(1)
-    def load(cls, config: CodecConfig, weights: Path, text_encoder: TextEncoderName, device: str) -> Encoders:
+    def load(cls, config: CodecConfig, weights: Path, device: str) -> Encoders:
         """The codec in the file `weights` and the text encoder, loaded once per process."""
         codec = load_weights(Codec(config), weights).to(device)
-        return cls(codec, load_text_encoder(text_encoder, device))
+        return cls(codec, TextEncoder.load(device=device))
 
     @torch.no_grad()
     def latents(
@@ -94,7 +94,6 @@ class _Job:
     out: Path
     codec: CodecConfig
     weights: Path
-    text_encoder: TextEncoderName
     device: str
 
 
@@ -105,7 +104,6 @@ def encode_latents(
     weights: Path,
     workers: int = 0,
     device: str = "cpu",
-    text_encoder: TextEncoderName = "all-MiniLM-L6-v2",
 ) -> None:
     """Encodes the shards of `folder` that have captions and that `out` lacks, by the codec in the file `weights`."""
     out.mkdir(parents=True, exist_ok=True)
@@ -113,7 +111,7 @@ def encode_latents(
     for number in shard_numbers(folder, "captions"):
         path, num_clips = latent_path(out, number), len(open_frames(folder, number))
         if not path.exists() or LatentShard(path).count != num_clips:
-            jobs.append(_Job(folder, number, num_clips, out, codec, weights, text_encoder, device))
+            jobs.append(_Job(folder, number, num_clips, out, codec, weights, device))
     run_jobs(_encode_shard, jobs, workers, lambda job: job.num_clips)
 
 
@@ -121,7 +119,7 @@ def _encode_shard(job: _Job) -> None:
     records = read_records(ClipRecord, job.folder, "clips", job.number)
     captions = read_records(ClipCaptions, job.folder, "captions", job.number)
     frames, subjects = open_frames(job.folder, job.number), open_subjects(job.folder, job.number)
-    encoders = Encoders.load(job.codec, job.weights, job.text_encoder, job.device)
+    encoders = Encoders.load(job.codec, job.weights, job.device)
     write_latents(latent_path(job.out, job.number), frames, records, captions, encoders, subjects)
 
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from lumora.config import CodecConfig, TextEncoderName
+from lumora.config import CodecConfig
 from lumora.data.captions import captions_from_facts
 from lumora.data.latent_cache import Encoders, latent_path, write_latents
 from lumora.data.shards import DatasetConfig, ShardPlan, claim_folder, plan_shards
@@ -25,7 +25,6 @@ class _Job:
     folder: Path
     codec: CodecConfig
     weights: Path
-    text_encoder: TextEncoderName
     device: str
 
 
@@ -40,7 +39,7 @@ def render_latents(
     config = DatasetConfig.of_preset(preset)
     claim_folder(folder, config)
     jobs = [
-        _Job(config, plan, folder, preset.model.codec, weights, preset.model.text_encoder, device)
+        _Job(config, plan, folder, preset.model.codec, weights, device)
         for plan in plan_shards(config, preset.num_clips)
         if not latent_path(folder, plan.number).exists()
     ]
@@ -51,5 +50,5 @@ def _make_shard(job: _Job) -> None:
     batch_size = 32 if job.device.startswith("cuda") else 8
     frames, subjects, records = render_clips(job.config, job.plan, job.device, batch_size)
     captions = [captions_from_facts(record, job.config.seed, job.config.languages) for record in records]
-    encoders = Encoders.load(job.codec, job.weights, job.text_encoder, job.device)
+    encoders = Encoders.load(job.codec, job.weights, job.device)
     write_latents(latent_path(job.folder, job.plan.number), frames, records, captions, encoders, subjects)

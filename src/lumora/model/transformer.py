@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -27,8 +25,6 @@ from lumora.model.packing import Batch, Span
 from lumora.model.patchify import patchify, stack_equal_shapes
 from lumora.model.token_layout import TEXT_TOKENS, TokenLayout, latents_from_tokens, layout_tokens, num_video_tokens
 
-T = TypeVar("T")
-
 
 def scaled_config(num_layers: int, latent_channels: int = 32) -> TransformerConfig:
     """The configuration with this number of blocks, of a width that grows with it.
@@ -50,38 +46,11 @@ def scaled_config(num_layers: int, latent_channels: int = 32) -> TransformerConf
     )
 
 
-_OLD_NAMES = {
-    "embed": "patch_embed",
-    "place": "space_proj",
-    "words": "text_proj",
-    "no_words": "null_text",
-    "word_position": "text_position_embedding",
-    "time": "time_embedding",
-    "gist": "pooled_text_proj",
-    "word_kind": "text_row_embedding",
-    "refiner": "text_refiner",
-    "head": "proj_out",
-    "fine": "hourglass",
-    "before": "encoder_blocks",
-    "after": "decoder_blocks",
-    "merge": "to_coarse_proj",
-    "split": "to_fine_proj",
-    "table": "scale_shift_table",
-    "gain": "qk_norm_weight",
-}
-"""Parts of the parameter names of older files, and their present names."""
-
-
-def rename_keys(state_dict: Mapping[str, T]) -> dict[str, T]:
-    """A transformer's state dict with the current parameter names. Current names are returned unchanged."""
-    return {".".join(_OLD_NAMES.get(part, part) for part in key.split(".")): w for key, w in state_dict.items()}
-
-
 class Transformer(nn.Module):
     """Predicts the clean latent from a noisy one, a time for each latent frame, and a caption (JiT, arXiv:2511.13720).
 
     With new weights it predicts 0, the mean of the data. Activations have autocast's precision, otherwise that of the
-    weights. `load_state_dict` accepts state dicts with the parameter names of older versions.
+    weights.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -112,7 +81,6 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList([Block(width, config.head_dim, hidden) for _ in range(config.num_layers)])
         self.proj_out = nn.Linear(width, token)
         self.hourglass = Hourglass(config) if config.hourglass_hidden_size else None
-        self.register_load_state_dict_pre_hook(_rename_old_keys)
         self._initialize()
 
     def _initialize(self) -> None:
@@ -162,7 +130,7 @@ class Transformer(nn.Module):
     def shift_times(self, batch: Batch) -> Batch:
         """The batch at the times that `time_shift` maps its times to.
 
-        Averages of positions are then samples at these times: (1 − t)·x + (t / a)·ε over the sum of both factors.
+        Averages of positions are then samples at these times: (1 − t)·x + (t / a)·ε, divided by the sum of the factors.
         """
         shift = self.config.time_shift
         if shift == 1.0:
@@ -236,14 +204,6 @@ class Transformer(nn.Module):
         return x.to(
             torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.patch_embed.weight.dtype
         )
-
-
-def _rename_old_keys(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: object) -> None:
-    """Load hook: renames the keys under `prefix` in place."""
-    own = {key: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
-    state_dict.update(
-        {prefix + key: w for key, w in rename_keys({k[len(prefix) :]: w for k, w in own.items()}).items()}
-    )
 
 
 def flops(config: TransformerConfig, sizes: list[tuple[int, int, int]], text_lengths: list[list[int]]) -> int:

@@ -1,4 +1,4 @@
-"""Embeddings of prompts in many languages: means of token states of the multilingual text encoder.
+"""Embeddings of prompts in many languages: means of token states of the text encoder.
 
 Sentences are encoded apart, and a longer text is the mean of its sentences. So harmless sentences around a request do
 not change its embedding, and every sentence of a prompt is encoded once, however many windows contain it.
@@ -15,8 +15,8 @@ from jaxtyping import Float
 
 from lumora.precision import fast_dtype
 from lumora.safety.normalize import pieces
-from lumora.text_encoder.encoder import CONTEXT_DIM, TextEncoder
-from lumora.text_encoder.multilingual import MultilingualEncoder
+from lumora.text_encoder.encoder import TextEncoder
+from lumora.text_encoder.files import CONTEXT_DIM
 
 LAYERS = (8, 10)
 """The layers whose token states are averaged, of 12: the last two, which are trained to compare whole texts, say less
@@ -46,7 +46,7 @@ class PromptEmbedder:
 
         Raises ValueError if its file is missing or changed, or is a copy for a limited vocabulary.
         """
-        encoder = MultilingualEncoder.load(dtype=fast_dtype(torch.device("cpu")))
+        encoder = TextEncoder.load(dtype=fast_dtype(torch.device("cpu")))
         if encoder.file.num_pieces < MIN_PIECES:
             raise ValueError(
                 "The prompt check needs the whole vocabulary of its text encoder; LUMORA_MULTILINGUAL_ENCODER names a "

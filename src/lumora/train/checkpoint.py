@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from lumora.atomic_io import atomic_write
-from lumora.model.transformer import Transformer, rename_keys
 from lumora.train.distributed import DistContext
 from lumora.train.optimizer import MuonAdam
 from lumora.train.sharded_checkpoint import (
@@ -97,14 +96,12 @@ class TrainState:
 
     def load(self, content: dict[str, Any]) -> None:
         """Takes the whole tensors of a checkpoint file, or this process's part of them."""
-        module, ema, optimizer = content["module"], content["ema"], content["optimizer"]
-        if isinstance(self.module, Transformer):
-            module, ema = rename_keys(module), {decay: rename_keys(state) for decay, state in ema.items()}
+        optimizer = content["optimizer"]
         # The file has the state of each parameter under its number in the optimizer.
         names = {id(parameter): name for name, parameter in self.module.named_parameters()}
         parameters = chain.from_iterable(group["params"] for group in self.optimizer.param_groups)
         states = {names[id(p)]: optimizer["state"][n] for n, p in enumerate(parameters) if n in optimizer["state"]}
-        _fill(self.tensors(), {"module": module, "optimizer": states, "ema": ema})
+        _fill(self.tensors(), {"module": content["module"], "optimizer": states, "ema": content["ema"]})
         self.set_optimizer_groups(optimizer["param_groups"])
 
 

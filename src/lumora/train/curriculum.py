@@ -12,21 +12,17 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from lumora.config import HIGH_NOISE_TRANSFORMER, TRANSFORMER
-from lumora.data.captions import captions_from_facts
 from lumora.data.datasets import LatentDataset
 from lumora.data.render_latents import render_latents
-from lumora.data.shards import DatasetConfig, shard_numbers
-from lumora.data.world_clips import clip_record
+from lumora.data.shards import shard_numbers
 from lumora.model.transformer import Transformer
-from lumora.parallel import run_batches
 from lumora.presets import Curriculum, CurriculumStage, Preset
 from lumora.terminal import warn
 from lumora.train.checkpoint import TrainProgress, read_progress
-from lumora.train.run import CODEC, read_model_config, render_clips_stage, train_codec, train_transformer
+from lumora.train.run import CODEC, render_clips_stage, train_codec, train_transformer
 from lumora.train.transplant import transplant
 from lumora.train.warm_start import warm_start
 from lumora.weights_io import load_weights, save_weights
@@ -34,8 +30,6 @@ from lumora.weights_io import load_weights, save_weights
 WEIGHTS = f"{TRANSFORMER}.safetensors"
 FILM_REPEATS = 2
 """How often multi-shot clips are used per use of a single-shot clip."""
-CAPTIONED_CLIPS = 400
-"""Clips whose captions are read by both text encoders, where the initial model has another one."""
 
 
 def run_curriculum(
@@ -61,8 +55,7 @@ def run_curriculum(
     if init_model is not None:
         init_from = run_dir / "init" / WEIGHTS
         if not init_from.exists():
-            clips = curriculum.stages[0].clips
-            save_weights(warm_start(init_model, clips.model, _english_captions(clips, init_model, workers)), init_from)
+            save_weights(warm_start(init_model, curriculum.stages[0].clips.model), init_from)
     for i in range(names.index(first_stage or names[0]), len(names)):
         if progress is not None and progress.step < progress.max_steps:
             return progress
@@ -75,21 +68,6 @@ def run_curriculum(
         for file in ("model.json", *(f"{name}.safetensors" for name in trained)):
             shutil.copy(init_from.with_name(file), run_dir / "weights" / file)
     return progress
-
-
-def _english_captions(preset: Preset, init_model: Path, workers: int) -> list[str]:
-    """English captions of the first clips, where `init_model` has another text encoder."""
-    if read_model_config(init_model).text_encoder == preset.model.text_encoder:
-        return []
-    indices = range(min(CAPTIONED_CLIPS, preset.num_clips))
-    texts = run_batches(partial(_captions_of, preset), indices, 50, workers)
-    return sorted({text for captions in texts for text in captions})
-
-
-def _captions_of(preset: Preset, indices: Sequence[int]) -> list[list[str]]:
-    config = DatasetConfig.of_preset(preset)
-    clips = [captions_from_facts(clip_record(config, n, preset.buckets[0]), preset.seed) for n in indices]
-    return [[line.text for line in (*clip.captions, *clip.mirrored) if line.text] for clip in clips]
 
 
 def _codec(

@@ -91,7 +91,7 @@ def encode_latents_stage(preset: Preset, run_dir: Path, workers: int = 0, device
         return
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     model, frames, latents = preset.model, run_dir / "frames", run_dir / "latents"
-    encode_latents(frames, latents, model.codec, run_dir / CODEC, workers, device, model.text_encoder)
+    encode_latents(frames, latents, model.codec, run_dir / CODEC, workers, device)
 
 
 def train_transformer(

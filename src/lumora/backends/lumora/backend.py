@@ -79,9 +79,9 @@ class LumoraBackend:
             texts += [segment.source_caption, *(prompt for prompt, _ in segment.shot_ends)]
         for text in dict.fromkeys(texts):
             if len(text) > MAX_READ_CHARACTERS:
-                from lumora.text_encoder import unread_end_of
+                from lumora.text_encoder import TextEncoder
 
-                if end := unread_end_of(self.config.text_encoder, text):
+                if end := TextEncoder.unread(text):
                     yield f"The prompt is longer than the text encoder reads; this end of it has no effect: {end}"
 
     @cached_property

