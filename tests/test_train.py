@@ -188,7 +188,7 @@ with dist_context("cpu") as dist:
     objective = Quadratic(target=float(dist.rank * 2))
     if dist.rank:
         objective.module.weight.data.add_(5.0)  # must be overwritten by the weights of rank 0
-    train(objective, TrainConfig(max_steps=10, log_every=1), Path(sys.argv[1]), dist)
+    train(objective, TrainConfig(max_steps=10, log_every=1, precision="fp32"), Path(sys.argv[1]), dist)
 """
 
 
@@ -199,7 +199,7 @@ def test_torchrun_trains_on_the_mean_gradient(tmp_path: Path):
     finished = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=600)
     assert finished.returncode == 0, finished.stderr
     alone = Quadratic(target=1.0)
-    train(alone, TrainConfig(max_steps=10), tmp_path / "alone", SINGLE)
+    train(alone, TrainConfig(max_steps=10, precision="fp32"), tmp_path / "alone", SINGLE)
     torch.testing.assert_close(read_ema(tmp_path), read_ema(tmp_path / "alone"))
     assert len(read_log(tmp_path)) == 10
 

@@ -225,7 +225,7 @@ def tiny_stage() -> Curriculum:
 
     codec = replace(base, world="stage", num_clips=6, codec=replace(base.codec, max_steps=4))
     last = sized("48", 48)
-    coarse = replace(base.model.transformer, patch_size=(1, 3, 3))
+    coarse = replace(base.model.transformer, patch_size=(1, 3, 3), time_shift=1.5)
     model = replace(last.clips.model, high_noise=HighNoiseConfig(coarse))
     last = replace(last, clips=replace(last.clips, model=model, high_noise=run))
     return Curriculum(codec, (sized("32", 32), last), decoder=codec)
