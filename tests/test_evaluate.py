@@ -107,6 +107,12 @@ def test_held_out_captions_are_reproducible():
         assert a.real is not None and b.real is not None and np.array_equal(a.real, b.real)
 
 
+def test_held_out_captions_in_another_language_are_of_the_same_clips():
+    shape = VideoShape(5, 32, 32)
+    (english,), (german,) = (held_out_captions("stage", 1, "sentence", shape, language=code) for code in ("en", "de"))
+    assert german.prompt != english.prompt and german.true == english.true and set(german.stated) <= set(german.true)
+
+
 def test_vocabulary_prompts_use_words_outside_the_vocabulary():
     phrase_tables = (getattr(phrases, name) for name in ("KIND", "COLOR", "PLACE", "LIGHT_ANYWHERE", "LIGHT_OUTDOORS"))
     vocabulary = {word for wordings in phrase_tables for options in wordings.values() for word in options}

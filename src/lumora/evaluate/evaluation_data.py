@@ -68,7 +68,9 @@ class EvaluationData:
         """The held-out captions. Case n is sampled with seed n."""
         plan = self.plan
         with timed("rendering real clips", plan.num_clips):
-            return held_out_captions(plan.preset, plan.num_clips, plan.length, self.shape, workers=self.workers)
+            return held_out_captions(
+                plan.preset, plan.num_clips, plan.length, self.shape, workers=self.workers, language=plan.language
+            )
 
     @cached_property
     def requests(self) -> list[Request]:

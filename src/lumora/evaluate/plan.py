@@ -16,6 +16,8 @@ class EvaluationPlan:
     """The preset of the simulated world that the captions come from."""
     length: Literal["short", "sentence", "paragraph"] = "sentence"
     """The length of the captions."""
+    language: Literal["en", "cs", "de", "es", "fr", "zh"] = "en"
+    """The language of the captions (ISO 639-1 code)."""
     steps: int = 24
     """Sampling steps of each video."""
     guidance_scale: float | None = None

@@ -17,6 +17,7 @@ from lumora.parallel import run_batches
 from lumora.world.caption import Caption, Length, caption
 from lumora.world.clip import FilmClip, make_film, make_scene
 from lumora.world.facts import Category, Fact, facts_of, value_of
+from lumora.world.languages import LANGUAGES, caption_in
 from lumora.world.physics import simulate
 from lumora.world.render import render
 from lumora.world.sample import FIRST_HELD_OUT_SEED, PRESETS, held_out, rearranged, sample_scene
@@ -25,6 +26,7 @@ from lumora.world.scene import LIGHTS, PLACES, SIZES, CameraMove, Scene
 
 HELD_OUT_SEED = 20_251
 """Seed of the clips that no training uses."""
+ENGLISH = "en"
 assert HELD_OUT_SEED >= FIRST_HELD_OUT_SEED
 BATCH_SIZE = 20
 """Clips that a worker renders at a time."""
@@ -52,16 +54,22 @@ class EvaluationCase:
 
 
 def held_out_captions(
-    preset: str, clips: int, length: Length, shape: VideoShape, seed: int = HELD_OUT_SEED, workers: int = 0
+    preset: str,
+    clips: int,
+    length: Length,
+    shape: VideoShape,
+    seed: int = HELD_OUT_SEED,
+    workers: int = 0,
+    language: str = ENGLISH,
 ) -> list[EvaluationCase]:
     """Captions of clips of a held-out seed with these clips, rendered in this many processes (0: in this one)."""
-    return run_batches(partial(_captions, preset, seed, length, shape), range(clips), BATCH_SIZE, workers)
+    return run_batches(partial(_captions, preset, seed, length, shape, language), range(clips), BATCH_SIZE, workers)
 
 
 def _captions(
-    preset: str, seed: int, length: Length, shape: VideoShape, indices: Sequence[int]
+    preset: str, seed: int, length: Length, shape: VideoShape, language: str, indices: Sequence[int]
 ) -> list[EvaluationCase]:
-    return [_case("captions", preset, seed, index, length, shape) for index in indices]
+    return [_case("captions", preset, seed, index, length, shape, language) for index in indices]
 
 
 def held_out_combinations(
@@ -97,15 +105,20 @@ def held_out_films(world: str, films: int, shape: VideoShape, seed: int = HELD_O
     return [make_film(world, seed, index, shape) for index in range(films)]
 
 
-def caption_of(facts: tuple[Fact, ...], seed: int, index: int, length: Length) -> Caption:
+def caption_of(facts: tuple[Fact, ...], seed: int, index: int, length: Length, language: str = ENGLISH) -> Caption:
     """The caption of clip `index` of a seed; always the same."""
-    return caption(facts, length, np.random.default_rng([seed, index]))
+    generator = np.random.default_rng([seed, index])
+    if language == ENGLISH:
+        return caption(facts, length, generator)
+    return caption_in(LANGUAGES[language], facts, length, generator)
 
 
-def _case(group: str, preset: str, seed: int, index: int, length: Length, shape: VideoShape) -> EvaluationCase:
+def _case(
+    group: str, preset: str, seed: int, index: int, length: Length, shape: VideoShape, language: str = ENGLISH
+) -> EvaluationCase:
     scene, trajectory = make_scene(preset, seed, index, shape)
     facts = facts_of(scene, trajectory)
-    described = caption_of(facts, seed, index, length)
+    described = caption_of(facts, seed, index, length, language)
     frames = render([scene], [trajectory], shape.height, shape.width).frames[0].numpy()
     return EvaluationCase(group, described.text, described.facts, described.facts, frames, scene, facts)
 
