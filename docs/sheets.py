@@ -28,6 +28,7 @@ CAMERA = Camera(position=(0.0, -2.6, 1.0), target=(0.0, 0.0, 0.5))
 
 
 def main() -> None:
+    write("world-stage.png", clips("stage", 8))
     write("world-plain.png", clips("plain", 8))
     write("world-simple.png", clips("simple", 8))
     write("world-full.png", clips("full", 16))
