@@ -167,7 +167,7 @@ def stage() -> Curriculum:
 
     `python runs/default.py`. A sample of 64×64 takes 5.2 GFLOPs and one of 128×128 21, or 5.4 for the high-noise
     transformer, which only the last stage has. The learning rate is constant until the last third of the last stage, in
-    which it falls to 0.
+    which it falls to 0. The default weights were made with fewer clips and steps (docs/model-card.md).
     """
     base = replace(cpu().model, transformer=replace(cpu().model.transformer, hourglass_spatial_attention=True))
     optimizer = OptimizerConfig(
@@ -194,12 +194,12 @@ def stage() -> Curriculum:
     gentle = replace(optimizer, muon_lr=0.005, adam_lr=3e-4, cooldown_fraction=0.33, ema_decays=(0.998, 0.9995))
     large = replace(small, max_steps=12_000, optimizer=gentle)
     last = sized("128", 2, 12_000, large)
-    # Four times the latent positions in a token: at 128×128 it covers as much of the picture as at 64×64.
+    # The transformer of 64×64 on latents of 128×128: a token has four times the positions, and their mean half the noise.
     coarse = replace(base.transformer, patch_size=(1, 4, 4), time_shift=2.0)
     clips = replace(
         last.clips,
         model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse, boundary=0.55)),
-        high_noise=replace(large, max_steps=30_000),
+        high_noise=replace(large, batch_size=16, max_steps=15_000),
     )
     codec = Preset(base, "stage", num_clips=2_000, buckets=(VideoShape(17, 64, 64),), codec=cpu().codec)
     tuned = TrainConfig(
