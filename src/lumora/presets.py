@@ -194,7 +194,7 @@ def stage() -> Curriculum:
     gentle = replace(optimizer, muon_lr=0.005, adam_lr=3e-4, cooldown_fraction=0.33, ema_decays=(0.998, 0.9995))
     large = replace(small, max_steps=12_000, optimizer=gentle)
     last = sized("128", 2, 12_000, large)
-    # The transformer of 64×64 on latents of 128×128: a token has four times the positions, and their mean half the noise.
+    # The transformer of 64×64: a token has four times the latent positions, and their mean has half the noise.
     coarse = replace(base.transformer, patch_size=(1, 4, 4), time_shift=2.0)
     clips = replace(
         last.clips,
