@@ -142,6 +142,8 @@ class WindowSampler:
     def _times(self, local: LatentState, request: Request, jump_time: float) -> list[float]:
         tokens = num_video_tokens(local.latent.shape[2:], self.config.transformer.patch_size[1])
         assert request.num_inference_steps is not None, "The backend's plan decides the number of steps."
+        if self.config.high_noise is not None:  # its predictions lack detail
+            jump_time = min(jump_time, self.config.high_noise.boundary)
         return time_schedule(
             request.num_inference_steps, log_shift(tokens, self.config.flow), max(self.config.flow.t_min, jump_time)
         )
