@@ -17,7 +17,7 @@ from PIL import Image
 from lumora import Condition, Pipeline, Request, Shot, Video
 from lumora.backends.lumora.planning import prepare
 from lumora.config import VideoShape
-from lumora.evaluate.suites.continuations import held_out_starts
+from lumora.evaluate.suites.continuations import held_out_continuations
 from lumora.media.contact_sheet import contact_sheet
 from lumora.request.conditions import edited_caption
 
@@ -65,7 +65,7 @@ def drawn_edits(pipeline: Pipeline) -> dict[str, Video]:
 def drawn_tasks(pipeline: Pipeline) -> dict[str, Video]:
     """A strip for each task, by its label; the clip itself is the first."""
     shape = pipeline.config.shape
-    start = held_out_starts("plain", 1, VideoShape(25, shape.height, shape.width, shape.fps))[0]
+    start = held_out_continuations("stage", 1, VideoShape(25, shape.height, shape.width, shape.fps))[0]
     made = {label: shown(pipeline, request) for label, request in tasks(start.prompt, start.frames, shape.fps)}
     return {start.prompt: Video(start.frames, shape.fps), **made}
 

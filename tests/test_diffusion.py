@@ -156,8 +156,8 @@ def test_the_denoise_mask_is_the_mean_times_the_share_of_frames_not_kept(strengt
 
 
 def mask_value(strength: float) -> float:
-    """Mask value of a strength: its odds times 32."""
-    return 32 * strength / (1 + 31 * strength)
+    """Mask value of a strength: its odds times 160."""
+    return 160 * strength / (1 + 159 * strength)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
