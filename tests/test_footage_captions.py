@@ -33,7 +33,7 @@ def captioner() -> WorldCaptioner:
 
 def test_the_captioner_states_what_a_clip_of_the_world_shows(captioner: WorldCaptioner):
     stated = right = true = 0
-    for clip in rendered_clips("plain", 43_000, range(12), VideoShape(17, 64, 64, 8.0)):
+    for clip in rendered_clips("stage", 43_000, range(12), VideoShape(17, 128, 128, 8.0)):
         read = captioner.facts(clip.pixels.numpy())
         for one in score(read, clip.facts).values():
             stated, right, true = stated + one.stated, right + one.right, true + one.true
@@ -43,7 +43,7 @@ def test_the_captioner_states_what_a_clip_of_the_world_shows(captioner: WorldCap
 
 
 def test_a_picture_has_no_motion(captioner: WorldCaptioner):
-    (clip,) = rendered_clips("plain", 43_000, range(1), VideoShape(17, 64, 64, 8.0))
+    (clip,) = rendered_clips("stage", 43_000, range(1), VideoShape(17, 128, 128, 8.0))
     facts = captioner.facts(clip.pixels.numpy()[:1])
     assert {f.category for f in facts} & {"motion", "direction", "camera"} == set()
     assert {f.category for f in facts} >= {"color", "place", "light"}

@@ -1,7 +1,7 @@
 """Captions of videos of the simulated world, from the facts that the probe and the color tracker read.
 
 The captioner states only what it is sure of: each category has a least probability, chosen on renders of seed 41,000.
-It knows the kinds, places and motions of the world's `plain` clips and sees them in everything; for other footage use a
+It knows the kinds, places and motions of the world's `stage` clips and sees them in everything; for other footage use a
 vision-language model (`lumora.data.footage.captioning`).
 """
 
