@@ -43,19 +43,22 @@ def parse() -> argparse.Namespace:
 
 def write_random_model(folder: Path) -> Path:
     from lumora.codec import Codec
-    from lumora.config import ModelConfig, to_json
+    from lumora.config import to_json
     from lumora.model.transformer import Transformer
+    from lumora.presets import stage
     from lumora.weights_io import save_weights
 
-    config = ModelConfig()
+    config = stage().stages[-1].clips.model
     (folder / "model.json").write_text(to_json(config))
     save_weights(Codec(config.codec), folder / "codec.safetensors")
-    save_weights(Transformer(config.transformer), folder / "transformer.safetensors")
+    for name, part in config.transformers().items():
+        save_weights(Transformer(part.transformer), folder / f"{name}.safetensors")
     return folder
 
 
 def measure_command(out: Path, model: Path | None, options: argparse.Namespace) -> None:
-    command = [sys.executable, "-m", "lumora", "generate", PROMPT, "-o", str(out), "--steps", str(options.steps)]
+    command = [sys.executable, "-m", "lumora", "generate", PROMPT, "-o", str(out), "--overwrite"]
+    command += ["--steps", str(options.steps)]
     command += ["--model", str(model)] if model else []
     seconds = []
     for _ in range(options.runs):
@@ -93,6 +96,9 @@ def measure_parts(model: Path | None, steps: int) -> None:
     decoding = ended - ticks[-1]
     frames = prepare(request, pipeline.config).num_frames
     print(f"  decoding                 {decoding:6.2f} s, {1e3 * decoding / frames:.1f} ms a frame")
+    start = time.perf_counter()
+    pipeline.generate(request)
+    print(f"a second clip, warm        {time.perf_counter() - start:6.2f} s, sampled and decoded")
 
 
 if __name__ == "__main__":
