@@ -187,7 +187,9 @@ def _reappearance_tables(data: EvaluationData, world: str) -> list[MetricTable]:
     plan, config = data.plan, data.config
     if config.shape.num_frames <= given_frames(config.codec.temporal_compression):
         return []
-    clips = held_out_reappearances(world, max(1, plan.multi_shot // 2), config.shape)
+    # In close-ups of the stage nothing leaves the picture.
+    leaving = "plain-film" if world == "stage-film" else world
+    clips = held_out_reappearances(leaving, max(1, plan.multi_shot // 2), config.shape)
     requests = [
         continuation_request(
             clip.captions[plan.length].text, clip.frames.numpy(), config, seed, plan.steps, plan.guidance_scale
