@@ -15,13 +15,10 @@ import numpy as np
 from PIL import Image
 
 from lumora import Pipeline, Request
-from lumora.config import VideoShape
 from lumora.evaluate.suites.held_out import HELD_OUT_SEED
 from lumora.media.contact_sheet import contact_sheet
 from lumora.media.video import Video
 from lumora.world.clip import make_clip
-
-SHAPE = VideoShape(17, 128, 128)
 
 
 def main() -> None:
@@ -30,11 +27,11 @@ def main() -> None:
     parser.add_argument("--num-clips", type=int, default=12)
     options = parser.parse_args()
     pipeline, order = Pipeline.from_pretrained(), np.random.default_rng(HELD_OUT_SEED)
-    videos, labels, columns = [], [], []
+    shape, videos, labels, columns = pipeline.config.shape, [], [], []
     for index in range(options.num_clips):
-        clip = make_clip("stage", HELD_OUT_SEED, index, SHAPE)
+        clip = make_clip("stage", HELD_OUT_SEED, index, shape)
         caption = clip.captions["sentence"].text
-        pair = [Video(clip.frames.numpy(), SHAPE.fps), pipeline.generate(Request(caption, seed=index))]
+        pair = [Video(clip.frames.numpy(), shape.fps), pipeline.generate(Request(caption, seed=index))]
         generated_first = bool(order.random() < 0.5)
         videos += reversed(pair) if generated_first else pair
         labels += [caption, ""]
