@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumora.world.render import render, renderer
-from lumora.world.sample.cast import SOLIDS
 from lumora.world.scene import (
     CHARACTERS,
     COLORS,
@@ -23,6 +22,7 @@ from lumora.world.scene import (
     LIGHTS,
     MATERIALS,
     PLACES,
+    SOLIDS,
     Camera,
     Color,
     Emotion,

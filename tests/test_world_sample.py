@@ -15,7 +15,6 @@ from lumora.world.clip import make_clip, make_scene
 from lumora.world.physics import camera_path, simulate
 from lumora.world.physics.subject_motion import DIRECTION_VECTORS
 from lumora.world.sample import FIRST_HELD_OUT_SEED, PRESETS, held_out, sample_scene
-from lumora.world.sample.cast import SOLIDS
 from lumora.world.sample.framing import project
 from lumora.world.scene import (
     CAMERA_MOVES,
@@ -26,6 +25,7 @@ from lumora.world.scene import (
     KINDS,
     LIGHTS,
     PLACES,
+    SOLIDS,
     STYLES,
     VERBS,
     Camera,

@@ -28,6 +28,7 @@ EventKind: TypeAlias = Literal["hit", "push", "topple", "bite", "hide", "leave"]
 Style: TypeAlias = Literal["plain", "toon", "black and white", "pixel art"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+SOLIDS: tuple[Kind, ...] = ("ball", "cube", "cylinder", "cone", "capsule", "ring")
 CHARACTERS: tuple[Kind, ...] = ("robot", "snowman", "duck", "cat")
 COLORS: tuple[Color, ...] = get_args(Color)
 MATERIALS: tuple[Material, ...] = get_args(Material)
@@ -127,7 +128,7 @@ class Scene:
     begins: float = 0.0
     """Simulated seconds before the first frame; `seconds` count from there."""
     unpainted: bool = False
-    """Whether bodies have a single color instead of patterns."""
+    """Whether solids have a single color instead of patterns."""
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def matching_clips(
     for _ in range(MAX_TRIES * clips):
         scene = _vary_unstated(rng, case.scene, case.stated, preset)
         move = value_of(case.stated, "camera") or _draw_move(rng, preset)
-        scene = rearranged(rng, scene, cast(CameraMove, move), shape.width / shape.height)
+        scene = rearranged(rng, scene, cast(CameraMove, move), shape.width / shape.height, PRESETS[preset])
         if scene is None or len(found) == clips:
             break
         trajectory = simulate(scene, shape.fps, shape.num_frames)

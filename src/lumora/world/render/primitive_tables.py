@@ -14,7 +14,7 @@ from lumora.world.render.cameras import Cameras
 from lumora.world.render.faces import NEUTRAL
 from lumora.world.render.paint import PLAIN
 from lumora.world.render.primitives import COOKIE
-from lumora.world.scene import CHARACTERS, EMOTIONS, MATERIALS, Scene, Subject
+from lumora.world.scene import CHARACTERS, EMOTIONS, MATERIALS, SOLIDS, Scene, Subject
 from lumora.world.trajectory import Trajectory
 
 _BOB = 0.08
@@ -68,7 +68,8 @@ def build_primitive_table(
         frames = len(trajectory.times)
         for index, subject in enumerate(scene.subjects):
             body = parts_of(subject)
-            body = [replace(part, paint=PLAIN) for part in body] if scene.unpainted else body
+            plain = scene.unpainted and subject.kind in SOLIDS
+            body = [replace(part, paint=PLAIN) for part in body] if plain else body
             tables.append(_subject_rows(subject, index, body, trajectory, first_frame, len(parts)))
             parts.extend((part, subject) for part in body)
         bounding_spheres.append(_bounding_spheres(scene, trajectory, most))

@@ -104,8 +104,6 @@ def _nearest(rng: np.random.Generator, scene: Scene, preset: ScenePreset, aspect
 
 
 def _decoration(preset: ScenePreset, texture: int) -> int:
-    if preset.unpainted:
-        return 0
     return texture % preset.decorations if preset.decorations else texture
 
 
@@ -131,8 +129,8 @@ def rearranged(
     )
     for attempt in range(MAX_ATTEMPTS):
         arrangement = arrange(rng, clip_format)
-        camera = draw_view(rng, arrangement, move, scene.seconds, attempt / MAX_ATTEMPTS)
-        decoration = scene.texture_seed if scene.unpainted else _decoration(preset, int(rng.integers(2**31)))
+        camera = draw_view(rng, arrangement, move, scene.seconds, attempt / MAX_ATTEMPTS, preset.camera_speed)
+        decoration = _decoration(preset, int(rng.integers(2**31)))
         other = replace(scene, subjects=arrangement.subjects, camera=camera, event=None, texture_seed=decoration)
         if in_view(other, aspect, arrangement.overlap) and stay_apart(other):
             near = _nearest(rng, other, preset, aspect)

@@ -17,6 +17,7 @@ from lumora.world.scene import (
     GLANCES,
     KINDS,
     SIZES,
+    SOLIDS,
     VERBS,
     CameraMove,
     Color,
@@ -31,8 +32,6 @@ from lumora.world.scene import (
 )
 
 T = TypeVar("T")
-
-SOLIDS: tuple[Kind, ...] = ("ball", "cube", "cylinder", "cone", "capsule", "ring")
 
 KINDS_FOR: dict[Verb, tuple[Kind, ...]] = {
     "still": (*SOLIDS, "cookie", "crate", *CHARACTERS),
@@ -84,9 +83,9 @@ class ScenePreset:
     shots: tuple[float, ...] = (1.0,)
     """Probabilities of one, two … shots in a film."""
     unpainted: bool = False
-    """Whether bodies have no patterns, and each combination of place and light has a single decoration."""
+    """Whether solids have a single color instead of patterns."""
     decorations: int = 0
-    """Number of decorations for each combination of place and light; 0: unlimited. `unpainted` has one."""
+    """Number of decorations for each combination of place and light; 0: unlimited."""
     kind_weights: dict[Kind, float] = field(default_factory=dict)
     """Relative probabilities of kinds; 1 for kinds that are not listed."""
     large_share: float = 0.5
@@ -139,7 +138,7 @@ PRESETS: dict[str, ScenePreset] = {
             "hide": 0.08,
         },
     ),
-    "plain": replace(_SIMPLE, unpainted=True),
+    "plain": replace(_SIMPLE, unpainted=True, decorations=1),
     "film": ScenePreset(
         counts=(0.4, 0.6),
         kinds=KINDS,
@@ -159,14 +158,16 @@ PRESETS["plain-film"] = replace(
     materials=_SIMPLE.materials,
     shots=(0.15, 0.6, 0.25),
     unpainted=True,
+    decorations=1,
 )
 PRESETS["stage"] = ScenePreset(
-    counts=(0.25, 0.75),
+    counts=(0.5, 0.5),
     kinds=KINDS,
     verbs=("roll", "slide", "bounce", "fall", "jump", "jump", "spin", "walk", "walk"),
     materials={"matte": 0.6, "shiny": 0.4},
     moves=("pan left", "pan right", "move in", "move out", "orbit"),
     situations={"at large": 0.66, "hit": 0.12, "push": 0.06, "bite": 0.12, "on top": 0.04},
+    unpainted=True,
     decorations=4,
     kind_weights={"cone": 1.3, "ring": 1.5, "cookie": 1.4, **dict.fromkeys(CHARACTERS, 1.6)},
     large_share=0.65,
