@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -52,24 +53,15 @@ class TextEncoder:
 
         Raises ValueError, in a sentence, where a file is missing or is another one.
         """
-        path = find_weights(folder)
-        check_files(path)
-        if path.name == WEIGHTS_FILE:
-            tokenizer = TextTokenizer.of_file(path.with_name(TOKENIZER_FILE))
-            return cls(OfficialWeights(path), tokenizer, device, dtype)
-        file = Q4File(path)
-        return cls(file, TextTokenizer.of_vocabulary(file.vocabulary), device, dtype)
+        return cls(*_opened(find_weights(folder)), device, dtype)
 
     @staticmethod
     def unread(text: str) -> str:
         """The end of a text that `encode` does not read, because it is longer than MAX_TOKENS; usually empty.
 
-        Loads the tokenizer but no weights. Raises ValueError if its file is missing or broken.
+        Loads no weights. Raises ValueError if a file is missing or is another one.
         """
-        path = find_weights()
-        if path.name == WEIGHTS_FILE:
-            return TextTokenizer.of_file(path.with_name(TOKENIZER_FILE)).unread(text)
-        return TextTokenizer.of_vocabulary(Q4File(path).vocabulary).unread(text)
+        return _opened(find_weights())[1].unread(text)
 
     def encode(self, texts: list[str], batch: int = 64) -> list[Float[Tensor, "_ 384"]]:
         """Embeddings of the tokens of each text, with <s> and </s>, at most 128, on the encoder's device.
@@ -145,6 +137,21 @@ class TextEncoder:
     def _norm(self, name: str, x: Tensor) -> Tensor:
         weight, bias = self.weights[f"{name}.LayerNorm.weight"], self.weights[f"{name}.LayerNorm.bias"]
         return F.layer_norm(x, (CONTEXT_DIM,), weight, bias, EPSILON)
+
+
+def _opened(path: Path) -> tuple[Q4File | OfficialWeights, TextTokenizer]:
+    """The file of weights and its tokenizer, which all encoders of a process share: 250 MB, and a second to make."""
+    files = [file.stat() for file in (path, path.with_name(TOKENIZER_FILE)) if file.is_file()]
+    return _open(path, tuple((file.st_mtime_ns, file.st_size) for file in files))
+
+
+@lru_cache(maxsize=2)
+def _open(path: Path, versions: tuple[tuple[int, int], ...]) -> tuple[Q4File | OfficialWeights, TextTokenizer]:
+    check_files(path)
+    if path.name == WEIGHTS_FILE:
+        return OfficialWeights(path), TextTokenizer.of_file(path.with_name(TOKENIZER_FILE))
+    file = Q4File(path)
+    return file, TextTokenizer.of_vocabulary(file.vocabulary)
 
 
 @dataclass(frozen=True, eq=False)
