@@ -90,7 +90,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_likeliest_pieces_are_chosen(written: tuple[Path, dict[str, np.ndarray]]) -> None:
-    tokenizer = TextTokenizer.of_vocabulary(Q4File(written[0]).vocabulary)
+    tokenizer = TextTokenizer.of_vocabulary(Q4File(written[0]).vocabulary())
 
     def pieces(text: str) -> list[str]:
         return [PIECES[i] for i in tokenizer.encode_batch([text])[0].ids]
@@ -103,7 +103,7 @@ def test_the_likeliest_pieces_are_chosen(written: tuple[Path, dict[str, np.ndarr
 
 def small_encoder(path: Path) -> TextEncoder:
     file = Q4File(path)
-    return TextEncoder(file, TextTokenizer.of_vocabulary(file.vocabulary))
+    return TextEncoder(file, TextTokenizer.of_vocabulary(file.vocabulary()))
 
 
 @pytest.fixture

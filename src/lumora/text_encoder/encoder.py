@@ -43,7 +43,7 @@ class TextEncoder:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.file, self.tokenizer, self.device = file, tokenizer, torch.device(device)
-        self.weights = {name: w.to(self.device, dtype) for name, w in file.weights().items()}
+        self.weights = {name: w.to(self.device, dtype) for name, w in file.weights()}
 
     @classmethod
     def load(
@@ -151,7 +151,7 @@ def _open(path: Path, versions: tuple[tuple[int, int], ...]) -> tuple[Q4File | O
     if path.name == WEIGHTS_FILE:
         return OfficialWeights(path), TextTokenizer.of_file(path.with_name(TOKENIZER_FILE))
     file = Q4File(path)
-    return file, TextTokenizer.of_vocabulary(file.vocabulary)
+    return file, TextTokenizer.of_vocabulary(file.vocabulary())
 
 
 @dataclass(frozen=True, eq=False)

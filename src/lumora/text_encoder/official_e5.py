@@ -3,6 +3,7 @@ float32."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -35,9 +36,9 @@ class OfficialWeights:
         self.layers = len(layers)
         self.num_pieces = len(self._word_embeddings)
 
-    def weights(self) -> dict[str, Tensor]:
-        """By BERT's names, without the word embeddings."""
-        return {name: self._tensors.get_tensor(name) for name in self._names}
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """With BERT's names, without the word embeddings."""
+        return ((name, self._tensors.get_tensor(name)) for name in self._names)
 
     def embedding_rows(self, ids: Tensor) -> Float[Tensor, "*ids d"]:
         return self._word_embeddings[ids].to(torch.float32)

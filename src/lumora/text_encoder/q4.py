@@ -10,7 +10,7 @@ and 16 bytes, whose low halves are weights 0 to 15 and high halves weights 16 to
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -54,26 +54,34 @@ class Q4File:
         self.epsilon, block = self._take("fi")
         if block != BLOCK:
             raise ValueError(f"{path} has blocks of {block} weights; only {BLOCK} can be read.")
-        self.vocabulary = self._vocabulary()
+        self.num_pieces, self._bos, self._eos, _, self._unknown = self._take("5i")
+        (self._text_bytes,) = self._take("Q")
+        self._pieces_at = self._at
+        self._at += 8 * self.num_pieces + 4 + self._text_bytes
+        self._normalization = dict(self._replacement() for _ in range(self._take("iI")[0]))
         self._directory = dict(self._entry() for _ in range(self._take("i")[0]))
 
-    @property
-    def num_pieces(self) -> int:
-        return len(self.vocabulary.pieces)
+    def vocabulary(self) -> Vocabulary:
+        """Read anew each time: it takes 60 MB."""
+        count, at = self.num_pieces, self._pieces_at
+        offsets = self._array(np.uint32, count + 1, at).tolist()
+        scores = self._array(np.float32, count, at + 4 * (count + 1)).tolist()
+        text = self._array(np.uint8, self._text_bytes, at + 8 * count + 4).tobytes()
+        pieces = [text[a:b].decode() for a, b in pairwise(offsets)]
+        return Vocabulary(
+            list(zip(pieces, scores, strict=True)), self._bos, self._eos, self._unknown, self._normalization
+        )
 
-    def weights(self) -> dict[str, Tensor]:
-        """By BERT's names, without the word embeddings."""
-        weights = {
-            "embeddings.position_embeddings.weight": self.tensor("emb.pos").view(-1, self.width),
-            "embeddings.token_type_embeddings.weight": self.tensor("emb.type").view(-1, self.width),
-            "embeddings.LayerNorm.weight": self.tensor("emb.ln.w"),
-            "embeddings.LayerNorm.bias": self.tensor("emb.ln.b"),
-        }
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """With BERT's names, without the word embeddings."""
+        yield "embeddings.position_embeddings.weight", self.tensor("emb.pos").view(-1, self.width)
+        yield "embeddings.token_type_embeddings.weight", self.tensor("emb.type").view(-1, self.width)
+        yield "embeddings.LayerNorm.weight", self.tensor("emb.ln.w")
+        yield "embeddings.LayerNorm.bias", self.tensor("emb.ln.b")
         for layer in range(self.layers):
             for short, name in _LAYER.items():
                 for end, kind in (("w", "weight"), ("b", "bias")):
-                    weights[f"encoder.layer.{layer}.{name}.{kind}"] = self.tensor(f"l{layer}.{short}.{end}")
-        return weights
+                    yield f"encoder.layer.{layer}.{name}.{kind}", self.tensor(f"l{layer}.{short}.{end}")
 
     def embedding_rows(self, ids: Tensor) -> Float[Tensor, "*ids width"]:
         """Word embeddings of these pieces."""
@@ -111,18 +119,9 @@ class Q4File:
         halves = np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)
         return torch.from_numpy(scale * (halves.astype(np.float32) - 8))
 
-    def _vocabulary(self) -> Vocabulary:
-        count, bos, eos, _, unknown = self._take("5i")
-        (length,) = self._take("Q")
-        offsets = self._read(np.uint32, count + 1).tolist()
-        scores, text = self._read(np.float32, count).tolist(), self._read(np.uint8, length).tobytes()
-        pieces = [text[a:b].decode() for a, b in pairwise(offsets)]
-        entries, _ = self._take("iI")
-        normalization = {}
-        for _ in range(entries):
-            point, outs = self._take("IB")
-            normalization[point] = "".join(map(chr, self._read(np.uint32, outs).tolist()))
-        return Vocabulary(list(zip(pieces, scores, strict=True)), bos, eos, unknown, normalization)
+    def _replacement(self) -> tuple[int, str]:
+        point, outs = self._take("IB")
+        return point, "".join(map(chr, self._read(np.uint32, outs).tolist()))
 
     def _entry(self) -> tuple[str, tuple[int, int, int]]:
         (length,) = self._take("H")
