@@ -358,7 +358,7 @@ def test_invalid_arguments_are_rejected():
 
 @settings(max_examples=8)
 @given(st.sampled_from(SOLIDS), st.sampled_from([color for color in COLORS if color not in ("black", "white")]))
-def test_bodies_of_an_unpainted_scene_have_one_color(kind: Kind, color: Color) -> None:
+def test_solids_of_an_unpainted_scene_have_one_color(kind: Kind, color: Color) -> None:
     painted = scene(subject(kind, color), light="overcast")
 
     def spread_of_hue(some: Scene) -> float:
@@ -367,3 +367,9 @@ def test_bodies_of_an_unpainted_scene_have_one_color(kind: Kind, color: Color) -
         return float((seen / seen.sum(1, keepdim=True)).std(0).amax())
 
     assert spread_of_hue(replace(painted, unpainted=True)) < 0.85 * spread_of_hue(painted)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in SOLIDS])
+def test_what_is_no_solid_keeps_its_patterns_in_an_unpainted_scene(kind: Kind) -> None:
+    painted = scene(subject(kind))
+    assert torch.equal(draw(painted).frames, draw(replace(painted, unpainted=True)).frames)
