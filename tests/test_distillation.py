@@ -21,7 +21,7 @@ from lumora.model.noise_experts import load_transformers
 from lumora.model.transformer import Transformer
 from lumora.presets import finetuning, tiny
 from lumora.request.spec import Request
-from lumora.train.distillation import DistillationConfig, DistillationObjective
+from lumora.train.distillation import DistillationConfig, DistillationObjective, teacher_path
 from lumora.train.distributed import dist_context
 from lumora.weights_io import save_weights
 
@@ -92,6 +92,13 @@ def test_a_student_that_takes_its_teachers_steps_has_no_loss(
     for name in ("GUIDANCE", "CONTINUATION_GUIDANCE", "MULTI_SHOT_GUIDANCE"):
         monkeypatch.setattr(f"lumora.train.distillation.{name}", 1.0)
     assert max(float(loss.detach()) for _, loss in losses(objective)) < 1e-8
+
+
+def test_the_teachers_last_step_is_the_jump_of_sampling():
+    assert teacher_path(0.8, 0.4, 4, 0.15) == pytest.approx([0.8, 0.7, 0.6, 0.5, 0.4])
+    assert teacher_path(0.4, 0.0, 3, 0.15) == pytest.approx([0.4, 0.275, 0.15, 0.0])
+    assert teacher_path(0.15, 0.0, 3, 0.15) == [0.15, 0.0]
+    assert teacher_path(0.4, 0.0, 1, 0.15) == [0.4, 0.0]
 
 
 def test_a_step_against_the_gradient_lowers_the_loss(objective: DistillationObjective):

@@ -1,6 +1,7 @@
 """Tests of the solvers and their time schedules, on flows with known solutions."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lumora.config import HighNoiseConfig, ModelConfig
 from lumora.diffusion.condition import LatentState, keep_nothing
+from lumora.diffusion.defaults import JUMP_T_FEW_STEPS
 from lumora.diffusion.flow import velocity
-from lumora.diffusion.sampler import Method, SamplerState, sample, time_schedule
+from lumora.diffusion.sampler import Method, SamplerState, sample, sampling_times, time_schedule
+from lumora.presets import tiny
 
 DATA_STD = 0.4
 """Standard deviation of the Gaussian data in the analytic flow."""
@@ -95,3 +99,15 @@ def test_a_path_continues_from_the_state_after_any_step(method: Method):
     assert [state.num_steps for state in states] == [1, 2, 3, 4]
     for state in states:
         assert torch.equal(sample(gaussian_velocity, clips, times, method, start=state), whole)
+
+
+def test_the_last_step_of_a_model_begins_where_its_predictions_are_good():
+    def jump(model: ModelConfig, steps: int = 6, jump_time: float = 0.0, is_few_step: bool = False) -> float:
+        return sampling_times(model, (5, 4, 4), steps, jump_time, is_few_step)[-2]
+
+    one = replace(tiny().model, high_noise=None)
+    two = replace(one, high_noise=HighNoiseConfig(one.transformer, boundary=0.3))
+    assert jump(one) == pytest.approx(one.flow.t_min) == jump(two)
+    assert jump(one, jump_time=0.95) == pytest.approx(0.95) and jump(two, jump_time=0.95) == pytest.approx(0.3)
+    assert jump(one, 4, is_few_step=True) == pytest.approx(JUMP_T_FEW_STEPS)
+    assert jump(two, 4, is_few_step=True) == pytest.approx(0.3)

@@ -16,5 +16,7 @@ JUMP_T_BETWEEN = 0.95
 there, and the prediction is closer to the truth than what further steps add."""
 JUMP_T_BESIDE = 0.5
 """The same if the window continues given frames: a later jump gets harsh, and from .8 on motion fades."""
+JUMP_T_FEW_STEPS = 0.4
+"""The same with the adapters for few steps, of which none should be spent on the last details."""
 FEW_STEPS = "few_steps.safetensors"
 """The file of a model with the adapters of `lumora train distill`, for few steps. A model need not have it."""

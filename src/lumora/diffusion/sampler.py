@@ -7,15 +7,19 @@ solutions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor
 
+from lumora.config import ModelConfig
 from lumora.diffusion.condition import LatentState
+from lumora.diffusion.defaults import JUMP_T_FEW_STEPS
+from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Denoiser
+from lumora.model.token_layout import num_video_tokens
 
 Method: TypeAlias = Literal["ab2", "euler", "heun"]
 StepProgress: TypeAlias = Callable[[int, int], None]
@@ -47,6 +51,25 @@ def time_schedule(num_inference_steps: int, log_shift: float = 0.0, final_jump_t
     uniform = [1 - i / max(intervals, 1) for i in range(intervals + 1)]
     shifted = [1 - (1 - final_jump_time) * (1 - u) / (shift * u + (1 - u)) for u in uniform]
     return [*shifted, 0.0] if final_jump_time else shifted
+
+
+def sampling_times(
+    model: ModelConfig,
+    latent_size: Sequence[int],
+    num_inference_steps: int,
+    jump_time: float = 0.0,
+    is_few_step: bool = False,
+) -> list[float]:
+    """The `time_schedule` of a model for latents of size (t, h, w).
+
+    `jump_time` is the time from which what is known of the clip lets sampling jump to the clean latent; 0 if there is
+    none. Raises ValueError for fewer than one step.
+    """
+    tokens = num_video_tokens(latent_size, model.transformer.patch_size[1])
+    jump_time = max(jump_time, JUMP_T_FEW_STEPS if is_few_step else model.flow.t_min)
+    if model.high_noise is not None:  # its predictions lack detail
+        jump_time = min(jump_time, model.high_noise.boundary)
+    return time_schedule(num_inference_steps, log_shift(tokens, model.flow), jump_time)
 
 
 def sample(

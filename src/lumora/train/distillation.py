@@ -39,14 +39,13 @@ from lumora.diffusion.defaults import (
     JUMP_T_BETWEEN,
     MULTI_SHOT_GUIDANCE,
 )
-from lumora.diffusion.flow import log_shift, velocity
+from lumora.diffusion.flow import velocity
 from lumora.diffusion.guidance import Guidance, make_denoiser
-from lumora.diffusion.sampler import sample, time_schedule
+from lumora.diffusion.sampler import sample, sampling_times
 from lumora.model.lora_layers import add_lora, save_lora
 from lumora.model.noise_experts import Transformers, load_transformers, transformer_at
 from lumora.model.packing import Batch
 from lumora.model.patchify import stack_equal_shapes
-from lumora.model.token_layout import num_video_tokens
 from lumora.model.transformer import flops
 from lumora.presets import Preset, finetuning
 from lumora.train.checkpoint import TrainProgress
@@ -123,6 +122,14 @@ def _export(config: DistillationConfig, model: ModelConfig, run_dir: Path) -> No
     save_lora(adapters, run_dir / "weights" / FEW_STEPS, metadata)
 
 
+def teacher_path(t: float, t_next: float, num_steps: int, t_min: float) -> list[float]:
+    """Times of the teacher's steps from t to `t_next`; its last step to 0 is the jump from `t_min`, as in sampling."""
+    jumps = t_next == 0 and t > t_min and num_steps > 1
+    end, count = (t_min, num_steps - 1) if jumps else (t_next, num_steps if t_next > 0 else 1)
+    path = [t + (end - t) * i / count for i in range(count + 1)]
+    return [*path, 0.0] if jumps else path
+
+
 class DistillationObjective(LatentObjective):
     """The squared error of the student's velocity over one of its steps, against the mean velocity of its teacher."""
 
@@ -165,18 +172,15 @@ class DistillationObjective(LatentObjective):
         """The loss of clips of one shape over one random step, and the index of that step."""
         state, guidance, jump = self._draw_state(clean, examples, generator)
         text, spans = [e.text.to(clean) for e in examples], [e.spans for e in examples]
-        shift = log_shift(num_video_tokens(clean.shape[2:], self.model.transformer.patch_size[1]), self.flow)
         t_min, config = self.flow.t_min, self.distillation
-        times = time_schedule(config.num_inference_steps, shift, max(t_min, jump))
+        times = sampling_times(self.model, clean.shape[2:], config.num_inference_steps, jump, is_few_step=True)
         index = int(torch.randint(config.num_inference_steps, (), generator=generator))
         t, t_next = times[index], times[index + 1]
 
         student = make_denoiser(self.module, state, text, Guidance(), t_min, spans)
         x = sample(student, state, times[: index + 1], "euler")
         teacher = make_denoiser(self.teacher, state, text, guidance, t_min, spans)
-        substeps = config.teacher_steps if t_next > 0 else 1
-        path = [t + (t_next - t) * i / substeps for i in range(substeps + 1)]
-        end = sample(teacher, replace(state, latent=x), path)
+        end = sample(teacher, replace(state, latent=x), teacher_path(t, t_next, config.teacher_steps, t_min))
         x, mean_velocity = x.clone(), ((x - end) / (t - t_next)).clone()  # made in inference mode
 
         mask = state.denoise_mask[:, None, :, None, None]

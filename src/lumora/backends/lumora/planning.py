@@ -14,7 +14,7 @@ from lumora.diffusion.defaults import CONDITIONED_GUIDANCE, CONTINUATION_GUIDANC
 from lumora.request.conditions import Condition, Shot
 from lumora.request.spec import Request, check_range
 
-SAMPLER_VERSION = 3
+SAMPLER_VERSION = 4
 """Goes up with each change of the pixels that a model makes of a request."""
 MIN_SIDE, MAX_SIDE = 32, 1024
 MAX_SECONDS = 60.0

@@ -21,12 +21,10 @@ from lumora.codec import Codec
 from lumora.config import ModelConfig
 from lumora.diffusion.condition import EditSource, LatentState, concat, unbind
 from lumora.diffusion.defaults import JUMP_T_BESIDE, JUMP_T_BETWEEN
-from lumora.diffusion.flow import log_shift
 from lumora.diffusion.guidance import Guidance, X0Correction, make_denoiser
-from lumora.diffusion.sampler import SamplerState, sample, time_schedule
+from lumora.diffusion.sampler import SamplerState, sample, sampling_times
 from lumora.model.noise_experts import Transformers
 from lumora.model.packing import Span
-from lumora.model.token_layout import num_video_tokens
 from lumora.request.spec import Request
 from lumora.text_encoder import TextEncoder
 
@@ -140,13 +138,9 @@ class WindowSampler:
         )
 
     def _times(self, local: LatentState, request: Request, jump_time: float) -> list[float]:
-        tokens = num_video_tokens(local.latent.shape[2:], self.config.transformer.patch_size[1])
-        assert request.num_inference_steps is not None, "The backend's plan decides the number of steps."
-        if self.config.high_noise is not None:  # its predictions lack detail
-            jump_time = min(jump_time, self.config.high_noise.boundary)
-        return time_schedule(
-            request.num_inference_steps, log_shift(tokens, self.config.flow), max(self.config.flow.t_min, jump_time)
-        )
+        steps = request.num_inference_steps
+        assert steps is not None, "The backend's plan decides the number of steps."
+        return sampling_times(self.config, local.latent.shape[2:], steps, jump_time, self.is_few_step)
 
     def _guidance(self, request: Request, continues: bool, is_edit: bool) -> Guidance:
         if self.is_few_step:
