@@ -21,7 +21,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Float16
-from scipy.optimize import least_squares
 
 from lumora.media.video import Video
 from lumora.provenance.dct import (
@@ -133,6 +132,7 @@ def _refine_alignment(
     A maximum a posteriori estimate by Levenberg and Marquardt's method: independent Gaussian errors of the pixels, and
     `begin` with ALIGNMENT_SIGMA as the prior. The tone is fitted anew at each alignment (variable projection).
     """
+    from scipy.optimize import least_squares  # half a second and 50 MB, which publishing does not need
 
     def difference(where: AlignmentVector) -> Float[np.ndarray, " n"]:
         return (luma - _match_tone(_render(original, where, times, luma.shape[1:]), luma)).ravel()
