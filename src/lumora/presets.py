@@ -198,16 +198,16 @@ def stage() -> Curriculum:
     coarse = replace(base.transformer, patch_size=(1, 4, 4), time_shift=2.0)
     clips = replace(
         last.clips,
-        model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse, boundary=0.55)),
+        model=replace(last.clips.model, high_noise=HighNoiseConfig(coarse, boundary=0.8)),
         high_noise=replace(large, batch_size=16, max_steps=15_000),
     )
     codec = Preset(base, "stage", num_clips=2_000, buckets=(VideoShape(17, 64, 64),), codec=cpu().codec)
     tuned = TrainConfig(
         batch_size=2,
-        max_steps=1_200,
-        optimizer=OptimizerConfig(muon_lr=0.001, adam_lr=5e-5, muon_every=2, ema_decays=(0.99, 0.995)),
+        max_steps=3_000,
+        optimizer=OptimizerConfig(muon_lr=0.004, adam_lr=2e-4, muon_every=2, ema_decays=(0.99, 0.995)),
     )
-    decoder = Preset(base, "stage", num_clips=400, buckets=(VideoShape(17, 128, 128),), shard_size=50, codec=tuned)
+    decoder = Preset(base, "stage", num_clips=600, buckets=(VideoShape(17, 128, 128),), shard_size=50, codec=tuned)
     return Curriculum(codec, (sized("64", 1, 24_000, small), replace(last, clips=clips)), decoder)
 
 
