@@ -1,7 +1,6 @@
 """Solvers of the ordinary differential equation from noise (t = 1) to data (t = 0).
 
-Everything here is a function of a denoiser `(x, t) -> velocity`, so it is tested on velocity fields with known
-solutions.
+They are functions of a denoiser `(x, t) -> velocity`, so they are tested on velocity fields with known solutions.
 """
 
 from __future__ import annotations
