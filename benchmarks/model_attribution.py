@@ -3,7 +3,7 @@
     python benchmarks/model_attribution.py [--ours N] [--world N] [--films N] [--seed S] [--attacks NAME ...]
 
 Ours are videos of the default model from held-out captions, with a watermark. Foreign are clips of the simulated world
-(`plain`, `simple`, `full`: what the codec was trained on, so the hardest ones) and parts of films, at other sizes,
+(`stage`, `simple`, `full`: what the codec was trained on, so the hardest ones) and parts of films, at other sizes,
 positions and starts. All are encoded as they are published, then attacked. For each attack it prints the area under the
 ROC curve, the share of ours and of foreign videos with a trace at p ≤ 10⁻² and 5·10⁻² with 95 % Wilson intervals, and
 the CPU seconds for one video.
@@ -32,12 +32,12 @@ from lumora.provenance.model_attribution import CodecTrace, trace_of, trace_p_va
 from lumora.request.spec import Request
 from lumora.world.clip import make_clip
 
-SHAPE = VideoShape(17, 64, 64, 8.0)
-PRESETS = ("plain", "simple", "full")
+SHAPE = VideoShape(17, 128, 128, 8.0)
+PRESETS = ("stage", "simple", "full")
 
 
 def own_videos(pipeline: Pipeline, count: int, seed: int) -> list[Video]:
-    captions = [list(make_clip("plain", seed, n, SHAPE).captions.values())[n % 3].text for n in range(count)]
+    captions = [list(make_clip("stage", seed, n, SHAPE).captions.values())[n % 3].text for n in range(count)]
     requests = [Request(text, seconds=2, seed=seed + n) for n, text in enumerate(captions)]
     videos = [video for n in range(0, count, 4) for video in pipeline.generate_batch(requests[n : n + 4])]
     return [watermark.embed(video, secrets.randbits(32), secrets.token_bytes(32)) for video in videos]
