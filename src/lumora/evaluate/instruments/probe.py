@@ -80,7 +80,7 @@ class Probe(nn.Module):
         )
         self.find = _perceptron(STEPS * (width + 3), width, width)
         self.present = nn.Linear(width, 1)
-        self.each = _perceptron(STEPS * (width + 3 + width // 2) + width, 4 * width, width)
+        self.each = _perceptron(STEPS * (width + 3 + width // 2) + width, 2 * width, width)
         self.clip = nn.ModuleDict({c: nn.Linear(width, len(options(c))) for c in CLIP_CATEGORIES})
         self.subject = nn.ModuleDict({c: nn.Linear(width, len(options(c))) for c in SUBJECT_CATEGORIES if c in subject})
 
