@@ -6,12 +6,12 @@ They are functions of a denoiser `(x, t) -> velocity`, so they are tested on vel
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Size, Tensor
 
 from lumora.config import ModelConfig
 from lumora.diffusion.condition import LatentState
@@ -54,7 +54,7 @@ def time_schedule(num_inference_steps: int, log_shift: float = 0.0, final_jump_t
 
 def sampling_times(
     model: ModelConfig,
-    latent_size: Sequence[int],
+    latent_size: Size | tuple[int, int, int],
     num_inference_steps: int,
     jump_time: float = 0.0,
     is_few_step: bool = False,
