@@ -30,17 +30,19 @@ TRACE_FRAMES, TRACE_SIDE = 17, 128
 """Only the first frames are used, and of these the central part, at most this many pixels a side."""
 GRID_SHIFT = (2, 5)
 """Shift against the grid in pixels, down and across: no fraction of a square that other codecs use as well."""
-FOREIGN_PASSES, FOREIGN_GRID = (-2.7, 0.4), (0.02, 0.05)
+FOREIGN_PASSES, FOREIGN_GRID = (-1.9, 0.35), (0.02, 0.05)
 """Mean and standard deviation of both ratios over foreign videos."""
-MIN_P_VALUE = 1 / 242
-"""The smallest p-value that 241 foreign clips can show."""
-ROUNDING_ERROR = (2 / 255) ** 2 / 12
-"""The mean square error of rounding to 8 bits, for pixels from −1 to 1."""
+MIN_P_VALUE = 1 / 301
+"""The smallest p-value that 300 foreign clips can show."""
+MIN_ERROR = (2 / 255) ** 2
+"""Added to the mean square errors, for pixels from −1 to 1: one level of 8 bits. Where errors are smaller, as in a
+black video, their ratio says nothing."""
 
 
 @dataclass(frozen=True)
 class CodecTrace:
-    """Natural logarithms of ratios of mean square errors: about −2.7 and 0 for foreign videos, −1 and 0.5 for ours."""
+    """Natural logarithms of ratios of mean square errors: about −1.9 and 0 for foreign videos, −0.6 and 0.4 for
+    ours."""
 
     passes: float
     """The second pass through the codec to the first."""
@@ -92,9 +94,9 @@ def central_part(frame: UInt8[np.ndarray, "h w 3"], square: int) -> UInt8[np.nda
 def trace_p_value(z_score: float) -> float:
     """Upper bound of the rate at which foreign videos have a z-score this high.
 
-    The line lies above the measured rates of 241 foreign clips (the simulated world, films, photographs) as lumora
-    would publish them, and of 122 of them after H.264 at CRF 28. Of the first, 5 % have a z-score of at least .57, 1 %
-    of .94, and the highest is 1.67; of the others, 5 % have .92, 1 % have 1.19, and the highest is 1.76.
+    The line lies above the measured rates of 300 foreign clips (the simulated world and films) as lumora would publish
+    them, and of 150 of them after H.264 at CRF 28. Of the first, 5 % have a z-score of at least .14, 1 % of .64, and
+    the highest is .91; of the others, 5 % have .44, 1 % have .69, and the highest is 1.09.
     """
     return max(MIN_P_VALUE, 10 ** -(max(z_score, 0.0) / 0.8))
 
@@ -114,5 +116,5 @@ def _reconstruct(codec: Codec, pixels: Float[Tensor, "1 3 t h w"]) -> Float[Tens
 
 
 def _log_ratio(numerator: Tensor, denominator: Tensor) -> float:
-    errors = (float(difference.square().mean()) + ROUNDING_ERROR for difference in (numerator, denominator))
+    errors = (float(difference.square().mean()) + MIN_ERROR for difference in (numerator, denominator))
     return math.log(next(errors)) - math.log(next(errors))
