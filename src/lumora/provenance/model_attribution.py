@@ -30,7 +30,7 @@ TRACE_FRAMES, TRACE_SIDE = 17, 128
 """Only the first frames are used, and of these the central part, at most this many pixels a side."""
 GRID_SHIFT = (2, 5)
 """Shift against the grid in pixels, down and across: no fraction of a square that other codecs use as well."""
-FOREIGN_PASSES, FOREIGN_GRID = (-1.9, 0.35), (0.02, 0.05)
+FOREIGN_PASSES, FOREIGN_GRID = (-1.8, 0.35), (0.01, 0.03)
 """Mean and standard deviation of both ratios over foreign videos."""
 MIN_P_VALUE = 1 / 301
 """The smallest p-value that 300 foreign clips can show."""
@@ -95,8 +95,8 @@ def trace_p_value(z_score: float) -> float:
     """Upper bound of the rate at which foreign videos have a z-score this high.
 
     The line lies above the measured rates of 300 foreign clips (the simulated world and films) as lumora would publish
-    them, and of 150 of them after H.264 at CRF 28. Of the first, 5 % have a z-score of at least .14, 1 % of .64, and
-    the highest is .91; of the others, 5 % have .44, 1 % have .69, and the highest is 1.09.
+    them, and of 150 of them after H.264 at CRF 28. Of the first, 5 % have a z-score of at least .36, 1 % of .93, and
+    the highest is 1.84; of the others, 5 % have .62, 1 % have 1.31, and the highest is 1.83.
     """
     return max(MIN_P_VALUE, 10 ** -(max(z_score, 0.0) / 0.8))
 
