@@ -180,15 +180,23 @@ def test_steps_without_finite_gradients_are_skipped(tmp_path: Path):
 
 
 RANKS = """
-import sys, torch
+import atexit, sys, torch
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_train import Quadratic, TrainConfig, train, dist_context
-with dist_context("cpu") as dist:
-    objective = Quadratic(target=float(dist.rank * 2))
-    if dist.rank:
-        objective.module.weight.data.add_(5.0)  # must be overwritten by the weights of rank 0
-    train(objective, TrainConfig(max_steps=10, log_every=1, precision="fp32"), Path(sys.argv[1]), dist)
+
+def main():
+    with dist_context("cpu") as dist:
+        objective = Quadratic(target=float(dist.rank * 2))
+        if dist.rank:
+            objective.module.weight.data.add_(5.0)  # must be overwritten by the weights of rank 0
+        train(objective, TrainConfig(max_steps=10, log_every=1, precision="fp32"), Path(sys.argv[1]), dist)
+
+def print_threads():
+    print("threads:", sorted(f.read_text().strip() for f in Path("/proc/self/task").glob("*/comm")))
+
+atexit.register(print_threads)  # the last of the handlers: they run in the reverse order
+main()
 """
 
 
@@ -198,6 +206,8 @@ def test_torchrun_trains_on_the_mean_gradient(tmp_path: Path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
     finished = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=600)
     assert finished.returncode == 0, finished.stderr
+    assert "threads:" in finished.stdout
+    assert "gloo" not in finished.stdout  # a thread of the process group can abort the interpreter at its end
     alone = Quadratic(target=1.0)
     train(alone, TrainConfig(max_steps=10, precision="fp32"), tmp_path / "alone", SINGLE)
     torch.testing.assert_close(read_ema(tmp_path), read_ema(tmp_path / "alone"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from importlib import import_module
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 
@@ -44,6 +46,7 @@ class DistContext:
         for parameter in module.parameters():
             parameter.data = parameter.data.contiguous()  # FSDP2 takes no channels-last weights
         mesh = init_device_mesh(self.device.type, (self.world_size,))
+        atexit.register(_free_process_group)
         policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
         for unit in units:
             fully_shard(unit, mesh=mesh, mp_policy=policy)
@@ -101,11 +104,22 @@ def dist_context(device: str | None = None) -> Iterator[DistContext]:
         yield DistContext(dist.get_rank(), world_size, local_device)
         return
     # Optimizers import torch._dynamo, which keeps a reference to a process group that exists at that time. The group
-    # would then outlive destroy_process_group, and its threads can abort the interpreter at exit. So it is imported
-    # before the group is made.
+    # would then outlive destroy_process_group. So it is imported before the group is made.
     import_module("torch._dynamo")
     dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
     try:
         yield DistContext(dist.get_rank(), world_size, local_device)
     finally:
         dist.destroy_process_group()
+
+
+def _free_process_group() -> None:
+    """Drops the last references to a destroyed process group, so that its threads end before the interpreter does.
+
+    A thread of Gloo that frees a tensor while the interpreter ends aborts the process. The references are those of
+    the sharded modules, which form cycles, and of the meshes, which DTensor keeps in its caches.
+    """
+    for mesh in gc.get_objects():
+        if type(mesh) is DeviceMesh:
+            vars(mesh).clear()
+    gc.collect()
