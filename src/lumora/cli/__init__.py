@@ -171,8 +171,8 @@ def _unknown_flag(verb: str, words: list[str]) -> str | None:
     flags = [word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)]
     known = set(re.findall(r"--[a-z][a-z-]*", _help_of(verb)))
     for flag in (flag for flag in flags if flag not in known):
-        close = get_close_matches(flag, known, 1)
-        meant = f"; did you mean {close[0]}?" if close else "."
+        close = get_close_matches(flag[2:], [name[2:] for name in known], 1)  # the hyphens would make all flags alike
+        meant = f"; did you mean --{close[0]}?" if close else "."
         return f"There is no flag {flag}{meant} See lumora {f'{verb} ' if verb in VERBS else ''}--help."
     return None
 

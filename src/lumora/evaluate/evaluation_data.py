@@ -51,9 +51,10 @@ class EvaluationData:
     @classmethod
     def load(cls, plan: EvaluationPlan, model: Path | None, probe: Path, workers: int) -> EvaluationData:
         """Loads the instruments. Raises ValueError if there is no probe at `probe`."""
+        facts = Probe.load(probe)  # first, as it is what a user may have named
         has_characters = not set(CHARACTERS).isdisjoint(PRESETS[plan.preset].kinds)
         emotion_reader = EmotionReader.load(EMOTION_READER) if has_characters else None
-        return cls(plan, model, Probe.load(probe), ColorTables.load(COLOR_TABLES), emotion_reader, workers)
+        return cls(plan, model, facts, ColorTables.load(COLOR_TABLES), emotion_reader, workers)
 
     @cached_property
     def config(self) -> ModelConfig:
