@@ -34,7 +34,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="folder of a model")
     parser.add_argument("--random", action="store_true")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--steps", type=int, help="denoising steps (default: the model's)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # before torch is imported, here and in the children
@@ -58,7 +58,7 @@ def write_random_model(folder: Path) -> Path:
 
 def measure_command(out: Path, model: Path | None, options: argparse.Namespace) -> None:
     command = [sys.executable, "-m", "lumora", "generate", PROMPT, "-o", str(out), "--overwrite"]
-    command += ["--steps", str(options.steps)]
+    command += ["--steps", str(options.steps)] if options.steps else []
     command += ["--model", str(model)] if model else []
     seconds = []
     for _ in range(options.runs):
@@ -76,7 +76,7 @@ def measure_command(out: Path, model: Path | None, options: argparse.Namespace) 
     print(f"  imports                  {time.perf_counter() - start:6.2f} s")
 
 
-def measure_parts(model: Path | None, steps: int) -> None:
+def measure_parts(model: Path | None, steps: int | None) -> None:
     """The time of each part, in one process."""
     from lumora.backends.lumora.pipeline import Pipeline
     from lumora.backends.lumora.planning import prepare
@@ -91,8 +91,8 @@ def measure_parts(model: Path | None, steps: int) -> None:
     ended = time.perf_counter()
     print(f"  loading                  {loaded - start:6.2f} s")
     print(f"  prompt and first step    {ticks[0] - loaded:6.2f} s")
-    if steps > 1:
-        print(f"  each further step        {(ticks[-1] - ticks[0]) / (steps - 1):6.3f} s")
+    if len(ticks) > 1:
+        print(f"  each further step        {(ticks[-1] - ticks[0]) / (len(ticks) - 1):6.3f} s, {len(ticks)} steps")
     decoding = ended - ticks[-1]
     frames = prepare(request, pipeline.config).num_frames
     print(f"  decoding                 {decoding:6.2f} s, {1e3 * decoding / frames:.1f} ms a frame")

@@ -44,14 +44,12 @@ MAX_CODEC_POSITIONS = 1024
 
 @dataclass(frozen=True)
 class Pipeline:
+    folder: Path
     config: ModelConfig
     codec: Codec
-    transformers: Transformers
     text_encoder: TextEncoder
     few_steps: int = 0
     """The number of steps that `few_step_transformers` are for; 0 if there are none."""
-    few_step_transformers: Transformers | None = None
-    """The distilled transformers (`lumora.train.distillation`)."""
 
     @classmethod
     def from_pretrained(cls, folder: Path | None = None, device: str | torch.device | None = None) -> Pipeline:
@@ -60,23 +58,26 @@ class Pipeline:
         Raises ValueError, in one sentence, if its files are missing or broken.
         """
         config, device, few_steps = read_config(folder), choose_device(device), read_few_steps(folder)
-        files, few_step_transformers = model_folder(folder), None
-        if few_steps:
-            few_step_transformers = load_transformers(config, files)
-            merge_lora(few_step_transformers, files / FEW_STEPS)
-            few_step_transformers = _for_inference(few_step_transformers, device)
-        return cls(
-            config,
-            load_codec(folder, device),
-            _for_inference(load_transformers(config, files), device),
-            TextEncoder.load(device=device),
-            few_steps,
-            few_step_transformers,
-        )
+        text_encoder = TextEncoder.load(device=device)
+        pipeline = cls(model_folder(folder), config, load_codec(folder, device), text_encoder, few_steps)
+        _ = pipeline.few_step_transformers if few_steps else pipeline.transformers  # broken files are refused here
+        return pipeline
 
     @property
     def device(self) -> torch.device:
         return self.text_encoder.device
+
+    @cached_property
+    def transformers(self) -> Transformers:
+        """The transformers that were trained, for any number of steps. A model for few steps seldom needs them."""
+        return _for_inference(load_transformers(self.config, self.folder), self.device)
+
+    @cached_property
+    def few_step_transformers(self) -> Transformers:
+        """The transformers with the adapters for few steps (`lumora.train.distillation`)."""
+        transformers = load_transformers(self.config, self.folder)
+        merge_lora(transformers, self.folder / FEW_STEPS)
+        return _for_inference(transformers, self.device)
 
     @cached_property
     def codec_hash(self) -> str:
@@ -145,10 +146,9 @@ class Pipeline:
 
     def _sampler(self, request: Request) -> WindowSampler:
         """With the distilled transformers if there are some for the request's number of steps."""
-        few_step = self.few_step_transformers if request.num_inference_steps == self.few_steps else None
-        if few_step is not None and is_unguided(request):
-            return WindowSampler(self.config, self.codec, few_step, self.text_encoder, is_few_step=True)
-        return WindowSampler(self.config, self.codec, self.transformers, self.text_encoder)
+        is_few_step = request.num_inference_steps == self.few_steps and is_unguided(request)
+        transformers = self.few_step_transformers if is_few_step else self.transformers
+        return WindowSampler(self.config, self.codec, transformers, self.text_encoder, is_few_step)
 
     def _show_previews(self, on_preview: Preview, latents: Float[Tensor, "b c t h w"]) -> None:
         """A frame of the middle of each estimate, decoded alone."""
