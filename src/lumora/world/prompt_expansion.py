@@ -70,13 +70,6 @@ def expand_prompt(text: str, generator: np.random.Generator) -> PromptExpansion:
     return _with_scene(text, reading, generator)
 
 
-def keeps_facts(prompt: str, expanded: str) -> bool:
-    """Whether an expansion of a prompt in the grammar of captions states all that the prompt states."""
-    before, after = read_prompt(prompt), read_prompt(expanded)
-    wanted = set(before.facts)
-    return not after.unread and any(wanted <= facts for facts in renumbered(after.facts))
-
-
 def draw_details(reading: PromptReading, generator: np.random.Generator) -> tuple[Fact, ...]:
     """Facts that the prompt leaves open: looks and motions of subjects, place, light and camera."""
     added: list[Fact] = []
