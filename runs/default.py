@@ -21,7 +21,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from lumora.backends.lumora.weights import DEFAULT_FOLDER
+from lumora.backends.lumora.weights import DEFAULT_FOLDER, model_files
+from lumora.config import HIGH_NOISE_TRANSFORMER
+from lumora.diffusion.defaults import FEW_STEPS
 from lumora.presets import CURRICULA, PRESETS, Preset
 from lumora.train.checkpoint import TrainProgress
 from lumora.train.curriculum import run_curriculum
@@ -45,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         if progress and _stopped_early(progress):
             return 3
     if options.install:
-        shutil.copytree(run_dir / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
+        _install(run_dir / "weights")
     return 0
 
 
@@ -58,8 +60,16 @@ def _curriculum(options: argparse.Namespace, run_dir: Path, deadline: float | No
     if _stopped_early(progress):
         return 3
     if options.install:
-        shutil.copytree(run_dir / "weights", DEFAULT_FOLDER, dirs_exist_ok=True)
+        _install(run_dir / "weights")
     return 0
+
+
+def _install(weights: Path) -> None:
+    """Makes the model in the folder `weights` the default. Files that only the model before it has are removed."""
+    for name in (f"{HIGH_NOISE_TRANSFORMER}.safetensors", FEW_STEPS):
+        (DEFAULT_FOLDER / name).unlink(missing_ok=True)
+    for file in model_files(weights):
+        shutil.copy(file, DEFAULT_FOLDER / file.name)
 
 
 def _stopped_early(progress: TrainProgress) -> bool:

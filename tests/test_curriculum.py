@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from test_train_data import script
 
+from lumora.backends.lumora.weights import read_few_steps
 from lumora.data.datasets import LatentDataset
 from lumora.presets import stage, tiny_stage
 from lumora.train.run import CODEC, read_model_config
@@ -47,6 +49,23 @@ def test_the_finished_model_has_a_tuned_decoder_and_the_codecs_encoder(run_dir: 
     last = run_dir / tiny_stage().stages[-1].name / "weights"
     for name in ("transformer.safetensors", "model.json"):
         assert (run_dir / "weights" / name).read_bytes() == (last / name).read_bytes()
+
+
+def test_the_finished_model_has_adapters_for_few_steps(run_dir: Path) -> None:
+    assert read_few_steps(run_dir / "weights") == tiny_stage().distillation.num_inference_steps
+
+
+def test_installing_a_model_removes_the_files_of_the_one_before(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default, installed = script("default"), tmp_path / "installed"
+    shutil.copytree(run_dir / "weights", installed)
+    (installed / "probe.safetensors").touch()
+    monkeypatch.setattr(default, "DEFAULT_FOLDER", installed)
+    words = ["--preset", "tiny", "--run-dir", str(tmp_path / "tiny"), "--workers", "0", "--install"]
+    assert default.main(words) == 0
+    names = {file.name for file in installed.iterdir()}
+    assert names == {"model.json", "codec.safetensors", "transformer.safetensors", "probe.safetensors"}
 
 
 def test_all_clips_are_rendered_after_the_last_portion(run_dir: Path) -> None:

@@ -14,14 +14,14 @@ from lumora.backends.lumora.planning import prepare
 from lumora.backends.lumora.weights import model_hash, read_config, read_few_steps
 from lumora.cli import main
 from lumora.codec import Codec
-from lumora.config import HighNoiseConfig, to_json
+from lumora.config import DistillationConfig, HighNoiseConfig, to_json
 from lumora.data.datasets import LatentDataset
 from lumora.diffusion.defaults import FEW_STEPS
 from lumora.model.noise_experts import load_transformers
 from lumora.model.transformer import Transformer
 from lumora.presets import finetuning, tiny
 from lumora.request.spec import Request
-from lumora.train.distillation import DistillationConfig, DistillationObjective, teacher_path
+from lumora.train.distillation import DistillationObjective, teacher_path
 from lumora.train.distributed import dist_context
 from lumora.weights_io import save_weights
 
@@ -71,7 +71,7 @@ def test_a_run_makes_adapters_for_its_number_of_steps(run_dir: Path, teacher: Pa
 @pytest.fixture
 def objective(run_dir: Path, teacher: Path) -> DistillationObjective:
     """All weights of the student are free, and equal those of its teacher."""
-    config = DistillationConfig(teacher, batch_size=2, teacher_steps=1)
+    config = DistillationConfig(batch_size=2, teacher_steps=1)
     student, original = (load_transformers(MODEL, teacher) for _ in "12")
     run, latents = finetuning(1, config.batch_size, None), LatentDataset(run_dir / "latents")
     with dist_context("cpu") as dist:

@@ -118,6 +118,22 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """To how many steps a model is distilled, and for how long."""
+
+    num_inference_steps: int = 4
+    teacher_steps: int = 4
+    """Steps of the teacher (Adams-Bashforth) for one of the student."""
+    lora_rank: int = 64
+    max_steps: int = 600
+    batch_size: int = 8
+    world: str = "stage"
+    """Preset of the world whose captions are used."""
+    num_clips: int = 600
+    """Clips of the world; a model of several shots gets a quarter as many films too, if the world has films."""
+
+
+@dataclass(frozen=True)
 class Resolution:
     """Size of a picture in pixels."""
 

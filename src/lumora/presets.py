@@ -9,6 +9,7 @@ from functools import partial
 from lumora.config import (
     HIGH_NOISE_TRANSFORMER,
     CodecConfig,
+    DistillationConfig,
     FlowConfig,
     HighNoiseConfig,
     ModelConfig,
@@ -152,14 +153,17 @@ class CurriculumStage:
 
 @dataclass(frozen=True)
 class Curriculum:
-    """The training of a codec, then of the transformer at increasing resolutions, then of the decoder alone. Each stage
-    starts from the weights of the stage before, and uses its clips too: they cost a fraction of the larger ones."""
+    """The training of a codec, then of the transformer at increasing resolutions, then of the decoder alone, then of
+    adapters for few steps. Each stage starts from the weights of the stage before, and uses its clips too: they cost a
+    fraction of the larger ones."""
 
     codec: Preset
     """Data and schedule of the codec."""
     stages: tuple[CurriculumStage, ...]
     decoder: Preset
     """Data and schedule of the decoder at the last resolution; the schedule is that of `codec`."""
+    distillation: DistillationConfig
+    """To few steps, at the end."""
 
 
 def stage() -> Curriculum:
@@ -208,7 +212,8 @@ def stage() -> Curriculum:
         optimizer=OptimizerConfig(muon_lr=0.004, adam_lr=2e-4, muon_every=2, ema_decays=(0.99, 0.995)),
     )
     decoder = Preset(base, "stage", num_clips=600, buckets=(VideoShape(17, 128, 128),), shard_size=50, codec=tuned)
-    return Curriculum(codec, (sized("64", 1, 24_000, small), replace(last, clips=clips)), decoder)
+    few_steps = DistillationConfig(lora_rank=8, max_steps=900, num_clips=1_000)
+    return Curriculum(codec, (sized("64", 1, 24_000, small), replace(last, clips=clips)), decoder, few_steps)
 
 
 def tiny_stage() -> Curriculum:
@@ -228,7 +233,8 @@ def tiny_stage() -> Curriculum:
     coarse = replace(base.model.transformer, patch_size=(1, 3, 3), time_shift=1.5)
     model = replace(last.clips.model, high_noise=HighNoiseConfig(coarse))
     last = replace(last, clips=replace(last.clips, model=model, high_noise=run))
-    return Curriculum(codec, (sized("32", 32), last), decoder=codec)
+    few_steps = DistillationConfig(lora_rank=2, max_steps=4, batch_size=2, num_clips=2)
+    return Curriculum(codec, (sized("32", 32), last), decoder=codec, distillation=few_steps)
 
 
 def variations(shape: VideoShape) -> tuple[VideoShape, ...]:

@@ -236,10 +236,10 @@ class TrainDistill:
 
     def run(self) -> None:
         from lumora.backends.lumora.weights import model_folder
-        from lumora.train.distillation import DistillationConfig, distill
+        from lumora.config import DistillationConfig
+        from lumora.train.distillation import distill
 
         config = DistillationConfig(
-            model_folder(self.init_from).resolve(),
             self.steps,
             lora_rank=self.rank,
             max_steps=self.max_steps,
@@ -247,7 +247,8 @@ class TrainDistill:
             world=self.world,
             num_clips=self.num_clips,
         )
-        _print_progress("Distillation", distill(config, self.run_dir, self.max_minutes, self.device))
+        teacher = model_folder(self.init_from)
+        _print_progress("Distillation", distill(teacher, config, self.run_dir, self.max_minutes, self.device))
         say(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
 
 

@@ -2,7 +2,8 @@
 
 `codec` is the run directory of the codec. For each stage NAME, the folder `NAME` is a run directory with the latents of
 its clips, a run of each of its transformers and its weights; `NAME-films` has the latents of its multi-shot clips.
-`decoder` is the run that tunes the decoder at the end, and `weights` the finished model.
+`decoder` is the run that tunes the decoder, `few-steps` the one that distills the model, and `weights` the finished
+model.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lumora.config import HIGH_NOISE_TRANSFORMER, TRANSFORMER
+from lumora.config import HIGH_NOISE_TRANSFORMER, TRANSFORMER, DistillationConfig
 from lumora.data.datasets import LatentDataset
 from lumora.data.render_latents import render_latents
 from lumora.data.shards import shard_numbers
+from lumora.diffusion.defaults import FEW_STEPS
 from lumora.model.transformer import Transformer
 from lumora.presets import Curriculum, CurriculumStage, Preset
 from lumora.terminal import warn
 from lumora.train.checkpoint import TrainProgress, read_progress
+from lumora.train.distillation import distill
 from lumora.train.run import CODEC, render_clips_stage, train_codec, train_transformer
 from lumora.train.transplant import transplant
 from lumora.train.warm_start import warm_start
@@ -67,6 +70,8 @@ def run_curriculum(
         trained = curriculum.stages[-1].clips.model.transformers()
         for file in ("model.json", *(f"{name}.safetensors" for name in trained)):
             shutil.copy(init_from.with_name(file), run_dir / "weights" / file)
+        if progress.step == progress.max_steps:
+            progress = _few_steps(curriculum.distillation, run_dir, minutes_left, device)
     return progress
 
 
@@ -102,6 +107,17 @@ def _decoder(
     tuned = run_dir / "decoder" / CODEC
     (run_dir / "weights").mkdir(exist_ok=True)
     shutil.copy(tuned if tuned.exists() else codec, run_dir / "weights" / CODEC.name)
+    return progress
+
+
+def _few_steps(
+    config: DistillationConfig, run_dir: Path, minutes_left: Callable[[], float | None], device: str
+) -> TrainProgress:
+    """Distills the finished model to few steps, and adds the adapters to it."""
+    _log("few-steps")
+    progress = distill(run_dir / "weights", config, run_dir / "few-steps", minutes_left(), device)
+    if progress.step == progress.max_steps:
+        shutil.copy(run_dir / "few-steps" / "weights" / FEW_STEPS, run_dir / "weights" / FEW_STEPS)
     return progress
 
 

@@ -11,14 +11,14 @@ and in `weights` the model with its adapters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumora.config import ModelConfig, TrainConfig, to_json
+from lumora.config import DistillationConfig, ModelConfig, TrainConfig, to_json
 from lumora.data.datasets import LatentDataset
 from lumora.data.latent_cache import LatentExample
 from lumora.data.render_latents import render_latents
@@ -47,7 +47,7 @@ from lumora.model.noise_experts import Transformers, load_transformers, transfor
 from lumora.model.packing import Batch
 from lumora.model.patchify import stack_equal_shapes
 from lumora.model.transformer import flops
-from lumora.presets import Preset, finetuning
+from lumora.presets import LANGUAGES, Preset, finetuning
 from lumora.train.checkpoint import TrainProgress
 from lumora.train.distributed import DistContext, dist_context
 from lumora.train.loop import train
@@ -59,52 +59,48 @@ CONTINUATION_SHARE = 0.3
 """Share of the clips with given frames in which these count as generated before, as in a long video."""
 
 
-@dataclass(frozen=True)
-class DistillationConfig:
-    """What is distilled, to how many steps, and for how long."""
-
-    model: Path
-    """The folder of the teacher."""
-    num_inference_steps: int = 4
-    teacher_steps: int = 4
-    """Steps of the teacher (Adams-Bashforth) for one of the student."""
-    lora_rank: int = 64
-    max_steps: int = 600
-    batch_size: int = 8
-    world: str = "stage"
-    """Preset of the world whose captions are used."""
-    num_clips: int = 600
-    """Clips of the world; a model of several shots gets a quarter as many films too, if the world has films."""
-
-
 def distill(
-    config: DistillationConfig, run_dir: Path, max_minutes: float | None = None, device: str | None = None
+    teacher_dir: Path,
+    config: DistillationConfig,
+    run_dir: Path,
+    max_minutes: float | None = None,
+    device: str | None = None,
 ) -> TrainProgress:
-    """Starts or resumes a distillation, and exports the model with its few-step adapters.
+    """Starts or resumes the distillation of the model in `teacher_dir`, and exports it with its few-step adapters.
 
     Raises ValueError for a model that is none, and a run directory of another run.
     """
-    model = read_model_config(config.model)
+    model, teacher_dir = read_model_config(teacher_dir), teacher_dir.resolve()
     with dist_context(device) as dist:
         if dist.is_main:
-            _prepare_data(config, model, run_dir, dist.device.type)
+            _prepare_data(teacher_dir, config, model, run_dir, dist.device.type)
         dist.wait_for_all()  # until the data are there
         torch.manual_seed(0)
-        student, teacher = (load_transformers(model, config.model) for _ in range(2))
+        student, teacher = (load_transformers(model, teacher_dir) for _ in range(2))
         add_lora(student, config.lora_rank)
         films = run_dir / "films"
         latents = LatentDataset(run_dir / "latents", extra_folders=[films] if films.exists() else [])
         run = finetuning(config.max_steps, config.batch_size, config.lora_rank)
         objective = DistillationObjective(student, teacher, latents, model, run, dist, config)
-        progress = train(objective, run, run_dir / "transformer", dist, to_json(model) + repr(config), max_minutes)
+        description = f"{to_json(model)}{teacher_dir}{to_json(config)}"
+        progress = train(objective, run, run_dir / "transformer", dist, description, max_minutes)
         if dist.is_main:
-            _export(config, model, run_dir)
+            _export(teacher_dir, config, model, run_dir)
     return progress
 
 
-def _prepare_data(config: DistillationConfig, model: ModelConfig, run_dir: Path, device: str) -> None:
-    codec = copy_codec(config.model, run_dir)
-    clips = Preset(model, config.world, num_clips=config.num_clips, buckets=(model.shape,), shard_size=50)
+def _prepare_data(
+    teacher_dir: Path, config: DistillationConfig, model: ModelConfig, run_dir: Path, device: str
+) -> None:
+    codec = copy_codec(teacher_dir, run_dir)
+    clips = Preset(
+        model,
+        config.world,
+        num_clips=config.num_clips,
+        buckets=(model.shape,),
+        shard_size=50,
+        languages=LANGUAGES,
+    )
     render_latents(clips, codec, run_dir / "latents", workers=0, device=device)
     if model.multi_shot and f"{config.world}-film" in WORLD_PRESETS:
         shape = replace(model.shape, num_frames=model.max_multi_shot_frames or model.shape.num_frames)
@@ -112,9 +108,9 @@ def _prepare_data(config: DistillationConfig, model: ModelConfig, run_dir: Path,
         render_latents(films, codec, run_dir / "films", workers=0, device=device)
 
 
-def _export(config: DistillationConfig, model: ModelConfig, run_dir: Path) -> None:
+def _export(teacher_dir: Path, config: DistillationConfig, model: ModelConfig, run_dir: Path) -> None:
     """Copies the teacher, and writes the longest EMA of the adapters next to it."""
-    student = load_transformers(model, config.model)
+    student = load_transformers(model, teacher_dir)
     save_model(student, model, run_dir / "weights")
     add_lora(student, config.lora_rank)
     adapters = load_ema(student, run_dir / "transformer").state_dict()

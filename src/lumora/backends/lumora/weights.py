@@ -41,15 +41,21 @@ def read_few_steps(folder: Path | None = None) -> int:
         raise ValueError(f"{file} does not hold few-step adapters.") from None
 
 
+def model_files(folder: Path | None = None) -> list[Path]:
+    """All files that decide what a model makes. Raises ValueError if one is missing."""
+    networks = ["codec", *read_config(folder).transformers()]
+    files = [model_folder(folder) / name for name in ("model.json", *(f"{name}.safetensors" for name in networks))]
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"The model's file {file} is missing.")
+    few_steps = model_folder(folder) / FEW_STEPS
+    return [*files, few_steps] if few_steps.exists() else files
+
+
 def model_hash(folder: Path | None = None) -> str:
     """SHA-256 of all files that decide what a model makes. Raises ValueError if one is missing."""
     digest = hashlib.sha256()
-    names = ["model.json", "codec.safetensors", *(f"{name}.safetensors" for name in read_config(folder).transformers())]
-    names += [FEW_STEPS] if (model_folder(folder) / FEW_STEPS).exists() else []
-    for name in names:
-        path = model_folder(folder) / name
-        if not path.is_file():
-            raise ValueError(f"The model's file {path} is missing.")
+    for path in model_files(folder):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
