@@ -212,7 +212,7 @@ def stage() -> Curriculum:
         optimizer=OptimizerConfig(muon_lr=0.004, adam_lr=2e-4, muon_every=2, ema_decays=(0.99, 0.995)),
     )
     decoder = Preset(base, "stage", num_clips=600, buckets=(VideoShape(17, 128, 128),), shard_size=50, codec=tuned)
-    few_steps = DistillationConfig(lora_rank=8, max_steps=900, num_clips=1_000)
+    few_steps = DistillationConfig(lora_rank=8, max_steps=750, num_clips=1_000)
     return Curriculum(codec, (sized("64", 1, 24_000, small), replace(last, clips=clips)), decoder, few_steps)
 
 

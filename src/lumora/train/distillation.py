@@ -23,7 +23,6 @@ from lumora.data.datasets import LatentDataset
 from lumora.data.latent_cache import LatentExample
 from lumora.data.render_latents import render_latents
 from lumora.diffusion.condition import (
-    UNCONDITIONED_SHARE,
     LatentState,
     draw_mask,
     frame_times,
@@ -55,6 +54,8 @@ from lumora.train.objectives import LatentObjective
 from lumora.train.run import copy_codec, load_ema, read_model_config, save_model
 from lumora.world.sample.cast import PRESETS as WORLD_PRESETS
 
+TEXT_ONLY_SHARE = 0.75
+"""Share of the steps without given frames: there the teacher's guidance is strongest, and the loss largest."""
 CONTINUATION_SHARE = 0.3
 """Share of the clips with given frames in which these count as generated before, as in a long video."""
 
@@ -189,7 +190,7 @@ class DistillationObjective(LatentObjective):
     ) -> tuple[LatentState, Guidance, float]:
         """Noise with or without given frames, and the teacher's guidance and jump time, as sampling chooses them."""
         frames = clean.shape[2]
-        is_conditioned = frames > 1 and torch.rand((), generator=generator).item() >= UNCONDITIONED_SHARE
+        is_conditioned = frames > 1 and torch.rand((), generator=generator).item() >= TEXT_ONLY_SHARE
         mask = draw_mask(frames, generator) if is_conditioned else keep_nothing(frames)
         continues = is_conditioned and torch.rand((), generator=generator).item() < CONTINUATION_SHARE
         scale = MULTI_SHOT_GUIDANCE if any(len(e.spans) > 1 for e in examples) else GUIDANCE
