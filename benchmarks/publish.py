@@ -29,14 +29,14 @@ def processor_time(code: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--steps", type=int, help="denoising steps (default: the model's)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LUMORA_STATE"] = folder
         measure(Path(folder), options.runs, options.steps)
 
 
-def measure(folder: Path, runs: int, steps: int) -> None:
+def measure(folder: Path, runs: int, steps: int | None) -> None:
     from lumora.backends.lumora.backend import LumoraBackend
     from lumora.request.spec import Request
     from lumora.service.moderation import Moderation, check_texts

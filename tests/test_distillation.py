@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lumora.backends.lumora.backend import LumoraBackend
 from lumora.backends.lumora.pipeline import Pipeline
-from lumora.backends.lumora.planning import prepare
-from lumora.backends.lumora.weights import model_hash, read_config, read_few_steps
+from lumora.backends.lumora.weights import model_hash, read_few_steps
 from lumora.cli import main
 from lumora.codec import Codec
 from lumora.config import DistillationConfig, HighNoiseConfig, to_json
@@ -116,15 +116,10 @@ def test_a_step_against_the_gradient_lowers_the_loss(objective: DistillationObje
         assert sum(after[seed][1] for seed in first_steps) < sum(first_steps.values())
 
 
-def test_few_steps_are_the_default_where_the_guidance_is_the_models_own(run_dir: Path):
-    weights = run_dir / "weights"
-    config, few_steps = read_config(weights), read_few_steps(weights)
-    guided = Request("a ball", guidance_scale=3.0)
-    assert prepare(Request("a ball"), config, few_steps).request.num_inference_steps == 4
-    assert prepare(guided, config, few_steps).request.num_inference_steps == 24
-    assert prepare(replace(guided, num_inference_steps=4), config, few_steps).request.num_inference_steps == 4
-    assert prepare(Request("a ball", negative_prompt="a cube"), config, few_steps).request.num_inference_steps == 24
-    assert prepare(Request("a ball"), config).request.num_inference_steps == 24
+def test_few_steps_are_made_on_request_only(run_dir: Path):
+    backend = LumoraBackend(run_dir / "weights")
+    assert backend.capabilities().num_inference_steps == 24
+    assert backend.prepare(Request("a ball")).request.num_inference_steps == 24
 
 
 def test_the_distilled_transformer_samples_requests_of_its_number_of_steps(run_dir: Path, teacher: Path):

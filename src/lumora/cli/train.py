@@ -249,7 +249,7 @@ class TrainDistill:
         )
         teacher = model_folder(self.init_from)
         _print_progress("Distillation", distill(teacher, config, self.run_dir, self.max_minutes, self.device))
-        say(f"Use it: lumora generate … --model {self.run_dir / 'weights'}")
+        say(f"Use it: lumora generate … --model {self.run_dir / 'weights'} --steps {self.steps}")
 
 
 def _run_in_workers(

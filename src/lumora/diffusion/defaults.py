@@ -19,4 +19,5 @@ JUMP_T_BESIDE = 0.5
 JUMP_T_FEW_STEPS = 0.4
 """The same with the adapters for few steps, of which none should be spent on the last details."""
 FEW_STEPS = "few_steps.safetensors"
-"""The file of a model with the adapters of `lumora train distill`, for few steps. A model need not have it."""
+"""The file of a model with the adapters of `lumora train distill`, which sample requests of their number of steps. A
+model need not have it."""

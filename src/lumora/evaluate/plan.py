@@ -18,8 +18,8 @@ class EvaluationPlan:
     """The length of the captions."""
     language: Literal["en", "cs", "de", "es", "fr", "zh"] = "en"
     """The language of the captions (ISO 639-1 code)."""
-    steps: int = 24
-    """Sampling steps of each video."""
+    steps: int | None = None
+    """Sampling steps of each video; by default the model's own number for the request."""
     guidance_scale: float | None = None
     """Guidance scale of each video; by default the request's own, which depends on its conditions."""
     ood: int = 100

@@ -35,7 +35,7 @@ def given_frames(temporal_compression: int) -> int:
 
 
 def continuation_request(
-    prompt: str, frames: Frames, config: ModelConfig, seed: int, steps: int, guidance_scale: float | None
+    prompt: str, frames: Frames, config: ModelConfig, seed: int, steps: int | None, guidance_scale: float | None
 ) -> Request:
     """A request for a clip of the model's own shape that begins with the first of these frames."""
     shape = config.shape

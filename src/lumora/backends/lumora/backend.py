@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lumora.backends.base import Cancel, Capabilities, Plan, Preview, Progress, own_plan
 from lumora.backends.lumora import planning
 from lumora.backends.lumora.planning import LumoraPlan
-from lumora.backends.lumora.weights import model_hash, read_config, read_few_steps
+from lumora.backends.lumora.weights import model_hash, read_config
 from lumora.media.video import Video
 from lumora.request.spec import Request
 
@@ -28,13 +28,13 @@ class LumoraBackend:
 
     def __init__(self, folder: Path | None = None, device: str | None = None) -> None:
         self.folder, self.device = folder, device
-        self.config, self.few_steps = read_config(folder), read_few_steps(folder)
+        self.config = read_config(folder)
 
     def capabilities(self) -> Capabilities:
-        return planning.capabilities(self.config, self.few_steps)
+        return planning.capabilities(self.config)
 
     def prepare(self, request: Request) -> LumoraPlan:
-        plan = planning.prepare(request, self.config, self.few_steps)
+        plan = planning.prepare(request, self.config)
         plan = replace(plan, warnings=(*plan.warnings, *self._unread_texts(plan)))
         if all(video.latents is None for video in request.videos()):
             return plan

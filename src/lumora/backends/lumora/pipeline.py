@@ -47,6 +47,7 @@ class Pipeline:
     folder: Path
     config: ModelConfig
     codec: Codec
+    transformers: Transformers
     text_encoder: TextEncoder
     few_steps: int = 0
     """The number of steps that `few_step_transformers` are for; 0 if there are none."""
@@ -57,24 +58,23 @@ class Pipeline:
 
         Raises ValueError, in one sentence, if its files are missing or broken.
         """
-        config, device, few_steps = read_config(folder), choose_device(device), read_few_steps(folder)
-        text_encoder = TextEncoder.load(device=device)
-        pipeline = cls(model_folder(folder), config, load_codec(folder, device), text_encoder, few_steps)
-        _ = pipeline.few_step_transformers if few_steps else pipeline.transformers  # broken files are refused here
-        return pipeline
+        config, device, files = read_config(folder), choose_device(device), model_folder(folder)
+        return cls(
+            files,
+            config,
+            load_codec(folder, device),
+            _for_inference(load_transformers(config, files), device),
+            TextEncoder.load(device=device),
+            read_few_steps(folder),
+        )
 
     @property
     def device(self) -> torch.device:
         return self.text_encoder.device
 
     @cached_property
-    def transformers(self) -> Transformers:
-        """The transformers that were trained, for any number of steps. A model for few steps seldom needs them."""
-        return _for_inference(load_transformers(self.config, self.folder), self.device)
-
-    @cached_property
     def few_step_transformers(self) -> Transformers:
-        """The transformers with the adapters for few steps (`lumora.train.distillation`)."""
+        """The transformers with the adapters for few steps (`lumora.train.distillation`), loaded when first used."""
         transformers = load_transformers(self.config, self.folder)
         merge_lora(transformers, self.folder / FEW_STEPS)
         return _for_inference(transformers, self.device)
@@ -89,13 +89,13 @@ class Pipeline:
 
         The video carries its latents. Raises ValueError, in one sentence, for what this model cannot make.
         """
-        return self.run([prepare(request, self.config, self.few_steps)], progress, resume_path=resume_path)[0]
+        return self.run([prepare(request, self.config)], progress, resume_path=resume_path)[0]
 
     def generate_batch(
         self, requests: Sequence[Request], progress: Progress | None = None, window_frames: int | None = None
     ) -> list[Video]:
         """As `generate` for requests that differ in prompt, seed and conditions alone; faster than one by one."""
-        plans = [prepare(request, self.config, self.few_steps) for request in requests]
+        plans = [prepare(request, self.config) for request in requests]
         return self.run(plans, progress, window_frames=window_frames)
 
     @torch.inference_mode()

@@ -33,8 +33,8 @@ class LumoraPlan(Plan):
     segments: tuple[Segment, ...]
 
 
-def capabilities(config: ModelConfig, few_steps: int = 0) -> Capabilities:
-    """What a model can make; `few_steps` is the number of steps that it was distilled to, if it was."""
+def capabilities(config: ModelConfig) -> Capabilities:
+    """What a model can make."""
     return Capabilities(
         tasks=frozenset(get_args(Task)),
         size=config.shape.resolution,
@@ -47,24 +47,23 @@ def capabilities(config: ModelConfig, few_steps: int = 0) -> Capabilities:
         seconds=SECONDS,
         max_seconds=MAX_SECONDS,
         frame_step=config.codec.temporal_compression,
-        num_inference_steps=few_steps or NUM_INFERENCE_STEPS,
+        num_inference_steps=NUM_INFERENCE_STEPS,
         max_inference_steps=MAX_INFERENCE_STEPS,
         max_shots=MAX_SHOTS,
         license=LICENSE,
     )
 
 
-def prepare(request: Request, config: ModelConfig, few_steps: int = 0) -> LumoraPlan:
-    """Decides what the request leaves open and lays out its segments. `few_steps` as in `capabilities`.
+def prepare(request: Request, config: ModelConfig) -> LumoraPlan:
+    """Decides what the request leaves open and lays out its segments.
 
     Raises ValueError, in one sentence, for a request that a model with this configuration cannot make.
     """
-    limits = capabilities(config, few_steps)
+    limits = capabilities(config)
     size = limits.nearest_size(request.size or limits.size)
     seconds = limits.seconds if request.seconds is None else request.seconds
     fps = limits.fps if request.fps is None else request.fps
-    default_steps = few_steps if few_steps and is_unguided(request) else NUM_INFERENCE_STEPS
-    steps = default_steps if request.num_inference_steps is None else request.num_inference_steps
+    steps = NUM_INFERENCE_STEPS if request.num_inference_steps is None else request.num_inference_steps
     resolved = replace(request, seconds=seconds, size=size, fps=fps, num_inference_steps=steps)
     shots = resolved.shots(seconds)
     _check_limits(resolved, shots, fps, steps, limits)

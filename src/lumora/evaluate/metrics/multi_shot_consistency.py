@@ -79,7 +79,7 @@ def multi_shot_consistency(data: EvaluationData) -> MetricResult:
 
 
 def film_request(
-    film: FilmClip, length: Length, shape: VideoShape, seed: int, steps: int, guidance_scale: float | None
+    film: FilmClip, length: Length, shape: VideoShape, seed: int, steps: int | None, guidance_scale: float | None
 ) -> Request:
     """A request with the captions and durations of the film's shots."""
     spans = pairwise((0, *film.cuts, shape.num_frames))

@@ -174,14 +174,15 @@ class TaskScore:
 def measure_tasks(
     names: Sequence[str],
     clips: int,
-    steps: int,
+    steps: int | None = None,
     guidance_scale: float | None = None,
     model: Path | None = None,
     workers: int = 0,
     probe: Path = PROBE,
 ) -> dict[str, list[TaskScore]]:
     """The scores of held-out clips in each of these tasks by the model in the folder `model` (None: the one that comes
-    with lumora), sampled and read in this many processes (0: in this one)."""
+    with lumora), sampled in `steps` steps (None: the model's own number) and read in `workers` processes (0: in this
+    one)."""
     work = partial(_measure, tuple(names), steps, guidance_scale, model, probe)
     rows = run_batches(work, range(clips), BATCH_SIZE, workers)
     return {name: [row[name] for row in rows] for name in names}
@@ -189,7 +190,7 @@ def measure_tasks(
 
 def _measure(
     names: Sequence[str],
-    steps: int,
+    steps: int | None,
     guidance_scale: float | None,
     model: Path | None,
     probe_path: Path,
