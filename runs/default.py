@@ -66,9 +66,10 @@ def _curriculum(options: argparse.Namespace, run_dir: Path, deadline: float | No
 
 def _install(weights: Path) -> None:
     """Makes the model in the folder `weights` the default. Files that only the model before it has are removed."""
+    files = model_files(weights)
     for name in (f"{HIGH_NOISE_TRANSFORMER}.safetensors", FEW_STEPS):
         (DEFAULT_FOLDER / name).unlink(missing_ok=True)
-    for file in model_files(weights):
+    for file in files:
         shutil.copy(file, DEFAULT_FOLDER / file.name)
 
 
