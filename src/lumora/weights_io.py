@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
@@ -9,7 +11,7 @@ from typing import TypeVar
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from lumora.atomic_io import atomic_write
 
@@ -42,3 +44,11 @@ def save_weights(module: nn.Module, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as part:
         part.write_bytes(save(state))
+
+
+def weights_hash(tensors: Iterable[Tensor]) -> str:
+    """SHA-256 of the weights; the same in float32 and in bfloat16 if they are stored in bfloat16."""
+    digest = hashlib.sha256()
+    for weights in tensors:
+        digest.update(weights.float().cpu().numpy().tobytes())
+    return digest.hexdigest()

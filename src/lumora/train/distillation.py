@@ -52,6 +52,7 @@ from lumora.train.distributed import DistContext, dist_context
 from lumora.train.loop import train
 from lumora.train.objectives import LatentObjective
 from lumora.train.run import copy_codec, load_ema, read_model_config, save_model
+from lumora.weights_io import weights_hash
 from lumora.world.sample.cast import PRESETS as WORLD_PRESETS
 
 TEXT_ONLY_SHARE = 0.75
@@ -71,7 +72,7 @@ def distill(
 
     Raises ValueError for a model that is none, and a run directory of another run.
     """
-    model, teacher_dir = read_model_config(teacher_dir), teacher_dir.resolve()
+    model = read_model_config(teacher_dir)
     with dist_context(device) as dist:
         if dist.is_main:
             _prepare_data(teacher_dir, config, model, run_dir, dist.device.type)
@@ -83,7 +84,8 @@ def distill(
         latents = LatentDataset(run_dir / "latents", extra_folders=[films] if films.exists() else [])
         run = finetuning(config.max_steps, config.batch_size, config.lora_rank)
         objective = DistillationObjective(student, teacher, latents, model, run, dist, config)
-        description = f"{to_json(model)}{teacher_dir}{to_json(config)}"
+        # The teacher by its weights, not its folder: a run may be moved, and a folder may hold another model later.
+        description = to_json(model) + weights_hash(teacher.state_dict().values()) + to_json(config)
         progress = train(objective, run, run_dir / "transformer", dist, description, max_minutes)
         if dist.is_main:
             _export(teacher_dir, config, model, run_dir)

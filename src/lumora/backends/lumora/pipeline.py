@@ -17,7 +17,7 @@ from torch import Tensor
 from lumora.backends.base import Cancel, Cancelled, Preview, Progress
 from lumora.backends.lumora.latent_reuse import latents_of_segments, reusable_latents
 from lumora.backends.lumora.planning import LumoraPlan, is_unguided, prepare, resolve_guidance_scale
-from lumora.backends.lumora.resume import ResumeFile, request_fingerprint, weights_hash
+from lumora.backends.lumora.resume import ResumeFile, request_fingerprint
 from lumora.backends.lumora.weights import model_folder, read_config, read_few_steps
 from lumora.backends.lumora.window_sampling import SegmentBatch, SegmentInputs, WindowSampler
 from lumora.backends.lumora.windows import CONTEXT_LATENTS, Window, default_window_frames, plan_windows
@@ -33,7 +33,7 @@ from lumora.model.noise_experts import Transformers, load_transformers
 from lumora.precision import choose_device, fast_dtype
 from lumora.request.spec import Request
 from lumora.text_encoder import TextEncoder
-from lumora.weights_io import Module, load_weights, unseeded
+from lumora.weights_io import Module, load_weights, unseeded, weights_hash
 
 SHORT_GAP_STRENGTH = 0.7
 """Denoise mask of the latent frames of a short gap, which start from a cross-fade of both ends: still parts are right

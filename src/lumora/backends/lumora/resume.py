@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from lumora.atomic_io import atomic_write
 from lumora.backends.lumora.planning import SAMPLER_VERSION
@@ -23,6 +23,7 @@ from lumora.diffusion.condition import LatentState
 from lumora.diffusion.sampler import SamplerState
 from lumora.request.serialization import to_recipe
 from lumora.request.spec import Request
+from lumora.weights_io import weights_hash
 
 SAVE_SECONDS = 10.0
 """The state within a window is kept this often."""
@@ -34,14 +35,6 @@ def request_fingerprint(requests: Sequence[Request], networks: Sequence[nn.Modul
     digest = hashlib.sha256(repr((SAMPLER_VERSION, *map(to_recipe, requests))).encode())
     for network in networks:
         digest.update(weights_hash(network.state_dict().values()).encode())
-    return digest.hexdigest()
-
-
-def weights_hash(tensors: Iterable[Tensor]) -> str:
-    """SHA-256 of the weights; the same in float32 and in bfloat16 if they are stored in bfloat16."""
-    digest = hashlib.sha256()
-    for weights in tensors:
-        digest.update(weights.float().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
